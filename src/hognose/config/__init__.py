@@ -1,0 +1,1 @@
+"""The OpenVPN configuration language and the config block device."""

@@ -1,0 +1,1 @@
+"""Frame devices: the only readers and writers of frames."""

@@ -1,0 +1,146 @@
+"""Every silent discard has a reason here; a discard increments its counter and nothing else.
+
+`Counters.drops` is indexed by DropReason, `Counters.stats` by Stat. Both only grow; the shell prints the
+non-zero ones in the `stats` line under the names below in lower case.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum, auto
+
+
+class DropReason(IntEnum):
+    """Why something was thrown away or a session ended; one section per part of the program."""
+
+    NONE = 0
+    # link and IP
+    FRAME_TOO_SHORT = auto()
+    NOT_FOR_US = auto()
+    UNKNOWN_ETHERTYPE = auto()
+    BAD_VNET_HEADER = auto()
+    BAD_ARP = auto()
+    ARP_QUEUE_FULL = auto()
+    ARP_TIMEOUT = auto()
+    BAD_IP_HEADER = auto()
+    BAD_IP_CHECKSUM = auto()
+    IP_OPTIONS_SOURCE_ROUTE = auto()
+    MARTIAN = auto()
+    UNKNOWN_PROTOCOL = auto()
+    PORT_CLOSED = auto()
+    DEVICE_FULL = auto()
+    DEVICE_ERROR = auto()
+    INTERNAL_ERROR = auto()
+    # reassembly, ICMP
+    FRAGMENT_BAD = auto()
+    FRAGMENT_OVERLAP = auto()
+    FRAGMENT_TIMEOUT = auto()
+    FRAGMENT_TABLE_FULL = auto()
+    BAD_ICMP = auto()
+    BAD_ICMP_CHECKSUM = auto()
+    ICMP_RATE_LIMITED = auto()
+    # TCP
+    BAD_TCP_HEADER = auto()
+    BAD_TCP_CHECKSUM = auto()
+    TCP_NO_CONNECTION = auto()
+    TCP_OUT_OF_WINDOW = auto()
+    TCP_HALF_OPEN_FULL = auto()
+    TCP_CONNECTIONS_FULL = auto()
+    TCP_REASSEMBLY_FULL = auto()
+    TCP_PAWS = auto()
+    TCP_BAD_ACK = auto()
+    # OpenVPN
+    BAD_FRAME_LENGTH = auto()
+    BAD_OPCODE = auto()
+    BAD_CONTROL_PACKET = auto()
+    BAD_HMAC = auto()
+    CONTROL_REPLAY = auto()
+    WRONG_SESSION_ID = auto()
+    NO_HARD_RESET = auto()
+    RECEIVE_WINDOW_FULL = auto()
+    TLS_ERROR = auto()
+    CERTIFICATE_REJECTED = auto()
+    BAD_KEY_METHOD = auto()
+    NO_SHARED_CIPHER = auto()
+    BAD_CONTROL_MESSAGE = auto()
+    HANDSHAKE_TIMEOUT = auto()
+    PEER_TIMEOUT = auto()
+    PEER_EXIT = auto()
+    PEER_CLOSED = auto()
+    NO_DATA_KEY = auto()
+    BAD_DATA_PACKET = auto()
+    DATA_AUTHENTICATION = auto()
+    DATA_REPLAY = auto()
+    COMPRESSED = auto()
+    RENEGOTIATION_FAILED = auto()
+    RETRANSMIT_LIMIT = auto()
+    # gateway
+    WRONG_SOURCE = auto()
+    TTL_EXCEEDED = auto()
+    NO_ROUTE = auto()
+    CLIENT_TO_CLIENT_OFF = auto()
+    CLIENT_GONE = auto()
+    SEND_QUEUE_FULL = auto()
+    TOO_BIG = auto()
+    IPV6_IN_TUNNEL = auto()
+    NOT_IP = auto()
+    MULTICAST = auto()
+    POOL_EXHAUSTED = auto()
+    CLIENTS_FULL = auto()
+    SERVER_STOPPING = auto()
+    REPLACED = auto()
+    # NAT
+    NAT_NO_MAPPING = auto()
+    NAT_FILTERED = auto()
+    NAT_TABLE_FULL = auto()
+    NAT_CLIENT_FULL = auto()
+    NAT_BAD_PACKET = auto()
+    NAT_NO_PORT = auto()
+
+
+class Stat(IntEnum):
+    """What is counted besides drops."""
+
+    FRAMES_IN = 0
+    FRAMES_OUT = auto()
+    BYTES_IN = auto()
+    BYTES_OUT = auto()
+    SUPER_FRAMES_IN = auto()
+    SUPER_FRAMES_OUT = auto()
+    TCP_ACCEPTED = auto()
+    TCP_CLOSED = auto()
+    TCP_RETRANSMITS = auto()
+    TCP_TIMEOUTS = auto()
+    TCP_RESETS_SENT = auto()
+    SESSIONS_ESTABLISHED = auto()
+    SESSIONS_ENDED = auto()
+    RENEGOTIATIONS = auto()
+    DATA_PACKETS_IN = auto()
+    DATA_PACKETS_OUT = auto()
+    DATA_BYTES_IN = auto()
+    DATA_BYTES_OUT = auto()
+    NAT_FLOWS_OPENED = auto()
+    NAT_FLOWS_EXPIRED = auto()
+    ICMP_ERRORS_SENT = auto()
+    ECHO_REPLIES = auto()
+    EVENTS_SUPPRESSED = auto()
+    CLIENT_TO_CLIENT_PACKETS = auto()
+
+
+class Counters:
+    """One list of ints per enumeration; plain indexing is the whole interface on the hot path."""
+
+    __slots__ = ("drops", "stats")
+
+    def __init__(self) -> None:
+        self.drops: list[int] = [0] * len(DropReason)
+        self.stats: list[int] = [0] * len(Stat)
+
+    def drop(self, reason: DropReason, count: int = 1) -> None:
+        """Count a discard; DropReason.NONE is nobody's reason and is not to be passed."""
+        self.drops[reason] += count
+
+    def non_zero(self) -> dict[str, int]:
+        """Name in lower case -> value of every counter above zero, statistics first, drops as `drop_…`."""
+        found = {stat.name.lower(): self.stats[stat] for stat in Stat if self.stats[stat]}
+        found.update({f"drop_{r.name.lower()}": self.drops[r] for r in DropReason if self.drops[r]})
+        return found

@@ -1,0 +1,129 @@
+"""The event catalogue: everything that the program can say in its log, in one table.
+
+The core returns Event values; the shell prints `level event key=value …`, one line per event. docs/events.md is
+generated from EVENTS. No event carries keys, PEM bodies or payload; nothing is emitted per packet.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+Level = Literal["error", "warning", "info", "debug"]
+
+
+class EventKind(Enum):
+    """Name of an event as it stands in the log."""
+
+    BOOT = "boot"
+    READY = "ready"
+    CONFIG_WARNING = "config_warning"
+    CONFIG_ERROR = "config_error"
+    DEVICE_ERROR = "device_error"
+    STATS = "stats"
+    POWER_BUTTON = "power_button"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    PEER_CONNECTED = "peer_connected"
+    PEER_CLOSED = "peer_closed"
+    PEER_REJECTED = "peer_rejected"
+    CLIENT_AUTHENTICATED = "client_authenticated"
+    CLIENT_ESTABLISHED = "client_established"
+    CLIENT_RENEGOTIATED = "client_renegotiated"
+    CLIENT_REFUSED = "client_refused"
+    CLIENT_ENDED = "client_ended"
+    INTERNAL_ERROR = "internal_error"
+    EVENTS_SUPPRESSED = "events_suppressed"
+
+
+@dataclass(frozen=True, slots=True)
+class EventSpec:
+    """Level, the field names that may follow, and what the event tells an administrator."""
+
+    level: Level
+    fields: tuple[str, ...]
+    meaning: str
+
+
+EVENTS: dict[EventKind, EventSpec] = {
+    EventKind.BOOT: EventSpec("info", ("version", "python", "memory_mib", "argv"), "PID 1 has started."),
+    EventKind.READY: EventSpec(
+        "info",
+        (
+            "version",
+            "python",
+            "openssl",
+            "cryptography",
+            "kernel",
+            "address",
+            "gateway",
+            "port",
+            "mac",
+            "mtu",
+            "offloads",
+            "tunnel",
+            "name",
+        ),
+        "Frames are served; clients can connect.",
+    ),
+    EventKind.CONFIG_WARNING: EventSpec(
+        "warning", ("where", "directive", "text"), "A line of the config is ignored; the text says why."
+    ),
+    EventKind.CONFIG_ERROR: EventSpec(
+        "error", ("text",), "The config cannot be used; the text names file, line and directive."
+    ),
+    EventKind.DEVICE_ERROR: EventSpec("error", ("text",), "The frame device or block device failed."),
+    EventKind.STATS: EventSpec(
+        "info", ("*",), "All non-zero counters; every 60 s when changed and at the end."
+    ),
+    EventKind.POWER_BUTTON: EventSpec(
+        "info", (), "The power button was pressed; clients are told and the machine powers off."
+    ),
+    EventKind.STOPPING: EventSpec("info", ("reason", "clients"), "An orderly end has begun."),
+    EventKind.STOPPED: EventSpec("info", ("status",), "The last event; status is the program's exit status."),
+    EventKind.PEER_CONNECTED: EventSpec(
+        "debug", ("conn", "peer"), "A TCP connection to the VPN port was accepted."
+    ),
+    EventKind.PEER_CLOSED: EventSpec(
+        "debug", ("conn", "peer", "reason"), "A TCP connection without a session ended."
+    ),
+    EventKind.PEER_REJECTED: EventSpec(
+        "warning",
+        ("conn", "peer", "reason", "detail"),
+        "A peer failed a check before it was a client; the reason names the check.",
+    ),
+    EventKind.CLIENT_AUTHENTICATED: EventSpec(
+        "info", ("conn", "peer", "common_name", "version"), "TLS and certificate checks have passed."
+    ),
+    EventKind.CLIENT_ESTABLISHED: EventSpec(
+        "info",
+        ("conn", "peer", "common_name", "address", "cipher", "key_source", "wrap", "tls", "header"),
+        "A client has its address and data keys.",
+    ),
+    EventKind.CLIENT_RENEGOTIATED: EventSpec(
+        "info", ("conn", "common_name", "key_id", "tls"), "New data keys are in place."
+    ),
+    EventKind.CLIENT_REFUSED: EventSpec(
+        "warning", ("conn", "peer", "common_name", "reason"), "An authenticated client got AUTH_FAILED."
+    ),
+    EventKind.CLIENT_ENDED: EventSpec(
+        "info",
+        ("conn", "peer", "common_name", "address", "reason", "bytes_in", "bytes_out", "seconds"),
+        "A client's session is over.",
+    ),
+    EventKind.INTERNAL_ERROR: EventSpec(
+        "error", ("where", "error", "conn"), "A bug: only the named packet or session was lost."
+    ),
+    EventKind.EVENTS_SUPPRESSED: EventSpec(
+        "warning", ("count",), "So many lines about peers were not printed in the last second."
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One thing that happened; field names must stand in EVENTS[kind].fields ("*" allows any)."""
+
+    kind: EventKind
+    fields: dict[str, str | int]

@@ -1,0 +1,1 @@
+"""Composition: one link, its stack, the sessions and the NAT; still pure."""

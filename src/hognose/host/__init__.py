@@ -1,0 +1,1 @@
+"""The machine: clock, entropy, poll loop, boot, console."""

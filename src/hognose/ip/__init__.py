@@ -1,0 +1,1 @@
+"""IPv4 engines: neighbours, reassembly, ICMP errors, software offload."""

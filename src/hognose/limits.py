@@ -1,0 +1,84 @@
+"""Every named bound of the program in one value, scaled with the memory of the machine.
+
+Each part takes its own sub-value. A bound's policy stands at the table or buffer that it bounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from hognose.units import KIB, MIB
+
+
+@dataclass(frozen=True, slots=True)
+class TcpLimits:
+    """Bounds of the outer TCP; bytes unless said otherwise."""
+
+    half_open: int = 1024  # SYNs awaiting their ACK, entries
+    connections: int = 2048  # established connections, entries
+    receive_buffer: int = 1 * MIB  # window offered per connection
+    send_buffer: int = 1 * MIB  # unacknowledged plus unsent, per connection
+    reassembly_ranges: int = 256  # out-of-order ranges per connection
+    sack_ranges: int = 256  # ranges on the sender's scoreboard, per connection
+
+
+@dataclass(frozen=True, slots=True)
+class NatLimits:
+    """Bounds of the NAT; flows, entries."""
+
+    flows: int = 32_768
+    flows_per_client: int = 4_096
+
+
+@dataclass(frozen=True, slots=True)
+class IpLimits:
+    """Bounds of ARP, reassembly and ICMP generation."""
+
+    neighbors: int = 1024  # ARP entries
+    pending_per_neighbor: int = 16  # packets waiting for one ARP answer
+    reassembly_datagrams: int = 64
+    reassembly_bytes: int = 1 * MIB
+    reassembly_per_source: int = 8
+    icmp_errors_per_second: int = 50
+    icmp_errors_per_client_per_second: int = 10
+
+
+@dataclass(frozen=True, slots=True)
+class OpenvpnLimits:
+    """Bounds of one OpenVPN session."""
+
+    record_len: int = 2048  # bytes of one record on TCP
+    control_window: int = 12  # control messages kept out of order
+    control_send_window: int = 4  # control messages in flight
+    handshake_bytes: int = 64 * KIB  # TLS bytes before the session is established
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """All bounds; `for_memory` scales the tables, never the protocol constants."""
+
+    tcp: TcpLimits = field(default_factory=TcpLimits)
+    nat: NatLimits = field(default_factory=NatLimits)
+    ip: IpLimits = field(default_factory=IpLimits)
+    openvpn: OpenvpnLimits = field(default_factory=OpenvpnLimits)
+    client_queue: int = 512 * KIB  # bytes waiting in one client's TCP send queue before packets are dropped
+    events_per_second: int = 20  # log lines about peers; what is over is counted
+
+    @staticmethod
+    def for_memory(memory_bytes: int) -> Limits:
+        """Bounds for a machine with so much memory; the full tables from 512 MiB on, a quarter at 128 MiB."""
+        share = min(1.0, max(0.125, memory_bytes / (512 * MIB)))
+        buffer = max(128 * KIB, int(1 * MIB * share))
+        return Limits(
+            tcp=TcpLimits(
+                half_open=max(128, int(1024 * share)),
+                connections=max(128, int(2048 * share)),
+                receive_buffer=buffer,
+                send_buffer=buffer,
+            ),
+            nat=NatLimits(
+                flows=max(2048, int(32_768 * share)), flows_per_client=max(1024, int(4_096 * share))
+            ),
+            ip=IpLimits(reassembly_bytes=max(256 * KIB, int(MIB * share))),
+            client_queue=buffer // 2,
+        )

@@ -1,0 +1,1 @@
+"""Network address and port translation for one outside address."""

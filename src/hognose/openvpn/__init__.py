@@ -1,0 +1,1 @@
+"""The OpenVPN session engine: records in, records out."""

@@ -1,0 +1,1 @@
+"""A server-side TCP: pure, clock-injected, batch in, batch out."""

@@ -1,0 +1,1 @@
+"""Wire formats: bytes to numbers and back; no state."""

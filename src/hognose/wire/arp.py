@@ -1,0 +1,37 @@
+"""ARP for IPv4 over Ethernet (RFC 826): hardware 1, protocol 0x0800, lengths 6 and 4, operation, SHA SPA THA TPA."""
+
+from __future__ import annotations
+
+from struct import Struct
+from typing import NamedTuple
+
+from hognose.units import Buffer, Ipv4Int
+
+PACKET = Struct(">HHBBH6sI6sI")
+REQUEST = 1
+REPLY = 2
+
+
+class Arp(NamedTuple):
+    """One ARP packet; addresses as 6 bytes and ints."""
+
+    operation: int
+    sender_mac: bytes
+    sender: Ipv4Int
+    target_mac: bytes
+    target: Ipv4Int
+
+
+def parse(data: Buffer, offset: int = 0) -> Arp | None:
+    """The packet at offset, or None when it is short or not Ethernet/IPv4."""
+    if len(data) - offset < PACKET.size:
+        return None
+    hardware, protocol, hlen, plen, operation, sha, spa, tha, tpa = PACKET.unpack_from(data, offset)
+    if hardware != 1 or protocol != 0x0800 or hlen != 6 or plen != 4 or operation not in (REQUEST, REPLY):
+        return None
+    return Arp(operation, sha, spa, tha, tpa)
+
+
+def build(operation: int, sender_mac: bytes, sender: Ipv4Int, target_mac: bytes, target: Ipv4Int) -> bytes:
+    """28 bytes."""
+    return PACKET.pack(1, 0x0800, 6, 4, operation, sender_mac, sender, target_mac, target)
