@@ -76,9 +76,7 @@ class Limits:
                 receive_buffer=buffer,
                 send_buffer=buffer,
             ),
-            nat=NatLimits(
-                flows=max(2048, int(32_768 * share)), flows_per_client=max(1024, int(4_096 * share))
-            ),
+            nat=NatLimits(flows=max(2048, int(32_768 * share)), flows_per_client=max(1024, int(4_096 * share))),
             ip=IpLimits(reassembly_bytes=max(256 * KIB, int(MIB * share))),
             client_queue=buffer // 2,
         )
