@@ -1,0 +1,160 @@
+"""Who becomes a client: the answer to an authenticated session, its address, and the log lines of its life."""
+
+from __future__ import annotations
+
+from hognose.drops import Counters, DropReason, Stat
+from hognose.events import EventKind
+from hognose.gateway.addresses import AddressPool
+from hognose.gateway.journal import Journal
+from hognose.gateway.peers import Peer
+from hognose.nat.nat import Nat
+from hognose.openvpn.session import Admission, Authenticated, Established, Renegotiated, Session
+from hognose.units import SECOND, Ipv4Int, Nanos, ipv4_text
+
+PEER_ID_LIMIT = 0xFFFFFF  # 24 bits; all ones means undefined
+
+
+class Admissions:
+    """The table of clients by tunnel address and by name.
+
+    Bounds: max_clients authenticated clients (the newcomer is refused), the pool's addresses (likewise). A client
+    with the same certificate name replaces the older session unless duplicate_cn, as OpenVPN does.
+    """
+
+    def __init__(
+        self,
+        *,
+        pool: AddressPool,
+        netmask: Ipv4Int,
+        server: Ipv4Int,
+        max_clients: int,
+        duplicate_cn: bool,
+        nat: Nat,
+        journal: Journal,
+        counters: Counters,
+    ) -> None:
+        self._pool = pool
+        self._netmask = netmask
+        self._server = server
+        self._max_clients = max_clients
+        self._duplicate_cn = duplicate_cn
+        self._nat = nat
+        self._journal = journal
+        self._counters = counters
+        self.clients: dict[Ipv4Int, Peer] = {}
+        self.replaced: list[Peer] = []  # older sessions of the same name, for the gateway to end
+        self.stopping = False
+
+    def handle_events(self, peer: Peer, session: Session, now: Nanos) -> None:
+        """Drain a session's events: admit or refuse, and write the lines."""
+        for event in session.take_events():
+            if isinstance(event, Authenticated):
+                self._authenticated(peer, session, event, now)
+            elif isinstance(event, Established):
+                self._established(peer, event, now)
+            elif isinstance(event, Renegotiated):
+                self._counters.stats[Stat.RENEGOTIATIONS] += 1
+                self._journal.add(
+                    EventKind.CLIENT_RENEGOTIATED,
+                    now,
+                    conn=peer.conn.id,
+                    common_name=peer.common_name,
+                    key_id=event.key_id,
+                    tls=event.tls,
+                )
+
+    def leave(self, peer: Peer, reason: DropReason, now: Nanos) -> None:
+        """The session of a peer is over: its address is free, its line is written. Idempotent."""
+        if peer.address == 0:
+            return
+        if self.clients.get(peer.address) is peer:
+            del self.clients[peer.address]
+            self._pool.release(peer.address)
+        if peer.established_at:
+            self._counters.stats[Stat.SESSIONS_ENDED] += 1
+            session = peer.session
+            self._journal.add(
+                EventKind.CLIENT_ENDED,
+                now,
+                conn=peer.conn.id,
+                peer=peer.name,
+                common_name=peer.common_name,
+                address=ipv4_text(peer.address),
+                reason=reason.name.lower(),
+                bytes_in=session.bytes_in if session is not None else 0,
+                bytes_out=session.bytes_out if session is not None else 0,
+                seconds=(now - peer.established_at) // SECOND,
+            )
+        peer.address = 0
+
+    def _authenticated(self, peer: Peer, session: Session, event: Authenticated, now: Nanos) -> None:
+        peer.common_name = event.common_name
+        self._journal.add(
+            EventKind.CLIENT_AUTHENTICATED,
+            now,
+            conn=peer.conn.id,
+            peer=peer.name,
+            common_name=event.common_name,
+            version=event.version,
+        )
+        if self.stopping:
+            return self._refuse(peer, session, "the server is stopping", DropReason.SERVER_STOPPING, now)
+        if not self._duplicate_cn:
+            self._replace(event.common_name, peer)
+        if len(self.clients) >= self._max_clients:
+            return self._refuse(peer, session, "the server is full", DropReason.CLIENTS_FULL, now)
+        taken = self._pool.take(event.common_name if not self._duplicate_cn else f"{event.common_name}#{peer.conn.id}")
+        if taken is None:
+            return self._refuse(peer, session, "no address is free", DropReason.POOL_EXHAUSTED, now)
+        address, same_holder = taken
+        if not same_holder:
+            self._nat.forget(address)
+        peer.address = address
+        self.clients[address] = peer
+        session.admit(
+            Admission(
+                address=address,
+                netmask=self._netmask,
+                route_gateway=self._server,
+                peer_id=peer.conn.id % PEER_ID_LIMIT,
+            ),
+            now,
+        )
+        return None
+
+    def _replace(self, common_name: str, newcomer: Peer) -> None:
+        """OpenVPN multi.c multi_delete_dup: the newest session of a name wins; its address goes to the newcomer."""
+        for address, older in list(self.clients.items()):
+            if older.common_name == common_name and older is not newcomer:
+                self.replaced.append(older)
+                del self.clients[address]
+                self._pool.release(address)
+
+    def _refuse(self, peer: Peer, session: Session, text: str, reason: DropReason, now: Nanos) -> None:
+        self._counters.drop(reason)
+        self._journal.add(
+            EventKind.CLIENT_REFUSED,
+            now,
+            conn=peer.conn.id,
+            peer=peer.name,
+            common_name=peer.common_name,
+            reason=text,
+        )
+        session.refuse(text, now)
+
+    def _established(self, peer: Peer, event: Established, now: Nanos) -> None:
+        peer.established_at = now
+        self._counters.stats[Stat.SESSIONS_ESTABLISHED] += 1
+        self._journal.add(
+            EventKind.CLIENT_ESTABLISHED,
+            now,
+            conn=peer.conn.id,
+            peer=peer.name,
+            common_name=peer.common_name,
+            address=ipv4_text(peer.address),
+            cipher=event.cipher,
+            key_source=event.key_source,
+            wrap=event.wrap,
+            tls=event.tls,
+            header=event.header,
+        )

@@ -1,0 +1,122 @@
+# hot
+"""The way out: next hop, Ethernet header, and the work that the device does not do.
+
+Takes Outgoing values of every engine, gives frames for the device. Nothing else builds Ethernet headers.
+"""
+
+from __future__ import annotations
+
+from hognose.drops import Counters, DropReason, Stat
+from hognose.ip.fragments import fragment
+from hognose.ip.neighbor import NeighborTable
+from hognose.ip.offload import finish_outgoing
+from hognose.link import LinkCaps, Outgoing
+from hognose.units import Ipv4Int, Nanos, netmask
+from hognose.wire import ethernet, virtio_net
+
+_FRAMES_OUT = int(Stat.FRAMES_OUT)
+_BYTES_OUT = int(Stat.BYTES_OUT)
+_SUPER_FRAMES_OUT = int(Stat.SUPER_FRAMES_OUT)
+
+
+class Egress:
+    """The sending half of the one network interface."""
+
+    def __init__(
+        self,
+        *,
+        caps: LinkCaps,
+        address: Ipv4Int,
+        prefix_len: int,
+        gateway: Ipv4Int | None,
+        neighbors: NeighborTable,
+        counters: Counters,
+    ) -> None:
+        self._caps = caps
+        self._mask = netmask(prefix_len)
+        self._network = address & self._mask
+        self._broadcast = self._network | (0xFFFFFFFF & ~self._mask)
+        self._gateway = gateway
+        self._neighbors = neighbors
+        self._counters = counters
+        self._source_ipv4 = caps.mac + ethernet.TYPE_IPV4.to_bytes(2, "big")
+        self._source_arp = caps.mac + ethernet.TYPE_ARP.to_bytes(2, "big")
+        self._software = not (caps.tx_csum and caps.tx_tso4)
+        self._frames: list[list[bytes]] = []
+
+    def is_on_link(self, address: Ipv4Int) -> bool:
+        """True for addresses of the uplink's own subnet."""
+        return address & self._mask == self._network
+
+    def send(self, packets: list[Outgoing], now: Nanos) -> None:
+        """Queue packets as frames; what waits for ARP is kept by the neighbor table."""
+        stats = self._counters.stats
+        frames = self._frames
+        mtu = self._caps.mtu
+        for packet in packets:
+            destination, vnet, pieces = packet
+            if destination & self._mask == self._network:
+                hop = destination
+                if hop in (self._network, self._broadcast) and self._mask < 0xFFFFFFFE:
+                    self._counters.drop(DropReason.MARTIAN)
+                    continue
+            elif self._gateway is not None:
+                hop = self._gateway
+            else:
+                self._counters.drop(DropReason.NO_ROUTE)
+                continue
+            mac = self._neighbors.lookup(hop, now)
+            if mac is None:
+                self._neighbors.wait(packet, hop, now)
+                continue
+            head = pieces[0]
+            length = (head[2] << 8) | head[3]
+            if vnet[1] == virtio_net.GSO_NONE and length > mtu:
+                self._send_fragments(packet, mac)
+                continue
+            if self._software and vnet != virtio_net.PLAIN:
+                self._send_finished(packet, mac)
+                continue
+            stats[_FRAMES_OUT] += 1
+            stats[_BYTES_OUT] += length
+            if vnet[1]:
+                stats[_SUPER_FRAMES_OUT] += 1
+            pieces[0] = vnet + mac + self._source_ipv4 + head
+            frames.append(pieces)
+
+    def release(self, resolved: list[tuple[bytes, Outgoing]], now: Nanos) -> None:
+        """Send what waited for an ARP answer."""
+        if resolved:
+            self.send([packet for _, packet in resolved], now)
+
+    def take(self) -> list[list[bytes]]:
+        """Drained frames, ARP requests and answers first."""
+        requests = self._neighbors.requests()
+        frames = self._frames
+        if not requests:
+            if frames:
+                self._frames = []
+            return frames
+        asked = [[virtio_net.PLAIN + mac + self._source_arp + packet] for mac, packet in requests]
+        self._counters.stats[_FRAMES_OUT] += len(asked)
+        self._frames = []
+        return asked + frames
+
+    def _send_finished(self, packet: Outgoing, mac: bytes) -> None:
+        """Software segmentation and checksums for a device that does neither."""
+        for whole in finish_outgoing(packet):
+            self._append_plain(whole, mac)
+
+    def _send_fragments(self, packet: Outgoing, mac: bytes) -> None:
+        """RFC 791 section 3.2: an over-long packet without DF leaves in fragments, with a complete checksum."""
+        for whole in finish_outgoing(packet):
+            fragments = fragment(whole, self._caps.mtu)
+            if not fragments:
+                self._counters.drop(DropReason.TOO_BIG)
+            for piece in fragments:
+                self._append_plain(piece, mac)
+
+    def _append_plain(self, whole: bytes, mac: bytes) -> None:
+        self._counters.stats[_FRAMES_OUT] += 1
+        self._counters.stats[_BYTES_OUT] += len(whole)
+        self._frames.append([virtio_net.PLAIN + mac + self._source_ipv4 + whole])

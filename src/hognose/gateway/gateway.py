@@ -1,0 +1,374 @@
+"""The gateway: the only object that the shell knows. Frames in, frames out, events; pure.
+
+Composition only: TCP connections become peers, their records sessions, the sessions' packets go through the
+forwarder to the NAT, to other clients or to ourselves, and the answers come back the same way. An exception in any
+engine ends one session or loses one packet and is reported; it never leaves `step`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappop, heappush
+
+from hognose.drops import Counters, DropReason, Stat
+from hognose.errors import PeerError
+from hognose.events import Event, EventKind
+from hognose.gateway.admission import Admissions
+from hognose.gateway.egress import Egress
+from hognose.gateway.forwarding import Forwarder
+from hognose.gateway.ingress import Ingress
+from hognose.gateway.journal import Journal
+from hognose.gateway.peers import FIRST_RECORD_NS, LINGER_NS, Peer
+from hognose.ip.neighbor import NeighborTable
+from hognose.limits import Limits
+from hognose.nat.nat import Nat
+from hognose.openvpn.framing import RecordSplitter, join
+from hognose.openvpn.profile import ServerProfile
+from hognose.openvpn.session import Session
+from hognose.tcp.connection import TcpConnection
+from hognose.tcp.server import TcpServer
+from hognose.units import Ipv4Int, Nanos, Random, UnixSeconds
+
+# Bytes that sealing and framing add to an inner packet, rounded up; for queue accounting.
+RECORD_OVERHEAD = 32
+
+
+class Gateway:
+    """All engines of one running server, and the clients that use it."""
+
+    def __init__(
+        self,
+        *,
+        profile: ServerProfile,
+        limits: Limits,
+        tcp: TcpServer,
+        nat: Nat,
+        neighbors: NeighborTable,
+        ingress: Ingress,
+        egress: Egress,
+        forwarder: Forwarder,
+        admissions: Admissions,
+        journal: Journal,
+        random: Random,
+        counters: Counters,
+    ) -> None:
+        self._profile = profile
+        self._limits = limits
+        self._tcp = tcp
+        self._nat = nat
+        self._neighbors = neighbors
+        self._ingress = ingress
+        self._egress = egress
+        self._forwarder = forwarder
+        self._admissions = admissions
+        self._journal = journal
+        self._random = random
+        self._counters = counters
+        self._peers: dict[int, Peer] = {}
+        self._timers: list[tuple[Nanos, int]] = []  # (deadline, connection id); stale entries are skipped
+        self._dirty: list[Peer] = []  # peers with packets in `down`
+        self._stopping = False
+
+    # -- the shell's side ------------------------------------------------------------------------------------------
+
+    def step(self, frames: list[bytes], now: Nanos, unix: UnixSeconds) -> list[list[bytes]]:
+        """Take received frames, do everything that is due, and return the frames to send (lists of pieces).
+
+        frames are read-only and not kept. now never goes back; unix may.
+        """
+        if frames:
+            for address, packets in self._ingress.receive(frames, now).items():
+                self._queue(address, packets)
+            for error in self._ingress.drain_failures():
+                self._report("ingress", error, now)
+        self._run_timers(now, unix)
+        for conn in self._tcp.accepted():
+            self._accept(conn, now)
+        for conn in self._tcp.readable():
+            peer = self._peers.get(conn.id)
+            if peer is not None:
+                self._contained(self._serve, peer, now, unix)
+        self._flush_down(now, unix)
+        for conn in self._tcp.closed():
+            self._gone(conn, now)
+        self._attempt("tcp.poll", self._poll_tcp, now)
+        return self._egress.take()
+
+    def next_deadline(self) -> Nanos | None:
+        """Earliest time at which step has to run without frames; None when there is nothing to wait for."""
+        deadlines = [
+            self._tcp.next_deadline(),
+            self._nat.next_deadline(),
+            self._neighbors.next_deadline(),
+            self._forwarder.next_deadline(),
+            self._timers[0][0] if self._timers else None,
+        ]
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+
+    def take_events(self) -> list[Event]:
+        """Drained events, oldest first."""
+        return self._journal.take()
+
+    def stop(self, reason: str, now: Nanos, unix: UnixSeconds) -> None:
+        """Begin an orderly end: clients are told as OpenVPN tells them, connections are closed after that."""
+        self._stopping = True
+        self._admissions.stopping = True
+        clients = sum(1 for peer in self._peers.values() if peer.established_at)
+        self._journal.add(EventKind.STOPPING, now, reason=reason, clients=clients)
+        for peer in list(self._peers.values()):
+            self._contained(self._say_goodbye, peer, now, unix)
+
+    @property
+    def stopped(self) -> bool:
+        """True when an orderly end was asked for and no connection is left."""
+        return self._stopping and not self._peers
+
+    @property
+    def client_count(self) -> int:
+        """Clients with an address."""
+        return len(self._admissions.clients)
+
+    # -- fault containment -----------------------------------------------------------------------------------------
+
+    def _contained(
+        self, work: Callable[[Peer, Nanos, UnixSeconds], None], peer: Peer, now: Nanos, unix: UnixSeconds
+    ) -> None:
+        """Run one peer's work; a rule broken by the peer or a bug of ours ends that peer only."""
+        try:
+            work(peer, now, unix)
+        except PeerError as error:
+            self._reject(peer, error.reason, error.detail, now)
+        except Exception as error:
+            self._counters.drop(DropReason.INTERNAL_ERROR)
+            self._report(f"{work.__name__.strip('_')}", error, now, peer)
+            self._abort(peer, DropReason.INTERNAL_ERROR, now)
+
+    def _attempt(self, where: str, work: Callable[[Nanos], None], now: Nanos) -> None:
+        """Run work that belongs to nobody in particular; a bug of ours is counted and reported."""
+        try:
+            work(now)
+        except Exception as error:
+            self._counters.drop(DropReason.INTERNAL_ERROR)
+            self._report(where, error, now)
+
+    def _report(self, where: str, error: Exception, now: Nanos, peer: Peer | None = None) -> None:
+        # The type and the place tell a developer enough; the text could hold a peer's bytes.
+        place = error.__traceback__
+        while place is not None and place.tb_next is not None:
+            place = place.tb_next
+        line = f"{place.tb_frame.f_code.co_name}:{place.tb_lineno}" if place is not None else "unknown"
+        self._journal.add(
+            EventKind.INTERNAL_ERROR,
+            now,
+            where=where,
+            error=f"{type(error).__name__} at {line}",
+            conn=peer.conn.id if peer is not None else 0,
+        )
+
+    # -- peers -----------------------------------------------------------------------------------------------------
+
+    def _accept(self, conn: TcpConnection, now: Nanos) -> None:
+        self._counters.stats[Stat.TCP_ACCEPTED] += 1
+        peer = Peer(conn, RecordSplitter(self._limits.openvpn.record_len), now)
+        self._peers[conn.id] = peer
+        self._journal.add(EventKind.PEER_CONNECTED, now, conn=conn.id, peer=peer.name)
+        self._arm(peer, now + FIRST_RECORD_NS)
+
+    def _serve(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
+        conn = peer.conn
+        records = peer.splitter.feed(conn.take())
+        session = peer.session
+        if peer.closing:
+            return
+        if records:
+            if session is None:
+                session = peer.session = Session(
+                    self._profile,
+                    log_id=conn.id,
+                    random=self._random,
+                    now=now,
+                    unix=unix,
+                    counters=self._counters,
+                )
+            packets = session.receive(records, now, unix)
+            if packets:
+                self._forward(peer, packets, now)
+            self._run_session(peer, session, now, unix)
+        if conn.eof and not peer.closing:
+            self._end(peer, DropReason.PEER_CLOSED, now)
+            conn.close(now)
+
+    def _forward(self, peer: Peer, packets: list[bytes], now: Nanos) -> None:
+        if peer.address == 0:
+            self._counters.drop(DropReason.NO_DATA_KEY, len(packets))
+            return
+        for address, inner in self._forwarder.from_client(peer.address, packets, now).items():
+            self._queue(address, inner)
+
+    def _run_session(self, peer: Peer, session: Session, now: Nanos, unix: UnixSeconds) -> None:
+        """Everything a session may have to say after it was given something: events, records, its end."""
+        self._admissions.handle_events(peer, session, now)
+        records = session.poll(now, unix)
+        if records:
+            pieces = join(records)
+            if sum(map(len, pieces)) <= peer.conn.send_space:
+                peer.conn.write(pieces)
+            else:
+                raise PeerError(DropReason.SEND_QUEUE_FULL, "the peer does not read")
+        if session.ended is not None:
+            self._session_ended(peer, session, now)
+            return
+        deadline = session.next_deadline()
+        if deadline is not None:
+            self._arm(peer, deadline)
+
+    def _session_ended(self, peer: Peer, session: Session, now: Nanos) -> None:
+        ended = session.ended
+        assert ended is not None
+        if peer.established_at:
+            self._end(peer, ended.reason, now)
+        else:
+            self._reject(peer, ended.reason, ended.detail, now)
+            return
+        peer.conn.close(now)
+
+    def _reject(self, peer: Peer, reason: DropReason, detail: str, now: Nanos) -> None:
+        """End a connection whose peer broke a rule; the log names the rule when it was not yet a client."""
+        if not peer.established_at:
+            self._counters.drop(reason)
+            self._journal.add(
+                EventKind.PEER_REJECTED,
+                now,
+                conn=peer.conn.id,
+                peer=peer.name,
+                reason=reason.name.lower(),
+                detail=detail,
+            )
+        self._end(peer, reason, now)
+        peer.conn.close(now)
+
+    def _abort(self, peer: Peer, reason: DropReason, now: Nanos) -> None:
+        self._end(peer, reason, now)
+        try:
+            peer.conn.abort(now)
+        except Exception as error:
+            self._report("abort", error, now, peer)
+        self._peers.pop(peer.conn.id, None)
+
+    def _end(self, peer: Peer, reason: DropReason, now: Nanos) -> None:
+        """Forget the session; the connection may still deliver what was queued, for LINGER_NS."""
+        if not peer.closing:
+            peer.closing = True
+            self._admissions.leave(peer, reason, now)
+            peer.session = None
+            peer.down = []
+            self._arm(peer, now + LINGER_NS)
+
+    def _gone(self, conn: TcpConnection, now: Nanos) -> None:
+        self._counters.stats[Stat.TCP_CLOSED] += 1
+        peer = self._peers.pop(conn.id, None)
+        if peer is None:
+            return
+        why = conn.close_reason.name.lower() if conn.close_reason is not None else "closed"
+        if not peer.established_at:
+            self._journal.add(EventKind.PEER_CLOSED, now, conn=conn.id, peer=peer.name, reason=why)
+        self._end(peer, DropReason.PEER_CLOSED, now)
+
+    def _say_goodbye(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
+        session = peer.session
+        if session is not None:
+            session.shutdown(now)
+            self._run_session(peer, session, now, unix)
+        self._end(peer, DropReason.SERVER_STOPPING, now)
+        peer.conn.close(now)
+
+    # -- toward clients --------------------------------------------------------------------------------------------
+
+    def _queue(self, address: Ipv4Int, packets: list[bytes]) -> None:
+        peer = self._admissions.clients.get(address)
+        if peer is None:
+            self._counters.drop(DropReason.CLIENT_GONE, len(packets))
+            return
+        if not peer.down:
+            self._dirty.append(peer)
+        peer.down += packets
+
+    def _flush_down(self, now: Nanos, unix: UnixSeconds) -> None:
+        dirty = self._dirty
+        if dirty:
+            self._dirty = []
+            for peer in dirty:
+                if peer.down and not peer.closing:
+                    self._contained(self._seal, peer, now, unix)
+
+    def _seal(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
+        """Seal and send what fits the client's queue; the rest is dropped as a full router queue would (tail drop)."""
+        packets = peer.down
+        peer.down = []
+        conn, session = peer.conn, peer.session
+        if session is None:
+            return
+        space = min(conn.send_space, self._limits.client_queue - conn.send_queued)
+        needed = sum(map(len, packets)) + RECORD_OVERHEAD * len(packets)
+        if needed > space:
+            fitting = 0
+            for packet in packets:
+                space -= len(packet) + RECORD_OVERHEAD
+                if space < 0:
+                    break
+                fitting += 1
+            self._counters.drop(DropReason.SEND_QUEUE_FULL, len(packets) - fitting)
+            packets = packets[:fitting]
+            if not packets:
+                return
+        records = session.seal(packets, now)
+        if records:
+            conn.write(join(records))
+
+    # -- time ------------------------------------------------------------------------------------------------------
+
+    def _arm(self, peer: Peer, deadline: Nanos) -> None:
+        """Make sure that the timer heap wakes this peer no later than deadline."""
+        if peer.armed == 0 or deadline < peer.armed:
+            peer.armed = deadline
+            heappush(self._timers, (deadline, peer.conn.id))
+
+    def _run_timers(self, now: Nanos, unix: UnixSeconds) -> None:
+        timers = self._timers
+        due_peers: list[Peer] = []  # taken out first, so that a deadline in the past cannot spin here
+        while timers and timers[0][0] <= now:
+            deadline, conn_id = heappop(timers)
+            peer = self._peers.get(conn_id)
+            if peer is not None and peer.armed == deadline:
+                peer.armed = 0
+                due_peers.append(peer)
+        for peer in due_peers:
+            self._contained(self._peer_deadline, peer, now, unix)
+        for where, engine in (
+            ("tcp", self._tcp),
+            ("nat", self._nat),
+            ("arp", self._neighbors),
+            ("ip", self._forwarder),
+        ):
+            due = engine.next_deadline()
+            if due is not None and due <= now:
+                self._attempt(f"{where}.timer", engine.handle_deadline, now)
+
+    def _peer_deadline(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
+        if peer.closing:
+            peer.conn.abort(now)
+            self._peers.pop(peer.conn.id, None)
+            return
+        session = peer.session
+        if session is None:
+            if now - peer.accepted_at >= FIRST_RECORD_NS:
+                raise PeerError(DropReason.HANDSHAKE_TIMEOUT, "no complete OpenVPN packet in time")
+            self._arm(peer, peer.accepted_at + FIRST_RECORD_NS)
+            return
+        deadline = session.next_deadline()
+        if deadline is not None and deadline <= now:
+            session.handle_deadline(now, unix)
+        self._run_session(peer, session, now, unix)
+
+    def _poll_tcp(self, now: Nanos) -> None:
+        self._egress.send(self._tcp.poll(now), now)

@@ -1,0 +1,54 @@
+"""Events on their way to the log: collected, and limited where strangers can cause them.
+
+Bound: `events_per_second` lines about peers in any second; what is over is counted and reported as one line.
+"""
+
+from __future__ import annotations
+
+from hognose.drops import Counters, Stat
+from hognose.events import Event, EventKind
+from hognose.units import SECOND, Nanos
+
+# What a peer without a certificate of ours can cause at will.
+LIMITED = frozenset(
+    {EventKind.PEER_CONNECTED, EventKind.PEER_CLOSED, EventKind.PEER_REJECTED, EventKind.INTERNAL_ERROR}
+)
+
+
+class Journal:
+    """The event queue of the gateway."""
+
+    def __init__(self, per_second: int, counters: Counters) -> None:
+        self._per_second = per_second
+        self._counters = counters
+        self._events: list[Event] = []
+        self._window_start: Nanos = 0
+        self._in_window = 0
+        self._suppressed = 0
+
+    def add(self, kind: EventKind, now: Nanos, **fields: str | int) -> None:
+        """Queue an event; those that strangers can cause may be counted instead."""
+        if kind in LIMITED:
+            if now - self._window_start >= SECOND:
+                self._report()
+                self._window_start = now
+                self._in_window = 0
+            self._in_window += 1
+            if self._in_window > self._per_second:
+                self._suppressed += 1
+                self._counters.stats[Stat.EVENTS_SUPPRESSED] += 1
+                return
+        self._events.append(Event(kind, fields))
+
+    def take(self) -> list[Event]:
+        """Drained events, oldest first."""
+        if not self._events:
+            return []
+        events = self._events
+        self._events = []
+        return events
+
+    def _report(self) -> None:
+        if self._suppressed:
+            self._events.append(Event(EventKind.EVENTS_SUPPRESSED, {"count": self._suppressed}))
+            self._suppressed = 0

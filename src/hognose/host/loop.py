@@ -1,0 +1,129 @@
+"""The poll loop: the sole caller of the clocks, and the only place where the core meets the machine.
+
+Drain the device, run the core once, write what it gives, print its events, sleep until the next deadline.
+System calls here: poll, read, writev, clock (vdso), write of log lines. Nothing else on the run-time path.
+"""
+
+from __future__ import annotations
+
+import select
+from typing import Protocol
+
+from hognose.drops import Counters
+from hognose.errors import DeviceError
+from hognose.events import Event, EventKind
+from hognose.host import clock
+from hognose.host.console import Console
+from hognose.units import MS, SECOND, Nanos, UnixSeconds
+
+STATS_INTERVAL_NS: Nanos = 60 * SECOND
+STOP_GRACE_NS: Nanos = 3 * SECOND  # time that clients get to hear of an orderly end
+MAX_SLEEP_MS = 60_000
+
+
+class Core(Protocol):
+    """What the loop needs of the gateway."""
+
+    def step(self, frames: list[bytes], now: Nanos, unix: UnixSeconds) -> list[list[bytes]]:
+        """Take frames, do what is due, give frames to send."""
+
+    def next_deadline(self) -> Nanos | None:
+        """When step must run again at the latest."""
+
+    def take_events(self) -> list[Event]:
+        """Drained events."""
+
+    def stop(self, reason: str, now: Nanos, unix: UnixSeconds) -> None:
+        """Begin an orderly end."""
+
+    @property
+    def stopped(self) -> bool:
+        """True when every client has been told."""
+
+
+class Device(Protocol):
+    """What the loop needs of a frame device."""
+
+    fd: int
+
+    @property
+    def blocked(self) -> bool:
+        """True while frames wait for POLLOUT."""
+
+    def read_batch(self) -> list[bytes]:
+        """Frames that are there now."""
+
+    def write_batch(self, frames: list[list[bytes]]) -> None:
+        """Send frames."""
+
+
+class StopSource(Protocol):
+    """An fd that asks for an orderly end when it becomes readable: the power button, a signal pipe."""
+
+    fd: int
+
+    def pressed(self) -> str | None:
+        """Consume what is readable; the reason to stop, or None when it was something else."""
+
+
+def run(core: Core, device: Device, console: Console, counters: Counters, sources: list[StopSource]) -> None:
+    """Serve until a stop source asks for the end and the clients have been told (at most STOP_GRACE_NS).
+
+    Raises DeviceError when the frame device is gone.
+    """
+    poller = select.poll()
+    poller.register(device.fd, select.POLLIN)
+    for source in sources:
+        poller.register(source.fd, select.POLLIN)
+    by_fd = {source.fd: source for source in sources}
+    device_fd = device.fd
+    blocked = False
+    stop_at: Nanos | None = None
+    stats_at = clock.monotonic() + STATS_INTERVAL_NS
+    printed: dict[str, int] = {}
+    while True:
+        frames = device.read_batch()
+        now = clock.monotonic()
+        out = core.step(frames, now, clock.wall())
+        if out or blocked:
+            device.write_batch(out)
+            if device.blocked != blocked:
+                blocked = device.blocked
+                poller.modify(device_fd, select.POLLIN | (select.POLLOUT if blocked else 0))
+        for event in core.take_events():
+            console.log(event)
+        if now >= stats_at:
+            stats_at = now + STATS_INTERVAL_NS
+            printed = _print_stats(console, counters, printed)
+        if stop_at is not None and (core.stopped or now >= stop_at):
+            _print_stats(console, counters, {})
+            return
+        for fd, _ in poller.poll(_sleep_ms(core.next_deadline(), stop_at, stats_at, now)):
+            if fd == device_fd:
+                continue
+            reason = by_fd[fd].pressed()
+            if reason and stop_at is None:
+                stop_at = now + STOP_GRACE_NS
+                core.stop(reason, now, clock.wall())
+
+
+def _sleep_ms(deadline: Nanos | None, stop_at: Nanos | None, stats_at: Nanos, now: Nanos) -> int:
+    """Milliseconds until the earliest time, rounded up so that nobody wakes too early twice."""
+    earliest = stats_at
+    if deadline is not None and deadline < earliest:
+        earliest = deadline
+    if stop_at is not None and stop_at < earliest:
+        earliest = stop_at
+    if earliest <= now:
+        return 0
+    return min(MAX_SLEEP_MS, (earliest - now + MS - 1) // MS)
+
+
+def _print_stats(console: Console, counters: Counters, before: dict[str, int]) -> dict[str, int]:
+    current = counters.non_zero()
+    if current != before and current:
+        console.event(EventKind.STATS, **current)
+    return current
+
+
+__all__ = ["Core", "Device", "DeviceError", "StopSource", "run"]
