@@ -1,0 +1,97 @@
+"""The frame device's batching, back-pressure and failures, over a message socket as the kernel's stand-in."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from hognose.device.tap import WRITE_QUEUE_FRAMES, TapDevice, open_tap
+from hognose.drops import Counters, DropReason
+from hognose.errors import DeviceError
+from hognose.link import LinkCaps
+
+CAPS = LinkCaps(mac=bytes(6), batch=4)
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[TapDevice, socket.socket, Counters]]:
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    theirs.setblocking(False)
+    counters = Counters()
+    device = TapDevice(os.dup(ours.fileno()), CAPS, counters)
+    ours.close()
+    yield device, theirs, counters
+    device.close()
+    device.close()
+    theirs.close()
+
+
+def test_reads_what_is_there_up_to_a_batch(pair: tuple[TapDevice, socket.socket, Counters]) -> None:
+    device, peer, _ = pair
+    assert device.read_batch() == []
+    for n in range(6):
+        peer.send(bytes([n]) * 30)
+    assert [frame[0] for frame in device.read_batch()] == [0, 1, 2, 3]
+    assert [len(frame) for frame in device.read_batch()] == [30, 30]
+
+
+def test_pieces_leave_as_one_frame(pair: tuple[TapDevice, socket.socket, Counters]) -> None:
+    device, peer, _ = pair
+    device.write_batch([[b"ab", b"cd"], [b"ef"]])
+    assert (peer.recv(100), peer.recv(100)) == (b"abcd", b"ef")
+    assert not device.blocked
+
+
+def test_a_full_device_keeps_order_and_is_bounded(pair: tuple[TapDevice, socket.socket, Counters]) -> None:
+    device, peer, counters = pair
+    sent = 0
+    while not device.blocked:
+        device.write_batch([[sent.to_bytes(4, "big") * 1000]])
+        sent += 1
+    frames = [[n.to_bytes(4, "big") * 1000] for n in range(sent, sent + WRITE_QUEUE_FRAMES + 5)]
+    device.write_batch(frames)
+    assert counters.drops[DropReason.DEVICE_FULL] == 6
+    received = []
+    for _ in range(10_000):
+        try:
+            received.append(int.from_bytes(peer.recv(8000)[:4], "big"))
+        except BlockingIOError:
+            if not device.blocked:
+                break
+            device.write_batch([])
+    assert received == list(range(sent + WRITE_QUEUE_FRAMES - 1))
+
+
+def test_a_burst_over_the_bound_at_once(pair: tuple[TapDevice, socket.socket, Counters]) -> None:
+    device, _, counters = pair
+    device.write_batch([[bytes(60_000)]] * 2000)
+    assert device.blocked
+    assert counters.drops[DropReason.DEVICE_FULL] > 0
+
+
+def test_a_refused_frame_is_lost_alone(pair: tuple[TapDevice, socket.socket, Counters]) -> None:
+    device, peer, counters = pair
+    device.write_batch([[bytes(20_000_000)], [b"ok"]])  # EMSGSIZE for the first
+    assert counters.drops[DropReason.DEVICE_ERROR] == 1
+    assert peer.recv(10) == b"ok"
+
+
+def test_a_device_that_is_gone(pair: tuple[TapDevice, socket.socket, Counters]) -> None:
+    device, _, _ = pair
+    device.close()
+    with pytest.raises(DeviceError, match="reading frames"):
+        device.read_batch()
+
+
+def test_opening_what_is_not_a_frame_device(tmp_path: Path) -> None:
+    with pytest.raises(DeviceError, match="No such file"):
+        open_tap(str(tmp_path / "none"), Counters())
+    file = tmp_path / "file"
+    file.write_bytes(b"")
+    with pytest.raises(DeviceError, match="frame device"):
+        open_tap(str(file), Counters())

@@ -1,0 +1,52 @@
+"""The log format: nothing a peer says can break a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hognose.events import Event, EventKind
+from hognose.host.console import Console, format_value
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (7, "7"),
+        ("AES-256-GCM", "AES-256-GCM"),
+        ("", '""'),
+        ("a b", '"a b"'),
+        ('say "x"\\', '"say \\"x\\"\\\\"'),
+        ("line\nbreak\x1b[0m", '"line\\x0abreak\\x1b[0m"'),
+        ("k=v", '"k=v"'),
+        ("é", '"\\xe9"'),
+    ],
+)
+def test_values(value: str | int, text: str) -> None:
+    assert format_value(value) == text
+
+
+@given(st.text(max_size=400))
+def test_any_text_stays_on_one_printable_line(text: str) -> None:
+    assert all(c.isprintable() and c.isascii() for c in format_value(text))
+
+
+def test_levels_and_line_shape(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("w") as stream:
+        console = Console("warning", stream)
+        console.event(EventKind.READY, version="1")
+        console.log(Event(EventKind.PEER_REJECTED, {"conn": 1, "reason": "bad_hmac", "detail": "wrong key"}))
+        console.line("hognose: exit status 0")
+    assert path.read_text() == (
+        'warning peer_rejected conn=1 reason=bad_hmac detail="wrong key"\nhognose: exit status 0\n'
+    )
+
+
+def test_a_closed_console_is_no_reason_to_stop(tmp_path: Path) -> None:
+    stream = (tmp_path / "log").open("w")
+    stream.close()
+    Console("info", stream).event(EventKind.POWER_BUTTON)

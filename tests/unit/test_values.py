@@ -1,0 +1,69 @@
+"""Floor 0: units, limits, errors, counters, the event table."""
+
+from __future__ import annotations
+
+import ipaddress
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hognose.drops import Counters, DropReason, Stat
+from hognose.errors import ConfigError, PeerError
+from hognose.events import EVENTS, EventKind
+from hognose.limits import Limits
+from hognose.units import MIB, ipv4_int, ipv4_text, netmask
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_addresses_read_as_ipaddress_reads_them(value: int) -> None:
+    text = str(ipaddress.IPv4Address(value))
+    assert ipv4_text(value) == text
+    assert ipv4_int(text) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1.2.3.x", "1.2.3.", "٣.1.1.1", "1111.1.1.1"]
+)
+def test_what_is_no_address(text: str) -> None:
+    with pytest.raises(ValueError, match="not an IPv4 address"):
+        ipv4_int(text)
+
+
+@pytest.mark.parametrize(("prefix", "text"), [(0, "0.0.0.0"), (24, "255.255.255.0"), (32, "255.255.255.255")])
+def test_netmask(prefix: int, text: str) -> None:
+    assert ipv4_text(netmask(prefix)) == text
+
+
+def test_limits_grow_with_memory_and_never_beyond_the_design() -> None:
+    small, large, huge = (Limits.for_memory(n * MIB) for n in (64, 512, 16_384))
+    assert large == huge == Limits(client_queue=large.client_queue)
+    assert small.nat.flows < large.nat.flows == 32_768
+    assert small.nat.flows_per_client < large.nat.flows_per_client == 4_096
+    assert small.tcp.send_buffer >= 128 * 1024
+    # What the tables of the smallest machine can hold at their fullest, 1 KiB an entry, fits in half of it.
+    assert (small.nat.flows + small.tcp.connections + small.tcp.half_open) * 1024 < 32 * MIB
+
+
+def test_config_error_names_the_place() -> None:
+    error = ConfigError("write `proto tcp`", file="server.conf", line=3, directive="proto")
+    assert str(error) == "server.conf:3: proto: write `proto tcp`"
+    assert str(ConfigError("empty")) == "config: empty"
+
+
+def test_peer_error_names_the_reason() -> None:
+    assert str(PeerError(DropReason.BAD_HMAC, "wrong key")) == "bad_hmac: wrong key"
+    assert str(PeerError(DropReason.BAD_HMAC)) == "bad_hmac"
+
+
+def test_counters_show_what_is_not_zero() -> None:
+    counters = Counters()
+    assert counters.non_zero() == {}
+    counters.drop(DropReason.BAD_HMAC, 2)
+    counters.stats[Stat.FRAMES_IN] += 1
+    assert counters.non_zero() == {"frames_in": 1, "drop_bad_hmac": 2}
+
+
+def test_every_event_has_a_row() -> None:
+    assert set(EVENTS) == set(EventKind)
+    assert all(spec.meaning.endswith(".") or ";" in spec.meaning for spec in EVENTS.values())
