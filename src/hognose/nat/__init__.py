@@ -1,1 +1,1 @@
-"""Network address and port translation for one outside address."""
+"""Network address translation between the tunnel and one outside address."""

@@ -28,8 +28,11 @@ def ones_sum(data: Buffer, start: int = 0) -> int:
 
 
 def finish(total: int) -> int:
-    """Checksum field for a sum (any non-negative int): its complement, 0 … 0xffff."""
-    return 0xFFFF - total % 0xFFFF
+    """Checksum field for a sum (any int): its complement, 0 … 0xfffe; UDP writes 0xffff for 0 (RFC 768).
+
+    A sum of zero gives field 0, which is what every stack writes for data that is not all zero (RFC 1624 section 3).
+    """
+    return -total % 0xFFFF
 
 
 def is_valid(data: Buffer, start: int = 0) -> bool:
@@ -47,7 +50,7 @@ def pseudo_sum(source: int, destination: int, protocol: int, length: int) -> int
 def update(field: int, old: int, new: int) -> int:
     """Checksum field after words summing to `old` became words summing to `new` (RFC 1624 equation 3).
 
-    HC' = ~(~HC + ~m + m'). The result is never "repaired": a wrong field stays wrong by the same amount.
+    HC' = ~(~HC + ~m + m'), 0 … 0xfffe; modulo 0xffff a complement is a minus. The result is never "repaired": a wrong
+    field stays wrong by the same amount.
     """
-    total = (0xFFFF - field) + (0xFFFF - old % 0xFFFF) + new
-    return 0xFFFF - total % 0xFFFF
+    return (field + old - new) % 0xFFFF

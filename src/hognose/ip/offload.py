@@ -1,0 +1,93 @@
+# hot
+"""Segmentation and checksums in software, for devices that lack them; the one place where egress is lowered.
+
+Input are Outgoing values as engines make them: partial checksums and TCPv4 super-segments allowed. The rules are those
+of a device with TSO (virtio 1.2 section 5.1.6.2): sequence numbers go on, IDs count up, FIN and PSH on the last
+segment only, CWR on the first only.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from hognose.errors import LocalError
+from hognose.link import ETHERNET_HDR_LEN, LinkCaps, Outgoing
+from hognose.units import Buffer
+from hognose.wire import virtio_net
+from hognose.wire.checksum import ones_sum
+
+# version/IHL/TOS/length, ID, flags/offset/TTL/protocol, checksum, addresses and ports, seq, ack, offset/flags/window,
+# TCP checksum, urgent
+_TCP = Struct(">IHIH12sIIIHH")
+_HALF = Struct(">H")
+_UDP_CHECKSUM_OFFSET = 6
+_FIN_PSH = 0x00090000
+_CWR = 0x00800000
+
+
+def lower(outgoings: list[Outgoing], caps: LinkCaps) -> list[Outgoing]:
+    """The same packets in a form that a device with these capabilities sends; the very list when nothing is to do.
+
+    Without tx_tso4 super-segments become packets, with complete checksums; without tx_csum partial checksums are
+    completed. A header that no engine of ours may make is a LocalError.
+    """
+    if caps.tx_tso4:
+        return outgoings
+    lowered: list[Outgoing] = []
+    for outgoing in outgoings:
+        next_hop, vnet, pieces = outgoing
+        flags, gso_type, _, gso_size, csum_start, csum_offset, _ = virtio_net.HEADER.unpack(vnet)
+        if gso_type != virtio_net.GSO_NONE:
+            for packet in segment(pieces, gso_size):
+                lowered.append((next_hop, virtio_net.PLAIN, [packet]))
+        elif flags & virtio_net.F_NEEDS_CSUM and not caps.tx_csum:
+            packet = complete(b"".join(pieces), csum_start - ETHERNET_HDR_LEN, csum_offset)
+            lowered.append((next_hop, virtio_net.PLAIN, [packet]))
+        else:
+            lowered.append(outgoing)
+    return lowered
+
+
+def complete(packet: Buffer, csum_start: int, csum_offset: int) -> bytes:
+    """The packet with its partial checksum completed; both offsets as in the vnet header, but from the IPv4 header.
+
+    The field holds the pseudo-header sum and takes part in the sum. Also for received frames with NEEDS_CSUM that go on
+    to a client; the caller has checked that csum_start + csum_offset + 2 <= len(packet).
+    """
+    field = -ones_sum(packet[csum_start:]) % 0xFFFF
+    if csum_offset == _UDP_CHECKSUM_OFFSET:
+        field = field or 0xFFFF  # RFC 768: 0 means none
+    at = csum_start + csum_offset
+    return bytes(packet[:at]) + _HALF.pack(field) + packet[at + 2 :]
+
+
+def segment(pieces: list[bytes], gso_size: int) -> list[bytes]:
+    """The IPv4 packets of a TCPv4 super-segment with complete checksums; its header has no IPv4 options."""
+    data = b"".join(pieces)
+    if gso_size <= 0 or len(data) < 40 or data[0] != 0x45:
+        raise LocalError("a super-segment needs a gso_size and an option-free IPv4 header")
+    vlen, ident, frag_ttl, _, wire, seq, ack, offset_window, _, urgent = _TCP.unpack_from(data)
+    header_len = 20 + (offset_window >> 28) * 4
+    options = data[40:header_len]
+    addresses = ones_sum(wire[:8])
+    vlen &= 0xFFFF0000
+    # pseudo-header: addresses, protocol, length without the payload; then the constant words of the TCP header
+    tcp_base = addresses + 6 + header_len - 20 + ones_sum(wire[8:]) + ack + urgent + ones_sum(options)
+    ip_base = vlen + frag_ttl + addresses
+    last_flags = offset_window & ~_CWR
+    inner_flags = last_flags & ~_FIN_PSH
+    flags = offset_window & ~_FIN_PSH
+    packets: list[bytes] = []
+    for at in range(header_len, len(data), gso_size) or (header_len,):
+        payload = data[at : at + gso_size]
+        if at + gso_size >= len(data):
+            flags = last_flags if packets else offset_window
+        total_len = header_len + len(payload)
+        checksum = -ones_sum(payload, tcp_base + len(payload) + seq + flags) % 0xFFFF
+        ip_sum = -(ip_base + total_len + ident) % 0xFFFF
+        head = _TCP.pack(vlen | total_len, ident, frag_ttl, ip_sum, wire, seq, ack, flags, checksum, urgent)
+        packets.append(head + options + payload)
+        seq = (seq + gso_size) & 0xFFFFFFFF
+        ident = (ident + 1) & 0xFFFF
+        flags = inner_flags
+    return packets

@@ -1,0 +1,85 @@
+"""Choice of outside ports (and ICMP identifiers).
+
+RFC 4787 REQ-3 (no overloading; the ranges 1-1023 and 1024-65535 are kept), REQ-4 (parity is kept), RFC 6056 (a port
+that is not preserved is unpredictable), RFC 6888 REQ-8 (a port rests before another subscriber gets it).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from hognose.units import SECOND, Ipv4Int, Nanos, Port, Random
+from hognose.wire import ipv4
+
+FIRST_USER_PORT = 1024
+HOLD_DOWN: Nanos = 120 * SECOND
+PROBES = 512  # ports tried per parity from a random start: the bound on the work for one mapping
+
+
+class Ports:
+    """Outside ports of one transport protocol: which are taken, and by whom those at rest were used."""
+
+    __slots__ = ("_held", "_protocol", "_random", "_reserved", "_taken")
+
+    def __init__(self, protocol: int, reserved: frozenset[Port], random: Random) -> None:
+        self._protocol = protocol
+        self._reserved = reserved
+        self._random = random
+        self._taken: set[Port] = set()
+        # Ports at rest -> (client, inside address, until), oldest first; at most one entry per port.
+        self._held: OrderedDict[Port, tuple[int, Ipv4Int, Nanos]] = OrderedDict()
+
+    def take(self, wanted: Port, client: int, inside: Ipv4Int, now: Nanos) -> Port | None:
+        """A free port, `wanted` itself when that is possible; None when none was found within the bound."""
+        self._release_held(now)
+        port = self._choose(wanted, client, inside)
+        if port is not None:
+            self._taken.add(port)
+            self._held.pop(port, None)
+        return port
+
+    def give_back(self, port: Port, client: int, inside: Ipv4Int, now: Nanos) -> None:
+        """Free a port; for HOLD_DOWN only the same user gets it again."""
+        self._taken.discard(port)
+        self._held[port] = (client, inside, now + HOLD_DOWN)
+        self._held.move_to_end(port)
+
+    def _release_held(self, now: Nanos) -> None:
+        held = self._held
+        while held:
+            port = next(iter(held))
+            if held[port][2] > now:
+                break
+            del held[port]
+
+    def _is_free(self, port: Port, client: int, inside: Ipv4Int) -> bool:
+        if port in self._taken or port in self._reserved:
+            return False
+        held = self._held.get(port)
+        return held is None or (held[0] == client and held[1] == inside)
+
+    def _choose(self, wanted: Port, client: int, inside: Ipv4Int) -> Port | None:
+        if self._protocol == ipv4.ICMP:
+            # An identifier is any 16-bit number; there are no ranges and no parity.
+            return wanted if self._is_free(wanted, client, inside) else self._probe(0, 65536, 1, client, inside)
+        if wanted and self._is_free(wanted, client, inside):
+            return wanted
+        parity = wanted & 1
+        if 0 < wanted < FIRST_USER_PORT:
+            port = self._probe(2 - parity, 511 + parity, 2, client, inside)
+            if port is not None:
+                return port
+        for side in (parity, parity ^ 1):
+            port = self._probe(FIRST_USER_PORT + side, 32256, 2, client, inside)
+            if port is not None:
+                return port
+        return None
+
+    def _probe(self, first: int, count: int, step: int, client: int, inside: Ipv4Int) -> Port | None:
+        """The first free one of at most PROBES ports first, first + step, …, begun at a random place, wrapping."""
+        start = int.from_bytes(self._random(4), "big") % count
+        for index in range(min(count, PROBES)):
+            port = first + (start + index) % count * step
+            if self._is_free(port, client, inside):
+                return port
+        return None

@@ -1,0 +1,94 @@
+"""Time-outs of flows and the wheel that finds the due ones without scanning the table.
+
+RFC 4787 REQ-5 (UDP), RFC 5382 REQ-5 (TCP), RFC 5508 REQ-2 (ICMP), RFC 7857 section 2 (resets).
+"""
+
+from __future__ import annotations
+
+from heapq import heappop, heappush
+
+from hognose.nat.flow import ANSWERED, CLOSING, RESET, Flow
+from hognose.units import SECOND, Nanos
+from hognose.wire import ipv4
+
+UDP_TIMEOUT: Nanos = 300 * SECOND
+ICMP_TIMEOUT: Nanos = 60 * SECOND
+TCP_TRANSITORY: Nanos = 240 * SECOND
+TCP_ESTABLISHED: Nanos = 7440 * SECOND
+
+GRANULARITY: Nanos = SECOND  # a flow ends so much late at most
+EXPIRE_BATCH = 256  # flows looked at per call: the bound on a stall
+
+
+def timeout(flow: Flow) -> Nanos:
+    """Idle time after which this flow ends, counted from its last outbound packet."""
+    protocol = flow.mapping.protocol
+    if protocol == ipv4.UDP:
+        return UDP_TIMEOUT
+    if protocol == ipv4.ICMP:
+        return ICMP_TIMEOUT
+    state = flow.state
+    if state & CLOSING == CLOSING or not state & ANSWERED:
+        return TCP_TRANSITORY
+    if flow.last_out <= flow.changed and (state & RESET or state == ANSWERED):
+        # Nothing left the inside since the peer answered (half open), or since a reset: a forged reset costs
+        # nothing as long as the connection is used (RFC 7857 section 2.2).
+        return TCP_TRANSITORY
+    return TCP_ESTABLISHED
+
+
+def deadline(flow: Flow) -> Nanos:
+    """When the flow ends unless it is used again. A closed or reset connection lingers from that event."""
+    start = flow.changed if flow.state & (RESET | CLOSING) and flow.changed > flow.last_out else flow.last_out
+    return start + timeout(flow)
+
+
+class Wheel:
+    """Flows by the second in which they are to be looked at; at most one place per flow.
+
+    Refreshing a flow costs nothing: it is moved when its old second comes. Buckets exist only while they hold flows or
+    stand in the heap, so that there are at most 7441 (the longest time-out in seconds, plus one).
+    """
+
+    __slots__ = ("_buckets", "_order")
+
+    def __init__(self) -> None:
+        self._buckets: dict[int, dict[Flow, None]] = {}
+        self._order: list[int] = []
+
+    def add(self, flow: Flow, when: Nanos) -> None:
+        """Put a flow that stands nowhere into the second after `when`."""
+        number = when // GRANULARITY + 1
+        bucket = self._buckets.get(number)
+        if bucket is None:
+            bucket = self._buckets[number] = {}
+            heappush(self._order, number)
+        bucket[flow] = None
+        flow.bucket = number
+
+    def remove(self, flow: Flow) -> None:
+        """Take a flow out."""
+        del self._buckets[flow.bucket][flow]
+
+    def move(self, flow: Flow, when: Nanos) -> None:
+        """Look at the flow at another time, earlier or later."""
+        self.remove(flow)
+        self.add(flow, when)
+
+    def next_deadline(self) -> Nanos | None:
+        """Start of the first occupied second."""
+        while self._order and not self._buckets[self._order[0]]:
+            del self._buckets[heappop(self._order)]
+        return self._order[0] * GRANULARITY if self._order else None
+
+    def take_due(self, now: Nanos, limit: int = EXPIRE_BATCH) -> list[Flow]:
+        """At most `limit` flows whose second has come, taken out of the wheel."""
+        due: list[Flow] = []
+        while len(due) < limit:
+            first = self.next_deadline()
+            if first is None or first > now:
+                break
+            bucket = self._buckets[self._order[0]]
+            while bucket and len(due) < limit:
+                due.append(bucket.popitem()[0])
+        return due

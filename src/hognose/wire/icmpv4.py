@@ -1,0 +1,59 @@
+"""ICMP for IPv4 (RFC 792): type(1) code(1) checksum(2) rest of header(4) payload.
+
+The rest of header is one int: identifier and sequence number of an echo, next-hop MTU in the low 16 bits of
+"fragmentation needed" (RFC 1191 section 4).
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from hognose.drops import DropReason
+from hognose.units import Buffer
+from hognose.wire.checksum import ones_sum
+
+ECHO_REPLY = 0
+UNREACHABLE = 3
+SOURCE_QUENCH = 4
+REDIRECT = 5
+ECHO_REQUEST = 8
+TIME_EXCEEDED = 11
+PARAMETER_PROBLEM = 12
+
+# Codes of UNREACHABLE (RFC 792, RFC 1812 section 5.2.7.1)
+NET_UNREACHABLE = 0
+HOST_UNREACHABLE = 1
+PROTOCOL_UNREACHABLE = 2
+PORT_UNREACHABLE = 3
+FRAGMENTATION_NEEDED = 4
+ADMIN_PROHIBITED = 13
+
+# Codes of TIME_EXCEEDED
+TTL_EXCEEDED = 0
+REASSEMBLY_TIMEOUT = 1
+
+HEADER_LEN = 8
+HEADER = Struct(">BBHI")
+
+_ERRORS = frozenset((UNREACHABLE, SOURCE_QUENCH, REDIRECT, TIME_EXCEEDED, PARAMETER_PROBLEM))
+
+
+def is_error(icmp_type: int) -> bool:
+    """True for types that quote a packet; never answered with another error (RFC 1122 section 3.2.2)."""
+    return icmp_type in _ERRORS
+
+
+def parse(data: Buffer, l4: int, end: int) -> tuple[int, int, int] | DropReason:
+    """(type, code, rest) of the message at l4 … end with its checksum verified, else BAD_ICMP, BAD_ICMP_CHECKSUM."""
+    if end - l4 < HEADER_LEN:
+        return DropReason.BAD_ICMP
+    if ones_sum(data[l4:end]):
+        return DropReason.BAD_ICMP_CHECKSUM
+    icmp_type, code, _, rest = HEADER.unpack_from(data, l4)
+    return icmp_type, code, rest
+
+
+def build(icmp_type: int, code: int, rest: int, payload: bytes) -> bytes:
+    """A message with its checksum; rest is the 32-bit second word."""
+    total = (icmp_type << 8) + code + rest + ones_sum(payload)
+    return HEADER.pack(icmp_type, code, -total % 0xFFFF, rest) + payload

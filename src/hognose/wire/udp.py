@@ -1,0 +1,33 @@
+"""UDP (RFC 768): source port(2) destination port(2) length(2) checksum(2) payload; checksum 0 means none."""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from hognose.drops import DropReason
+from hognose.units import Buffer, Ipv4Int, Port
+from hognose.wire.checksum import ones_sum, pseudo_sum
+
+PROTOCOL = 17
+HEADER_LEN = 8
+HEADER = Struct(">HHHH")
+
+
+def parse(data: Buffer, l4: int, end: int) -> tuple[Port, Port, int, int] | DropReason:
+    """(source port, destination port, length, checksum); NAT_BAD_PACKET when short or length is out of range.
+
+    length counts the header; it may be less than the IP payload (RFC 768 does not forbid bytes behind it).
+    """
+    if end - l4 < HEADER_LEN:
+        return DropReason.NAT_BAD_PACKET
+    sport, dport, length, checksum = HEADER.unpack_from(data, l4)
+    if length < HEADER_LEN or l4 + length > end:
+        return DropReason.NAT_BAD_PACKET
+    return sport, dport, length, checksum
+
+
+def build(source: Ipv4Int, destination: Ipv4Int, sport: Port, dport: Port, payload: bytes) -> bytes:
+    """Header with checksum and payload; payload at most 65507 bytes."""
+    length = HEADER_LEN + len(payload)
+    total = pseudo_sum(source, destination, PROTOCOL, length) + sport + dport + length + ones_sum(payload)
+    return HEADER.pack(sport, dport, length, -total % 0xFFFF or 0xFFFF) + payload
