@@ -1,0 +1,120 @@
+"""ICMP messages of our own: errors about packets that cannot go on, echo replies, and the limits on their rate.
+
+RFC 792, RFC 1122 section 3.2.2 and RFC 1812 section 4.3 (what is never answered, how much is quoted, rate limits),
+RFC 1191 (next-hop MTU).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from hognose.limits import IpLimits
+from hognose.units import SECOND, Buffer, Ipv4Int, Nanos
+from hognose.wire import icmpv4, ipv4
+
+MAX_ERROR_LEN = 576  # of the whole IPv4 packet (RFC 1812 section 4.3.2.3)
+ERROR_TOS = 0xC0  # precedence 6, internetwork control (RFC 1812 section 4.3.2.5)
+BURST_SECONDS = 1  # a full bucket holds the messages of so many seconds
+RATE_CLIENTS = 4096  # clients with a bucket of their own; the one unused for longest goes
+
+OUTSIDE = -1  # RateLimiter's number for everybody beyond the NIC
+
+
+def build_error(
+    original: Buffer, *, source: Ipv4Int, icmp_type: int, code: int, rest: int = 0, ident: int = 0
+) -> bytes | None:
+    """An error from `source` to the sender of `original` (begins with its validated IPv4 header), or None.
+
+    None where RFC 1122 section 3.2.2 forbids an answer: about ICMP errors, later fragments, packets to broadcast or
+    multicast addresses, and from a source that is not one host. rest: next-hop MTU for FRAGMENTATION_NEEDED (RFC 1191),
+    pointer << 24 for PARAMETER_PROBLEM. Quoted is as much as fits into 576 bytes. The caller knows the directed
+    broadcast addresses of its networks and the link-layer broadcasts, and asks the RateLimiter.
+    """
+    if not may_answer(original):
+        return None
+    to = int.from_bytes(original[12:16], "big")
+    quoted = bytes(original[: MAX_ERROR_LEN - ipv4.HEADER_LEN - icmpv4.HEADER_LEN])
+    message = icmpv4.build(icmp_type, code, rest, quoted)
+    return ipv4.build(source, to, ipv4.ICMP, len(message), ident=ident, tos=ERROR_TOS, dont_fragment=False) + message
+
+
+def may_answer(original: Buffer) -> bool:
+    """False for packets about which no ICMP error is ever sent."""
+    source = int.from_bytes(original[12:16], "big")
+    destination = int.from_bytes(original[16:20], "big")
+    if not _is_one_host(source) or destination >= 0xE0000000:
+        return False
+    if (original[6] << 8 | original[7]) & ipv4.OFFSET_MASK:
+        return False
+    if original[9] != ipv4.ICMP:
+        return True
+    l4 = (original[0] & 15) * 4
+    # RFC 1122 section 3.2.2: not about an error; a message too short to have a type may be one
+    return len(original) > l4 and not icmpv4.is_error(original[l4])
+
+
+def _is_one_host(address: Ipv4Int) -> bool:
+    """False for 0/8, loopback, multicast, class E and the limited broadcast (RFC 1812 section 4.3.2.7)."""
+    return 0 < address >> 24 < 224 and address >> 24 != 127
+
+
+def echo_reply(request: Buffer, l3: int, l4: int, end: int, *, ident: int = 0) -> bytes:
+    """The reply to a validated echo request, addresses exchanged, same identifier and data (RFC 1122 section 3.2.2.6).
+
+    TOS is kept (RFC 1349 section 5.1); options of the request are not copied; DF is set when the request had it.
+    """
+    _, tos, _, _, word, _, _, _, source, destination = ipv4.HEADER.unpack_from(request, l3)
+    rest = int.from_bytes(request[l4 + 4 : l4 + 8], "big")
+    message = icmpv4.build(icmpv4.ECHO_REPLY, 0, rest, bytes(request[l4 + icmpv4.HEADER_LEN : end]))
+    dont_fragment = bool(word & ipv4.DONT_FRAGMENT)
+    header = ipv4.build(destination, source, ipv4.ICMP, len(message), ident=ident, tos=tos, dont_fragment=dont_fragment)
+    return header + message
+
+
+class _Bucket:
+    """A token bucket in nanoseconds of credit: one message costs `SECOND / rate`."""
+
+    __slots__ = ("capacity", "cost", "credit", "last")
+
+    def __init__(self, rate: int, now: Nanos) -> None:
+        self.cost = SECOND // rate
+        self.capacity = BURST_SECONDS * SECOND
+        self.credit = self.capacity
+        self.last = now
+
+    def refill(self, now: Nanos) -> bool:
+        """True when a message is affordable at `now`."""
+        self.credit = min(self.capacity, self.credit + max(0, now - self.last))
+        self.last = now
+        return self.credit >= self.cost
+
+
+class RateLimiter:
+    """Token buckets for ICMP errors: one for all, one per client (RFC 1812 section 4.3.2.8).
+
+    At most RATE_CLIENTS buckets are kept; the least recently used goes, which gives that client a full one.
+    """
+
+    def __init__(self, limits: IpLimits) -> None:
+        self._limits = limits
+        self._all = _Bucket(limits.icmp_errors_per_second, 0)
+        self._clients: OrderedDict[int, _Bucket] = OrderedDict()
+
+    def allow(self, client: int, now: Nanos) -> bool:
+        """Whether one more error may go to this client (OUTSIDE for everybody beyond the NIC); takes the token."""
+        bucket = self._clients.get(client)
+        if bucket is None:
+            if len(self._clients) >= RATE_CLIENTS:
+                self._clients.popitem(last=False)
+            bucket = self._clients[client] = _Bucket(self._limits.icmp_errors_per_client_per_second, now)
+        self._clients.move_to_end(client)
+        # The client's own bucket comes first, so that a flood of one does not empty everybody's.
+        if not bucket.refill(now) or not self._all.refill(now):
+            return False
+        bucket.credit -= bucket.cost
+        self._all.credit -= self._all.cost
+        return True
+
+    def forget(self, client: int) -> None:
+        """Drop the bucket of a client that is gone."""
+        self._clients.pop(client, None)
