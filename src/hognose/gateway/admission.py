@@ -42,7 +42,7 @@ class Admissions:
         self._journal = journal
         self._counters = counters
         self.clients: dict[Ipv4Int, Peer] = {}
-        self.replaced: list[Peer] = []  # older sessions of the same name, for the gateway to end
+        self._replaced: list[Peer] = []  # older sessions of the same name, for the gateway to end
         self.stopping = False
 
     def handle_events(self, peer: Peer, session: Session, now: Nanos) -> None:
@@ -87,6 +87,13 @@ class Admissions:
             )
         peer.address = 0
 
+    def take_replaced(self) -> list[Peer]:
+        """Drained peers whose address went to a newer session of the same name."""
+        replaced = self._replaced
+        if replaced:
+            self._replaced = []
+        return replaced
+
     def _authenticated(self, peer: Peer, session: Session, event: Authenticated, now: Nanos) -> None:
         peer.common_name = event.common_name
         self._journal.add(
@@ -126,7 +133,7 @@ class Admissions:
         """OpenVPN multi.c multi_delete_dup: the newest session of a name wins; its address goes to the newcomer."""
         for address, older in list(self.clients.items()):
             if older.common_name == common_name and older is not newcomer:
-                self.replaced.append(older)
+                self._replaced.append(older)
                 del self.clients[address]
                 self._pool.release(address)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from hognose.drops import Counters, DropReason, Stat
 from hognose.ip.fragments import fragment
 from hognose.ip.neighbor import NeighborTable
-from hognose.ip.offload import finish_outgoing
-from hognose.link import LinkCaps, Outgoing
+from hognose.ip.offload import complete, lower
+from hognose.link import ETHERNET_HDR_LEN, LinkCaps, Outgoing
 from hognose.units import Ipv4Int, Nanos, netmask
 from hognose.wire import ethernet, virtio_net
 
@@ -75,7 +75,7 @@ class Egress:
                 self._send_fragments(packet, mac)
                 continue
             if self._software and vnet != virtio_net.PLAIN:
-                self._send_finished(packet, mac)
+                self._send_lowered(packet, mac)
                 continue
             stats[_FRAMES_OUT] += 1
             stats[_BYTES_OUT] += length
@@ -102,21 +102,25 @@ class Egress:
         self._frames = []
         return asked + frames
 
-    def _send_finished(self, packet: Outgoing, mac: bytes) -> None:
-        """Software segmentation and checksums for a device that does neither."""
-        for whole in finish_outgoing(packet):
-            self._append_plain(whole, mac)
+    def _send_lowered(self, packet: Outgoing, mac: bytes) -> None:
+        """Software segmentation and checksums for a device that lacks them."""
+        for _, vnet, pieces in lower([packet], self._caps):
+            self._append(vnet, mac, b"".join(pieces))
 
     def _send_fragments(self, packet: Outgoing, mac: bytes) -> None:
         """RFC 791 section 3.2: an over-long packet without DF leaves in fragments, with a complete checksum."""
-        for whole in finish_outgoing(packet):
-            fragments = fragment(whole, self._caps.mtu)
-            if not fragments:
-                self._counters.drop(DropReason.TOO_BIG)
-            for piece in fragments:
-                self._append_plain(piece, mac)
+        _, vnet, pieces = packet
+        whole = b"".join(pieces)
+        if whole[6] & 0x40:
+            self._counters.drop(DropReason.TOO_BIG)
+            return
+        flags, _, _, _, csum_start, csum_offset, _ = virtio_net.HEADER.unpack(vnet)
+        if flags & virtio_net.F_NEEDS_CSUM:
+            whole = complete(whole, csum_start - ETHERNET_HDR_LEN, csum_offset)
+        for piece in fragment(whole, self._caps.mtu):
+            self._append(virtio_net.PLAIN, mac, piece)
 
-    def _append_plain(self, whole: bytes, mac: bytes) -> None:
-        self._counters.stats[_FRAMES_OUT] += 1
-        self._counters.stats[_BYTES_OUT] += len(whole)
-        self._frames.append([virtio_net.PLAIN + mac + self._source_ipv4 + whole])
+    def _append(self, vnet: bytes, mac: bytes, packet: bytes) -> None:
+        self._counters.stats[Stat.FRAMES_OUT] += 1
+        self._counters.stats[Stat.BYTES_OUT] += len(packet)
+        self._frames.append([vnet + mac + self._source_ipv4 + packet])

@@ -205,9 +205,16 @@ class Gateway:
         for address, inner in self._forwarder.from_client(peer.address, packets, now).items():
             self._queue(address, inner)
 
+    def _end_replaced(self, now: Nanos) -> None:
+        """Older sessions of a name that connected again; their address may be the newcomer's already."""
+        for older in self._admissions.take_replaced():
+            self._end(older, DropReason.REPLACED, now)
+            older.conn.close(now)
+
     def _run_session(self, peer: Peer, session: Session, now: Nanos, unix: UnixSeconds) -> None:
         """Everything a session may have to say after it was given something: events, records, its end."""
         self._admissions.handle_events(peer, session, now)
+        self._end_replaced(now)
         records = session.poll(now, unix)
         if records:
             pieces = join(records)
@@ -344,15 +351,14 @@ class Gateway:
                 due_peers.append(peer)
         for peer in due_peers:
             self._contained(self._peer_deadline, peer, now, unix)
-        for where, engine in (
-            ("tcp", self._tcp),
-            ("nat", self._nat),
-            ("arp", self._neighbors),
-            ("ip", self._forwarder),
+        for where, due, work in (
+            ("tcp.timer", self._tcp.next_deadline(), self._tcp.handle_deadline),
+            ("nat.timer", self._nat.next_deadline(), self._nat.handle_deadline),
+            ("arp.timer", self._neighbors.next_deadline(), self._neighbors.handle_deadline),
+            ("ip.timer", self._forwarder.next_deadline(), self._expire_fragments),
         ):
-            due = engine.next_deadline()
             if due is not None and due <= now:
-                self._attempt(f"{where}.timer", engine.handle_deadline, now)
+                self._attempt(where, work, now)
 
     def _peer_deadline(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
         if peer.closing:
@@ -369,6 +375,10 @@ class Gateway:
         if deadline is not None and deadline <= now:
             session.handle_deadline(now, unix)
         self._run_session(peer, session, now, unix)
+
+    def _expire_fragments(self, now: Nanos) -> None:
+        for address, packets in self._forwarder.expire(now).items():
+            self._queue(address, packets)
 
     def _poll_tcp(self, now: Nanos) -> None:
         self._egress.send(self._tcp.poll(now), now)

@@ -11,27 +11,28 @@ from struct import Struct
 from hognose.drops import Counters, DropReason, Stat
 from hognose.gateway.egress import Egress
 from hognose.ip.fragments import Reassembler
-from hognose.ip.icmp_errors import build_echo_reply
+from hognose.ip.icmp_errors import RateLimiter, build_error, echo_reply
+from hognose.ip.mss import clamp
 from hognose.ip.neighbor import NeighborTable
-from hognose.ip.offload import complete_checksum
 from hognose.link import L3_OFFSET, LinkCaps
 from hognose.nat.nat import Nat
 from hognose.tcp.server import TcpServer
-from hognose.units import Ipv4Int, Nanos
+from hognose.units import Buffer, Ipv4Int, Nanos, Port
 from hognose.wire import ethernet, icmpv4, ipv4, virtio_net
 from hognose.wire.checksum import ones_sum
 
-# vnet(12) destination source type, then the fixed IPv4 header:
-# flags gso_type hdr_len gso_size csum_start csum_offset buffers | macs type | ver/ihl tos length id fragment ttl
-# protocol checksum source destination. vnet numbers come out byte-swapped; only gso_size is used, and swapped back.
+# vnet header, then MACs and type, then the fixed IPv4 header. The vnet numbers are little-endian and come out
+# swapped; only gso_size is used, and swapped back.
 _FRAME = Struct(">BBHHHHH6s6sHBBHHHBBHII")
-_PORTS = Struct(">HH")
+_DESTINATION_PORT = Struct(">2xH")
 _MIN_FRAME = _FRAME.size
-
-_FRAMES_IN = int(Stat.FRAMES_IN)
-_BYTES_IN = int(Stat.BYTES_IN)
-_SUPER_FRAMES_IN = int(Stat.SUPER_FRAMES_IN)
+_L4_OFFSET = L3_OFFSET + 20
 _TRUSTED = virtio_net.F_NEEDS_CSUM | virtio_net.F_DATA_VALID
+_SYN_OFFSET = 33  # the TCP flags of a packet without IP options
+_SMALL_PACKET = 100  # no SYN is larger; spares the MSS look on data packets
+OUTSIDE = -1  # the rate limiter's name for everybody beyond the NAT
+
+Deliveries = dict[Ipv4Int, list[bytes]]
 
 
 class Ingress:
@@ -42,114 +43,208 @@ class Ingress:
         *,
         caps: LinkCaps,
         address: Ipv4Int,
-        port: int,
+        port: Port,
+        mss: int,
         tcp: TcpServer,
         nat: Nat,
         neighbors: NeighborTable,
         egress: Egress,
         reassembler: Reassembler,
+        limiter: RateLimiter,
         counters: Counters,
     ) -> None:
         self._mac = caps.mac
         self._address = address
         self._port = port
+        self._mss = mss
         self._tcp = tcp
         self._nat = nat
         self._neighbors = neighbors
         self._egress = egress
         self._reassembler = reassembler
+        self._limiter = limiter
         self._counters = counters
-        self.failures: list[Exception] = []  # of single frames, drained by the gateway
+        self._failures: list[Exception] = []
 
-    def receive(self, frames: list[bytes], now: Nanos) -> dict[Ipv4Int, list[bytes]]:
+    def receive(self, frames: list[bytes], now: Nanos) -> Deliveries:
         """Take a batch; returns inner packets per client address, ready to be sealed."""
         counters = self._counters
         stats = counters.stats
-        stats[_FRAMES_IN] += len(frames)
+        stats[Stat.FRAMES_IN] += len(frames)
+        received_bytes = super_frames = 0
         unpack = _FRAME.unpack_from
-        mac, address, port, tcp = self._mac, self._address, self._port, self._tcp
-        down: dict[Ipv4Int, list[bytes]] = {}
+        port_of = _DESTINATION_PORT.unpack_from
+        mac, address, port, tcp_receive = self._mac, self._address, self._port, self._tcp.receive
+        down: Deliveries = {}
         for frame in frames:
             size = len(frame)
-            stats[_BYTES_IN] += size
+            received_bytes += size
             if size < _MIN_FRAME:
-                counters.drop(DropReason.FRAME_TOO_SHORT)
+                self._short(frame, down, now)
                 continue
             try:
                 (
                     flags, gso_type, _, gso_swapped, _, _, _, to_mac, _, ethertype,
                     version, _, length, _, fragment, _, protocol, _, _, to_address,
                 ) = unpack(frame)  # fmt: skip
-                if to_mac != mac or ethertype != 0x0800 or version != 0x45 or to_address != address:
+                if (
+                    to_mac != mac
+                    or to_address != address
+                    or ethertype != 0x0800
+                    or version != 0x45
+                    or fragment & 0x3FFF
+                    or gso_type & 0x7F > 1
+                ):
                     self._unusual(frame, down, now)
                     continue
                 end = L3_OFFSET + length
-                if end > size or length < 24 or ones_sum(frame[L3_OFFSET : L3_OFFSET + 20]):
-                    self._count_bad_header(frame, end, length)
+                if end > size or length < 20:
+                    counters.drop(DropReason.BAD_IP_HEADER)
                     continue
-                if fragment & 0x3FFF:
-                    self._fragment(frame, end, flags, down, now)
+                if ones_sum(frame[L3_OFFSET:_L4_OFFSET]):  # RFC 1122 3.2.1.2
+                    counters.drop(DropReason.BAD_IP_CHECKSUM)
                     continue
                 gso_size = 0
                 if gso_type:
                     gso_size = (gso_swapped >> 8) | (gso_swapped & 0xFF) << 8
-                    stats[_SUPER_FRAMES_IN] += 1
-                if protocol == 6 and _PORTS.unpack_from(frame, L3_OFFSET + 20)[1] == port:
-                    tcp.receive(frame, L3_OFFSET, L3_OFFSET + 20, end, gso_size, flags & _TRUSTED != 0, now)
-                    continue
-                if protocol == 1:
-                    self._icmp(frame, L3_OFFSET, L3_OFFSET + 20, end, down, now)
-                    continue
-                result = self._nat.inbound(frame, L3_OFFSET, end, gso_size, flags & 1 != 0, now)
-                if type(result) is tuple:
-                    client, packets = result
-                    if client in down:
-                        down[client] += packets
-                    else:
-                        down[client] = packets
+                    super_frames += 1
+                if protocol == 6 and length >= 40 and port_of(frame, _L4_OFFSET)[0] == port:
+                    tcp_receive(frame, L3_OFFSET, _L4_OFFSET, end, gso_size, flags & _TRUSTED != 0, now)
                 else:
-                    self._count(result)
+                    self._dispatch(frame, L3_OFFSET, _L4_OFFSET, end, protocol, gso_size, flags, down, now)
             except Exception as error:
                 counters.drop(DropReason.INTERNAL_ERROR)
-                self.failures.append(error)
+                self._failures.append(error)
+        stats[Stat.BYTES_IN] += received_bytes
+        stats[Stat.SUPER_FRAMES_IN] += super_frames
         return down
 
-    def _count(self, reason: object) -> None:
-        if isinstance(reason, DropReason):
-            self._counters.drop(reason)
+    def drain_failures(self) -> list[Exception]:
+        """Exceptions that single frames caused since the last call: bugs of ours, for the log."""
+        if not self._failures:
+            return []
+        failures, self._failures = self._failures, []
+        return failures
 
-    def _count_bad_header(self, frame: bytes, end: int, length: int) -> None:
-        short = end > len(frame) or length < 24
-        self._counters.drop(DropReason.BAD_IP_HEADER if short else DropReason.BAD_IP_CHECKSUM)
+    def _dispatch(
+        self,
+        data: Buffer,
+        l3: int,
+        l4: int,
+        end: int,
+        protocol: int,
+        gso_size: int,
+        flags: int,
+        down: Deliveries,
+        now: Nanos,
+    ) -> None:
+        """One whole valid packet for our address."""
+        if protocol == ipv4.TCP and end - l4 >= 20 and _DESTINATION_PORT.unpack_from(data, l4)[0] == self._port:
+            self._tcp.receive(data, l3, l4, end, gso_size, flags & _TRUSTED != 0, now)
+            return
+        if protocol == ipv4.ICMP and data[l4 : l4 + 1] != b"\x00":
+            self._icmp(data, l3, l4, end, down, now)
+            return
+        result = self._nat.inbound(data, l3, end, gso_size, flags & virtio_net.F_NEEDS_CSUM != 0, now)
+        if not isinstance(result, tuple):
+            self._refused(result, data, l3, end, now)
+            return
+        client, packets = result
+        if len(packets) == 1:
+            packet = packets[0]
+            if len(packet) < _SMALL_PACKET and packet[9] == 6 and len(packet) > _SYN_OFFSET and packet[_SYN_OFFSET] & 2:
+                packets = [clamp(packet, self._mss)]
+        if client in down:
+            down[client] += packets
+        else:
+            down[client] = packets
 
-    def _unusual(self, frame: bytes, down: dict[Ipv4Int, list[bytes]], now: Nanos) -> None:
-        """ARP, foreign frames, IP options; the rare rest of the fast test."""
+    def _icmp(self, data: Buffer, l3: int, l4: int, end: int, down: Deliveries, now: Nanos) -> None:
+        """Echo requests are answered, errors go to whom they concern (RFC 792, RFC 5508 section 4)."""
+        parsed = icmpv4.parse(data, l4, end)
+        if isinstance(parsed, DropReason):
+            self._counters.drop(parsed)
+            return
+        icmp_type, code, rest = parsed
+        if icmp_type == icmpv4.ECHO_REQUEST:
+            if not self._limiter.allow(OUTSIDE, now):
+                self._counters.drop(DropReason.ICMP_RATE_LIMITED)
+                return
+            self._counters.stats[Stat.ECHO_REPLIES] += 1
+            reply = echo_reply(data, l3, l4, end)
+            self._egress.send([(int.from_bytes(reply[16:20], "big"), virtio_net.PLAIN, [reply])], now)
+            return
+        if not icmpv4.is_error(icmp_type):
+            self._counters.drop(DropReason.BAD_ICMP)
+            return
+        quoted = bytes(data[l4 + 8 : end])
+        if self._quotes_our_tcp(quoted):
+            self._tcp.icmp_error(icmp_type, code, rest & 0xFFFF, quoted, now)
+            return
+        result = self._nat.inbound_error(data, l3, end, now)
+        if isinstance(result, tuple):
+            down.setdefault(result[0], []).append(result[1])
+        else:
+            self._counters.drop(result)
+
+    def _quotes_our_tcp(self, quoted: bytes) -> bool:
+        if len(quoted) < 28 or quoted[0] >> 4 != 4 or quoted[9] != ipv4.TCP:
+            return False
+        header_len = (quoted[0] & 15) * 4
+        source_port = int.from_bytes(quoted[header_len : header_len + 2], "big")
+        return quoted[12:16] == self._address.to_bytes(4, "big") and source_port == self._port
+
+    def _refused(self, reason: DropReason, data: Buffer, l3: int, end: int, now: Nanos) -> None:
+        """What the NAT did not take; RFC 1812 5.3.1: TTL is answered, all else is silence toward the outside."""
+        self._counters.drop(reason)
+        if reason is not DropReason.TTL_EXCEEDED:
+            return
+        if not self._limiter.allow(OUTSIDE, now):
+            self._counters.drop(DropReason.ICMP_RATE_LIMITED)
+            return
+        error = build_error(bytes(data[l3:end]), source=self._address, icmp_type=icmpv4.TIME_EXCEEDED, code=0)
+        if error is not None:
+            self._counters.stats[Stat.ICMP_ERRORS_SENT] += 1
+            self._egress.send([(int.from_bytes(error[16:20], "big"), virtio_net.PLAIN, [error])], now)
+
+    def _short(self, frame: bytes, down: Deliveries, now: Nanos) -> None:
+        """ARP fits a frame that is too short for IPv4; anything else does not."""
+        if len(frame) >= L3_OFFSET and frame[24:26] == b"\x08\x06":
+            self._unusual(frame, down, now)
+        else:
+            self._counters.drop(DropReason.FRAME_TOO_SHORT)
+
+    def _unusual(self, frame: bytes, down: Deliveries, now: Nanos) -> None:
+        """ARP, frames for others, fragments, IP options: all that the fast test does not take."""
         ethertype = int.from_bytes(frame[24:26], "big")
         to_mac = frame[12:18]
         if ethertype == ethernet.TYPE_ARP:
-            if to_mac == self._mac or to_mac == ethernet.BROADCAST:
+            if to_mac in (self._mac, ethernet.BROADCAST):
                 self._egress.release(self._neighbors.receive(frame, L3_OFFSET, now), now)
-            return
-        if ethertype != ethernet.TYPE_IPV4:
-            self._counters.drop(DropReason.UNKNOWN_ETHERTYPE)
             return
         if to_mac != self._mac:
             self._counters.drop(DropReason.NOT_FOR_US)
             return
-        header = ipv4.parse(frame, L3_OFFSET, len(frame))
-        if isinstance(header, DropReason):
-            self._counters.drop(header)
+        if ethertype != ethernet.TYPE_IPV4:
+            self._counters.drop(DropReason.UNKNOWN_ETHERTYPE)
             return
-        if header.destination != self._address:
+        if frame[1] & 0x7F > virtio_net.GSO_TCPV4:
+            self._counters.drop(DropReason.BAD_VNET_HEADER)
+            return
+        parsed = ipv4.parse(frame, L3_OFFSET, len(frame))
+        if isinstance(parsed, DropReason):
+            self._counters.drop(parsed)
+            return
+        l4, end, protocol, fragment, _, destination = parsed
+        if destination != self._address:
             self._counters.drop(DropReason.NOT_FOR_US)
             return
-        # RFC 1122 3.2.1.8: options are passed over (source routes were refused by parse); the rebuilt frame has none.
-        l4 = L3_OFFSET + header.header_len
-        plain = ipv4.without_options(frame, L3_OFFSET, header)
-        vnet = virtio_net.PLAIN if frame[0] & 1 == 0 else virtio_net.partial_checksum(34, 16)
-        if frame[0] & 1 and header.protocol != 6:
-            return self._counters.drop(DropReason.BAD_VNET_HEADER)
-        del l4
-        for pair in self.receive([vnet + frame[12:L3_OFFSET] + plain], now).items():
-            down.setdefault(pair[0], []).extend(pair[1])
-        return None
+        if fragment & ipv4.FRAGMENTED:
+            whole = self._reassembler.receive(frame, L3_OFFSET, end, now)
+            if isinstance(whole, DropReason):
+                self._counters.drop(whole)
+            elif whole is not None:
+                self._dispatch(whole, 0, (whole[0] & 15) * 4, len(whole), protocol, 0, 0, down, now)
+            return
+        gso_size = int.from_bytes(frame[4:6], "little") if frame[1] else 0
+        self._dispatch(frame, L3_OFFSET, l4, end, protocol, gso_size, frame[0], down, now)

@@ -1,0 +1,226 @@
+"""Where an inner packet goes: to ourselves, to another client, to the outside, or nowhere with a reason.
+
+The NAT takes packets of known flows first, in one hot pass; this module decides about the rest, one by one:
+validation, source check, TTL, MTU, MSS clamp, ICMP errors toward the client. Every decision that throws a packet
+away is counted; those that the sender should know of are answered by ICMP (RFC 1812 section 4.3, RFC 5508).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container
+
+from hognose.drops import Counters, DropReason, Stat
+from hognose.gateway.egress import Egress
+from hognose.ip.fragments import Reassembler, fragment
+from hognose.ip.icmp_errors import RateLimiter, build_error, echo_reply
+from hognose.ip.mss import clamp
+from hognose.link import Outgoing
+from hognose.nat.nat import Nat
+from hognose.units import Ipv4Int, Nanos
+from hognose.wire import icmpv4, ipv4
+from hognose.wire.checksum import update
+
+Deliveries = dict[Ipv4Int, list[bytes]]
+
+# What the NAT could not open, as ICMP tells it (RFC 5508 REQ-8: communication administratively prohibited).
+_PROHIBITED = (DropReason.NAT_TABLE_FULL, DropReason.NAT_CLIENT_FULL, DropReason.NAT_NO_PORT)
+
+
+class Forwarder:
+    """Routing between clients, ourselves and the outside for inner packets of clients."""
+
+    def __init__(
+        self,
+        *,
+        server: Ipv4Int,
+        mask: Ipv4Int,
+        clients: Container[Ipv4Int],
+        client_to_client: bool,
+        link_mtu: int,
+        tun_mtu: int,
+        mss: int,
+        nat: Nat,
+        egress: Egress,
+        reassembler: Reassembler,
+        limiter: RateLimiter,
+        counters: Counters,
+    ) -> None:
+        self._server = server
+        self._mask = mask
+        self._network = server & mask
+        self._clients = clients
+        self._client_to_client = client_to_client
+        self._link_mtu = link_mtu
+        self._tun_mtu = tun_mtu
+        self._mss = mss
+        self._nat = nat
+        self._egress = egress
+        self._reassembler = reassembler
+        self._limiter = limiter
+        self._counters = counters
+
+    def from_client(self, client: Ipv4Int, packets: list[bytes], now: Nanos) -> Deliveries:
+        """Route decrypted packets of one client; returns what goes to clients (this one included)."""
+        out: list[Outgoing] = []
+        deliveries: Deliveries = {}
+        if self._link_mtu < self._tun_mtu:
+            packets = self._over_link_mtu(client, packets, out, deliveries, now)
+        rest = self._nat.outbound(client, packets, now, out)
+        for packet in rest:
+            self._route(client, packet, out, deliveries, now)
+        if out:
+            self._egress.send(out, now)
+        return deliveries
+
+    def next_deadline(self) -> Nanos | None:
+        """When the oldest incomplete datagram times out."""
+        return self._reassembler.next_deadline()
+
+    def expire(self, now: Nanos) -> Deliveries:
+        """Drop incomplete datagrams; RFC 792: a client is told when its first fragment had come."""
+        deliveries: Deliveries = {}
+        for first in self._reassembler.handle_deadline(now):
+            client = int.from_bytes(first[12:16], "big")
+            if client in self._clients:
+                self._error(client, first, icmpv4.TIME_EXCEEDED, icmpv4.REASSEMBLY_TIMEOUT, deliveries, now)
+        return deliveries
+
+    def _over_link_mtu(
+        self, client: Ipv4Int, packets: list[bytes], out: list[Outgoing], deliveries: Deliveries, now: Nanos
+    ) -> list[bytes]:
+        """Take out what the uplink cannot carry in one piece; only used where it is narrower than the tunnel."""
+        fitting = []
+        for packet in packets:
+            if len(packet) > self._link_mtu:
+                self._route(client, packet, out, deliveries, now)
+            else:
+                fitting.append(packet)
+        return fitting
+
+    def _route(self, client: Ipv4Int, packet: bytes, out: list[Outgoing], deliveries: Deliveries, now: Nanos) -> None:
+        counters = self._counters
+        if not packet or packet[0] >> 4 != 4:
+            # A client without IPv6 from us still sends router solicitations: nobody's fault.
+            six = bool(packet) and packet[0] >> 4 == 6
+            counters.drop(DropReason.IPV6_IN_TUNNEL if six else DropReason.NOT_IP)
+            return
+        parsed = ipv4.parse(packet, 0, len(packet))
+        if isinstance(parsed, DropReason):
+            counters.drop(parsed)
+            return
+        l4, end, protocol, fragment_word, source, destination = parsed
+        if source != client:
+            counters.drop(DropReason.WRONG_SOURCE)
+            return
+        if end < len(packet):
+            packet = packet[:end]
+        if destination >> 28 >= 14 or destination == self._network | (0xFFFFFFFF & ~self._mask):
+            counters.drop(DropReason.MULTICAST)
+            return
+        if fragment_word & ipv4.FRAGMENTED:
+            whole = self._reassembler.receive(packet, 0, end, now)
+            if whole is None:
+                return
+            if isinstance(whole, DropReason):
+                counters.drop(whole)
+                return
+            packet, l4, end = whole, (whole[0] & 15) * 4, len(whole)
+        if destination == self._server:
+            self._to_us(client, packet, l4, end, protocol, deliveries, now)
+        elif destination & self._mask == self._network:
+            self._to_client(client, destination, packet, deliveries, now)
+        else:
+            self._to_outside(client, packet, protocol, out, deliveries, now)
+
+    def _to_us(
+        self, client: Ipv4Int, packet: bytes, l4: int, end: int, protocol: int, deliveries: Deliveries, now: Nanos
+    ) -> None:
+        """The tunnel gateway answers echo; everything else is refused as a host refuses it (RFC 1122 3.2.2.1)."""
+        if protocol == ipv4.ICMP:
+            parsed = icmpv4.parse(packet, l4, end)
+            if isinstance(parsed, DropReason):
+                self._counters.drop(parsed)
+            elif parsed[0] == icmpv4.ECHO_REQUEST:
+                self._counters.stats[Stat.ECHO_REPLIES] += 1
+                self._deliver(client, echo_reply(packet, 0, l4, end), deliveries)
+            return
+        code = icmpv4.PORT_UNREACHABLE if protocol in (ipv4.TCP, ipv4.UDP) else icmpv4.PROTOCOL_UNREACHABLE
+        self._counters.drop(DropReason.PORT_CLOSED)
+        self._error(client, packet, icmpv4.UNREACHABLE, code, deliveries, now)
+
+    def _to_client(
+        self, client: Ipv4Int, destination: Ipv4Int, packet: bytes, deliveries: Deliveries, now: Nanos
+    ) -> None:
+        """Between clients: only when configured, TTL decremented (RFC 1812 5.3.1)."""
+        if not self._client_to_client:
+            self._counters.drop(DropReason.CLIENT_TO_CLIENT_OFF)
+            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.ADMIN_PROHIBITED, deliveries, now)
+            return
+        if destination not in self._clients:
+            self._counters.drop(DropReason.NO_ROUTE)
+            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.HOST_UNREACHABLE, deliveries, now)
+            return
+        if packet[8] <= 1:
+            self._counters.drop(DropReason.TTL_EXCEEDED)
+            self._error(client, packet, icmpv4.TIME_EXCEEDED, 0, deliveries, now)
+            return
+        checksum = update(packet[10] << 8 | packet[11], packet[8] << 8, packet[8] - 1 << 8)
+        packet = b"%b%c%b%b%b" % (packet[:8], packet[8] - 1, packet[9:10], checksum.to_bytes(2, "big"), packet[12:])
+        self._counters.stats[Stat.CLIENT_TO_CLIENT_PACKETS] += 1
+        self._deliver(destination, clamp(packet, self._mss), deliveries)
+
+    def _to_outside(
+        self,
+        client: Ipv4Int,
+        packet: bytes,
+        protocol: int,
+        out: list[Outgoing],
+        deliveries: Deliveries,
+        now: Nanos,
+    ) -> None:
+        if len(packet) > self._link_mtu and packet[6] & 0x40:
+            # RFC 1191: DF is set and the uplink is narrower than the tunnel.
+            self._counters.drop(DropReason.TOO_BIG)
+            self._error(
+                client, packet, icmpv4.UNREACHABLE, icmpv4.FRAGMENTATION_NEEDED, deliveries, now, self._link_mtu
+            )
+            return
+        if protocol == ipv4.TCP:
+            packet = clamp(packet, self._mss)
+        reason = self._nat.open_outbound(client, packet, now, out)
+        if reason is None:
+            return
+        self._counters.drop(reason)
+        if reason is DropReason.TTL_EXCEEDED:
+            self._error(client, packet, icmpv4.TIME_EXCEEDED, 0, deliveries, now)
+        elif reason in _PROHIBITED:
+            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.ADMIN_PROHIBITED, deliveries, now)
+        elif reason is DropReason.UNKNOWN_PROTOCOL:
+            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.PROTOCOL_UNREACHABLE, deliveries, now)
+        elif reason is DropReason.NO_ROUTE:
+            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.HOST_UNREACHABLE, deliveries, now)
+
+    def _error(
+        self,
+        client: Ipv4Int,
+        packet: bytes,
+        icmp_type: int,
+        code: int,
+        deliveries: Deliveries,
+        now: Nanos,
+        rest: int = 0,
+    ) -> None:
+        """An ICMP error from the tunnel gateway to the client, within the rate limits."""
+        error = build_error(packet, source=self._server, icmp_type=icmp_type, code=code, rest=rest)
+        if error is None:
+            return
+        if not self._limiter.allow(client, now):
+            self._counters.drop(DropReason.ICMP_RATE_LIMITED)
+            return
+        self._counters.stats[Stat.ICMP_ERRORS_SENT] += 1
+        deliveries.setdefault(client, []).append(error)
+
+    def _deliver(self, client: Ipv4Int, packet: bytes, deliveries: Deliveries) -> None:
+        """A packet of ours or of another client, cut to the tunnel's MTU (RFC 791 section 3.2)."""
+        packets = [packet] if len(packet) <= self._tun_mtu else fragment(packet, self._tun_mtu)
+        deliveries.setdefault(client, []).extend(packets)

@@ -1,0 +1,283 @@
+"""Routing of inner packets: built and read by scapy, decided by the forwarder, with the real NAT and egress."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet6 import ICMPv6ND_RS, IPv6
+from scapy.layers.l2 import ARP, Ether
+from scapy.packet import Packet, Raw
+
+from hognose.drops import Counters, DropReason
+from hognose.gateway.egress import Egress
+from hognose.gateway.forwarding import Forwarder
+from hognose.ip.fragments import Reassembler, fragment
+from hognose.ip.icmp_errors import RateLimiter
+from hognose.ip.neighbor import NeighborTable
+from hognose.limits import IpLimits, NatLimits
+from hognose.link import LinkCaps
+from hognose.nat.nat import Nat
+from hognose.units import SECOND, ipv4_int, netmask
+
+MAC = bytes.fromhex("020000000002")
+HOP = bytes.fromhex("020000000001")
+A, B, SERVER = ipv4_int("10.8.0.2"), ipv4_int("10.8.0.3"), ipv4_int("10.8.0.1")
+OUTSIDE = "198.51.100.7"
+T0 = 1000 * SECOND
+
+
+@dataclass
+class World:
+    """A forwarder and what stands around it."""
+
+    client_to_client: bool = False
+    link_mtu: int = 1500
+    tun_mtu: int = 1500
+    nat_limits: NatLimits = field(default_factory=NatLimits)
+
+    def __post_init__(self) -> None:
+        self.counters = Counters()
+        limits = IpLimits()
+        caps = LinkCaps(mac=MAC, mtu=self.link_mtu)
+        address = ipv4_int("10.0.0.2")
+        self.neighbors = NeighborTable(mac=MAC, address=address, limits=limits, counters=self.counters)
+        self.egress = Egress(
+            caps=caps,
+            address=address,
+            prefix_len=24,
+            gateway=ipv4_int("10.0.0.1"),
+            neighbors=self.neighbors,
+            counters=self.counters,
+        )
+        nat = Nat(
+            address=address,
+            reserved_ports=frozenset({(6, 1194)}),
+            limits=self.nat_limits,
+            random=lambda n: bytes(n),
+            counters=self.counters,
+        )
+        self.forwarder = Forwarder(
+            server=SERVER,
+            mask=netmask(24),
+            clients={A: 1, B: 2},
+            client_to_client=self.client_to_client,
+            link_mtu=self.link_mtu,
+            tun_mtu=self.tun_mtu,
+            mss=1300,
+            nat=nat,
+            egress=self.egress,
+            reassembler=Reassembler(limits, self.counters),
+            limiter=RateLimiter(limits),
+            counters=self.counters,
+        )
+        request = bytes(ARP(op=1, hwsrc="02:00:00:00:00:01", psrc="10.0.0.1", pdst="10.0.0.2"))
+        self.neighbors.receive(request, 0, T0)
+        self.egress.take()
+
+    def send(self, *packets: Packet, client: int = A, now: int = T0) -> tuple[list[Packet], dict[int, list[Packet]]]:
+        """Route packets; returns what left for the outside and what goes to clients."""
+        raw = [bytes(packet) for packet in packets]
+        inner = self.forwarder.from_client(client, raw, now)
+        frames = [Ether(b"".join(pieces)[12:]) for pieces in self.egress.take()]
+        return frames, {to: [IP(packet) for packet in packets] for to, packets in inner.items()}
+
+    def dropped(self, reason: DropReason) -> int:
+        return self.counters.drops[reason]
+
+
+def test_outside_traffic_leaves_translated_to_the_gateway() -> None:
+    world = World()
+    [frame], inner = world.send(IP(src="10.8.0.2", dst=OUTSIDE, ttl=64) / UDP(sport=5000, dport=53) / b"q")
+    assert inner == {}
+    assert (frame.dst, frame.src) == ("02:00:00:00:00:01", "02:00:00:00:00:02")
+    assert (frame[IP].src, frame[IP].dst, frame[IP].ttl) == ("10.0.0.2", OUTSIDE, 63)
+    assert (frame[UDP].dport, bytes(frame[UDP].payload)[:1]) == (53, b"q")
+
+
+def test_a_syn_is_clamped() -> None:
+    world = World()
+    syn = IP(src="10.8.0.2", dst=OUTSIDE) / TCP(sport=5000, dport=80, flags="S", options=[("MSS", 1460)])
+    [frame], _ = world.send(syn)
+    assert dict(frame[TCP].options)["MSS"] == 1300
+
+
+def test_the_gateway_answers_ping() -> None:
+    world = World()
+    _, inner = world.send(IP(src="10.8.0.2", dst="10.8.0.1") / ICMP(id=7, seq=3) / b"payload")
+    [reply] = inner[A]
+    assert (reply.src, reply.dst, reply[ICMP].type, reply[ICMP].id) == ("10.8.0.1", "10.8.0.2", 0, 7)
+    assert reply[Raw].load == b"payload"
+    assert bytes(IP(bytes(reply))) == bytes(reply)
+
+
+def test_a_large_ping_is_reassembled_answered_and_fragmented_again() -> None:
+    world = World()
+    echo = bytes(IP(src="10.8.0.2", dst="10.8.0.1", id=9) / ICMP(id=7) / bytes(3000))
+    replies: list[bytes] = []
+    for piece in fragment(echo, 1500):
+        replies += world.forwarder.from_client(A, [piece], T0).get(A, [])
+    assert [len(reply) for reply in replies] == [1500, 1500, 68]
+    whole = Reassembler(IpLimits(), Counters())
+    results = [whole.receive(reply, 0, len(reply), T0) for reply in replies]
+    assert isinstance(results[-1], bytes)
+    assert IP(results[-1])[Raw].load == bytes(3000)
+
+
+@pytest.mark.parametrize(
+    ("packet", "code"),
+    [(UDP(sport=1, dport=2), 3), (TCP(sport=1, dport=22, flags="S"), 3), (Raw(b"x" * 20), 2)],
+)
+def test_other_traffic_to_the_gateway_is_refused(packet: Packet, code: int) -> None:
+    world = World()
+    _, inner = world.send(
+        IP(src="10.8.0.2", dst="10.8.0.1", proto=packet.overload_fields.get(IP, {}).get("proto", 89)) / packet
+    )
+    [error] = inner[A]
+    assert (error.src, error[ICMP].type, error[ICMP].code) == ("10.8.0.1", 3, code)
+    assert world.dropped(DropReason.PORT_CLOSED) == 1
+
+
+def test_a_bad_echo_and_an_echo_reply_to_the_gateway_are_only_counted() -> None:
+    world = World()
+    bad = bytearray(bytes(IP(src="10.8.0.2", dst="10.8.0.1") / ICMP() / b"ab"))
+    bad[-1] ^= 1
+    assert world.forwarder.from_client(A, [bytes(bad)], T0) == {}
+    assert world.dropped(DropReason.BAD_ICMP_CHECKSUM) == 1
+    _, inner = world.send(IP(src="10.8.0.2", dst="10.8.0.1") / ICMP(type=0))
+    assert inner == {}
+
+
+def test_between_clients_only_when_configured() -> None:
+    packet = IP(src="10.8.0.2", dst="10.8.0.3", ttl=9) / UDP(sport=1, dport=2) / b"x"
+    closed = World()
+    frames, inner = closed.send(packet)
+    assert frames == []
+    assert (inner[A][0][ICMP].type, inner[A][0][ICMP].code) == (3, 13)
+    assert closed.dropped(DropReason.CLIENT_TO_CLIENT_OFF) == 1
+    open_world = World(client_to_client=True)
+    _, inner = open_world.send(packet)
+    assert (inner[B][0].src, inner[B][0].ttl) == ("10.8.0.2", 8)
+    rebuilt = inner[B][0].copy()
+    del rebuilt.chksum
+    assert bytes(rebuilt) == bytes(inner[B][0])
+
+
+def test_between_clients_unknown_address_and_ttl() -> None:
+    world = World(client_to_client=True)
+    _, inner = world.send(IP(src="10.8.0.2", dst="10.8.0.99") / UDP() / b"x")
+    assert (inner[A][0][ICMP].type, inner[A][0][ICMP].code) == (3, 1)
+    assert world.dropped(DropReason.NO_ROUTE) == 1
+    _, inner = world.send(IP(src="10.8.0.2", dst="10.8.0.3", ttl=1) / UDP() / b"x")
+    assert (inner[A][0][ICMP].type, inner[A][0].src) == (11, "10.8.0.1")
+    assert world.dropped(DropReason.TTL_EXCEEDED) == 1
+
+
+@pytest.mark.parametrize("source", ["10.8.0.3", "10.8.0.1", "198.51.100.9", "127.0.0.1", "0.0.0.0"])
+def test_a_foreign_source_goes_nowhere(source: str) -> None:
+    world = World(client_to_client=True)
+    frames, inner = world.send(
+        IP(src=source, dst=OUTSIDE) / UDP() / b"x", IP(src=source, dst="10.8.0.3") / UDP() / b"x"
+    )
+    assert (frames, inner) == ([], {})
+    assert world.dropped(DropReason.WRONG_SOURCE) == 2
+
+
+def test_what_is_no_ipv4_or_no_unicast_is_counted() -> None:
+    world = World()
+    frames, inner = world.send(
+        IPv6(src="fe80::1", dst="ff02::2") / ICMPv6ND_RS(),
+        Raw(b"\x00garbage"),
+        Raw(b""),
+        Raw(b"\x45\x00"),
+        IP(src="10.8.0.2", dst="224.0.0.251") / UDP() / b"x",
+        IP(src="10.8.0.2", dst="10.8.0.255") / UDP() / b"x",
+        IP(src="10.8.0.2", dst="255.255.255.255") / UDP() / b"x",
+    )
+    assert (frames, inner) == ([], {})
+    assert world.dropped(DropReason.IPV6_IN_TUNNEL) == 1
+    assert world.dropped(DropReason.NOT_IP) == 2
+    assert world.dropped(DropReason.BAD_IP_HEADER) == 1
+    assert world.dropped(DropReason.MULTICAST) == 3
+
+
+def test_padding_behind_the_packet_is_cut() -> None:
+    world = World()
+    packet = bytes(IP(src="10.8.0.2", dst="10.8.0.1") / ICMP() / b"ab") + bytes(10)
+    [reply] = world.forwarder.from_client(A, [packet], T0)[A]
+    assert len(reply) == 30
+
+
+def test_traceroute_sees_the_gateway() -> None:
+    world = World()
+    _, inner = world.send(IP(src="10.8.0.2", dst=OUTSIDE, ttl=1) / UDP(sport=1025, dport=33434) / b"x")
+    [error] = inner[A]
+    assert (error.src, error[ICMP].type, error[ICMP].code) == ("10.8.0.1", 11, 0)
+
+
+def test_an_uplink_narrower_than_the_tunnel_is_told() -> None:
+    world = World(link_mtu=1400)
+    big = IP(src="10.8.0.2", dst=OUTSIDE, flags="DF") / UDP(sport=1025, dport=9) / bytes(1440)
+    for _ in range(2):  # a flow known to the NAT makes no difference
+        frames, inner = world.send(big)
+        assert frames == []
+        assert (inner[A][0][ICMP].type, inner[A][0][ICMP].code, inner[A][0][ICMP].nexthopmtu) == (3, 4, 1400)
+        world.send(IP(src="10.8.0.2", dst=OUTSIDE) / UDP(sport=1025, dport=9) / b"small")
+    big.flags = 0
+    frames, inner = world.send(big)
+    assert [len(bytes(frame)) for frame in frames] == [14 + 1396, 14 + 92]
+    assert inner == {}
+
+
+def test_a_full_nat_tells_the_client() -> None:
+    world = World(nat_limits=NatLimits(flows=8, flows_per_client=2))
+    for port in (2001, 2002):
+        world.send(IP(src="10.8.0.2", dst=OUTSIDE) / UDP(sport=port, dport=9) / b"x")
+    frames, inner = world.send(IP(src="10.8.0.2", dst=OUTSIDE) / UDP(sport=2003, dport=9) / b"x")
+    assert frames == []
+    assert (inner[A][0][ICMP].type, inner[A][0][ICMP].code) == (3, 13)
+    assert world.dropped(DropReason.NAT_CLIENT_FULL) == 1
+
+
+def test_what_the_nat_cannot_carry_is_refused() -> None:
+    world = World()
+    _, inner = world.send(IP(src="10.8.0.2", dst=OUTSIDE, proto=47) / b"gre-and-more-bytes")
+    assert (inner[A][0][ICMP].type, inner[A][0][ICMP].code) == (3, 2)
+    _, inner = world.send(IP(src="10.8.0.2", dst="10.0.0.2") / UDP(sport=2003, dport=9) / b"x")
+    assert (inner[A][0][ICMP].type, inner[A][0][ICMP].code) == (3, 1)
+
+
+def test_icmp_errors_are_rate_limited() -> None:
+    world = World()
+    answers = 0
+    for _ in range(50):
+        _, inner = world.send(IP(src="10.8.0.2", dst="10.8.0.1") / UDP() / b"x")
+        answers += len(inner.get(A, []))
+    assert answers <= IpLimits().icmp_errors_per_client_per_second
+    assert world.dropped(DropReason.ICMP_RATE_LIMITED) == 50 - answers
+    _, inner = world.send(IP(src="10.8.0.2", dst="10.8.0.1", proto=47) / ICMP(type=3), now=T0)
+    assert inner == {}
+
+
+def test_an_incomplete_datagram_times_out_and_its_client_is_told() -> None:
+    world = World()
+    first = fragment(bytes(IP(src="10.8.0.2", dst=OUTSIDE, id=9) / UDP(sport=1, dport=2) / bytes(3000)), 1500)[0]
+    assert world.forwarder.next_deadline() is None
+    world.send(IP(first))
+    deadline = world.forwarder.next_deadline()
+    assert deadline is not None
+    told = world.forwarder.expire(deadline)
+    assert (IP(told[A][0])[ICMP].type, IP(told[A][0])[ICMP].code) == (11, 1)
+    assert world.dropped(DropReason.FRAGMENT_TIMEOUT) == 1
+
+
+def test_fragments_to_the_outside_leave_whole_or_fragmented() -> None:
+    world = World()
+    datagram = IP(src="10.8.0.2", dst=OUTSIDE, id=9) / UDP(sport=3001, dport=2) / bytes(3000)
+    frames, _ = world.send(*[IP(piece) for piece in reversed(fragment(bytes(datagram), 1500))])
+    assert sorted(frame[IP].frag for frame in frames) == [0, 185, 370]
+    assert {frame[IP].src for frame in frames} == {"10.0.0.2"}
+    overlapping = fragment(bytes(datagram), 1500)
+    world.send(IP(overlapping[1]), IP(overlapping[1][:20] + b"\x01" * 1480))
+    assert world.dropped(DropReason.FRAGMENT_OVERLAP) + world.dropped(DropReason.FRAGMENT_BAD) >= 1
