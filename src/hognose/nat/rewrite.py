@@ -74,6 +74,8 @@ def generic(
     packet[12:20] = wire[:8]
     if protocol == ipv4.ICMP:
         packet[l4 + 4 : l4 + 6] = wire[8:]
+        if not checksum and not any(packet[l4:]):
+            packet[at : at + 2] = b"\xff\xff"  # see icmpv4.build
     else:
         packet[l4 : l4 + 4] = wire[8:]
     return bytes(packet)

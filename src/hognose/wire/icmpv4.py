@@ -55,5 +55,7 @@ def parse(data: Buffer, l4: int, end: int) -> tuple[int, int, int] | DropReason:
 
 def build(icmp_type: int, code: int, rest: int, payload: bytes) -> bytes:
     """A message with its checksum; rest is the 32-bit second word."""
-    total = (icmp_type << 8) + code + rest + ones_sum(payload)
-    return HEADER.pack(icmp_type, code, -total % 0xFFFF, rest) + payload
+    field = -((icmp_type << 8) + code + rest + ones_sum(payload)) % 0xFFFF
+    if not (field or icmp_type or code or rest or any(payload)):
+        field = 0xFFFF  # without a pseudo-header a message can be all zero, and is not valid with a zero field
+    return HEADER.pack(icmp_type, code, field, rest) + payload

@@ -1,0 +1,87 @@
+"""The Internet checksum against scapy and a word-by-word reference; incremental = full."""
+
+from __future__ import annotations
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+from scapy.utils import checksum as scapy_checksum
+
+from hognose.wire.checksum import finish, is_valid, ones_sum, pseudo_sum, update
+
+WORDS = st.integers(0, 0xFFFF)
+
+
+def reference(data: bytes) -> int:
+    """RFC 1071 section 4.1, literally."""
+    total = 0
+    for at in range(0, len(data) - 1, 2):
+        total += data[at] << 8 | data[at + 1]
+    if len(data) % 2:
+        total += data[-1] << 8
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total
+
+
+def test_rfc_1071_example() -> None:
+    data = bytes.fromhex("0001f203f4f5f6f7")
+    assert ones_sum(data) == 0xDDF2
+    assert finish(ones_sum(data)) == 0x220D
+
+
+@given(st.binary(max_size=1600), st.integers(0, 2**40))
+@example(b"", 0)
+@example(b"\xff" * 257, 0)
+@example(b"\xff" * 3000, 0xFFFF)
+def test_sum_is_the_reference(data: bytes, start: int) -> None:
+    assert ones_sum(data, start) == (reference(data) + start) % 0xFFFF
+    assert ones_sum(bytearray(data), start) == ones_sum(memoryview(data), start) == ones_sum(data, start)
+
+
+@given(st.integers(1200, 70_000), st.randoms(use_true_random=False))
+def test_long_data(size: int, random: object) -> None:
+    data = random.randbytes(size)  # type: ignore[attr-defined]
+    assert ones_sum(data) == reference(data) % 0xFFFF
+
+
+@given(st.binary(min_size=1, max_size=200).filter(any))
+def test_field_is_what_scapy_writes(data: bytes) -> None:
+    assert finish(ones_sum(data)) == scapy_checksum(data)
+
+
+@given(st.binary(min_size=2, max_size=300).filter(lambda data: any(data[2:])))
+def test_valid_and_corrupt(data: bytes) -> None:
+    whole = finish(ones_sum(data[2:])).to_bytes(2, "big") + data[2:]
+    assert is_valid(whole)
+    assert not is_valid(bytes([whole[0] ^ 1]) + whole[1:])
+    assert is_valid(whole, 0xFFFF)
+    assert not is_valid(whole, 1)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.integers(0, 255), WORDS)
+def test_pseudo_header(source: int, destination: int, protocol: int, length: int) -> None:
+    header = (
+        source.to_bytes(4, "big") + destination.to_bytes(4, "big") + bytes([0, protocol]) + length.to_bytes(2, "big")
+    )
+    assert pseudo_sum(source, destination, protocol, length) == reference(header) % 0xFFFF
+
+
+@given(st.lists(WORDS, min_size=2, max_size=20).filter(any), st.data())
+def test_incremental_is_full(words: list[int], data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(words) - 1))
+    new = data.draw(WORDS)
+    changed = [*words[:at], new, *words[at + 1 :]]
+    full = finish(sum(changed))
+    assert update(finish(sum(words)), words[at], new) == full or not any(changed)
+
+
+@given(WORDS, WORDS, WORDS)
+def test_a_wrong_field_stays_wrong_by_the_same_amount(field: int, old: int, new: int) -> None:
+    right = finish(old + 5)
+    error = (field - right) % 0xFFFF
+    assert (update(field, old, new) - finish(new + 5)) % 0xFFFF == error
+
+
+def test_rfc_1624_example() -> None:
+    # Section 4: HC 0xdd2f, m 0x5555 becomes 0x3285; equation 3 gives 0x0000, not 0xffff.
+    assert update(0xDD2F, 0x5555, 0x3285) == 0x0000

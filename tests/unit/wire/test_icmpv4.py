@@ -1,0 +1,38 @@
+"""ICMP against scapy."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+from scapy.layers.inet import ICMP
+from scapy.packet import Raw
+
+from hognose.drops import DropReason
+from hognose.wire import icmpv4
+
+
+@given(st.integers(0, 65535), st.integers(0, 65535), st.binary(max_size=100))
+def test_echo_both_ways(identifier: int, sequence: int, payload: bytes) -> None:
+    theirs = bytes(ICMP(type=8, id=identifier, seq=sequence) / Raw(payload))
+    rest = identifier << 16 | sequence
+    assert icmpv4.build(icmpv4.ECHO_REQUEST, 0, rest, payload) == theirs
+    assert icmpv4.parse(b"abc" + theirs, 3, 3 + len(theirs)) == (8, 0, rest)
+
+
+def test_fragmentation_needed_carries_the_mtu() -> None:
+    theirs = bytes(ICMP(type=3, code=4, nexthopmtu=1400) / Raw(b"q" * 28))
+    assert icmpv4.build(icmpv4.UNREACHABLE, icmpv4.FRAGMENTATION_NEEDED, 1400, b"q" * 28) == theirs
+
+
+def test_short() -> None:
+    assert icmpv4.parse(bytes(7), 0, 7) is DropReason.BAD_ICMP
+
+
+def test_corrupt() -> None:
+    message = bytearray(icmpv4.build(8, 0, 1, b"payload!"))
+    message[9] ^= 1
+    assert icmpv4.parse(message, 0, len(message)) is DropReason.BAD_ICMP_CHECKSUM
+
+
+def test_errors_are_the_types_that_quote() -> None:
+    assert [kind for kind in range(256) if icmpv4.is_error(kind)] == [3, 4, 5, 11, 12]

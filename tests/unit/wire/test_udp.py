@@ -1,0 +1,38 @@
+"""UDP against scapy."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from scapy.layers.inet import IP, UDP
+from scapy.packet import Raw
+
+from hognose.drops import DropReason
+from hognose.units import ipv4_text
+from hognose.wire import udp
+
+ADDRESSES = st.integers(0, 2**32 - 1)
+PORTS = st.integers(0, 65535)
+
+
+@given(ADDRESSES, ADDRESSES, PORTS, PORTS, st.binary(max_size=100))
+@example(0, 0, 0, 0, b"\xff\xff" * 2 + b"\xff\xd2")  # sums to zero: the field is 0xffff, not 0
+def test_build_is_what_scapy_builds(source: int, destination: int, sport: int, dport: int, payload: bytes) -> None:
+    packet = IP(src=ipv4_text(source), dst=ipv4_text(destination)) / UDP(sport=sport, dport=dport) / Raw(payload)
+    theirs = bytes(packet)[20:]
+    ours = udp.build(source, destination, sport, dport, payload)
+    assert ours == theirs
+    assert ours[6:8] != b"\0\0"
+    data = b"x" + ours + b"y"
+    assert udp.parse(data, 1, len(data)) == (sport, dport, 8 + len(payload), int.from_bytes(ours[6:8], "big"))
+
+
+@pytest.mark.parametrize("length", [0, 7, 12])
+def test_length_out_of_range(length: int) -> None:
+    data = udp.HEADER.pack(1, 2, length, 0) + b"abc"
+    assert udp.parse(data, 0, len(data)) is DropReason.NAT_BAD_PACKET
+
+
+def test_short() -> None:
+    assert udp.parse(bytes(7), 0, 7) is DropReason.NAT_BAD_PACKET
