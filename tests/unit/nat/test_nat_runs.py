@@ -1,0 +1,316 @@
+"""Coalescing outward and segmentation inward: super-segments are exactly the translated originals."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from nat_packets import CLIENT, NOTHING, OTHER, OUTSIDE, SERVER, TIMESTAMP, Bench, rebuilt, tcp, udp
+from scapy.layers.inet import IP, TCP
+from scapy.packet import Raw
+
+from hognose.drops import DropReason
+from hognose.ip.offload import lower
+from hognose.link import GSO_MAX_BYTES
+from hognose.nat.outbound import RUN_MAX_BYTES, RUN_MAX_PACKETS
+from hognose.wire import virtio_net
+
+START = 2**32 - 3000  # the sequence numbers wrap within a run
+
+
+def segments(
+    payload: bytes, mss: int, *, sport: int = 5000, push: bool = True, ident: int = 65530, **fields: object
+) -> list[IP]:
+    """The data packets of one write, as a TCP sender cuts them."""
+    packets = []
+    for index, at in enumerate(range(0, len(payload), mss)):
+        last = at + mss >= len(payload)
+        packets.append(
+            tcp(
+                sport,
+                flags="PA" if last and push else "A",
+                payload=payload[at : at + mss],
+                seq=(START + at) % 2**32,
+                ident=(ident + index) % 65536,
+                **fields,  # type: ignore[arg-type]
+            )
+        )
+    return packets
+
+
+def opened(*sports: int, client: int = 1, src: str = CLIENT) -> Bench:
+    bench = Bench()
+    for sport in sports or (5000,):
+        bench.send(tcp(sport, flags="S", src=src), client=client)
+    return bench
+
+
+def translated(packet: IP, sport: int | None = None) -> bytes:
+    """What the NAT has to make of an outbound packet, by scapy."""
+    copy = IP(bytes(packet))
+    copy.src, copy.ttl = OUTSIDE, copy.ttl - 1
+    copy.sport = sport or copy.sport
+    return rebuilt(copy)
+
+
+def sizes(out: list) -> list[int]:
+    return [len(pieces) - 1 if vnet != virtio_net.PLAIN else 1 for _, vnet, pieces in out]
+
+
+@given(st.binary(min_size=1, max_size=6000), st.integers(1, 1400), st.sampled_from(([], TIMESTAMP)), st.booleans())
+def test_a_run_comes_out_as_its_translated_originals(payload: bytes, mss: int, options: object, push: bool) -> None:
+    packets = segments(payload[: mss * 100], mss, options=options, push=push)
+    bench = opened()
+    out, rest = bench.hot(*packets)
+    assert rest == []
+    assert [b"".join(pieces) for _, _, pieces in lower(out, NOTHING)] == [translated(packet) for packet in packets]
+    # the sender's push stands on the last, or the last is alone: then it is no super-segment
+    assert len(out) == 1
+
+
+def test_a_run_is_one_super_segment_for_the_device() -> None:
+    payload = bytes(range(256)) * 40
+    packets = segments(payload, 1348, options=TIMESTAMP)
+    bench = opened()
+    ((next_hop, vnet, pieces),), _ = bench.hot(*packets)
+    assert next_hop == int.from_bytes(bytes([1, 2, 3, 4]), "big")
+    flags, gso_type, hdr_len, gso_size, csum_start, csum_offset, _ = virtio_net.HEADER.unpack(vnet)
+    assert (flags, gso_type, hdr_len, gso_size, csum_start, csum_offset) == (1, 1, 14 + 52, 1348, 34, 16)
+    assert len(pieces[0]) == 52
+    assert b"".join(pieces[1:]) == payload
+    head = IP(pieces[0])
+    assert head.len == 52 + len(payload)
+    assert head.chksum == IP(rebuilt(head)).chksum
+    assert str(head[TCP].flags) == "PA"
+
+
+def test_interleaved_flows_make_a_run_each() -> None:
+    bench = opened(5000, 5001, 5002)
+    flows = [segments(bytes(4000), 500, sport=sport) for sport in (5000, 5001, 5002)]
+    packets = [packet for row in zip(*flows, strict=True) for packet in row]
+    out, rest = bench.hot(*packets)
+    assert rest == []
+    assert sizes(out) == [8, 8, 8]
+
+
+def test_order_within_a_flow_is_kept() -> None:
+    bench = opened()
+    one = segments(bytes(1000), 500, push=False)
+    ack = tcp(seq=(START + 1000) % 2**32, ack=77)
+    out, _ = bench.hot(*one, ack, *segments(bytes(1000), 500))
+    assert sizes(out) == [2, 1, 2]
+    assert b"".join(out[1][2]) == translated(ack)
+
+
+CHANGES = {
+    "ack": {"ack": 10},
+    "tos": {"tos": 8},
+    "ttl": {"ttl": 60},
+    "options": {"options": [("NOP", None), ("NOP", None), ("Timestamp", (1, 3))]},
+    "data offset": {"options": []},
+    "larger": {"payload": bytes(501)},
+    "gap": {"seq": 1},
+    "fragmentable": {"ipflags": 0},
+    "urgent flag": {"flags": "UA"},
+    "congestion echo": {"flags": "EA"},
+    "empty": {"payload": b""},
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_a_packet_that_differs_ends_the_run(change: dict[str, object]) -> None:
+    bench = opened()
+    first, second, third, fourth = segments(bytes(2000), 500, options=TIMESTAMP, push=False)
+    fields = {"flags": "A", "payload": bytes(500), "seq": third.seq, "ident": third.id, "options": TIMESTAMP}
+    odd = tcp(**{**fields, **change})  # type: ignore[arg-type]
+    out, rest = bench.hot(first, second, odd, fourth)
+    assert rest == []
+    assert sizes(out)[0] == 2
+    lowered = [b"".join(pieces) for _, _, pieces in lower(out, NOTHING)]
+    assert lowered == [translated(packet) for packet in (first, second, odd, fourth)]
+
+
+def test_urgent_pointer_without_flag_is_kept() -> None:
+    bench = opened()
+    packets = segments(bytes(1500), 500)
+    packets[1][TCP].urgptr = 5
+    out, _ = bench.hot(*packets)
+    assert [b"".join(pieces) for _, _, pieces in out] == [translated(packet) for packet in packets]
+    packets[0][TCP].urgptr = 5
+    out, _ = bench.hot(*packets)
+    assert [b"".join(pieces) for _, _, pieces in out] == [translated(packet) for packet in packets]
+
+
+def test_identification_of_atomic_datagrams_may_be_renumbered() -> None:
+    # RFC 6864 section 4.1; senders that put 0 into every DF packet are coalesced as well
+    bench = opened()
+    packets = segments(bytes(1500), 500)
+    for packet in packets:
+        packet.id = 0
+    out, _ = bench.hot(*packets)
+    assert [IP(b"".join(pieces)).id for _, _, pieces in lower(out, NOTHING)] == [0, 1, 2]
+
+
+def test_without_df_every_packet_keeps_its_own_identification() -> None:
+    bench = opened()
+    packets = segments(bytes(1500), 500, ipflags=0)
+    out, _ = bench.hot(*packets)
+    assert [b"".join(pieces) for _, _, pieces in out] == [translated(packet) for packet in packets]
+
+
+def test_push_ends_a_run() -> None:
+    bench = opened()
+    packets = segments(bytes(2000), 500, push=False)
+    packets[1][TCP].flags = "PA"
+    out, _ = bench.hot(*packets)
+    assert sizes(out) == [2, 2]
+
+
+def test_runs_stay_within_the_size_of_an_ip_packet() -> None:
+    bench = opened()
+    out, _ = bench.hot(*segments(bytes(1400 * 100), 1400))
+    assert all(sum(map(len, pieces)) <= RUN_MAX_BYTES <= GSO_MAX_BYTES for _, _, pieces in out)
+    assert sum(sizes(out)) == 100
+    assert len(out) == 3
+
+
+def test_runs_stay_within_the_number_of_pieces() -> None:
+    bench = opened()
+    out, _ = bench.hot(*segments(bytes(300), 1))
+    assert sizes(out) == [RUN_MAX_PACKETS, RUN_MAX_PACKETS, 300 - 2 * RUN_MAX_PACKETS]
+
+
+@given(st.integers(0, 4), st.integers(0, 499), st.integers(1, 255))
+def test_a_corrupt_packet_in_a_run_is_never_repaired(index: int, at: int, flip: int) -> None:
+    payload = bytes(i & 0xFF for i in range(2500))
+    packets = [bytes(packet) for packet in segments(payload, 500)]
+    corrupt = bytearray(packets[index])
+    corrupt[40 + at] ^= flip
+    packets[index] = bytes(corrupt)
+    bench = opened()
+    out, rest = bench.hot(*packets)
+    assert rest == []
+    lowered = [IP(b"".join(pieces)) for _, _, pieces in lower(out, NOTHING)]
+    assert len(lowered) == 5
+    for number, packet in enumerate(lowered):
+        assert (bytes(packet) == rebuilt(packet)) == (number != index)
+        assert bytes(packet)[40:] == packets[number][40:]
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        tcp(flags="S"),
+        tcp(flags="FA"),
+        tcp(flags="R"),
+        tcp(6000),  # no flow
+        tcp(ttl=1),
+        tcp(ipflags="MF"),
+        tcp(ipflags="DF", frag=3),
+        tcp(ipflags="evil"),
+        tcp(chksum=5),  # of the IPv4 header
+        tcp(len=41),
+        tcp(version=6),
+        bytes(tcp())[:39],
+        bytes(tcp()) + b"padding",
+        bytes(IP(src=CLIENT, dst=SERVER, flags="DF") / TCP(sport=5000, dport=80, flags="A", dataofs=4)),
+        bytes(IP(src=CLIENT, dst=SERVER, flags="DF") / TCP(sport=5000, dport=80, flags="A", dataofs=6)),
+        udp(5000, 80),
+        IP(src=CLIENT, dst=SERVER, proto=47) / Raw(bytes(40)),
+        b"",
+    ],
+)
+def test_the_rest_is_returned_untouched_and_in_order(packet: object) -> None:
+    bench = opened()
+    data = [bytes(tcp(6001)), bytes(packet), bytes(tcp(6002))]  # type: ignore[call-overload]
+    out, rest = bench.hot(data[0], tcp(), data[1], data[2])
+    assert rest == data
+    assert len(out) == 1
+
+
+@pytest.mark.parametrize(
+    "packet",
+    [
+        udp(5000, 81),
+        udp(ttl=1),
+        udp(flags="MF"),
+        udp(frag=1),
+        udp(chksum=5),
+        udp(len=30),
+        bytes(udp())[:27],
+        IP(src=CLIENT, dst=SERVER, id=7, proto=17) / Raw(bytes(udp())[20:24] + b"\0\7" + bytes(udp())[26:]),
+        IP(src=CLIENT, dst=SERVER, id=7, proto=17) / Raw(bytes(udp())[20:24] + b"\0\x0d" + bytes(udp())[26:]),
+    ],
+)
+def test_the_rest_of_udp(packet: object) -> None:
+    bench = Bench()
+    bench.send(udp())
+    out, rest = bench.hot(packet, udp())  # type: ignore[arg-type]
+    assert rest == [bytes(packet)]  # type: ignore[call-overload]
+    assert len(out) == 1
+
+
+def test_a_client_without_flows_gets_its_list_back() -> None:
+    bench = Bench()
+    packets = [bytes(udp())]
+    assert bench.nat.outbound(1, packets, 0, []) is packets
+
+
+# inbound
+
+
+@given(
+    st.binary(max_size=5000),
+    st.integers(1, 1400),
+    st.sampled_from(("A", "PA", "FPA", "CEPA")),
+    st.sampled_from(([], TIMESTAMP)),
+    st.sampled_from((bytes, bytearray, memoryview)),
+)
+def test_a_super_segment_becomes_inner_packets(
+    payload: bytes, gso: int, flags: str, options: object, kind: type
+) -> None:
+    bench = Bench()
+    bench.send(tcp(5000, src=OTHER), client=2)
+    (left,) = bench.send(tcp(5000))  # its port is translated
+    payload = payload[: gso * 30]
+    fields = {"flags": flags, "seq": START, "options": options, "ident": 65530, "src": SERVER, "dst": OUTSIDE, "tos": 4}
+    whole = tcp(80, left.sport, payload=payload, **fields)  # type: ignore[arg-type]
+    data = bytes(26) + bytes(whole)
+    result = bench.nat.inbound(kind(data), 26, len(data), gso, True, bench.now)
+    assert isinstance(result, tuple)
+    client, inner = result
+    assert client == 1
+    expected = []
+    starts = range(0, len(payload), gso) or (0,)
+    partial = len(starts) == 1  # then the engine completes the field as it stands, which here is not partial
+    for index, at in enumerate(starts):
+        last = at + gso >= len(payload)
+        mask = (0xFFFF if last else ~0x09) & (0xFFFF if index == 0 else ~0x80)
+        piece = tcp(80, 5000, payload=payload[at : at + gso], **{**fields, "dst": CLIENT, "ttl": 63})  # type: ignore[arg-type]
+        piece[TCP].flags = int(whole[TCP].flags) & mask
+        piece[TCP].seq = (START + at) % 2**32
+        piece[IP].id = (65530 + index) % 65536
+        expected.append(bytes(piece))
+    if partial:
+        inner = [rebuilt(packet) for packet in inner]
+    assert inner == expected
+    assert all(type(packet) is bytes for packet in inner)
+
+
+def test_a_super_segment_with_a_bad_header() -> None:
+    bench = opened()
+    whole = tcp(80, 5000, payload=bytes(3000), src=SERVER, dst=OUTSIDE)
+    for offset in (4, 15):
+        whole[TCP].dataofs = offset
+        assert bench.receive(bytes(whole)[:70] if offset == 15 else whole, 10) is DropReason.NAT_BAD_PACKET
+    whole[TCP].dataofs = 5
+    whole[IP].options = b"\x01\x01\x01\x01"
+    assert bench.receive(whole, 1000) is DropReason.NAT_BAD_PACKET
+
+
+def test_a_super_segment_of_header_only_is_one_packet() -> None:
+    bench = opened()
+    options = [("NOP", None)] * 20
+    result = bench.receive(tcp(80, 5000, src=SERVER, dst=OUTSIDE, options=options), 1)
+    assert isinstance(result, tuple)
+    assert bytes(result[1][0]) == rebuilt(result[1][0])
