@@ -1,0 +1,85 @@
+# hot
+"""The headers of what one connection sends: IPv4 and TCP in front of pieces, as Outgoing values.
+
+Everything that stays the same for the life of a connection is summed once; a header costs one pack.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from hognose.link import ETHERNET_HDR_LEN, Outgoing
+from hognose.units import Ipv4Int, Port
+from hognose.wire import tcp as wire_tcp
+from hognose.wire import virtio_net
+
+IP_HEADER_LEN = 20
+_IP_TCP_TS = Struct(">BBHHHBBHIIHHIIBBHHHIII")
+_IP_TCP = Struct(">BBHHHBBHIIHHIIBBHHH")
+_DONT_FRAGMENT = 0x4000
+_TTL = 64
+_FLAGS_CSUM_START = ETHERNET_HDR_LEN + IP_HEADER_LEN
+_SINGLE = virtio_net.partial_checksum(_FLAGS_CSUM_START, wire_tcp.CHECKSUM_OFFSET)
+
+
+class Path:
+    """Addresses and ports of a connection, and the counter of its IP ids."""
+
+    __slots__ = ("_ident", "_ip_sum", "_pseudo", "local", "local_port", "remote", "remote_port", "timestamps")
+
+    def __init__(self, local: Ipv4Int, local_port: Port, remote: Ipv4Int, remote_port: Port, timestamps: bool) -> None:
+        self.local = local
+        self.local_port = local_port
+        self.remote = remote
+        self.remote_port = remote_port
+        self.timestamps = timestamps
+        self._ident = 0
+        addresses = (local >> 16) + (local & 0xFFFF) + (remote >> 16) + (remote & 0xFFFF)
+        self._ip_sum = 0x4500 + _DONT_FRAGMENT + (_TTL << 8 | 6) + addresses
+        self._pseudo = addresses + 6
+
+    @property
+    def header_len(self) -> int:
+        """TCP header bytes of a data segment."""
+        return 32 if self.timestamps else 20
+
+    def segment(
+        self,
+        seq: int,
+        ack: int,
+        flags: int,
+        window: int,
+        stamps: tuple[int, int],
+        pieces: list[bytes],
+        size: int,
+        mss: int,
+        options: bytes = b"",
+    ) -> Outgoing:
+        """One segment or, where size > mss, super-segment; `pieces` (size bytes in all) is taken over.
+
+        options: further option bytes, a multiple of 4, behind the timestamps.
+        """
+        header_len = (32 if self.timestamps else 20) + len(options)
+        tcp_len = header_len + size
+        length = IP_HEADER_LEN + tcp_len
+        self._ident = ident = (self._ident + 1 + (size // mss if size > mss else 0)) & 0xFFFF
+        ip_sum = 0xFFFF - (self._ip_sum + length + ident) % 0xFFFF
+        # virtio-net: the checksum field holds the folded, not complemented pseudo-header sum (docs/device.md).
+        partial = (self._pseudo + tcp_len) % 0xFFFF
+        if self.timestamps:
+            head = _IP_TCP_TS.pack(
+                0x45, 0, length, ident, _DONT_FRAGMENT, _TTL, 6, ip_sum, self.local, self.remote,
+                self.local_port, self.remote_port, seq, ack, header_len << 2, flags, window, partial, 0,
+                wire_tcp.TIMESTAMP_OPTION, stamps[0], stamps[1],
+            )  # fmt: skip
+        else:
+            head = _IP_TCP.pack(
+                0x45, 0, length, ident, _DONT_FRAGMENT, _TTL, 6, ip_sum, self.local, self.remote,
+                self.local_port, self.remote_port, seq, ack, header_len << 2, flags, window, partial, 0,
+            )  # fmt: skip
+        if size > mss:
+            vnet = virtio_net.tcp_super_segment(ETHERNET_HDR_LEN + IP_HEADER_LEN + header_len, mss, _FLAGS_CSUM_START)
+        else:
+            vnet = _SINGLE
+        pieces.insert(0, head + options)
+        return (self.remote, vnet, pieces)

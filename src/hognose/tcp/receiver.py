@@ -1,0 +1,103 @@
+# hot
+"""The receiving half of a connection: in-order bytes, the queue beyond gaps, the window, when to acknowledge.
+
+Works on stream positions (seqnum.py); knows nothing of sending.
+"""
+
+from __future__ import annotations
+
+from hognose.drops import Counters, DropReason
+from hognose.limits import TcpLimits
+from hognose.tcp.reassembly import Reassembly
+from hognose.units import MS, Nanos
+
+# Acknowledgements are stretched (facts/performance.md): the first of a connection and those after trouble at once, so
+# that the sender's window grows; then one per so many bytes, or when the stream pauses for so long. A sender whose
+# window is smaller than the stretch is never held up longer than the pause (RFC 5681 section 4.2 allows 500 ms).
+QUICK_ACKS = 40
+STRETCH_BYTES = 24 * 1024
+PAUSE: Nanos = 1 * MS
+
+
+class Receiver:
+    """Receive state of one connection."""
+
+    __slots__ = (
+        "_buffer", "_counters", "_ready_bytes", "ack_at", "ack_now", "adv", "fin_at", "last_ack", "mss", "nxt",
+        "ooo", "quick", "ready",
+    )  # fmt: skip
+
+    def __init__(self, mss: int, limits: TcpLimits, counters: Counters) -> None:
+        self.mss = mss
+        self.nxt = 1  # the SYN at position 0 was received
+        self.adv = 1 + min(limits.receive_buffer, 0xFFFF)  # right edge of the window the peer knows
+        self.last_ack = 1  # the position last acknowledged
+        self.fin_at = -1  # position of the peer's FIN once seen
+        self.ready: list[bytes] = []
+        self.ooo = Reassembly(limits.reassembly_ranges)
+        self.ack_now = False
+        self.ack_at: Nanos = 0  # 0 = no delayed acknowledgement pending
+        self.quick = QUICK_ACKS
+        self._ready_bytes = 0
+        self._buffer = limits.receive_buffer
+        self._counters = counters
+
+    @property
+    def window(self) -> int:
+        """Bytes to offer beyond nxt: never takes back what was offered (RFC 9293 SHLD-14)."""
+        free = self._buffer - self._ready_bytes
+        return max(free, self.adv - self.nxt, 0)
+
+    def in_order(self, data: bytes, now: Nanos) -> None:
+        """Bytes exactly at nxt, inside the window, with nothing queued beyond: the common case."""
+        size = len(data)
+        self.ready.append(data)
+        self._ready_bytes += size
+        self.nxt += size
+        if self.quick > 0:
+            self.quick -= 1
+            self.ack_now = True
+        elif self.nxt - self.last_ack >= STRETCH_BYTES:
+            self.ack_now = True
+        elif not self.ack_at:
+            self.ack_at = now + PAUSE
+
+    def receive(self, position: int, data: bytes, now: Nanos) -> None:
+        """Bytes anywhere inside the window; the caller has cut them to it."""
+        if position + len(data) <= self.nxt:
+            self.ack_now = True  # an old duplicate
+            return
+        if position > self.nxt:
+            # RFC 5681 section 4.2: out of order is acknowledged at once, and what fills a gap too.
+            self.ack_now = True
+            self.quick = QUICK_ACKS
+            if not self.ooo.insert(position, data):
+                self._counters.drop(DropReason.TCP_REASSEMBLY_FULL)
+            return
+        if position < self.nxt:
+            data = data[self.nxt - position :]
+        self.in_order(data, now)
+        if self.ooo:
+            self.ack_now = True
+            for chunk in self.ooo.take(self.nxt):
+                self.ready.append(chunk)
+                self._ready_bytes += len(chunk)
+                self.nxt += len(chunk)
+
+    def take(self) -> list[bytes]:
+        """In-order bytes; ownership passes. Reopens the window."""
+        ready = self.ready
+        if ready:
+            self.ready = []
+            self._ready_bytes = 0
+            if self.nxt + self._buffer - self.adv >= self._buffer // 2:
+                self.ack_now = True  # RFC 9293 3.8.6.2.2: tell the peer of a window that opened by half
+        return ready
+
+    def acknowledged(self, window: int) -> None:
+        """An acknowledgement with this window leaves now."""
+        self.last_ack = self.nxt
+        self.ack_now = False
+        self.ack_at = 0
+        if self.nxt + window > self.adv:
+            self.adv = self.nxt + window

@@ -1,0 +1,48 @@
+"""Round-trip time and retransmission time-out (RFC 6298); times in nanoseconds."""
+
+from __future__ import annotations
+
+from hognose.units import MS, SECOND, Nanos
+
+INITIAL_RTO: Nanos = 1 * SECOND  # RFC 6298 (2.1)
+# RFC 6298 (2.4) says SHOULD 1 s; Linux and gVisor use 200 ms, and so do we (facts/tcp-nat-security.md T9).
+MIN_RTO: Nanos = 200 * MS
+MAX_RTO: Nanos = 60 * SECOND  # RFC 6298 (2.5): at least 60 s
+GRANULARITY: Nanos = 1 * MS
+
+
+class RttEstimator:
+    """SRTT, RTTVAR and the backed-off RTO of one connection."""
+
+    __slots__ = ("backoff", "rto", "rttvar", "srtt")
+
+    def __init__(self) -> None:
+        self.srtt: Nanos = 0
+        self.rttvar: Nanos = 0
+        self.rto: Nanos = INITIAL_RTO
+        self.backoff = 0
+
+    def sample(self, rtt: Nanos) -> None:
+        """One measurement of a segment that was not retransmitted (Karn, RFC 6298 section 3)."""
+        if self.srtt == 0:  # (2.2)
+            self.srtt = max(rtt, 1)
+            self.rttvar = rtt // 2
+        else:  # (2.3), alpha 1/8, beta 1/4
+            self.rttvar += (abs(self.srtt - rtt) - self.rttvar) // 4
+            self.srtt = max(1, self.srtt + (rtt - self.srtt) // 8)
+        self.backoff = 0
+        self.rto = min(MAX_RTO, max(MIN_RTO, self.srtt + max(GRANULARITY, 4 * self.rttvar)))
+
+    def timed_out(self) -> None:
+        """Back off: the next RTO doubles (5.5), bounded by MAX_RTO."""
+        self.backoff += 1
+        self.rto = min(MAX_RTO, self.rto * 2)
+
+    def progressed(self) -> None:
+        """New data was acknowledged: back-off ends with the next sample, the RTO is recomputed (5.7)."""
+        if self.backoff:
+            self.backoff = 0
+            if self.srtt:
+                self.rto = min(MAX_RTO, max(MIN_RTO, self.srtt + max(GRANULARITY, 4 * self.rttvar)))
+            else:
+                self.rto = INITIAL_RTO

@@ -1,0 +1,73 @@
+# hot
+"""The send queue: bytes written and not yet acknowledged, as the very pieces that were written.
+
+Addressed by stream position. Pieces are never copied until they are cut at a segment's edge; a retransmission may cut
+elsewhere. Bound: kept by the caller (TcpConnection.send_space).
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+
+_COMPACT_AT = 32  # acknowledged pieces kept at the front before the lists are cut
+
+
+class SendBuffer:
+    """Pieces of bytes from `start` (first unacknowledged) to `end` (exclusive)."""
+
+    __slots__ = ("_head", "_pieces", "_starts", "end", "start")
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+        self.end = start
+        self._starts: list[int] = []
+        self._pieces: list[bytes] = []
+        self._head = 0  # index of the first piece that is still needed
+
+    def append(self, pieces: list[bytes]) -> None:
+        """Queue pieces behind what is there; they are read-only from now on."""
+        end = self.end
+        starts, queue = self._starts, self._pieces
+        for piece in pieces:
+            if piece:
+                starts.append(end)
+                queue.append(piece)
+                end += len(piece)
+        self.end = end
+
+    def acknowledge(self, position: int) -> None:
+        """Drop everything below a position."""
+        self.start = position
+        if position >= self.end:
+            self._starts.clear()
+            self._pieces.clear()
+            self._head = 0
+            return
+        head = bisect_right(self._starts, position, self._head) - 1
+        if head >= _COMPACT_AT:
+            del self._starts[:head], self._pieces[:head]
+            head = 0
+        self._head = head
+
+    def cut(self, position: int, size: int) -> list[bytes]:
+        """Pieces of exactly [position, position + size), which must lie inside the buffer."""
+        starts, pieces = self._starts, self._pieces
+        index = bisect_right(starts, position, self._head) - 1
+        offset = position - starts[index]
+        piece = pieces[index]
+        available = len(piece) - offset
+        if available >= size:
+            return [piece[offset : offset + size] if offset or available > size else piece]
+        found = [piece[offset:] if offset else piece]
+        size -= available
+        index += 1
+        while size:
+            piece = pieces[index]
+            available = len(piece)
+            if available > size:
+                found.append(piece[:size])
+                break
+            found.append(piece)
+            size -= available
+            index += 1
+        return found

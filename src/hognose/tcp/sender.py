@@ -1,0 +1,249 @@
+# hot
+"""The sending half of a connection: what may be sent now, what is lost, when to give up.
+
+Works on stream positions (seqnum.py); knows nothing of receiving. Loss recovery is RFC 6675 with SACK and RFC 6582
+without; the window is congestion.py's; time-outs are rtt.py's. A super-segment counts as the segments it stands for
+because everything here is counted in bytes (facts T35).
+"""
+
+from __future__ import annotations
+
+from hognose.drops import Counters, Stat
+from hognose.limits import TcpLimits
+from hognose.link import GSO_MAX_BYTES
+from hognose.tcp.congestion import Cubic
+from hognose.tcp.rtt import RttEstimator
+from hognose.tcp.sack import DUPLICATE_THRESHOLD, Scoreboard
+from hognose.tcp.send_buffer import SendBuffer
+from hognose.units import MS, SECOND, Nanos
+
+GIVE_UP: Nanos = 100 * SECOND  # RFC 9293 section 3.8.3 R2: at least 100 s without an acknowledgement
+ZERO_WINDOW_LIMIT: Nanos = 60 * SECOND  # a peer that never reads is dropped (facts T24)
+MIN_MSS = 88  # CVE-2019-11479 class: a smaller peer MSS is treated as this
+SUPER_SEGMENT = GSO_MAX_BYTES - 60  # payload bytes of one super-segment beside the largest headers
+
+
+class Sender:
+    """Send state of one connection; the caller turns the segments that `next_segment` names into packets."""
+
+    __slots__ = (
+        "_board", "_counters", "_dupacks", "_in_rto", "_lost", "_recovery", "_rtx", "_since", "_timed_at",
+        "_timed_position", "_zero_since", "buffer", "cc", "fin_queued", "fin_sent", "last_sent", "max_window", "mss",
+        "nxt", "persist_at", "rto_at", "rtt", "sack", "una", "window",
+    )  # fmt: skip
+
+    def __init__(self, mss: int, window: int, sack: bool, limits: TcpLimits, counters: Counters) -> None:
+        self.mss = max(mss, MIN_MSS)
+        self.una = 1  # the SYN at position 0 is acknowledged
+        self.nxt = 1
+        self.window = window  # bytes the peer offers beyond una
+        self.max_window = window
+        self.sack = sack
+        self.buffer = SendBuffer(1)
+        self.cc = Cubic(self.mss)
+        self.rtt = RttEstimator()
+        self.rto_at: Nanos = 0  # 0 = not running
+        self.persist_at: Nanos = 0
+        self.fin_queued = False
+        self.fin_sent = False
+        self.last_sent: Nanos = 0
+        self._board = Scoreboard(limits.sack_ranges)
+        self._counters = counters
+        self._lost = 0  # positions below and not held by the peer are lost; 0 = none
+        self._rtx = 0  # next position of the lost part to send again
+        self._recovery = -1  # recovery lasts until this position is acknowledged; -1 = no recovery
+        self._in_rto = False
+        self._dupacks = 0
+        self._timed_position = -1  # RTT of the segment that ends here is being taken
+        self._timed_at: Nanos = 0
+        self._since: Nanos = 0  # since when nothing was acknowledged though something is in flight
+        self._zero_since: Nanos = 0
+
+    @property
+    def end(self) -> int:
+        """Position behind the last thing to send, the FIN included."""
+        return self.buffer.end + (1 if self.fin_queued else 0)
+
+    def in_flight(self) -> int:
+        """Bytes believed to be in the network (RFC 6675 pipe)."""
+        flight = self.nxt - self.una - self._board.total
+        if self._lost:
+            start = max(self._rtx, self.una)
+            if start < self._lost:
+                flight -= self._lost - start - self._board.held_between(start, self._lost)
+        if self._dupacks and not self.sack:
+            flight -= self._dupacks * self.mss
+        return flight if flight > 0 else 0
+
+    def next_segment(self, now: Nanos) -> tuple[int, int] | None:
+        """(position, size in bytes without FIN) of the segment to send now, or None.
+
+        The caller sends it and calls `sent`. size may exceed the MSS: a super-segment.
+        """
+        una, nxt, mss = self.una, self.nxt, self.mss
+        available = self.buffer.end - nxt
+        if not self._lost and (available <= 0 and (self.fin_sent or not self.fin_queued)):
+            return None
+        flight = self.in_flight()
+        room = self.cc.cwnd - flight
+        if self._lost:
+            start, end = self._board.gap(max(self._rtx, una), self._lost)
+            if start < end:
+                if room < mss and flight:
+                    return None
+                size = min(end - start, max(room // mss, 1) * mss, SUPER_SEGMENT // mss * mss)
+                return start, max(0, min(size, self.buffer.end - start))
+        if available <= 0:
+            return (nxt, 0) if self.fin_queued and not self.fin_sent else None
+        allowed = min(room, una + self.window - nxt)
+        if allowed >= available <= SUPER_SEGMENT:
+            return nxt, available
+        if allowed >= mss:
+            return nxt, min(allowed, available, SUPER_SEGMENT) // mss * mss
+        if flight == 0 and self.window and allowed > 0 and (room <= self.window or allowed * 2 >= self.max_window):
+            return nxt, min(allowed, available)  # RFC 9293 3.8.6.2.1: half of the largest window seen is worth it
+        return None
+
+    def sent(self, position: int, size: int, now: Nanos) -> None:
+        """Account for a segment that leaves now; with the FIN when it reaches the end."""
+        end = position + size
+        if self.fin_queued and end == self.buffer.end:
+            end += 1
+            self.fin_sent = True
+        if position < self.nxt:
+            self._rtx = end
+            self._timed_position = -1  # Karn
+            self._counters.stats[Stat.TCP_RETRANSMITS] += 1
+        if end > self.nxt:
+            if self._timed_position < 0 and self._recovery < 0:
+                self._timed_position = end
+                self._timed_at = now
+            if self.nxt == self.una:
+                self._since = now
+            self.nxt = end
+        self.last_sent = now
+        if not self.rto_at:
+            self.rto_at = now + self.rtt.rto
+        self.persist_at = 0
+
+    def arm_persist(self, now: Nanos) -> None:
+        """Nothing could be sent: watch for a window that never opens (RFC 9293 section 3.8.6.1)."""
+        if self.persist_at or self.rto_at or self.buffer.end <= self.nxt:
+            return
+        if not self._zero_since:
+            self._zero_since = now
+        self.persist_at = now + self.rtt.rto
+
+    def probe(self, now: Nanos) -> bool:
+        """A persist time-out: False when the peer kept its window shut for too long."""
+        self.rtt.timed_out()
+        self.persist_at = now + self.rtt.rto
+        return now - self._zero_since < ZERO_WINDOW_LIMIT
+
+    def acknowledge(
+        self, position: int, window: int, blocks: list[tuple[int, int]], has_data: bool, rtt: Nanos, now: Nanos
+    ) -> None:
+        """An acceptable acknowledgement: una <= position <= nxt. window in bytes, blocks as positions.
+
+        rtt: a measurement by timestamps, -1 for none.
+        """
+        flight = self.nxt - self.una
+        news = False
+        for start, end in blocks:
+            if self.una < start < end <= self.nxt:  # anything else is an old or a duplicate SACK (RFC 2883)
+                news |= self._board.add(start, end)
+        if position > self.una:
+            self._advance(position, flight, rtt, now)
+        elif (
+            not has_data and not news and not blocks and flight and window == self.window and not self.sack
+        ):  # RFC 5681 section 2, duplicate acknowledgement
+            self._dupacks += 1
+        if window != self.window:
+            self.window = window
+            if window > self.max_window:
+                self.max_window = window
+            if window:
+                self.persist_at = 0
+                self._zero_since = 0
+        if self._board.total or self._dupacks >= DUPLICATE_THRESHOLD or self._recovery >= 0:
+            self._detect_loss(flight)
+
+    def timed_out(self, now: Nanos) -> bool:
+        """The RTO fired (RFC 6298 5.4 - 5.7): all in flight counts as lost. False when it is time to give up."""
+        if now - self._since >= GIVE_UP:
+            return False
+        self._counters.stats[Stat.TCP_TIMEOUTS] += 1
+        if not self._in_rto:
+            self.cc.timed_out(self.nxt - self.una)
+        self._in_rto = True
+        self._recovery = self.nxt
+        self._lost = self.nxt
+        self._rtx = self.una
+        self._dupacks = 0
+        self._timed_position = -1
+        if self.rtt.backoff >= 2:
+            self._board.clear()  # RFC 2018 section 8: the peer may have reneged
+        self.rtt.timed_out()
+        self.rto_at = now + self.rtt.rto
+        return True
+
+    def restart_after_idle(self, now: Nanos) -> None:
+        """RFC 5681 section 4.1: a window unused for an RTO is no longer known to be right."""
+        if self.nxt == self.una and now - self.last_sent > self.rtt.rto:
+            self.cc.idle()
+
+    def set_mss(self, mss: int) -> None:
+        """A smaller path: segments in flight that were larger are sent again at the new size."""
+        if MIN_MSS <= mss < self.mss:
+            self.mss = mss
+            self.cc.set_mss(mss)
+            if self.nxt > self.una:
+                self._lost = self.nxt
+                self._rtx = self.una
+                self._recovery = self.nxt
+
+    def _advance(self, position: int, flight: int, rtt: Nanos, now: Nanos) -> None:
+        """The cumulative acknowledgement moved."""
+        acked = position - self.una
+        self.una = position
+        self.buffer.acknowledge(min(position, self.buffer.end))
+        self._board.acknowledge(position)
+        self._dupacks = 0
+        self._since = now
+        if 0 <= self._timed_position <= position:
+            self.rtt.sample(now - self._timed_at)
+            self._timed_position = -1
+        elif rtt >= 0 and self._recovery >= 0:
+            self.rtt.sample(max(rtt, MS))
+        else:
+            self.rtt.progressed()
+        if self._recovery >= 0:
+            if position >= self._recovery:
+                self._recovery = -1
+                self._lost = 0
+                self._in_rto = False
+            elif not self.sack and not self._in_rto:
+                # RFC 6582 section 3.2 step 5: a partial acknowledgement, the next hole is lost too.
+                self._lost = position + self.mss
+                self._rtx = position
+        if (self._recovery < 0 or self._in_rto) and flight * 2 >= self.cc.cwnd:
+            self.cc.acked(acked, self.rtt.srtt, now)
+        self.rto_at = now + self.rtt.rto if self.nxt > position else 0
+
+    def _detect_loss(self, flight: int) -> None:
+        """RFC 6675 section 5: enter recovery when something counts as lost, widen the lost part while in it."""
+        if self.sack:
+            edge = self._board.lost_edge(self.mss)
+        elif self._dupacks >= DUPLICATE_THRESHOLD and self._recovery < 0:
+            edge = self.una + min(self.mss, self.nxt - self.una)
+        else:
+            return
+        if edge <= self.una:
+            return
+        if self._recovery < 0:
+            self._recovery = self.nxt
+            self._rtx = self.una
+            self._timed_position = -1
+            self.cc.lost(flight)
+        if edge > self._lost:
+            self._lost = edge

@@ -1,0 +1,301 @@
+# hot
+"""One listening address and port, and all its connections: the only object that others know of this package.
+
+Batch in, batch out: `receive` for every segment of a batch, then `readable`/`take`/`write` by the user, then one `poll`
+that gives everything to send. Bounds: `connections` connections (a handshake beyond is reset), as many TIME-WAIT
+entries (the oldest is dropped).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from heapq import heappop, heappush
+
+from hognose.drops import Counters, DropReason, Stat
+from hognose.limits import TcpLimits
+from hognose.link import Outgoing
+from hognose.tcp import seqnum
+from hognose.tcp.connection import TcpConnection
+from hognose.tcp.listener import HalfOpen, Listener
+from hognose.tcp.path import IP_HEADER_LEN, Path
+from hognose.tcp.state import CloseReason
+from hognose.units import SECOND, Buffer, Ipv4Int, Nanos, Port, Random, UnixSeconds
+from hognose.wire import tcp as wire_tcp
+from hognose.wire.checksum import ones_sum, pseudo_sum
+from hognose.wire.tcp import ACK, FIN, RST, SYN
+
+TIME_WAIT: Nanos = 60 * SECOND  # 2 MSL, as Linux has it
+_RESETS_PER_SECOND = 200  # RSTs toward segments of unknown connections
+_FRAGMENTATION_NEEDED = (3, 4)
+_MIN_PATH_MTU = 552  # facts T27: the smallest next-hop MTU that is believed
+
+
+class TcpServer:
+    """The server side of TCP on one port."""
+
+    def __init__(
+        self,
+        *,
+        address: Ipv4Int,
+        port: Port,
+        mtu: int,
+        limits: TcpLimits,
+        secret: bytes,
+        now: Nanos,
+        unix: UnixSeconds,
+        random: Random,
+        counters: Counters,
+    ) -> None:
+        self._address = address
+        self._port = port
+        self._limits = limits
+        self._counters = counters
+        self._listener = Listener(
+            address=address, port=port, mtu=mtu, limits=limits, secret=secret[:32], counters=counters
+        )
+        self._connections: dict[bytes, TcpConnection] = {}
+        self._by_id: dict[int, TcpConnection] = {}
+        self._next_id = 1
+        self._dirty: list[TcpConnection] = []
+        self._readable: list[TcpConnection] = []
+        self._accepted: list[TcpConnection] = []
+        self._closed: list[TcpConnection] = []
+        self._out: list[Outgoing] = []  # answers that belong to no connection, and those of timers
+        self._timers: list[tuple[Nanos, int]] = []
+        self._time_wait: OrderedDict[bytes, tuple[Nanos, int, int, int]] = OrderedDict()
+        self._resets_from = now
+        self._resets = 0
+
+    def __len__(self) -> int:
+        """Connections, without half-open and TIME-WAIT entries."""
+        return len(self._connections)
+
+    def receive(self, packet: bytes, l3: int, l4: int, end: int, gso_size: int, checksum_ok: bool, now: Nanos) -> None:
+        """One TCP segment or super-segment inside `packet`, which is read-only and not kept.
+
+        The IPv4 header is valid, the destination is ours; checksum_ok False: verify here (BAD_TCP_CHECKSUM).
+        gso_size is not needed: everything is counted in bytes.
+        """
+        key = packet[l3 + 12 : l3 + 16] + packet[l4 : l4 + 2]
+        if not checksum_ok:
+            source = int.from_bytes(key[:4], "big")
+            if ones_sum(packet[l4:end], pseudo_sum(source, self._address, 6, end - l4)):
+                self._counters.drop(DropReason.BAD_TCP_CHECKSUM)
+                return
+        connection = self._connections.get(key)
+        if connection is None:
+            self._unknown(key, packet, l4, end, now)
+            return
+        connection.receive(packet, l4, end, now)
+        if not connection.touched:
+            connection.touched = True
+            self._dirty.append(connection)
+        if connection.has_input:
+            self._readable.append(connection)
+
+    def poll(self, now: Nanos) -> list[Outgoing]:
+        """Everything to send now."""
+        out = self._out
+        self._out = []
+        if self._dirty:
+            dirty = self._dirty[:]
+            self._dirty.clear()
+            for connection in dirty:
+                connection.touched = False
+                connection.output(now, out)
+                self._after(connection, now)
+        return out
+
+    def readable(self) -> list[TcpConnection]:
+        """Drained: connections with new in-order bytes or the end of their stream, each once."""
+        if not self._readable:
+            return []
+        readable = list(dict.fromkeys(self._readable))
+        self._readable = []
+        return readable
+
+    def accepted(self) -> list[TcpConnection]:
+        """Drained: connections whose handshake is complete."""
+        if not self._accepted:
+            return []
+        accepted, self._accepted = self._accepted, []
+        return accepted
+
+    def closed(self) -> list[TcpConnection]:
+        """Drained: connections that are over, each exactly once."""
+        if not self._closed:
+            return []
+        closed, self._closed = self._closed, []
+        return closed
+
+    def next_deadline(self) -> Nanos | None:
+        """Earliest timer of any connection, half-open or TIME-WAIT entry."""
+        earliest = self._listener.next_deadline()
+        if self._timers and (earliest is None or self._timers[0][0] < earliest):
+            earliest = self._timers[0][0]
+        if self._time_wait:
+            expiry = next(iter(self._time_wait.values()))[0]
+            if earliest is None or expiry < earliest:
+                earliest = expiry
+        return earliest
+
+    def handle_deadline(self, now: Nanos) -> None:
+        """Run what is due; what it sends leaves with the next poll."""
+        self._listener.handle_deadline(now, self._out)
+        timers = self._timers
+        due: list[TcpConnection] = []
+        while timers and timers[0][0] <= now:
+            deadline, conn_id = heappop(timers)
+            connection = self._by_id.get(conn_id)
+            if connection is not None and connection.armed == deadline:
+                connection.armed = 0
+                due.append(connection)
+        for connection in due:
+            deadline = connection.next_deadline()
+            if deadline and deadline <= now:
+                connection.handle_deadline(now, self._out)
+                connection.touch()
+            self._after(connection, now)
+        while self._time_wait and next(iter(self._time_wait.values()))[0] <= now:
+            self._time_wait.popitem(last=False)
+
+    def icmp_error(self, icmp_type: int, code: int, mtu: int, quoted: Buffer, now: Nanos) -> None:
+        """An ICMP error about a segment of ours; quoted = its IPv4 header and at least 8 bytes.
+
+        Only "fragmentation needed" changes anything; all others are soft (RFC 5927 section 6).
+        """
+        header_len = (quoted[0] & 15) * 4
+        if (icmp_type, code) != _FRAGMENTATION_NEEDED or len(quoted) < header_len + 8 or mtu < _MIN_PATH_MTU:
+            return
+        l4 = bytes(quoted[header_len : header_len + 8])
+        connection = self._connections.get(bytes(quoted[16:20]) + l4[2:4])
+        if connection is not None:
+            connection.path_mtu(mtu - IP_HEADER_LEN - wire_tcp.FIXED_LEN, int.from_bytes(l4[4:8], "big"))
+            connection.touch()
+
+    def _after(self, connection: TcpConnection, now: Nanos) -> None:
+        """Keep the timer heap and the tables in step with a connection that was worked on."""
+        if connection.close_reason is not None:
+            self._remove(connection, now)
+            return
+        deadline = connection.next_deadline()
+        if deadline and (not connection.armed or deadline < connection.armed):
+            connection.armed = deadline
+            heappush(self._timers, (deadline, connection.id))
+
+    def _remove(self, connection: TcpConnection, now: Nanos) -> None:
+        if self._by_id.pop(connection.id, None) is None:
+            return
+        del self._connections[connection.key]
+        self._closed.append(connection)
+        if connection.close_reason is CloseReason.FINISHED:
+            if len(self._time_wait) >= self._limits.connections:
+                self._time_wait.popitem(last=False)
+            self._time_wait[connection.key] = (now + TIME_WAIT, *connection.final_numbers)
+
+    # -- segments of no connection ---------------------------------------------------------------------------------
+
+    def _unknown(self, key: bytes, packet: bytes, l4: int, end: int, now: Nanos) -> None:
+        """LISTEN, SYN-RECEIVED and TIME-WAIT (RFC 9293 section 3.10.7)."""
+        if end - l4 < wire_tcp.FIXED_LEN:
+            self._counters.drop(DropReason.BAD_TCP_HEADER)
+            return
+        _, _, seq, ack, offset, flags, window, _, _ = wire_tcp.HEADER.unpack_from(packet, l4)
+        start = l4 + (offset >> 4) * 4
+        if start < l4 + wire_tcp.FIXED_LEN or start > end or flags & (SYN | FIN) == SYN | FIN:
+            self._counters.drop(DropReason.BAD_TCP_HEADER)
+            return
+        source = int.from_bytes(key[:4], "big")
+        if source == self._address or source >> 28 >= 14 or source == 0 or source >> 24 == 127:
+            self._counters.drop(DropReason.MARTIAN)  # RFC 9293 MUST-63; LAND
+            return
+        options = wire_tcp.parse_options(packet[l4 + wire_tcp.FIXED_LEN : start])
+        if key in self._time_wait and not self._leave_time_wait(key, seq, flags, options, now):
+            return
+        entry = self._listener.get(key)
+        if flags & RST:
+            if entry is not None and seq == (entry.irs + 1) & seqnum.MASK:  # RFC 5961 section 3.2
+                self._listener.remove(key)
+            return
+        if flags & SYN and not flags & ACK:
+            self._out.append(self._listener.syn(key, seq, window, options, now))
+            return
+        if entry is not None and flags & ACK and not flags & SYN:
+            if self._completes(entry, seq, ack, end - start):
+                self._accept(key, entry, packet, l4, end, window, now)
+                return
+            if seqnum.before(seq, entry.irs + 1):  # an old duplicate of the handshake
+                return
+        self._counters.drop(DropReason.TCP_NO_CONNECTION)
+        self._reset(key, seq, ack, flags, end - start, now)
+
+    def _completes(self, entry: HalfOpen, seq: int, ack: int, size: int) -> bool:
+        """The third segment: acknowledges our SYN, lies in the window we offered."""
+        ahead = (seq - entry.irs - 1) & seqnum.MASK
+        return ack == (entry.iss + 1) & seqnum.MASK and ahead < 0xFFFF
+
+    def _accept(self, key: bytes, entry: HalfOpen, packet: bytes, l4: int, end: int, window: int, now: Nanos) -> None:
+        self._listener.remove(key)
+        if len(self._connections) >= self._limits.connections:
+            self._counters.drop(DropReason.TCP_CONNECTIONS_FULL)
+            self._reset(key, entry.irs + 1, entry.iss + 1, ACK, 0, now)
+            return
+        connection = TcpConnection(
+            conn_id=self._next_id,
+            key=key,
+            path=entry.path,
+            iss=entry.iss,
+            irs=entry.irs,
+            mss=entry.mss,
+            window=window << entry.snd_scale,
+            snd_scale=entry.snd_scale,
+            rcv_scale=self._listener.scale if entry.scaling else 0,
+            sack=entry.sack,
+            ts_offset=entry.ts_offset,
+            ts_recent=entry.ts_recent,
+            limits=self._limits,
+            counters=self._counters,
+            dirty=self._dirty,
+        )
+        self._next_id += 1
+        self._connections[key] = connection
+        self._by_id[connection.id] = connection
+        self._accepted.append(connection)
+        connection.receive(packet, l4, end, now)
+        connection.touch()
+        if connection.has_input:
+            self._readable.append(connection)
+
+    def _leave_time_wait(self, key: bytes, seq: int, flags: int, options: wire_tcp.Options, now: Nanos) -> bool:
+        """True when the segment may go on to LISTEN (RFC 6191); RSTs are ignored (RFC 1337)."""
+        _, snd_nxt, rcv_nxt, ts_recent = self._time_wait[key]
+        if flags & RST:
+            return False
+        if flags & SYN and not flags & ACK:
+            newer_time = options.timestamps is not None and seqnum.before(ts_recent, options.timestamps[0])
+            if newer_time or seqnum.before(rcv_nxt, seq):
+                del self._time_wait[key]
+                return True
+        self._bare(key, snd_nxt, rcv_nxt, ACK)
+        return False
+
+    def _reset(self, key: bytes, seq: int, ack: int, flags: int, size: int, now: Nanos) -> None:
+        """RFC 9293 section 3.5.2 group 1: a RST that the sender believes, limited per second."""
+        if now - self._resets_from >= SECOND:
+            self._resets_from = now
+            self._resets = 0
+        self._resets += 1
+        if self._resets > _RESETS_PER_SECOND:
+            return
+        self._counters.stats[Stat.TCP_RESETS_SENT] += 1
+        if flags & ACK:
+            self._bare(key, ack, 0, RST)
+        else:
+            length = size + (1 if flags & SYN else 0) + (1 if flags & FIN else 0)
+            self._bare(key, 0, (seq + length) & seqnum.MASK, RST | ACK)
+
+    def _bare(self, key: bytes, seq: int, ack: int, flags: int) -> None:
+        path = Path(
+            self._address, self._port, int.from_bytes(key[:4], "big"), int.from_bytes(key[4:6], "big"), timestamps=False
+        )
+        self._out.append(path.segment(seq & seqnum.MASK, ack, flags, 0, (0, 0), [], 0, 1460))
