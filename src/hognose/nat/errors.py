@@ -19,9 +19,8 @@ _PORTS = Struct(">HH")
 _HALF = Struct(">H")
 _CHECKSUM_AT = {ipv4.TCP: 16, ipv4.UDP: 6, ipv4.ICMP: 2}
 
-# (protocol, source, destination, source port, destination port) of the quoted packet; for an echo the identifier
-# stands as source port and the destination port is 0
-Quoted = tuple[int, Ipv4Int, Ipv4Int, int, int]
+# (protocol, source, key) of the quoted packet; the key is that of the packets which answer it
+Quoted = tuple[int, Ipv4Int, bytes]
 
 
 def parse(data: Buffer, l4: int, end: int) -> Quoted | DropReason:
@@ -46,14 +45,14 @@ def parse(data: Buffer, l4: int, end: int) -> Quoted | DropReason:
         return DropReason.NAT_NO_MAPPING
     if protocol != ipv4.ICMP:
         sport, dport = _PORTS.unpack_from(data, inner_l4)
-        return protocol, source, destination, sport, dport
+        return protocol, source, key(protocol, destination, source, dport, sport)
     if data[inner_l4] not in (icmpv4.ECHO_REQUEST, icmpv4.ECHO_REPLY):
         return DropReason.NAT_NO_MAPPING
-    return protocol, source, destination, _HALF.unpack_from(data, inner_l4 + 4)[0], 0
+    return protocol, source, key(protocol, destination, source, _HALF.unpack_from(data, inner_l4 + 4)[0], 0)
 
 
 def key(protocol: int, source: Ipv4Int, destination: Ipv4Int, sport: int, dport: int) -> bytes:
-    """Flow key of a packet with these fields."""
+    """Flow key of a packet with these fields; for an echo the identifier stands as source port."""
     if protocol == ipv4.ICMP:
         return ECHO_WIRE.pack(source, destination, sport)
     return WIRE.pack(source, destination, sport, dport)

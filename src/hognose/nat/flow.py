@@ -80,12 +80,14 @@ class Flow:
         "run_ack",
         "run_frag_ttl",
         "run_header_len",
+        "run_ip_sum",
+        "run_last_seq",
         "run_offset_window",
-        "run_options",
-        "run_room",
+        "run_payload",
         "run_seq",
+        "run_size",
+        "run_tail",
         "run_vlen",
-        "run_vlen_min",
         "state",
     )
 
@@ -118,13 +120,16 @@ class Flow:
         self.out_sum = (inside + remote) % 0xFFFF  # addresses of a packet from inside
         self.out_pseudo = (outside + remote + mapping.protocol) % 0xFFFF  # pseudo-header without length, translated
         # The open run of one outbound batch (nat.outbound); always closed when the batch is over.
-        self.run: list[bytes] = []
-        self.run_seq = NO_RUN
+        self.run: list[bytes] = []  # the packets
+        self.run_seq = NO_RUN  # of the packet that continues it
+        self.run_last_seq = 0  # of the last packet that there is room for
+        self.run_payload = 0  # bytes of each packet but the last
+        # Of the first packet; those behind it are equal in all this.
         self.run_ack = 0
         self.run_frag_ttl = 0
         self.run_header_len = 0
+        self.run_ip_sum = 0  # ID plus header checksum
         self.run_offset_window = 0
-        self.run_options = b""
-        self.run_room = 0
+        self.run_size = 0
+        self.run_tail = b""  # urgent pointer (zero) and options
         self.run_vlen = 0
-        self.run_vlen_min = 0

@@ -136,12 +136,8 @@ class Nat:
         quoted = errors.parse(frame, l4, end)
         if isinstance(quoted, DropReason):
             return quoted
-        protocol, source, destination, sport, dport = quoted
+        protocol, _, key = quoted
         # The quoted packet left us; the flow is known by the packets that answer it.
-        if protocol == ipv4.ICMP:
-            key = errors.key(protocol, destination, source, sport, 0)
-        else:
-            key = errors.key(protocol, destination, source, dport, sport)
         flow = self._inbound[protocol].get(key)
         if flow is None:
             return DropReason.NAT_NO_MAPPING
@@ -174,19 +170,18 @@ class Nat:
         return None if owner is None else owner.by_protocol[protocol].get(key)
 
     def _outbound_error(self, client: int, packet: bytes, l4: int, end: int, out: list[Outgoing]) -> DropReason | None:
-        """An error from inside about a packet that we let in; it leaves from our address (RFC 5508 REQ-5)."""
+        """An error from inside about a packet that we let in; it leaves from our address (RFC 5508 REQ-5).
+
+        It goes to the sender of that packet and nowhere else (RFC 1122 section 3.2.2).
+        """
         quoted = errors.parse(packet, l4, end)
         if isinstance(quoted, DropReason):
             return quoted
-        protocol, source, destination, sport, dport = quoted
-        if protocol == ipv4.ICMP:
-            key = errors.key(protocol, destination, source, sport, 0)
-        else:
-            key = errors.key(protocol, destination, source, dport, sport)
+        protocol, source, key = quoted
         flow = self._find(client, protocol, key)
-        if flow is None:
-            return DropReason.NAT_NO_MAPPING
         destination = int.from_bytes(packet[16:20], "big")
+        if flow is None or destination != source:
+            return DropReason.NAT_NO_MAPPING
         translated = errors.translate(packet, 0, l4, end, self._address, destination, flow.in_key, -flow.in_l4_delta)
         out.append((destination, virtio_net.PLAIN, [translated]))
         return None

@@ -99,6 +99,21 @@ def test_outward_needs_a_flow_of_this_client() -> None:
     assert bench.refuse(error(quoted, src=CLIENT, dst=SERVER), client=3) is DropReason.NAT_NO_MAPPING
 
 
+def test_outward_goes_to_the_sender_of_the_packet_only() -> None:
+    bench = Bench()
+    bench.send(udp(5000, 53))
+    quoted = udp(53, 5000, src=SERVER, dst=CLIENT)
+    assert bench.refuse(error(quoted, src=CLIENT, dst=STRANGER)) is DropReason.NAT_NO_MAPPING
+    assert bench.refuse(error(quoted, src=CLIENT, dst=SERVER)) is None
+
+
+def test_outward_malformed() -> None:
+    bench = Bench()
+    bench.send(udp(5000, 53))
+    assert bench.refuse(error(b"short", src=CLIENT, dst=SERVER)) is DropReason.BAD_ICMP
+    assert bench.refuse(echo(7, kind=0)) is DropReason.NAT_NO_MAPPING
+
+
 def test_options_of_the_error_itself_are_kept() -> None:
     bench = crowded()
     (left,) = bench.send(udp(5000))

@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from scapy.utils import checksum as scapy_checksum
 
-from hognose.wire.checksum import finish, is_valid, ones_sum, pseudo_sum, update
+from hognose.wire.checksum import finish, is_valid, ones_sum, ones_sum_all, pseudo_sum, update
 
 WORDS = st.integers(0, 0xFFFF)
 
@@ -42,6 +42,17 @@ def test_sum_is_the_reference(data: bytes, start: int) -> None:
 def test_long_data(size: int, random: object) -> None:
     data = random.randbytes(size)  # type: ignore[attr-defined]
     assert ones_sum(data) == reference(data) % 0xFFFF
+
+
+@given(st.integers(0, 1500), st.integers(1, 50), st.integers(0, 1500), st.randoms(use_true_random=False))
+@example(1500, 1, 0, None)
+def test_sum_of_many(size: int, count: int, last: int, random: object) -> None:
+    def make(length: int) -> bytes:
+        return random.randbytes(length) if random else b"\xff" * length  # type: ignore[attr-defined]
+
+    buffers = [*(make(size) for _ in range(count)), make(last)]
+    assert ones_sum_all(buffers, 5) == (sum(map(reference, buffers)) + 5) % 0xFFFF
+    assert ones_sum_all(buffers[-1:], 5) == ones_sum(buffers[-1], 5)
 
 
 @given(st.binary(min_size=1, max_size=200).filter(any))
