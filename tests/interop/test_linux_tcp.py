@@ -1,0 +1,233 @@
+"""Linux's TCP as client of hognose.tcp, over a lossy bridge between two network namespaces (needs root)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import select
+import socket
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+WORLD = Path(__file__).resolve().parent.parent / "world"
+sys.path.insert(0, str(WORLD))
+
+import lossy_bridge  # noqa: E402
+import tcp_echo_server  # noqa: E402
+
+CLIENT_NS, SERVER_NS = "hogtcp-c", "hogtcp-s"
+ADDRESS, PORT = "10.99.0.1", 7
+MEGABYTES = 10
+PATIENCE_S = 120.0
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
+]
+
+
+@dataclass
+class World:
+    """A client namespace, the bridge, and the server under test in another namespace."""
+
+    bridge: subprocess.Popen[str]
+    server: subprocess.Popen[str]
+    node: Path
+    reports: dict[str, dict[str, object]]
+
+    def connect(self) -> socket.socket:
+        """A connected socket in the client's namespace, congestion control pinned to CUBIC."""
+        with lossy_bridge.inside(CLIENT_NS):
+            sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
+        sock.settimeout(30)
+        sock.connect((ADDRESS, PORT))
+        return sock
+
+    def finish(self) -> None:
+        """Stop both processes and keep what they reported."""
+        for name, process in (("server", self.server), ("bridge", self.bridge)):
+            process.terminate()
+            out, _ = process.communicate(timeout=20)
+            lines = [line for line in out.splitlines() if line.startswith("{")]
+            self.reports[name] = json.loads(lines[-1]) if lines else {}
+
+
+def ip(*words: str) -> str:
+    return subprocess.run(["ip", *words], check=True, capture_output=True, text=True).stdout
+
+
+def in_server_ns(*words: str) -> list[str]:
+    return ["ip", "netns", "exec", SERVER_NS, *words]
+
+
+def started(command: list[str]) -> subprocess.Popen[str]:
+    """A process that has said `ready`."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line == "ready\n", f"{command}: {line!r}"
+    return process
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
+    made: list[World] = []
+
+    def make(*bridge_options: str, server_options: tuple[str, ...] = ()) -> World:
+        for netns in (CLIENT_NS, SERVER_NS):
+            ip("netns", "add", netns)
+        script = str(WORLD / "lossy_bridge.py")
+        ends = ["--a", f"{CLIENT_NS}:tc0", "--b", f"{SERVER_NS}:ts0"]
+        bridge = started([sys.executable, script, *ends, *bridge_options])
+        ip("-n", CLIENT_NS, "addr", "add", "10.99.0.2/24", "dev", "tc0")
+        ip("-n", SERVER_NS, "link", "add", "link", "ts0", "name", "mv0", "type", "macvtap", "mode", "passthru")
+        ip("-n", SERVER_NS, "link", "set", "mv0", "up")
+        sysfs = in_server_ns("sh", "-c", "cat /sys/class/net/mv0/tap*/dev")
+        major, minor = subprocess.run(sysfs, check=True, capture_output=True, text=True).stdout.split(":")
+        node = tmp_path / "tap"
+        os.mknod(node, 0o600 | 0o020000, os.makedev(int(major), int(minor)))
+        echo = [sys.executable, str(WORLD / "tcp_echo_server.py"), "--device", str(node), "--address", ADDRESS]
+        server = started(in_server_ns(*echo, *server_options))
+        made.append(World(bridge, server, node, {}))
+        return made[0]
+
+    yield make
+    for one in made:
+        if not one.reports:
+            one.finish()
+    for netns in (CLIENT_NS, SERVER_NS):
+        subprocess.run(["ip", "netns", "del", netns], check=False, capture_output=True)
+
+
+def exchange(sock: socket.socket, data: bytes, *, half_close: bool = True) -> bytes:
+    """Send everything and read to the end at the same time."""
+    sock.setblocking(False)
+    received = []
+    view = memoryview(data)
+    deadline = time.monotonic() + PATIENCE_S
+    sending = True
+    while True:
+        assert time.monotonic() < deadline, f"{len(view)} bytes unsent, {sum(map(len, received))} received"
+        readable, writable, _ = select.select([sock], [sock] if sending else [], [], 5)
+        if writable:
+            view = view[sock.send(view[: 1 << 20]) :] if view else view
+            if not view:
+                sending = False
+                if half_close:
+                    sock.shutdown(socket.SHUT_WR)
+        if readable:
+            part = sock.recv(1 << 20)
+            if not part:
+                return b"".join(received)
+            received.append(part)
+
+
+LINKS = {
+    "clean": (),
+    "one_percent": ("--loss", "0.01", "--duplicate", "0.01", "--reorder", "0.02", "--seed", "7"),
+    "five_percent": ("--loss", "0.05", "--duplicate", "0.01", "--reorder", "0.02", "--seed", "8"),
+    "everything": (
+        *("--loss", "0.02", "--duplicate", "0.02", "--reorder", "0.05", "--corrupt", "0.02"),
+        *("--delay-ms", "5", "--rate-mbit", "200", "--seed", "9"),
+    ),
+}
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_upload_arrives_intact(world, link):
+    place = world(*LINKS[link])
+    data = os.urandom(MEGABYTES << 20)
+    with place.connect() as sock:
+        assert exchange(sock, b"U\n" + data) == hashlib.sha256(data).digest()
+
+
+@pytest.mark.parametrize("link", LINKS)
+def test_download_arrives_intact(world, link):
+    place = world(*LINKS[link])
+    size = MEGABYTES << 20
+    with place.connect() as sock:
+        received = exchange(sock, f"D {size} 5\n".encode(), half_close=False)
+    assert hashlib.sha256(received).digest() == hashlib.sha256(tcp_echo_server.payload(5, size)).digest()
+
+
+@pytest.mark.parametrize("link", ["clean", "one_percent"])
+def test_both_directions_at_once(world, link):
+    place = world(*LINKS[link])
+    data = os.urandom(2 << 20)
+    with place.connect() as sock:
+        assert exchange(sock, b"E\n" + data) == data
+
+
+def test_super_segments_both_ways_with_offloads(world):
+    place = world("--offload")
+    size = MEGABYTES << 20
+    data = os.urandom(size)
+    with place.connect() as sock:
+        assert exchange(sock, b"U\n" + data) == hashlib.sha256(data).digest()
+    with place.connect() as sock:
+        assert exchange(sock, f"D {size} 6\n".encode(), half_close=False) == tcp_echo_server.payload(6, size)
+    place.finish()
+    largest = place.reports["server"]["largest"]
+    assert largest["in"] > 20_000
+    assert largest["out"] > 20_000
+    assert min(place.reports["bridge"]["super_frames"]) > 0
+
+
+def test_a_device_without_offloads(world):
+    place = world(server_options=("--no-offload",))
+    data = os.urandom(1 << 20)
+    with place.connect() as sock:
+        assert exchange(sock, b"E\n" + data) == data
+
+
+def test_abort_reaches_linux_as_a_reset(world):
+    place = world()
+    with place.connect() as sock:
+        sock.sendall(b"R\n")
+        with pytest.raises(ConnectionResetError):
+            sock.recv(1)
+
+
+def test_options_as_linux_sees_them(world):
+    """Linux has negotiated timestamps, SACK and window scaling with us, and measured a plain MSS."""
+    place = world()
+    with place.connect() as sock:
+        sock.sendall(b"E\nhello")
+        assert sock.recv(5) == b"hello"
+        info = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104)
+    options = info[5]
+    assert options & 1, "timestamps"
+    assert options & 2, "SACK"
+    assert options & 4, "window scale"
+    snd_mss = struct.unpack_from("I", info, 16)[0]
+    assert snd_mss == 1448
+
+
+def test_a_slow_reader_closes_and_opens_the_window(world):
+    """Linux stops reading: our sender meets a zero window, probes, and goes on when it opens."""
+    place = world()
+    size = 8 << 20
+    with place.connect() as sock:
+        sock.sendall(f"D {size} 3\n".encode())
+        time.sleep(2.5)
+        received = exchange(sock, b"", half_close=False)
+    assert received == tcp_echo_server.payload(3, size)
+
+
+def test_many_short_connections_leave_nothing_behind(world):
+    place = world()
+    for number in range(100):
+        with place.connect() as sock:
+            assert exchange(sock, b"E\n%d" % number) == b"%d" % number
+    place.finish()
+    assert "drop_internal_error" not in place.reports["server"]
