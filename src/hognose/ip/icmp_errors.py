@@ -108,7 +108,7 @@ class RateLimiter:
                 self._clients.popitem(last=False)
             bucket = self._clients[client] = _Bucket(self._limits.icmp_errors_per_client_per_second, now)
         self._clients.move_to_end(client)
-        # The client's own bucket comes first, so that a flood of one does not empty everybody's.
+        # No token is taken unless both have one, so that a flood of one client does not empty everybody's bucket.
         if not bucket.refill(now) or not self._all.refill(now):
             return False
         bucket.credit -= bucket.cost

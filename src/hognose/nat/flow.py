@@ -124,12 +124,8 @@ class Flow:
         self.run_seq = NO_RUN  # of the packet that continues it
         self.run_last_seq = 0  # of the last packet that there is room for
         self.run_payload = 0  # bytes of each packet but the last
-        # Of the first packet; those behind it are equal in all this.
-        self.run_ack = 0
-        self.run_frag_ttl = 0
-        self.run_header_len = 0
-        self.run_ip_sum = 0  # ID plus header checksum
-        self.run_offset_window = 0
-        self.run_size = 0
-        self.run_tail = b""  # urgent pointer (zero) and options
-        self.run_vlen = 0
+        # Of the first packet; those behind it are equal in all this. ip_sum: ID plus header checksum; tail: urgent
+        # pointer (zero) and options.
+        self.run_ack = self.run_frag_ttl = self.run_offset_window = self.run_vlen = 0
+        self.run_header_len = self.run_size = self.run_ip_sum = 0
+        self.run_tail = b""

@@ -42,7 +42,6 @@ class Ports:
         """Free a port; for HOLD_DOWN only the same user gets it again."""
         self._taken.discard(port)
         self._held[port] = (client, inside, now + HOLD_DOWN)
-        self._held.move_to_end(port)
 
     def _release_held(self, now: Nanos) -> None:
         held = self._held

@@ -21,7 +21,7 @@ EXPIRE_BATCH = 256  # flows looked at per call: the bound on a stall
 
 
 def timeout(flow: Flow) -> Nanos:
-    """Idle time after which this flow ends, counted from its last outbound packet."""
+    """Idle time after which this flow ends."""
     protocol = flow.mapping.protocol
     if protocol == ipv4.UDP:
         return UDP_TIMEOUT
@@ -38,9 +38,11 @@ def timeout(flow: Flow) -> Nanos:
 
 
 def deadline(flow: Flow) -> Nanos:
-    """When the flow ends unless it is used again. A closed or reset connection lingers from that event."""
-    start = flow.changed if flow.state & (RESET | CLOSING) and flow.changed > flow.last_out else flow.last_out
-    return start + timeout(flow)
+    """When the flow ends unless it is used again, counted from its last outbound packet or change of state.
+
+    Each kind of change happens once per connection, so the outside cannot keep a flow alive.
+    """
+    return max(flow.last_out, flow.changed) + timeout(flow)
 
 
 class Wheel:

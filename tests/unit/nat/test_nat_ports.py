@@ -84,6 +84,25 @@ def test_hold_down_ends_for_each_port_by_itself() -> None:
     assert table.take(5002, B, 11, HOLD_DOWN) != 5002
 
 
+def test_hold_down_is_per_inside_address() -> None:
+    table = ports()
+    table.take(5000, A, 10, 0)
+    table.give_back(5000, A, 10, 0)
+    assert table.take(5000, A, 11, 1) != 5000
+
+
+def test_a_port_used_again_does_not_hold_up_the_others() -> None:
+    table = ports()
+    for port in (5000, 5002):
+        table.take(port, A, 10, 0)
+    table.give_back(5000, A, 10, 0)
+    table.give_back(5002, A, 10, 5)
+    table.take(5000, A, 10, 6)
+    table.give_back(5000, A, 10, 10)
+    assert table.take(5002, B, 11, HOLD_DOWN + 5) == 5002
+    assert table.take(5000, B, 11, HOLD_DOWN + 9) != 5000
+
+
 def test_exhaustion_is_bounded_work() -> None:
     calls = []
 

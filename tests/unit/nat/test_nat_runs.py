@@ -13,7 +13,9 @@ from hognose.drops import DropReason
 from hognose.ip.offload import lower
 from hognose.link import GSO_MAX_BYTES
 from hognose.nat.outbound import RUN_MAX_BYTES, RUN_MAX_PACKETS
+from hognose.units import ipv4_int
 from hognose.wire import virtio_net
+from hognose.wire.checksum import pseudo_sum
 
 START = 2**32 - 3000  # the sequence numbers wrap within a run
 
@@ -81,6 +83,7 @@ def test_a_run_is_one_super_segment_for_the_device() -> None:
     head = IP(pieces[0])
     assert head.len == 52 + len(payload)
     assert head.chksum == IP(rebuilt(head)).chksum
+    assert head[TCP].chksum == pseudo_sum(ipv4_int(OUTSIDE), next_hop, 6, 32 + len(payload))
     assert str(head[TCP].flags) == "PA"
 
 
@@ -128,6 +131,29 @@ def test_a_packet_that_differs_ends_the_run(change: dict[str, object]) -> None:
     assert sizes(out)[0] == 2
     lowered = [b"".join(pieces) for _, _, pieces in lower(out, NOTHING)]
     assert lowered == [translated(packet) for packet in (first, second, odd, fourth)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"chksum": 1},
+        {"len": 539, "tos": 1},  # the same header sum
+        {"trailer": b"pad"},
+        {"ipflags": 0, "ttl": 128, "chksum": "kept"},  # the same header sum as DF with TTL 64
+    ],
+)
+def test_a_deceptive_packet_is_not_taken_into_a_run(change: dict[str, object]) -> None:
+    bench = opened()
+    packets = [bytes(packet) for packet in segments(bytes(2000), 500, push=False)]
+    change = dict(change)
+    trailer = change.pop("trailer", b"")
+    if change.get("chksum") == "kept":
+        change["chksum"] = int.from_bytes(packets[2][10:12], "big")
+    odd = tcp(payload=bytes(500), seq=(START + 1000) % 2**32, ident=65532, **change)  # type: ignore[arg-type]
+    packets[2] = bytes(odd) + trailer  # type: ignore[operator]
+    out, rest = bench.hot(*packets)
+    assert sizes(out)[0] == 2
+    assert rest == ([packets[2]] if "ipflags" not in change else [])
 
 
 def test_urgent_pointer_without_flag_is_kept() -> None:
@@ -304,6 +330,21 @@ def test_a_super_segment_becomes_inner_packets(
         inner = [rebuilt(packet) for packet in inner]
     assert inner == expected
     assert all(type(packet) is bytes for packet in inner)
+
+
+def test_sequence_numbers_wrap_within_a_super_segment() -> None:
+    bench = opened()
+    whole = tcp(80, 5000, payload=bytes(300), seq=2**32 - 100, src=SERVER, dst=OUTSIDE)
+    _, inner = bench.receive(whole, 100)  # type: ignore[misc]
+    assert [packet.seq for packet in inner] == [2**32 - 100, 0, 100]
+    assert all(bytes(packet) == rebuilt(packet) for packet in inner)
+
+
+def test_one_segment_keeps_every_flag() -> None:
+    bench = opened()
+    fields = {"payload": bytes(100), "flags": "CEPA", "options": TIMESTAMP, "src": SERVER}
+    _, (inner,) = bench.receive(tcp(80, 5000, dst=OUTSIDE, **fields), 100)  # type: ignore[arg-type, misc]
+    assert bytes(inner) == bytes(tcp(80, 5000, dst=CLIENT, ttl=63, **fields))  # type: ignore[arg-type]
 
 
 def test_a_super_segment_with_a_bad_header() -> None:

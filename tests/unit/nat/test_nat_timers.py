@@ -96,9 +96,19 @@ def test_tcp_picked_up_in_the_middle() -> None:
 def test_tcp_half_open_from_our_side() -> None:
     bench = Bench()
     bench.send(tcp(flags="S"))
-    bench.now += 10 * MS
+    bench.advance(50 * SECOND)
     bench.receive(back("SA"))
-    lives(bench, TCP_TRANSITORY - 10 * MS)
+    lives(bench, TCP_TRANSITORY)
+
+
+def test_answers_do_not_refresh() -> None:
+    bench = Bench()
+    bench.send(tcp(flags="S"))
+    bench.receive(back("SA"))
+    bench.advance(100 * SECOND)
+    for flags in ("SA", "A", "SA"):
+        bench.receive(back(flags))
+    lives(bench, TCP_TRANSITORY - 100 * SECOND)
 
 
 def test_tcp_closed_by_both() -> None:

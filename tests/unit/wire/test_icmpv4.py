@@ -19,6 +19,11 @@ def test_echo_both_ways(identifier: int, sequence: int, payload: bytes) -> None:
     assert icmpv4.parse(b"abc" + theirs, 3, 3 + len(theirs)) == (8, 0, rest)
 
 
+def test_an_all_zero_message_is_valid() -> None:
+    # Linux computes 0xffff over eight zero bytes: a zero field would be wrong
+    assert icmpv4.build(icmpv4.ECHO_REPLY, 0, 0, bytes(4)) == bytes(ICMP(type=0, id=0, seq=0) / Raw(bytes(4)))
+
+
 def test_fragmentation_needed_carries_the_mtu() -> None:
     theirs = bytes(ICMP(type=3, code=4, nexthopmtu=1400) / Raw(b"q" * 28))
     assert icmpv4.build(icmpv4.UNREACHABLE, icmpv4.FRAGMENTATION_NEEDED, 1400, b"q" * 28) == theirs
