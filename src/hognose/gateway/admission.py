@@ -8,7 +8,8 @@ from hognose.gateway.addresses import AddressPool
 from hognose.gateway.journal import Journal
 from hognose.gateway.peers import Peer
 from hognose.nat.nat import Nat
-from hognose.openvpn.session import Admission, Authenticated, Established, Renegotiated, Session
+from hognose.openvpn.push import Admission
+from hognose.openvpn.session import Authenticated, Established, Renegotiated, Session
 from hognose.units import SECOND, Ipv4Int, Nanos, ipv4_text
 
 PEER_ID_LIMIT = 0xFFFFFF  # 24 bits; all ones means undefined

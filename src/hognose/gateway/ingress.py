@@ -128,7 +128,7 @@ class Ingress:
 
     def _dispatch(
         self,
-        data: Buffer,
+        data: bytes,
         l3: int,
         l4: int,
         end: int,

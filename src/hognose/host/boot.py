@@ -104,7 +104,7 @@ def read_config_device(path: str = CONFIG_DEVICE) -> bytes:
             return b"".join(chunks)
     except OSError as error:
         raise DeviceError(
-            f"config block device {path}: {error.strerror}: attach the embedded config (--block:storage=server.conf.full)"
+            f"config block device {path}: {error.strerror}: attach the config (--block:storage=server.conf.full)"
         ) from None
 
 

@@ -76,6 +76,7 @@ class Flow:
         "out_wire",
         "owner",
         "remote",
+        "remote_port",
         "run",
         "run_ack",
         "run_frag_ttl",
@@ -96,6 +97,7 @@ class Flow:
         self.mapping = mapping
         self.owner = mapping.owner
         self.remote = remote
+        self.remote_port = remote_port
         self.last_out = now
         self.changed = now
         self.state = 0

@@ -12,9 +12,12 @@ from hognose.units import SECOND, Nanos
 from hognose.wire import ipv4
 
 UDP_TIMEOUT: Nanos = 300 * SECOND
+DNS_TIMEOUT: Nanos = 30 * SECOND  # one question, one answer (RFC 4787 REQ-5 a allows it for well-known ports)
 ICMP_TIMEOUT: Nanos = 60 * SECOND
 TCP_TRANSITORY: Nanos = 240 * SECOND
 TCP_ESTABLISHED: Nanos = 7440 * SECOND
+
+_DNS = 53
 
 GRANULARITY: Nanos = SECOND  # a flow ends so much late at most
 EXPIRE_BATCH = 256  # flows looked at per call: the bound on a stall
@@ -24,7 +27,7 @@ def timeout(flow: Flow) -> Nanos:
     """Idle time after which this flow ends."""
     protocol = flow.mapping.protocol
     if protocol == ipv4.UDP:
-        return UDP_TIMEOUT
+        return DNS_TIMEOUT if flow.remote_port == _DNS else UDP_TIMEOUT
     if protocol == ipv4.ICMP:
         return ICMP_TIMEOUT
     state = flow.state

@@ -54,9 +54,13 @@ class Cubic:
         self.cwnd = self.ssthresh
         self._epoch = -1
 
-    def timed_out(self, flight: int) -> None:
-        """A retransmission time-out: the loss window (RFC 5681 section 3.1, RFC 9438 section 4.8)."""
-        self.lost(flight)
+    def timed_out(self, flight: int, *, again: bool) -> None:
+        """A retransmission time-out: the loss window (RFC 5681 section 3.1, RFC 9438 section 4.8).
+
+        again: of data sent again already; ssthresh stays (RFC 5681 equation 4).
+        """
+        if not again:
+            self.lost(flight)
         self.cwnd = self.mss
 
     def idle(self) -> None:

@@ -59,8 +59,10 @@ class TcpConnection:
         "_wl1",
         "armed",
         "close_reason",
+        "has_pause",
         "id",
         "key",
+        "lingers",
         "path",
         "peer",
         "touched",
@@ -91,6 +93,8 @@ class TcpConnection:
         self.peer: tuple[Ipv4Int, Port] = (path.remote, path.remote_port)
         self.close_reason: CloseReason | None = None
         self.armed: Nanos = 0  # the server's timer heap entry
+        self.has_pause = False  # is in the server's queue of delayed acknowledgements
+        self.lingers = False  # closed first: leaves a TIME-WAIT entry behind
         self.touched = False  # is in the server's list of connections to poll
         self._iss = iss
         self._irs = irs
@@ -148,7 +152,6 @@ class TcpConnection:
         """Send a FIN behind what is queued; what the peer still sends is read and thrown away by nobody but take."""
         if not self._snd.fin_queued and self._state != _CLOSED:
             self._snd.fin_queued = True
-            self._wait_at = now + FIN_WAIT_LIMIT
             self.touch()
 
     def abort(self, now: Nanos) -> None:
@@ -166,7 +169,7 @@ class TcpConnection:
 
     def receive(self, packet: bytes, l4: int, end: int, now: Nanos) -> None:
         """One segment of this connection; checksum already trusted or verified."""
-        if len(packet) >= l4 + 32:
+        if end - l4 >= 32:
             _, _, seq, ack, offset, flags, window, _, _, word, tsval, tsecr = _UNPACK(packet, l4)
             rcv = self._rcv
             if (
@@ -180,14 +183,17 @@ class TcpConnection:
             ):
                 start = l4 + 32
                 size = end - start
-                if size <= 0 or (size <= rcv.adv - rcv.nxt and not rcv.ooo and rcv.fin_at < 0):
+                snd = self._snd
+                acked = (ack - self._iss - snd.una) & _MASK
+                if acked <= snd.nxt - snd.una and (
+                    size == 0 or (size <= rcv.adv - rcv.nxt and not rcv.ooo.size and rcv.fin_at < 0)
+                ):
                     if rcv.nxt == rcv.last_ack:
                         self._ts_recent = tsval  # RFC 7323 section 4.3
-                    if size > 0:
+                    if size:
                         rcv.in_order(packet[start:end], now)
-                    snd = self._snd
                     window <<= self._snd_scale
-                    if (ack - self._iss - snd.una) & _MASK or window != snd.window or snd.nxt != snd.una:
+                    if acked or window != snd.window or snd.nxt != snd.una:
                         self._acknowledged(seq, ack, window, wire_tcp.NO_OPTIONS, tsecr, size > 0, now)
                     return
         self._receive_slow(packet, l4, end, now)
@@ -207,7 +213,7 @@ class TcpConnection:
         position = seqnum.position(self._irs, seq, rcv.nxt)
         data_end = position + end - start
         segment_end = data_end + (1 if flags & FIN else 0) + (1 if flags & SYN else 0)
-        if self.path.timestamps and not self._timestamp_acceptable(options, flags, position, segment_end):
+        if self.path.timestamps and not self._timestamp_acceptable(options, flags, position, segment_end, now):
             return
         # First: sequence number (RFC 9293 3.4, table of four cases).
         edge = rcv.adv
@@ -217,7 +223,12 @@ class TcpConnection:
             acceptable = position < edge and segment_end > rcv.nxt
         if not acceptable:
             self._counters.drop(DropReason.TCP_OUT_OF_WINDOW)
-            if not flags & RST:
+            if flags & (RST | SYN | ACK) == ACK and position == rcv.nxt:
+                # A probe of our closed window: its acknowledgement counts nevertheless (RFC 9293 3.10.7.4).
+                self._acknowledged(seq, ack, window << self._snd_scale, options, 0, True, now)
+            if position < data_end <= rcv.nxt and not flags & (RST | SYN):
+                rcv.repeated(position, data_end)
+            elif not flags & RST:
                 self._acknowledge_soon(now)
             return
         # Second: RST (RFC 5961 section 3.2). Fourth: SYN (section 4.2).
@@ -242,7 +253,7 @@ class TcpConnection:
         # Seventh: the text. Eighth: FIN.
         if data_end > position:
             self._text(position, packet[start:end], now)
-        if flags & FIN and data_end < edge + 1:
+        if flags & FIN and rcv.fin_at < 0 and max(rcv.nxt, rcv.ooo.end) <= data_end <= edge:
             rcv.fin_at = data_end
         if rcv.fin_at >= 0 and rcv.nxt == rcv.fin_at:
             self._fin_received(now)
@@ -267,7 +278,9 @@ class TcpConnection:
         elif following is not None:
             self._state = int(following)
 
-    def _timestamp_acceptable(self, options: wire_tcp.Options, flags: int, position: int, segment_end: int) -> bool:
+    def _timestamp_acceptable(
+        self, options: wire_tcp.Options, flags: int, position: int, segment_end: int, now: Nanos
+    ) -> bool:
         """PAWS (RFC 7323 section 5.3) and TS.Recent (section 4.3)."""
         if options.timestamps is None:
             if flags & RST:
@@ -279,7 +292,7 @@ class TcpConnection:
             if flags & RST:
                 return True
             self._counters.drop(DropReason.TCP_PAWS)
-            self._rcv.ack_now = True
+            self._acknowledge_soon(now)
             return False
         if position <= self._rcv.last_ack < max(segment_end, position + 1):
             self._ts_recent = tsval
@@ -325,6 +338,7 @@ class TcpConnection:
                 self._finish(CloseReason.FINISHED)
             elif following is not None:
                 self._state = int(following)
+                self._wait_at = now + FIN_WAIT_LIMIT
         return True
 
     def _acknowledge_soon(self, now: Nanos) -> None:
@@ -340,17 +354,19 @@ class TcpConnection:
 
     def output(self, now: Nanos, out: list[Outgoing]) -> None:
         """Append everything that may leave now: data, FIN, or a bare acknowledgement."""
-        snd = self._snd
+        snd, rcv = self._snd, self._rcv
         if self._aborting:
             self.abort_now(CloseReason.ABORTED, now, out)
         if self._state != _CLOSED:
+            if rcv.ack_now and (rcv.ooo.size or rcv.duplicate is not None):
+                self._bare(ACK, snd.nxt, now, out)  # data segments carry no SACK
             if snd.nxt == snd.una and snd.buffer.end > snd.nxt:
                 snd.restart_after_idle(now)
             while (segment := snd.next_segment(now)) is not None:
                 self._emit(*segment, now, out)
             if snd.buffer.end > snd.nxt:
                 snd.arm_persist(now)
-        if self._rcv.ack_now:
+        if rcv.ack_now:
             self._bare(ACK, snd.nxt, now, out)
 
     def handle_deadline(self, now: Nanos, out: list[Outgoing]) -> None:
@@ -365,20 +381,25 @@ class TcpConnection:
             if not snd.probe(now):
                 self.abort_now(CloseReason.TIMED_OUT, now, out)
                 return
-            self._bare(ACK, snd.una - 1, now, out)  # an old number makes the peer answer with its window
+            if not snd.window:
+                self._bare(ACK, snd.una - 1, now, out)  # an old number makes the peer answer with its window
         if self._wait_at and self._wait_at <= now and self._state == TcpState.FIN_WAIT_2:
             self.abort_now(CloseReason.TIMED_OUT, now, out)
 
     def next_deadline(self) -> Nanos:
-        """Earliest timer; 0 when none runs."""
-        snd, deadline = self._snd, self._rcv.ack_at
-        if snd.rto_at and (not deadline or snd.rto_at < deadline):
-            deadline = snd.rto_at
+        """Earliest timer besides pause_at; 0 when none runs."""
+        snd = self._snd
+        deadline = snd.rto_at
         if snd.persist_at and (not deadline or snd.persist_at < deadline):
             deadline = snd.persist_at
         if self._wait_at and self._state == TcpState.FIN_WAIT_2 and (not deadline or self._wait_at < deadline):
             deadline = self._wait_at
         return deadline if self._state != _CLOSED else 0
+
+    @property
+    def pause_at(self) -> Nanos:
+        """When a delayed acknowledgement is due; 0 when none is pending."""
+        return self._rcv.ack_at if self._state != _CLOSED else 0
 
     def abort_now(self, reason: CloseReason, now: Nanos, out: list[Outgoing]) -> None:
         """Send a RST and be over."""
@@ -399,12 +420,12 @@ class TcpConnection:
         return bool(self._rcv.ready) or self._rcv.fin_at >= 0 or self._state == _CLOSED
 
     @property
-    def final_numbers(self) -> tuple[int, int, int]:
-        """(SND.NXT, RCV.NXT, TS.Recent) as wire numbers, for TIME-WAIT."""
+    def final_numbers(self) -> tuple[int, int, int, int]:
+        """(SND.NXT, RCV.NXT, timestamp offset, TS.Recent) as wire numbers, for TIME-WAIT; -1, 0 without timestamps."""
         return (
             seqnum.wire(self._iss, self._snd.nxt),
             seqnum.wire(self._irs, self._rcv.nxt),
-            self._ts_recent,
+            *((self._ts_offset, self._ts_recent) if self.path.timestamps else (-1, 0)),
         )
 
     def _emit(self, position: int, size: int, now: Nanos, out: list[Outgoing]) -> None:
@@ -440,10 +461,10 @@ class TcpConnection:
     def _bare(self, flags: int, position: int, now: Nanos, out: list[Outgoing]) -> None:
         rcv = self._rcv
         options = b""
-        if rcv.ooo and self._snd.sack:
-            blocks = [(seqnum.wire(self._irs, a), seqnum.wire(self._irs, b)) for a, b in rcv.ooo.blocks(SACK_BLOCKS)]
-            if blocks:
-                options = wire_tcp.build_sack(blocks)
+        if (rcv.ooo.size or rcv.duplicate is not None) and self._snd.sack:
+            repeated = [rcv.duplicate] if rcv.duplicate is not None else []  # D-SACK comes first (RFC 2883 section 4)
+            ranges = repeated + rcv.ooo.blocks(SACK_BLOCKS - len(repeated))
+            options = wire_tcp.build_sack([(seqnum.wire(self._irs, a), seqnum.wire(self._irs, b)) for a, b in ranges])
         window = self._window()
         out.append(
             self.path.segment(
@@ -470,6 +491,9 @@ class TcpConnection:
         return (self._ts_offset + now // MS) & _MASK
 
     def _finish(self, reason: CloseReason) -> None:
+        self.lingers = reason is CloseReason.FINISHED and self._state != TcpState.LAST_ACK
         self._state = _CLOSED
+        if reason is CloseReason.RESET_BY_PEER:
+            self._rcv.ack_now = False  # a RST is never answered
         if self.close_reason is None:
             self.close_reason = reason

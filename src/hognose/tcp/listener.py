@@ -1,8 +1,9 @@
 """Half-open connections: SYN in, SYN-ACK out, nothing larger than a small entry before the handshake is complete.
 
-Bounds: `half_open` entries; when they are all in use the oldest is dropped (TCP_HALF_OPEN_FULL), so that a flood of
-strangers cannot keep everybody out for longer than it lasts (RFC 4987 section 3.6, recycling the oldest). SYN-ACKs are
-repeated a few times only. Initial sequence numbers are a keyed hash of the four-tuple plus a clock (RFC 6528).
+Bounds: `half_open` entries; when they are all in use one is dropped (TCP_HALF_OPEN_FULL), the one with the most
+unanswered SYN-ACKs and of these the oldest, so that a flood of strangers cannot keep everybody out for longer than it
+lasts (RFC 4987 section 3.6). SYN-ACKs are repeated a few times only. Initial sequence numbers are a keyed hash of the
+four-tuple plus a clock (RFC 6528).
 """
 
 from __future__ import annotations
@@ -39,7 +40,6 @@ class HalfOpen:
     ts_offset: int
     ts_recent: int
     deadline: Nanos
-    retries: int = 0
 
 
 class Listener:
@@ -61,54 +61,60 @@ class Listener:
         self._limits = limits
         self._secret = secret
         self._counters = counters
-        self._entries: OrderedDict[bytes, HalfOpen] = OrderedDict()
+        # One table per number of repeats: in each the oldest entry is also the next one due.
+        self._levels: tuple[OrderedDict[bytes, HalfOpen], ...] = tuple(
+            OrderedDict() for _ in range(SYN_ACK_RETRIES + 1)
+        )
         # The scale that lets 16 bits say the whole receive buffer (RFC 7323 section 2.3).
         self.scale = 0
         while limits.receive_buffer > 0xFFFF << self.scale:
             self.scale += 1
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return sum(map(len, self._levels))
 
     def get(self, key: bytes) -> HalfOpen | None:
         """The entry of a peer (4 bytes address, 2 bytes port)."""
-        return self._entries.get(key)
+        for level in self._levels:
+            if key in level:
+                return level[key]
+        return None
 
     def remove(self, key: bytes) -> None:
         """The handshake is complete, or was reset."""
-        self._entries.pop(key, None)
+        for level in self._levels:
+            level.pop(key, None)
 
     def syn(self, key: bytes, seq: int, window: int, options: wire_tcp.Options, now: Nanos) -> Outgoing:
         """A SYN for the listening port: a SYN-ACK, and an entry for it. A repeated SYN gets the same answer."""
-        entry = self._entries.get(key)
+        entry = self.get(key)
         if entry is None or entry.irs != seq:
             # RFC 9293 3.10.7.4: another SYN in SYN-RECEIVED of a passive open returns to LISTEN, so it starts anew.
             entry = self._new(key, seq, options, now)
         return self._answer(entry, now)
 
     def next_deadline(self) -> Nanos | None:
-        """When the oldest entry is looked at; repeats of younger ones wait for it, which only delays them."""
-        if not self._entries:
-            return None
-        return next(iter(self._entries.values())).deadline
+        """When the next SYN-ACK is to be repeated or an entry given up."""
+        return min((next(iter(level.values())).deadline for level in self._levels if level), default=None)
 
     def handle_deadline(self, now: Nanos, out: list[Outgoing]) -> None:
         """Repeat SYN-ACKs, give up on entries that were repeated often enough."""
-        while self._entries:
-            key, entry = next(iter(self._entries.items()))
-            if entry.deadline > now:
-                return
-            if entry.retries >= SYN_ACK_RETRIES:
-                del self._entries[key]
-                continue
-            entry.retries += 1
-            entry.deadline = now + (SYN_ACK_INTERVAL << entry.retries)
-            self._entries.move_to_end(key)
-            out.append(self._answer(entry, now))
+        for retries in range(SYN_ACK_RETRIES, -1, -1):
+            level = self._levels[retries]
+            while level:
+                key, entry = next(iter(level.items()))
+                if entry.deadline > now:
+                    break
+                del level[key]
+                if retries < SYN_ACK_RETRIES:
+                    entry.deadline = now + (SYN_ACK_INTERVAL << (retries + 1))
+                    self._levels[retries + 1][key] = entry
+                    out.append(self._answer(entry, now))
 
     def _new(self, key: bytes, seq: int, options: wire_tcp.Options, now: Nanos) -> HalfOpen:
-        if key not in self._entries and len(self._entries) >= self._limits.half_open:
-            self._entries.popitem(last=False)
+        self.remove(key)
+        if len(self) >= self._limits.half_open:
+            next(level for level in reversed(self._levels) if level).popitem(last=False)
             self._counters.drop(DropReason.TCP_HALF_OPEN_FULL)
         remote, remote_port = int.from_bytes(key[:4], "big"), int.from_bytes(key[4:6], "big")
         digest = blake2s(
@@ -128,7 +134,7 @@ class Listener:
             ts_recent=options.timestamps[0] if options.timestamps is not None else 0,
             deadline=now + SYN_ACK_INTERVAL,
         )
-        self._entries[key] = entry
+        self._levels[0][key] = entry
         return entry
 
     def _answer(self, entry: HalfOpen, now: Nanos) -> Outgoing:

@@ -1,22 +1,27 @@
 """The out-of-order queue: ranges of bytes beyond the first gap (RFC 9293 section 3.10.7.4, SHOULD-31).
 
 Ranges are kept sorted and disjoint with the bytes that fill them; finding a place is a binary search. Bounds:
-`max_ranges` ranges (a new isolated one is refused) and whatever the receive window lets in. Policy on overlap: what
-came first stays.
+`max_ranges` ranges, CHUNKS_PER_RANGE times as many chunks of bytes in all (many tiny segments would cost more memory
+and moving than they carry: the class of CVE-2018-5390), and whatever the receive window lets in. Policy: beyond a bound
+the newcomer is refused, and on overlap what came first stays.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_right
 
+CHUNKS_PER_RANGE = 16
+
 
 class Reassembly:
     """Bytes received beyond the in-order position, as disjoint ranges of stream positions."""
 
-    __slots__ = ("_chunks", "_ends", "_max_ranges", "_recent", "_starts", "size")
+    __slots__ = ("_chunk_count", "_chunks", "_ends", "_max_chunks", "_max_ranges", "_recent", "_starts", "size")
 
     def __init__(self, max_ranges: int) -> None:
         self._max_ranges = max_ranges
+        self._max_chunks = max_ranges * CHUNKS_PER_RANGE
+        self._chunk_count = 0
         self._starts: list[int] = []
         self._ends: list[int] = []
         self._chunks: list[list[bytes]] = []
@@ -26,8 +31,13 @@ class Reassembly:
     def __bool__(self) -> bool:
         return bool(self._starts)
 
+    @property
+    def end(self) -> int:
+        """Position behind the last byte held; 0 when nothing is."""
+        return self._ends[-1] if self._ends else 0
+
     def insert(self, start: int, data: bytes) -> bool:
-        """File bytes at a position; False when they were refused because all ranges are in use."""
+        """File bytes at a position; False when some were refused because a bound is reached."""
         at = start
         end = start + len(data)
         while at < end:
@@ -48,6 +58,7 @@ class Reassembly:
         while self._starts and self._starts[0] <= position:
             start, end = self._starts.pop(0), self._ends.pop(0)
             chunks = self._chunks.pop(0)
+            self._chunk_count -= len(chunks)
             self.size -= end - start
             skip = position - start  # bytes that arrived in order meanwhile
             while chunks and skip >= len(chunks[0]):
@@ -75,6 +86,8 @@ class Reassembly:
 
     def _fill(self, index: int, start: int, end: int, data: bytes) -> bool:
         """Put bytes into the gap behind range `index`, joining its neighbours."""
+        if self._chunk_count >= self._max_chunks:
+            return False
         joins_left = index >= 0 and self._ends[index] == start
         joins_right = index + 1 < len(self._starts) and self._starts[index + 1] == end
         if joins_left:
@@ -93,6 +106,7 @@ class Reassembly:
             self._starts.insert(index + 1, start)
             self._ends.insert(index + 1, end)
             self._chunks.insert(index + 1, [data])
+        self._chunk_count += 1
         self.size += end - start
         return True
 

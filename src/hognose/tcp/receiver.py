@@ -23,8 +23,8 @@ class Receiver:
     """Receive state of one connection."""
 
     __slots__ = (
-        "_buffer", "_counters", "_ready_bytes", "ack_at", "ack_now", "adv", "fin_at", "last_ack", "mss", "nxt",
-        "ooo", "quick", "ready",
+        "_buffer", "_counters", "_ready_bytes", "ack_at", "ack_now", "adv", "duplicate", "fin_at", "last_ack", "mss",
+        "nxt", "ooo", "quick", "ready",
     )  # fmt: skip
 
     def __init__(self, mss: int, limits: TcpLimits, counters: Counters) -> None:
@@ -33,6 +33,7 @@ class Receiver:
         self.adv = 1 + min(limits.receive_buffer, 0xFFFF)  # right edge of the window the peer knows
         self.last_ack = 1  # the position last acknowledged
         self.fin_at = -1  # position of the peer's FIN once seen
+        self.duplicate: tuple[int, int] | None = None  # what came twice, for the next acknowledgement (RFC 2883)
         self.ready: list[bytes] = []
         self.ooo = Reassembly(limits.reassembly_ranges)
         self.ack_now = False
@@ -44,9 +45,13 @@ class Receiver:
 
     @property
     def window(self) -> int:
-        """Bytes to offer beyond nxt: never takes back what was offered (RFC 9293 SHLD-14)."""
+        """Bytes to offer beyond nxt: never takes back what was offered (RFC 9293 SHLD-14).
+
+        The right edge moves by an MSS at least (section 3.8.6.2.2, silly windows).
+        """
         free = self._buffer - self._ready_bytes
-        return max(free, self.adv - self.nxt, 0)
+        offered = self.adv - self.nxt
+        return free if free - offered >= min(self.mss, self._buffer // 2) else max(offered, 0)
 
     def in_order(self, data: bytes, now: Nanos) -> None:
         """Bytes exactly at nxt, inside the window, with nothing queued beyond: the common case."""
@@ -65,7 +70,7 @@ class Receiver:
     def receive(self, position: int, data: bytes, now: Nanos) -> None:
         """Bytes anywhere inside the window; the caller has cut them to it."""
         if position + len(data) <= self.nxt:
-            self.ack_now = True  # an old duplicate
+            self.repeated(position, position + len(data))
             return
         if position > self.nxt:
             # RFC 5681 section 4.2: out of order is acknowledged at once, and what fills a gap too.
@@ -75,6 +80,7 @@ class Receiver:
                 self._counters.drop(DropReason.TCP_REASSEMBLY_FULL)
             return
         if position < self.nxt:
+            self.repeated(position, self.nxt)
             data = data[self.nxt - position :]
         self.in_order(data, now)
         if self.ooo:
@@ -83,6 +89,11 @@ class Receiver:
                 self.ready.append(chunk)
                 self._ready_bytes += len(chunk)
                 self.nxt += len(chunk)
+
+    def repeated(self, start: int, end: int) -> None:
+        """Bytes below nxt came again: our acknowledgement was lost, or the peer needs to know that it was too eager."""
+        self.ack_now = True
+        self.duplicate = (start, end)
 
     def take(self) -> list[bytes]:
         """In-order bytes; ownership passes. Reopens the window."""
@@ -99,5 +110,6 @@ class Receiver:
         self.last_ack = self.nxt
         self.ack_now = False
         self.ack_at = 0
+        self.duplicate = None
         if self.nxt + window > self.adv:
             self.adv = self.nxt + window

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 
-_COMPACT_AT = 32  # acknowledged pieces kept at the front before the lists are cut
+_COMPACT_AT = 512  # entries of acknowledged pieces kept at the front before the lists are cut
 
 
 class SendBuffer:
@@ -43,7 +43,10 @@ class SendBuffer:
             self._pieces.clear()
             self._head = 0
             return
-        head = bisect_right(self._starts, position, self._head) - 1
+        old = self._head
+        head = bisect_right(self._starts, position, old) - 1
+        if head > old:
+            self._pieces[old:head] = [b""] * (head - old)  # the bytes are free at once, the lists are cut now and then
         if head >= _COMPACT_AT:
             del self._starts[:head], self._pieces[:head]
             head = 0

@@ -28,8 +28,8 @@ class Sender:
 
     __slots__ = (
         "_board", "_counters", "_dupacks", "_in_rto", "_lost", "_recovery", "_rtx", "_since", "_timed_at",
-        "_timed_position", "_zero_since", "buffer", "cc", "fin_queued", "fin_sent", "last_sent", "max_window", "mss",
-        "nxt", "persist_at", "rto_at", "rtt", "sack", "una", "window",
+        "_timed_position", "_urgent", "_zero_since", "buffer", "cc", "fin_queued", "fin_sent", "last_sent",
+        "max_window", "mss", "nxt", "override", "persist_at", "rto_at", "rtt", "sack", "una", "window",
     )  # fmt: skip
 
     def __init__(self, mss: int, window: int, sack: bool, limits: TcpLimits, counters: Counters) -> None:
@@ -47,10 +47,12 @@ class Sender:
         self.fin_queued = False
         self.fin_sent = False
         self.last_sent: Nanos = 0
+        self.override = False  # the next segment may be smaller than silly-window avoidance likes
         self._board = Scoreboard(limits.sack_ranges)
         self._counters = counters
         self._lost = 0  # positions below and not held by the peer are lost; 0 = none
         self._rtx = 0  # next position of the lost part to send again
+        self._urgent = False  # the first retransmission of a recovery waits for no room
         self._recovery = -1  # recovery lasts until this position is acknowledged; -1 = no recovery
         self._in_rto = False
         self._dupacks = 0
@@ -89,7 +91,7 @@ class Sender:
         if self._lost:
             start, end = self._board.gap(max(self._rtx, una), self._lost)
             if start < end:
-                if room < mss and flight:
+                if room < mss and flight and not self._urgent:
                     return None
                 size = min(end - start, max(room // mss, 1) * mss, SUPER_SEGMENT // mss * mss)
                 return start, max(0, min(size, self.buffer.end - start))
@@ -100,8 +102,9 @@ class Sender:
             return nxt, available
         if allowed >= mss:
             return nxt, min(allowed, available, SUPER_SEGMENT) // mss * mss
-        if flight == 0 and self.window and allowed > 0 and (room <= self.window or allowed * 2 >= self.max_window):
-            return nxt, min(allowed, available)  # RFC 9293 3.8.6.2.1: half of the largest window seen is worth it
+        if flight == 0 and allowed > 0 and (self.override or room <= self.window or allowed * 2 >= self.max_window):
+            # RFC 9293 3.8.6.2.1: half of the largest window seen is worth it, and so is anything after a time.
+            return nxt, min(allowed, available)
         return None
 
     def sent(self, position: int, size: int, now: Nanos) -> None:
@@ -122,6 +125,7 @@ class Sender:
                 self._since = now
             self.nxt = end
         self.last_sent = now
+        self._urgent = self.override = False
         if not self.rto_at:
             self.rto_at = now + self.rtt.rto
         self.persist_at = 0
@@ -138,6 +142,9 @@ class Sender:
         """A persist time-out: False when the peer kept its window shut for too long."""
         self.rtt.timed_out()
         self.persist_at = now + self.rtt.rto
+        if self.window:
+            self.override = True
+            return True
         return now - self._zero_since < ZERO_WINDOW_LIMIT
 
     def acknowledge(
@@ -173,8 +180,7 @@ class Sender:
         if now - self._since >= GIVE_UP:
             return False
         self._counters.stats[Stat.TCP_TIMEOUTS] += 1
-        if not self._in_rto:
-            self.cc.timed_out(self.nxt - self.una)
+        self.cc.timed_out(self.nxt - self.una, again=self._in_rto)
         self._in_rto = True
         self._recovery = self.nxt
         self._lost = self.nxt
@@ -243,6 +249,7 @@ class Sender:
         if self._recovery < 0:
             self._recovery = self.nxt
             self._rtx = self.una
+            self._urgent = True  # RFC 6675 section 5 (4.3): at once, whatever the pipe
             self._timed_position = -1
             self.cc.lost(flight)
         if edge > self._lost:

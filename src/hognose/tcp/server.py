@@ -3,12 +3,12 @@
 
 Batch in, batch out: `receive` for every segment of a batch, then `readable`/`take`/`write` by the user, then one `poll`
 that gives everything to send. Bounds: `connections` connections (a handshake beyond is reset), as many TIME-WAIT
-entries (the oldest is dropped).
+entries (the oldest is dropped), ANSWERS_PER_SECOND answers to segments of no connection.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from heapq import heappop, heappush
 
 from hognose.drops import Counters, DropReason, Stat
@@ -19,13 +19,13 @@ from hognose.tcp.connection import TcpConnection
 from hognose.tcp.listener import HalfOpen, Listener
 from hognose.tcp.path import IP_HEADER_LEN, Path
 from hognose.tcp.state import CloseReason
-from hognose.units import SECOND, Buffer, Ipv4Int, Nanos, Port, Random, UnixSeconds
+from hognose.units import MS, SECOND, Buffer, Ipv4Int, Nanos, Port, Random, UnixSeconds
 from hognose.wire import tcp as wire_tcp
 from hognose.wire.checksum import ones_sum, pseudo_sum
 from hognose.wire.tcp import ACK, FIN, RST, SYN
 
 TIME_WAIT: Nanos = 60 * SECOND  # 2 MSL, as Linux has it
-_RESETS_PER_SECOND = 200  # RSTs toward segments of unknown connections
+ANSWERS_PER_SECOND = 200  # RSTs toward segments of unknown connections, ACKs from TIME-WAIT
 _FRAGMENTATION_NEEDED = (3, 4)
 _MIN_PATH_MTU = 552  # facts T27: the smallest next-hop MTU that is believed
 
@@ -57,14 +57,17 @@ class TcpServer:
         self._by_id: dict[int, TcpConnection] = {}
         self._next_id = 1
         self._dirty: list[TcpConnection] = []
-        self._readable: list[TcpConnection] = []
+        self._unread: list[TcpConnection] = []  # polled before the user asked for readable ones
+        self._received = False  # since the last call of readable
         self._accepted: list[TcpConnection] = []
         self._closed: list[TcpConnection] = []
         self._out: list[Outgoing] = []  # answers that belong to no connection, and those of timers
         self._timers: list[tuple[Nanos, int]] = []
-        self._time_wait: OrderedDict[bytes, tuple[Nanos, int, int, int]] = OrderedDict()
-        self._resets_from = now
-        self._resets = 0
+        self._pauses: deque[tuple[Nanos, TcpConnection]] = deque()  # delayed acknowledgements, all of the same delay
+        # expiry, SND.NXT, RCV.NXT, timestamp offset or -1, TS.Recent
+        self._time_wait: OrderedDict[bytes, tuple[Nanos, int, int, int, int]] = OrderedDict()
+        self._answers_from = now
+        self._answers = 0
 
     def __len__(self) -> int:
         """Connections, without half-open and TIME-WAIT entries."""
@@ -90,29 +93,45 @@ class TcpServer:
         if not connection.touched:
             connection.touched = True
             self._dirty.append(connection)
-        if connection.has_input:
-            self._readable.append(connection)
+        self._received = True
+        if connection.close_reason is not None:
+            self._remove(connection, now)
 
     def poll(self, now: Nanos) -> list[Outgoing]:
-        """Everything to send now."""
+        """Everything to send now.
+
+        An exception is a bug of ours: it ends the one connection, and the next poll goes on behind it.
+        """
         out = self._out
         self._out = []
-        if self._dirty:
-            dirty = self._dirty[:]
-            self._dirty.clear()
-            for connection in dirty:
+        dirty = self._dirty[:]
+        self._dirty.clear()
+        if self._received:
+            self._unread += [connection for connection in dirty if connection.has_input]
+            self._received = False
+        connection = None
+        try:
+            while dirty:
+                connection = dirty.pop()
                 connection.touched = False
                 connection.output(now, out)
                 self._after(connection, now)
+        except Exception:
+            self._out = out
+            self._dirty += dirty
+            if connection is not None:
+                connection.close_reason = CloseReason.ABORTED
+                self._remove(connection, now)
+            raise
         return out
 
     def readable(self) -> list[TcpConnection]:
         """Drained: connections with new in-order bytes or the end of their stream, each once."""
-        if not self._readable:
-            return []
-        readable = list(dict.fromkeys(self._readable))
-        self._readable = []
-        return readable
+        unread, self._unread = self._unread, []
+        if self._received:
+            self._received = False
+            unread += [connection for connection in self._dirty if connection.has_input]
+        return list(dict.fromkeys(unread)) if len(unread) > 1 else unread
 
     def accepted(self) -> list[TcpConnection]:
         """Drained: connections whose handshake is complete."""
@@ -129,10 +148,14 @@ class TcpServer:
         return closed
 
     def next_deadline(self) -> Nanos | None:
-        """Earliest timer of any connection, half-open or TIME-WAIT entry."""
+        """Earliest timer of any connection, half-open or TIME-WAIT entry; 0 while something waits for poll."""
+        if self._out or self._dirty:
+            return 0
         earliest = self._listener.next_deadline()
         if self._timers and (earliest is None or self._timers[0][0] < earliest):
             earliest = self._timers[0][0]
+        if self._pauses and (earliest is None or self._pauses[0][0] < earliest):
+            earliest = self._pauses[0][0]
         if self._time_wait:
             expiry = next(iter(self._time_wait.values()))[0]
             if earliest is None or expiry < earliest:
@@ -142,14 +165,23 @@ class TcpServer:
     def handle_deadline(self, now: Nanos) -> None:
         """Run what is due; what it sends leaves with the next poll."""
         self._listener.handle_deadline(now, self._out)
+        pauses = self._pauses
+        while pauses and pauses[0][0] <= now:
+            _, connection = pauses.popleft()
+            connection.has_pause = False
+            if 0 < connection.pause_at <= now:
+                connection.handle_deadline(now, self._out)
+                connection.touch()  # poll puts it into the queues again
+            else:
+                self._after(connection, now)
         timers = self._timers
         due: list[TcpConnection] = []
         while timers and timers[0][0] <= now:
             deadline, conn_id = heappop(timers)
-            connection = self._by_id.get(conn_id)
-            if connection is not None and connection.armed == deadline:
-                connection.armed = 0
-                due.append(connection)
+            armed = self._by_id.get(conn_id)
+            if armed is not None and armed.armed == deadline:
+                armed.armed = 0
+                due.append(armed)
         for connection in due:
             deadline = connection.next_deadline()
             if deadline and deadline <= now:
@@ -164,7 +196,7 @@ class TcpServer:
 
         Only "fragmentation needed" changes anything; all others are soft (RFC 5927 section 6).
         """
-        header_len = (quoted[0] & 15) * 4
+        header_len = (quoted[0] & 15) * 4 if quoted else 0
         if (icmp_type, code) != _FRAGMENTATION_NEEDED or len(quoted) < header_len + 8 or mtu < _MIN_PATH_MTU:
             return
         l4 = bytes(quoted[header_len : header_len + 8])
@@ -178,6 +210,9 @@ class TcpServer:
         if connection.close_reason is not None:
             self._remove(connection, now)
             return
+        if connection.pause_at and not connection.has_pause:
+            connection.has_pause = True
+            self._pauses.append((connection.pause_at, connection))
         deadline = connection.next_deadline()
         if deadline and (not connection.armed or deadline < connection.armed):
             connection.armed = deadline
@@ -188,7 +223,7 @@ class TcpServer:
             return
         del self._connections[connection.key]
         self._closed.append(connection)
-        if connection.close_reason is CloseReason.FINISHED:
+        if connection.lingers:
             if len(self._time_wait) >= self._limits.connections:
                 self._time_wait.popitem(last=False)
             self._time_wait[connection.key] = (now + TIME_WAIT, *connection.final_numbers)
@@ -263,29 +298,38 @@ class TcpServer:
         self._accepted.append(connection)
         connection.receive(packet, l4, end, now)
         connection.touch()
-        if connection.has_input:
-            self._readable.append(connection)
+        self._received = True
+        if connection.close_reason is not None:
+            self._remove(connection, now)
 
     def _leave_time_wait(self, key: bytes, seq: int, flags: int, options: wire_tcp.Options, now: Nanos) -> bool:
         """True when the segment may go on to LISTEN (RFC 6191); RSTs are ignored (RFC 1337)."""
-        _, snd_nxt, rcv_nxt, ts_recent = self._time_wait[key]
+        _, snd_nxt, rcv_nxt, ts_offset, ts_recent = self._time_wait[key]
         if flags & RST:
             return False
         if flags & SYN and not flags & ACK:
-            newer_time = options.timestamps is not None and seqnum.before(ts_recent, options.timestamps[0])
+            newer_time = (
+                ts_offset >= 0 and options.timestamps is not None and seqnum.before(ts_recent, options.timestamps[0])
+            )
             if newer_time or seqnum.before(rcv_nxt, seq):
                 del self._time_wait[key]
                 return True
-        self._bare(key, snd_nxt, rcv_nxt, ACK)
+        if self._may_answer(now):
+            stamps = ((ts_offset + now // MS) & seqnum.MASK, ts_recent) if ts_offset >= 0 else None
+            self._bare(key, snd_nxt, rcv_nxt, ACK, stamps)
         return False
+
+    def _may_answer(self, now: Nanos) -> bool:
+        """The limit on answers to segments that belong to no connection."""
+        if now - self._answers_from >= SECOND:
+            self._answers_from = now
+            self._answers = 0
+        self._answers += 1
+        return self._answers <= ANSWERS_PER_SECOND
 
     def _reset(self, key: bytes, seq: int, ack: int, flags: int, size: int, now: Nanos) -> None:
         """RFC 9293 section 3.5.2 group 1: a RST that the sender believes, limited per second."""
-        if now - self._resets_from >= SECOND:
-            self._resets_from = now
-            self._resets = 0
-        self._resets += 1
-        if self._resets > _RESETS_PER_SECOND:
+        if not self._may_answer(now):
             return
         self._counters.stats[Stat.TCP_RESETS_SENT] += 1
         if flags & ACK:
@@ -294,8 +338,9 @@ class TcpServer:
             length = size + (1 if flags & SYN else 0) + (1 if flags & FIN else 0)
             self._bare(key, 0, (seq + length) & seqnum.MASK, RST | ACK)
 
-    def _bare(self, key: bytes, seq: int, ack: int, flags: int) -> None:
-        path = Path(
-            self._address, self._port, int.from_bytes(key[:4], "big"), int.from_bytes(key[4:6], "big"), timestamps=False
+    def _bare(self, key: bytes, seq: int, ack: int, flags: int, stamps: tuple[int, int] | None = None) -> None:
+        remote, remote_port = int.from_bytes(key[:4], "big"), int.from_bytes(key[4:6], "big")
+        path = Path(self._address, self._port, remote, remote_port, timestamps=stamps is not None)
+        self._out.append(
+            path.segment(seq & seqnum.MASK, ack & seqnum.MASK, flags, 0, stamps or (0, 0), [], 0, wire_tcp.DEFAULT_MSS)
         )
-        self._out.append(path.segment(seq & seqnum.MASK, ack, flags, 0, (0, 0), [], 0, 1460))

@@ -1,0 +1,157 @@
+"""What stands around a control packet: nothing, tls-auth, or tls-crypt (OpenVPN tls_crypt.c, crypto.c).
+
+Every wrap gives and takes whole records: `seal(first byte, own session id, body, unix)` and `open(record)`. One wrap
+object belongs to one session: it counts its own packet ids and remembers the peer's.
+"""
+
+from __future__ import annotations
+
+import hmac
+from typing import Protocol
+
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import CTR
+
+from hognose.drops import DropReason
+from hognose.openvpn.profile import WrapSettings
+from hognose.openvpn.replay import WrapReplay
+from hognose.units import UnixSeconds
+
+_SID_END = 9  # opcode(1) session id(8)
+_ID_LEN = 8  # packet id(4) time(4)
+_TAG_LEN = 32
+DIGEST_SIZES = {"SHA1": 20, "SHA224": 28, "SHA256": 32, "SHA384": 48, "SHA512": 64, "MD5": 16}
+
+
+class ControlWrap(Protocol):
+    """One session's wrap."""
+
+    def seal(self, first: int, session_id: bytes, body: bytes, unix: UnixSeconds) -> bytes:
+        """A record."""
+
+    def open(self, record: bytes) -> tuple[bytes, bytes] | DropReason:
+        """(sender's session id, body), or why not: BAD_CONTROL_PACKET, BAD_HMAC, CONTROL_REPLAY."""
+
+
+class PlainWrap:
+    """op(1) session id(8) body."""
+
+    def seal(self, first: int, session_id: bytes, body: bytes, unix: UnixSeconds) -> bytes:
+        """A record."""
+        return bytes((first,)) + session_id + body
+
+    def open(self, record: bytes) -> tuple[bytes, bytes] | DropReason:
+        """(sender's session id, body), or BAD_CONTROL_PACKET."""
+        if len(record) < _SID_END + 1:
+            return DropReason.BAD_CONTROL_PACKET
+        return record[1:_SID_END], record[_SID_END:]
+
+
+class _Ids:
+    """Our packet ids: a counter from 1 under the time at which it started (OpenVPN packet_id_alloc_outgoing)."""
+
+    __slots__ = ("_next", "_time")
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._time = 0
+
+    def take(self, unix: UnixSeconds) -> bytes:
+        if self._time == 0 or self._next >= 0xFFFFFFFF:
+            self._time = max(unix, self._time + 1) & 0xFFFFFFFF
+            self._next = 0
+        self._next += 1
+        return self._next.to_bytes(4, "big") + self._time.to_bytes(4, "big")
+
+
+class TlsAuthWrap:
+    """op(1) session id(8) HMAC(d) packet id(4) time(4) body; the HMAC covers id, time, op, session id, body."""
+
+    def __init__(self, key: bytes, direction: int | None, digest: str) -> None:
+        self._digest = digest.lower()
+        self._size = DIGEST_SIZES[digest]
+        first, second = key[64 : 64 + self._size], key[192 : 192 + self._size]
+        # Server's key-direction 0 sends with half 0 and expects half 1; 1 the other way; none uses half 0 both ways.
+        self._send = second if direction == 1 else first
+        self._receive = second if direction == 0 else first
+        self._ids = _Ids()
+        self._replay = WrapReplay()
+
+    def seal(self, first: int, session_id: bytes, body: bytes, unix: UnixSeconds) -> bytes:
+        """A record."""
+        ids = self._ids.take(unix)
+        head = bytes((first,)) + session_id
+        return head + hmac.digest(self._send, ids + head + body, self._digest) + ids + body
+
+    def open(self, record: bytes) -> tuple[bytes, bytes] | DropReason:
+        """(sender's session id, body), or BAD_CONTROL_PACKET, BAD_HMAC, CONTROL_REPLAY."""
+        tag_end = _SID_END + self._size
+        body_start = tag_end + _ID_LEN
+        if len(record) < body_start + 1:
+            return DropReason.BAD_CONTROL_PACKET
+        head, ids, body = record[:_SID_END], record[tag_end:body_start], record[body_start:]
+        if not hmac.compare_digest(
+            record[_SID_END:tag_end], hmac.digest(self._receive, ids + head + body, self._digest)
+        ):
+            return DropReason.BAD_HMAC
+        if not self._replay.accept(int.from_bytes(ids[4:], "big"), int.from_bytes(ids[:4], "big")):
+            return DropReason.CONTROL_REPLAY
+        return head[1:], body
+
+
+class TlsCryptWrap:
+    """op(1) session id(8) packet id(4) time(4) tag(32) AES-256-CTR(body); tag = HMAC-SHA256 of all else, in clear."""
+
+    def __init__(self, key: bytes) -> None:
+        # The server sends with half 0 and receives with half 1, whatever a key-direction says.
+        self._send_key, self._send_hmac = key[0:32], key[64:96]
+        self._receive_key, self._receive_hmac = key[128:160], key[192:224]
+        self._ids = _Ids()
+        self._replay = WrapReplay()
+
+    def seal(self, first: int, session_id: bytes, body: bytes, unix: UnixSeconds) -> bytes:
+        """A record."""
+        head = bytes((first,)) + session_id + self._ids.take(unix)
+        tag = hmac.digest(self._send_hmac, head + body, "sha256")
+        encryptor = Cipher(AES(self._send_key), CTR(tag[:16])).encryptor()
+        return head + tag + encryptor.update(body) + encryptor.finalize()
+
+    def open(self, record: bytes) -> tuple[bytes, bytes] | DropReason:
+        """(sender's session id, body), or BAD_CONTROL_PACKET, BAD_HMAC, CONTROL_REPLAY."""
+        tag_start = _SID_END + _ID_LEN
+        body_start = tag_start + _TAG_LEN
+        if len(record) < body_start + 1:
+            return DropReason.BAD_CONTROL_PACKET
+        head, tag = record[:tag_start], record[tag_start:body_start]
+        decryptor = Cipher(AES(self._receive_key), CTR(tag[:16])).decryptor()
+        body = decryptor.update(record[body_start:]) + decryptor.finalize()
+        if not hmac.compare_digest(tag, hmac.digest(self._receive_hmac, head + body, "sha256")):
+            return DropReason.BAD_HMAC
+        if not self._replay.accept(int.from_bytes(head[13:17], "big"), int.from_bytes(head[9:13], "big")):
+            return DropReason.CONTROL_REPLAY
+        return head[1:_SID_END], body
+
+
+def make_wrap(settings: WrapSettings) -> ControlWrap:
+    """A fresh wrap for one session."""
+    if settings.kind == "tls-auth":
+        return TlsAuthWrap(settings.key, settings.direction, settings.digest)
+    if settings.kind == "tls-crypt":
+        return TlsCryptWrap(settings.key)
+    return PlainWrap()
+
+
+def explain(settings: WrapSettings, record: bytes, reason: DropReason) -> str:
+    """One line for the administrator: why the first packet of a peer did not pass this wrap."""
+    if reason is DropReason.BAD_CONTROL_PACKET:
+        return f"the first packet is too short for {_name(settings)}: the client has another wrap configured, or none"
+    if reason is DropReason.BAD_HMAC and settings.kind == "tls-auth":
+        return "tls-auth HMAC failed: wrong ta.key, key-direction or auth digest, or the client uses tls-crypt"
+    if reason is DropReason.BAD_HMAC:
+        return "tls-crypt authentication failed: wrong key, or the client uses tls-auth or no wrap"
+    return "a replayed packet"
+
+
+def _name(settings: WrapSettings) -> str:
+    return settings.kind if settings.kind != "none" else "an OpenVPN control packet"

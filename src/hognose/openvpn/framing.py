@@ -1,0 +1,57 @@
+# hot
+"""Records on a byte stream: a 16-bit length in front of every OpenVPN packet (OpenVPN socket.c stream_buf)."""
+
+from __future__ import annotations
+
+from hognose.drops import DropReason
+from hognose.errors import PeerError
+
+
+class RecordSplitter:
+    """Cuts a byte stream into records. Bound: at most one incomplete record of max_len bytes is kept."""
+
+    __slots__ = ("_max_len", "_rest")
+
+    def __init__(self, max_len: int) -> None:
+        self._max_len = max_len
+        self._rest = b""
+
+    @property
+    def pending(self) -> int:
+        """Bytes of an incomplete record."""
+        return len(self._rest)
+
+    def feed(self, chunks: list[bytes]) -> list[bytes]:
+        """Complete records of the stream so far, in order.
+
+        Raises PeerError(BAD_FRAME_LENGTH) for a length of 0 or above max_len: the stream cannot be followed any more.
+        """
+        if self._rest or len(chunks) != 1:
+            data = self._rest + b"".join(chunks)
+        else:
+            data = chunks[0]
+        records: list[bytes] = []
+        append = records.append
+        max_len = self._max_len
+        size = len(data)
+        offset = 0
+        while offset + 2 <= size:
+            length = data[offset] << 8 | data[offset + 1]
+            end = offset + 2 + length
+            if length == 0 or length > max_len:
+                raise PeerError(DropReason.BAD_FRAME_LENGTH, f"record length {length}, not an OpenVPN TCP client?")
+            if end > size:
+                break
+            append(data[offset + 2 : end])
+            offset = end
+        self._rest = data[offset:] if offset < size else b""
+        return records
+
+
+def join(records: list[bytes]) -> list[bytes]:
+    """The stream for records: pieces for TcpConnection.write."""
+    parts: list[bytes] = []
+    for record in records:
+        parts.append(len(record).to_bytes(2, "big"))
+        parts.append(record)
+    return [b"".join(parts)] if parts else []

@@ -1,0 +1,58 @@
+"""The PUSH_REPLY (OpenVPN push.c): options for a client, in one control message or several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hognose.openvpn import negotiation
+from hognose.openvpn.profile import ServerProfile
+from hognose.units import Ipv4Int, ipv4_text
+
+CHUNK = 940  # OpenVPN closes a chunk before it would exceed this (PUSH_BUNDLE_SIZE minus its safety)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """The gateway's answer to an authenticated client; push are options for this client only."""
+
+    address: Ipv4Int
+    netmask: Ipv4Int
+    route_gateway: Ipv4Int
+    peer_id: int
+    push: tuple[str, ...] = ()
+
+
+def push_options(profile: ServerProfile, admission: Admission, peer_info: dict[str, str], cipher: str) -> list[str]:
+    """Options in OpenVPN's order: configured ones, helper ones, then those of this client."""
+    proto = negotiation.proto_bits(peer_info)
+    options = [*profile.push, *admission.push]
+    options.append(f"ifconfig {ipv4_text(admission.address)} {ipv4_text(admission.netmask)}")
+    if proto & negotiation.PROTO_DATA_V2:
+        options.append(f"peer-id {admission.peer_id}")
+    if negotiation.wants_cipher_pushed(peer_info):
+        options.append(f"cipher {cipher}")
+    flags = negotiation.protocol_flags(proto)
+    if flags:
+        options.append("protocol-flags " + " ".join(flags))
+    if "IV_MTU" in peer_info:
+        options.append(f"tun-mtu {profile.tun_mtu}")
+    return options
+
+
+def push_replies(options: list[str]) -> list[str]:
+    """PUSH_REPLY messages; more than one carry push-continuation (2 = more follows, 1 = the last)."""
+    chunks: list[list[str]] = [[]]
+    size = 0
+    for option in options:
+        if chunks[-1] and size + len(option) + 1 > CHUNK - len("PUSH_REPLY,push-continuation 2"):
+            chunks.append([])
+            size = 0
+        chunks[-1].append(option)
+        size += len(option) + 1
+    if len(chunks) == 1:
+        return [",".join(["PUSH_REPLY", *chunks[0]])]
+    last = len(chunks) - 1
+    return [
+        ",".join(["PUSH_REPLY", *chunk, f"push-continuation {1 if index == last else 2}"])
+        for index, chunk in enumerate(chunks)
+    ]
