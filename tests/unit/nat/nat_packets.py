@@ -88,7 +88,7 @@ class Bench:
 
 
 def udp(
-    sport: int = 5000, dport: int = 53, payload: bytes = b"data", src: str = CLIENT, dst: str = SERVER, **ip: object
+    sport: int = 5000, dport: int = 3478, payload: bytes = b"data", src: str = CLIENT, dst: str = SERVER, **ip: object
 ):
     return IP(**{"src": src, "dst": dst, "id": 7, **ip}) / UDP(sport=sport, dport=dport) / Raw(payload)
 

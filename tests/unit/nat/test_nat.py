@@ -138,8 +138,8 @@ def test_clients_have_their_own_flows() -> None:
     (one,) = bench.send(udp(5000))
     (two,) = bench.send(udp(5000, src=OTHER), client=2)
     assert one.sport != two.sport
-    assert bench.receive(udp(53, one.sport, src=SERVER, dst=OUTSIDE))[0] == 1  # type: ignore[index]
-    client, (inner,) = bench.receive(udp(53, two.sport, src=SERVER, dst=OUTSIDE))  # type: ignore[misc]
+    assert bench.receive(udp(3478, one.sport, src=SERVER, dst=OUTSIDE))[0] == 1  # type: ignore[index]
+    client, (inner,) = bench.receive(udp(3478, two.sport, src=SERVER, dst=OUTSIDE))  # type: ignore[misc]
     assert (client, inner.dst, inner.dport) == (2, OTHER, 5000)
     # A packet of another client's flow is no flow of this one: the caller checks its source.
     assert bench.hot(udp(5000, src=OTHER))[1] == [bytes(udp(5000, src=OTHER))]
@@ -175,7 +175,7 @@ def test_udp_without_checksum_stays_without() -> None:
     for _ in range(2):  # slow, hot
         (left,) = bench.send(packet)
         assert left[UDP].chksum == 0
-    back = udp(53, left.sport, src=SERVER, dst=OUTSIDE)
+    back = udp(3478, left.sport, src=SERVER, dst=OUTSIDE)
     back[UDP].chksum = 0
     assert bench.receive(back)[1][0][UDP].chksum == 0  # type: ignore[index]
 
@@ -193,8 +193,8 @@ def test_udp_never_turns_into_without_checksum() -> None:
 def test_completed_udp_is_never_without_checksum() -> None:
     bench = Bench()
     bench.send(udp(5000))
-    word = IP(bytes(udp(53, 5000, payload=b"\0\0", src=SERVER, dst=CLIENT)))[UDP].chksum
-    back = IP(bytes(udp(53, 5000, payload=word.to_bytes(2, "big"), src=SERVER, dst=OUTSIDE)))
+    word = IP(bytes(udp(3478, 5000, payload=b"\0\0", src=SERVER, dst=CLIENT)))[UDP].chksum
+    back = IP(bytes(udp(3478, 5000, payload=word.to_bytes(2, "big"), src=SERVER, dst=OUTSIDE)))
     back[UDP].chksum = pseudo_sum(ipv4_int(SERVER), ipv4_int(OUTSIDE), 17, 10)
     _, (inner,) = bench.receive(back, partial=True)  # type: ignore[misc]
     assert inner[UDP].chksum == 0xFFFF
@@ -298,7 +298,7 @@ def test_bounds_refuse_new_flows_and_keep_the_live_ones() -> None:
     assert bench.refuse(udp(2003, src=OTHER), client=2) is DropReason.NAT_TABLE_FULL
     assert bench.refuse(udp(2003, src="10.8.0.4"), client=3) is DropReason.NAT_TABLE_FULL
     for sport in (1001, 1002, 1003):
-        assert isinstance(bench.receive(udp(53, sport, src=SERVER, dst=OUTSIDE)), tuple)
+        assert isinstance(bench.receive(udp(3478, sport, src=SERVER, dst=OUTSIDE)), tuple)
         bench.send(udp(sport))
     assert (bench.nat.flows, bench.nat.client_flows(3)) == (5, 0)
 
@@ -310,8 +310,8 @@ def test_forget_ends_every_flow_of_the_client_only() -> None:
     bench.nat.forget(1)
     bench.nat.forget(1)
     assert (bench.nat.flows, bench.nat.client_flows(1)) == (1, 0)
-    assert bench.receive(udp(53, 5000, src=SERVER, dst=OUTSIDE)) is DropReason.NAT_NO_MAPPING
-    assert isinstance(bench.receive(udp(53, 6000, src=SERVER, dst=OUTSIDE)), tuple)
+    assert bench.receive(udp(3478, 5000, src=SERVER, dst=OUTSIDE)) is DropReason.NAT_NO_MAPPING
+    assert isinstance(bench.receive(udp(3478, 6000, src=SERVER, dst=OUTSIDE)), tuple)
     bench.advance(301 * SECOND)
     assert bench.nat.flows == 0
 
@@ -320,7 +320,7 @@ def test_rebind_hands_the_flows_to_the_successor() -> None:
     bench = Bench()
     (left,) = bench.send(udp(5000))
     assert bench.nat.rebind(1, 9)
-    assert bench.receive(udp(53, left.sport, src=SERVER, dst=OUTSIDE))[0] == 9  # type: ignore[index]
+    assert bench.receive(udp(3478, left.sport, src=SERVER, dst=OUTSIDE))[0] == 9  # type: ignore[index]
     assert len(bench.hot(udp(5000), client=9)[0]) == 1
     assert bench.hot(udp(5000), client=1)[0] == []
     assert not bench.nat.rebind(1, 9)

@@ -74,11 +74,11 @@ def test_inward_with_only_eight_bytes_quoted(packet: IP) -> None:
 
 def test_outward() -> None:
     bench = crowded()
-    (left,) = bench.send(udp(5000, 53))
-    arrived = bench.receive(udp(53, left.sport, src=SERVER, dst=OUTSIDE, ttl=30))[1][0]  # type: ignore[index]
+    (left,) = bench.send(udp(5000, 3478))
+    arrived = bench.receive(udp(3478, left.sport, src=SERVER, dst=OUTSIDE, ttl=30))[1][0]  # type: ignore[index]
     complaint = error(arrived, src=CLIENT, dst=SERVER, code=3)
     (sent,) = bench.send(complaint)
-    quoted = udp(53, left.sport, src=SERVER, dst=OUTSIDE, ttl=29)
+    quoted = udp(3478, left.sport, src=SERVER, dst=OUTSIDE, ttl=29)
     assert bytes(sent) == bytes(error(quoted, src=OUTSIDE, dst=SERVER, code=3, ttl=49))
 
 
@@ -94,22 +94,22 @@ def test_outward_about_an_echo_reply() -> None:
 def test_outward_needs_a_flow_of_this_client() -> None:
     bench = crowded()
     bench.send(udp(7000, src=OTHER), client=2)
-    quoted = udp(53, 7000, src=SERVER, dst=OTHER)
+    quoted = udp(3478, 7000, src=SERVER, dst=OTHER)
     assert bench.refuse(error(quoted, src=CLIENT, dst=SERVER)) is DropReason.NAT_NO_MAPPING
     assert bench.refuse(error(quoted, src=CLIENT, dst=SERVER), client=3) is DropReason.NAT_NO_MAPPING
 
 
 def test_outward_goes_to_the_sender_of_the_packet_only() -> None:
     bench = Bench()
-    bench.send(udp(5000, 53))
-    quoted = udp(53, 5000, src=SERVER, dst=CLIENT)
+    bench.send(udp(5000, 3478))
+    quoted = udp(3478, 5000, src=SERVER, dst=CLIENT)
     assert bench.refuse(error(quoted, src=CLIENT, dst=STRANGER)) is DropReason.NAT_NO_MAPPING
     assert bench.refuse(error(quoted, src=CLIENT, dst=SERVER)) is None
 
 
 def test_outward_malformed() -> None:
     bench = Bench()
-    bench.send(udp(5000, 53))
+    bench.send(udp(5000, 3478))
     assert bench.refuse(error(b"short", src=CLIENT, dst=SERVER)) is DropReason.BAD_ICMP
     assert bench.refuse(echo(7, kind=0)) is DropReason.NAT_NO_MAPPING
 

@@ -10,6 +10,7 @@ from nat_packets import OUTSIDE, SERVER, Bench, echo, tcp, udp
 from hognose.drops import DropReason, Stat
 from hognose.nat.flow import ClientFlows, Flow, Mapping
 from hognose.nat.timers import (
+    DNS_TIMEOUT,
     EXPIRE_BATCH,
     GRANULARITY,
     ICMP_TIMEOUT,
@@ -48,7 +49,13 @@ def lives(bench: Bench, timeout: int) -> None:
 @pytest.mark.parametrize("start", [0, 10**15])
 @pytest.mark.parametrize(
     ("packet", "timeout"),
-    [(udp(), UDP_TIMEOUT), (echo(), ICMP_TIMEOUT), (tcp(flags="S"), TCP_TRANSITORY), (tcp(), TCP_TRANSITORY)],
+    [
+        (udp(), UDP_TIMEOUT),
+        (udp(dport=53), DNS_TIMEOUT),
+        (echo(), ICMP_TIMEOUT),
+        (tcp(flags="S"), TCP_TRANSITORY),
+        (tcp(), TCP_TRANSITORY),
+    ],
 )
 def test_unanswered(packet: object, timeout: int, start: int) -> None:
     bench = Bench(start)
@@ -64,9 +71,9 @@ def test_udp_is_refreshed_from_inside_only() -> None:
         bench.send(udp())
     assert bench.nat.flows == 1
     bench.advance(200 * SECOND)
-    assert isinstance(bench.receive(udp(53, 5000, src=SERVER, dst=OUTSIDE)), tuple)
+    assert isinstance(bench.receive(udp(3478, 5000, src=SERVER, dst=OUTSIDE)), tuple)
     lives(bench, 100 * SECOND)
-    assert bench.receive(udp(53, 5000, src=SERVER, dst=OUTSIDE)) is DropReason.NAT_NO_MAPPING
+    assert bench.receive(udp(3478, 5000, src=SERVER, dst=OUTSIDE)) is DropReason.NAT_NO_MAPPING
 
 
 def test_tcp_established() -> None:
