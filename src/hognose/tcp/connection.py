@@ -289,7 +289,9 @@ class TcpConnection:
             return False
         tsval = options.timestamps[0]
         if (tsval - self._ts_recent) & _MASK >= _HALF:
-            if flags & RST:
+            if flags & RST or segment_end == position:
+                # A bare acknowledgement overtaken by a newer one carries nothing that PAWS protects; Linux takes it too
+                # (tcp_disordered_ack), RFC 7323 would drop it.
                 return True
             self._counters.drop(DropReason.TCP_PAWS)
             self._acknowledge_soon(now)

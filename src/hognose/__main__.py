@@ -1,0 +1,7 @@
+"""`python -m hognose`."""
+
+from __future__ import annotations
+
+from hognose.cli.main import main
+
+main()

@@ -1,0 +1,94 @@
+"""PID 1 of the virtual machine: prepare the machine, serve, say why it ended, switch off.
+
+The last console line is `hognose: exit status N` (host/status.py). An end that nobody planned for is a kernel panic,
+which the hypervisor reports by its own status.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+
+import hognose
+from hognose.cli.arguments import USAGE, ArgumentError, BootArguments, parse_arguments
+from hognose.cli.service import read_config, serve
+from hognose.device.tap import open_tap
+from hognose.drops import Counters
+from hognose.errors import ConfigError, DeviceError
+from hognose.events import EventKind
+from hognose.host import boot
+from hognose.host.console import Console
+from hognose.host.status import ExitStatus
+
+
+def main() -> None:
+    """Never returns in a VM."""
+    console = Console("info")
+    try:
+        boot.mount_filesystems()
+        status = _run(sys.argv[1:], console)
+    except Exception as error:
+        console.event(EventKind.INTERNAL_ERROR, where="pid1", error=type(error).__name__, conn=0)
+        console.line(f"hognose: exit status {int(ExitStatus.INTERNAL)}")
+        os._exit(ExitStatus.INTERNAL)  # PID 1 is gone: the kernel panics, and the hypervisor says so
+    console.event(EventKind.STOPPED, status=int(status))
+    console.line(f"hognose: exit status {int(status)}")
+    boot.power_off()
+
+
+def _run(words: list[str], console: Console) -> ExitStatus:
+    try:
+        arguments = parse_arguments(words)
+    except ArgumentError as error:
+        console.event(EventKind.CONFIG_ERROR, text=str(error))
+        return ExitStatus.ARGUMENTS
+    if arguments.help:
+        for line in USAGE.splitlines():
+            console.line(line)
+        return ExitStatus.OK
+    if not arguments.address:
+        console.event(EventKind.CONFIG_ERROR, text="--ipv4 is missing, for example -- --ipv4=10.0.0.2/24")
+        return ExitStatus.ARGUMENTS
+    return _serve(arguments, Console(arguments.log_level))
+
+
+def _serve(arguments: BootArguments, console: Console) -> ExitStatus:
+    counters = Counters()
+    memory = boot.memory_bytes()
+    boot.forbid_overcommit()
+    console.event(
+        EventKind.BOOT,
+        version=hognose.__version__,
+        python=platform.python_version(),
+        memory_mib=memory >> 20,
+        argv=" ".join(sys.argv[1:]),
+    )
+    try:
+        data = boot.read_config_device()
+    except DeviceError as error:
+        console.event(EventKind.DEVICE_ERROR, text=str(error))
+        return ExitStatus.BLOCK_DEVICE
+    try:
+        config = read_config(data, "server.conf", console)
+        device = open_tap(boot.make_frame_device(), counters)
+        serve(
+            config,
+            device,
+            arguments,
+            memory_bytes=memory,
+            console=console,
+            counters=counters,
+            sources=[*boot.power_buttons()],
+        )
+    except ConfigError as error:
+        console.event(EventKind.CONFIG_ERROR, text=str(error))
+        return ExitStatus.CONFIG
+    except DeviceError as error:
+        console.event(EventKind.DEVICE_ERROR, text=str(error))
+        return ExitStatus.FRAME_DEVICE
+    return ExitStatus.OK
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,112 @@
+"""`hognose serve`: the same gateway in a process, on a tap or macvtap of the machine's Linux."""
+
+from __future__ import annotations
+
+import sys
+
+from hognose.cli.arguments import USAGE, ArgumentError, BootArguments, parse_arguments
+from hognose.cli.service import read_config, serve
+from hognose.device.tap import open_tap
+from hognose.drops import Counters
+from hognose.errors import ConfigError, DeviceError
+from hognose.events import EventKind
+from hognose.host.console import Console
+from hognose.host.signals import SignalPipe
+from hognose.host.status import ExitStatus
+
+SERVE_USAGE = f"""usage: hognose serve --config FILE --device PATH [--mac MAC] [--offload=on|off] [arguments]
+  --config FILE              an embedded config (hognose config embed)
+  --device PATH              /dev/tapN of a macvtap, or /dev/net/tun:NAME of a tap
+  --mac MAC                  our own MAC address; needed for a tap
+  --offload=on|off           super-frames and partial checksums, on when absent
+  --memory MIB               scale buffers and tables as for so much memory, 1024 when absent
+{USAGE}"""
+
+_OWN = {"--config": "", "--device": "", "--mac": "", "--offload": "on", "--memory": "1024"}
+
+
+def run(words: list[str]) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status."""
+    try:
+        own, boot = _split(words)
+        if boot.help:
+            sys.stdout.write(SERVE_USAGE + "\n")
+            return ExitStatus.OK
+        mac = _check(own, boot)
+    except ArgumentError as error:
+        sys.stderr.write(f"hognose serve: {error}\n")
+        return ExitStatus.ARGUMENTS
+    console = Console(boot.log_level)
+    status = _serve(own, boot, mac, console)
+    console.event(EventKind.STOPPED, status=int(status))
+    return status
+
+
+def _serve(own: dict[str, str], boot: BootArguments, mac: bytes | None, console: Console) -> ExitStatus:
+    counters = Counters()
+    try:
+        with open(own["--config"], "rb") as file:
+            data = file.read()
+    except OSError as error:
+        console.event(EventKind.CONFIG_ERROR, text=f"{own['--config']}: {error.strerror}")
+        return ExitStatus.BLOCK_DEVICE
+    try:
+        config = read_config(data, own["--config"], console)
+        device = open_tap(own["--device"], counters, mac=mac, offloads=own["--offload"] == "on")
+        serve(
+            config,
+            device,
+            boot,
+            memory_bytes=int(own["--memory"]) << 20,
+            console=console,
+            counters=counters,
+            sources=[SignalPipe()],
+        )
+    except ConfigError as error:
+        console.event(EventKind.CONFIG_ERROR, text=str(error))
+        return ExitStatus.CONFIG
+    except DeviceError as error:
+        console.event(EventKind.DEVICE_ERROR, text=str(error))
+        return ExitStatus.FRAME_DEVICE
+    return ExitStatus.OK
+
+
+def _split(words: list[str]) -> tuple[dict[str, str], BootArguments]:
+    """Our own options, and the boot arguments that every world knows."""
+    own = dict(_OWN)
+    rest: list[str] = []
+    pending = list(words)
+    while pending:
+        word = pending.pop(0)
+        option, separator, value = word.partition("=")
+        if option not in own:
+            rest.append(word)
+            continue
+        if not separator:
+            if not pending:
+                raise ArgumentError(f"{option} needs a value")
+            value = pending.pop(0)
+        own[option] = value
+    return own, parse_arguments(rest)
+
+
+def _check(own: dict[str, str], boot: BootArguments) -> bytes | None:
+    """What must be there; the MAC as bytes."""
+    for option, example in (("--config", "server.conf.full"), ("--device", "/dev/tap7")):
+        if not own[option]:
+            raise ArgumentError(f"{option} is missing, for example {option} {example}")
+    if not boot.address:
+        raise ArgumentError("--ipv4 is missing, for example --ipv4=10.0.0.2/24")
+    if own["--offload"] not in ("on", "off"):
+        raise ArgumentError(f"--offload={own['--offload']} is neither on nor off")
+    if not own["--memory"].isdigit() or not 16 <= int(own["--memory"]) <= 1 << 20:
+        raise ArgumentError(f"--memory {own['--memory']} is no number of MiB from 16")
+    if not own["--mac"]:
+        return None
+    try:
+        mac = bytes.fromhex(own["--mac"].replace(":", ""))
+    except ValueError:
+        mac = b""
+    if len(mac) != 6 or mac[0] & 1:
+        raise ArgumentError(f"--mac {own['--mac']} is no unicast MAC address")
+    return mac

@@ -1,0 +1,79 @@
+"""Serving, the same in every world: config bytes and an open device in, an exit status out."""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+
+import cryptography
+from cryptography.hazmat.backends.openssl import backend
+
+import hognose
+from hognose.cli.arguments import BootArguments
+from hognose.config import blockfile
+from hognose.config.model import ServerConfig
+from hognose.config.parser import parse
+from hognose.device.tap import TapDevice
+from hognose.drops import Counters
+from hognose.events import EventKind
+from hognose.gateway.assemble import Uplink, assemble
+from hognose.host import clock, loop
+from hognose.host.console import Console
+from hognose.limits import Limits
+from hognose.units import ipv4_text
+
+
+def read_config(data: bytes, file: str, console: Console) -> ServerConfig:
+    """The config of a block device or file; warnings go to the log. ConfigError as parse raises it."""
+    config, warned = parse(blockfile.decode(data, file), file)
+    for warning in warned:
+        where = f"{file}:{warning.line}" if warning.line else file
+        console.event(EventKind.CONFIG_WARNING, where=where, directive=warning.directive, text=warning.text)
+    return config
+
+
+def serve(
+    config: ServerConfig,
+    device: TapDevice,
+    arguments: BootArguments,
+    *,
+    memory_bytes: int,
+    console: Console,
+    counters: Counters,
+    sources: list[loop.StopSource],
+) -> None:
+    """Serve until a stop source asks for the end. ConfigError before the ready line, DeviceError after it."""
+    limits = Limits.for_memory(memory_bytes)
+    gateway = assemble(
+        config,
+        caps=device.caps,
+        uplink=Uplink(arguments.address, arguments.prefix_len, arguments.gateway),
+        limits=limits,
+        random=os.urandom,
+        now=clock.monotonic(),
+        unix=clock.wall(),
+        counters=counters,
+    )
+    caps = device.caps
+    console.event(
+        EventKind.READY,
+        version=hognose.__version__,
+        python=platform.python_version(),
+        openssl=backend.openssl_version_text().split()[1],
+        cryptography=cryptography.__version__,
+        kernel=os.uname().release,
+        address=f"{ipv4_text(arguments.address)}/{arguments.prefix_len}",
+        gateway=ipv4_text(arguments.gateway) if arguments.gateway is not None else "none",
+        port=config.port,
+        mac=caps.mac.hex(":"),
+        mtu=caps.mtu,
+        offloads=f"rx_gso:{int(caps.rx_gso)},tx_csum:{int(caps.tx_csum)},tx_tso4:{int(caps.tx_tso4)}",
+        tunnel=f"{ipv4_text(config.network)}/{config.prefix_len}",
+        name=arguments.name,
+    )
+    # What exists now lives to the end; a collection over it would only cost. The engines make no reference cycles on
+    # the data path, so the youngest generation stays small.
+    gc.collect()
+    gc.freeze()
+    loop.run(gateway, device, console, counters, sources)

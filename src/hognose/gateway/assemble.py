@@ -1,0 +1,178 @@
+"""A config, a link and an address to a running gateway: the one place where the engines are put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hognose.config.model import ServerConfig
+from hognose.drops import Counters
+from hognose.errors import ConfigError
+from hognose.gateway.addresses import AddressPool
+from hognose.gateway.admission import Admissions
+from hognose.gateway.egress import Egress
+from hognose.gateway.forwarding import Forwarder
+from hognose.gateway.gateway import Gateway
+from hognose.gateway.ingress import Ingress
+from hognose.gateway.journal import Journal
+from hognose.ip.fragments import Reassembler
+from hognose.ip.icmp_errors import RateLimiter
+from hognose.ip.neighbor import NeighborTable
+from hognose.limits import Limits
+from hognose.link import LinkCaps
+from hognose.nat.nat import Nat
+from hognose.openvpn.profile import ServerProfile, WrapSettings
+from hognose.openvpn.tls import TlsContext, TlsSettings
+from hognose.tcp.server import TcpServer
+from hognose.units import Ipv4Int, Nanos, Random, UnixSeconds, ipv4_text, netmask
+
+# Outer IPv4 and TCP headers, record length, op and peer id, packet id, tag, inner IPv4 and TCP headers: what mssfix's
+# outer packet size loses until the inner TCP payload (OpenVPN mss.c; 1492 gives 1386).
+_MSS_OVERHEAD = 40 + 2 + 4 + 4 + 16 + 40
+_NO_CLAMP = 65_495
+_SMALLEST_MSS = 536
+
+
+@dataclass(frozen=True, slots=True)
+class Uplink:
+    """The NIC's address, its subnet, and the router beyond it (None: only the subnet can be reached)."""
+
+    address: Ipv4Int
+    prefix_len: int
+    gateway: Ipv4Int | None
+
+
+def check_uplink(config: ServerConfig, uplink: Uplink) -> None:
+    """RFC 4787 REQ-7: the tunnel network must not overlap the uplink's; ConfigError says so."""
+    mask = min(config.mask, netmask(uplink.prefix_len))
+    if (config.network ^ uplink.address) & mask == 0:
+        raise ConfigError(
+            f"the tunnel network {ipv4_text(config.network)}/{config.prefix_len} overlaps the uplink's "
+            f"{ipv4_text(uplink.address)}/{uplink.prefix_len}; choose another one",
+            directive="server",
+        )
+
+
+def make_profile(config: ServerConfig, limits: Limits) -> ServerProfile:
+    """The session engine's view of the config; ConfigError when TLS cannot be set up with it."""
+    tls = TlsContext(TlsSettings(config.ca, config.cert, config.key, config.tls_version_min, config.tls_version_max))
+    helpers = [f"route-gateway {ipv4_text(config.server_address)}", "topology subnet"]
+    if config.ping:
+        helpers.append(f"ping {config.ping}")
+    if config.push_ping_restart:
+        helpers.append(f"ping-restart {config.push_ping_restart}")
+    if config.tcp_nodelay:
+        helpers.append("socket-flags TCP_NODELAY")  # OpenVPN's `tcp-nodelay` pushes the same
+    return ServerProfile(
+        tls=tls,
+        wrap=WrapSettings(config.wrap, config.static_key, config.key_direction, config.auth),
+        ciphers=config.data_ciphers,
+        push=(*config.push, *helpers),
+        ping_s=config.ping,
+        ping_timeout_s=config.ping_timeout,
+        hand_window_s=config.hand_window,
+        tran_window_s=config.tran_window,
+        reneg_s=config.reneg_sec,
+        tls_timeout_s=config.tls_timeout,
+        tun_mtu=config.tun_mtu,
+        limits=limits.openvpn,
+    )
+
+
+def assemble(
+    config: ServerConfig,
+    *,
+    caps: LinkCaps,
+    uplink: Uplink,
+    limits: Limits,
+    random: Random,
+    now: Nanos,
+    unix: UnixSeconds,
+    counters: Counters,
+) -> Gateway:
+    """A gateway that is ready for its first step. ConfigError when config and uplink do not fit."""
+    check_uplink(config, uplink)
+    profile = make_profile(config, limits)
+    mss = max(_SMALLEST_MSS, config.mssfix - _MSS_OVERHEAD) if config.mssfix else _NO_CLAMP
+    neighbors = NeighborTable(mac=caps.mac, address=uplink.address, limits=limits.ip, counters=counters)
+    neighbors.announce()
+    egress = Egress(
+        caps=caps,
+        address=uplink.address,
+        prefix_len=uplink.prefix_len,
+        gateway=uplink.gateway,
+        neighbors=neighbors,
+        counters=counters,
+    )
+    tcp = TcpServer(
+        address=uplink.address,
+        port=config.port,
+        mtu=caps.mtu,
+        limits=limits.tcp,
+        secret=random(32),
+        now=now,
+        unix=unix,
+        random=random,
+        counters=counters,
+    )
+    nat = Nat(
+        address=uplink.address,
+        reserved_ports=frozenset({(6, config.port)}),
+        limits=limits.nat,
+        random=random,
+        counters=counters,
+    )
+    journal = Journal(limits.events_per_second, counters)
+    first, last = config.pool
+    admissions = Admissions(
+        pool=AddressPool(first, last),
+        netmask=config.mask,
+        server=config.server_address,
+        max_clients=config.max_clients,
+        duplicate_cn=config.duplicate_cn,
+        nat=nat,
+        journal=journal,
+        counters=counters,
+    )
+    reassembler = Reassembler(limits.ip, counters)
+    limiter = RateLimiter(limits.ip)
+    forwarder = Forwarder(
+        server=config.server_address,
+        mask=config.mask,
+        clients=admissions.clients,
+        client_to_client=config.client_to_client,
+        link_mtu=caps.mtu,
+        tun_mtu=config.tun_mtu,
+        mss=mss,
+        nat=nat,
+        egress=egress,
+        reassembler=reassembler,
+        limiter=limiter,
+        counters=counters,
+    )
+    ingress = Ingress(
+        caps=caps,
+        address=uplink.address,
+        port=config.port,
+        mss=mss,
+        tcp=tcp,
+        nat=nat,
+        neighbors=neighbors,
+        egress=egress,
+        reassembler=reassembler,
+        limiter=limiter,
+        counters=counters,
+    )
+    return Gateway(
+        profile=profile,
+        limits=limits,
+        tcp=tcp,
+        nat=nat,
+        neighbors=neighbors,
+        ingress=ingress,
+        egress=egress,
+        forwarder=forwarder,
+        admissions=admissions,
+        journal=journal,
+        random=random,
+        counters=counters,
+    )
