@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from hognose.drops import Counters
+from hognose.ip.ack_filter import thin_acks
 from hognose.ip.offload import segment
 from hognose.limits import NatLimits
 from hognose.link import Outgoing
@@ -26,10 +27,12 @@ TIMESTAMPS = bytes.fromhex("0101080a0000000100000002")
 SEED = random.Random(1)
 
 
-def tcp(source: int, destination: int, sport: int, dport: int, seq: int, flags: int, payload: bytes) -> bytes:
+def tcp(
+    source: int, destination: int, sport: int, dport: int, seq: int, flags: int, payload: bytes, ack: int = 0
+) -> bytes:
     """A TCP packet with the timestamp option."""
     header = (
-        sport.to_bytes(2, "big") + dport.to_bytes(2, "big") + seq.to_bytes(4, "big") + bytes(4)
+        sport.to_bytes(2, "big") + dport.to_bytes(2, "big") + seq.to_bytes(4, "big") + ack.to_bytes(4, "big")
         + bytes([0x80, flags]) + b"\x01\xf5" + bytes(4) + TIMESTAMPS
     )  # fmt: skip
     length = len(header) + len(payload)
@@ -110,6 +113,10 @@ def main() -> None:
     measure("in:  ACK, partial", lambda: [nat.inbound(ack, 26, len(ack), 0, True, 1) for _ in range(50)], 50)
     pieces = [whole[26:78], whole[78:]]
     measure(f"software segmentation of {RUN}", lambda: segment(pieces, MSS), RUN)
+
+    advancing = [tcp(CLIENT, SERVER, 5000, 80, 1, 16, b"", ack) for ack in range(1, 51)]
+    measure("ACK filter: data packets", lambda: thin_acks(run), RUN)
+    measure("ACK filter: advancing ACKs, 50 per batch", lambda: thin_acks(advancing), 50)
 
     def churn() -> None:
         for sport in range(10000, 10200):
