@@ -1,0 +1,126 @@
+"""Our TCP against a reference client over bad links in virtual time: all arrives, and nothing stands still."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.sim.reference_peer import PeerSettings
+from tests.sim.tcp_world import TcpWorld
+from tests.world.impairment import Impairment
+
+from hognose.limits import TcpLimits
+
+MS = 1_000_000
+MIB = 1 << 20
+LOSSES = (0.0, 0.01, 0.05)
+# ISNs are a hash of the secret plus a clock; this is only a seed for payloads.
+BYTES = random.Random(1).randbytes(10 * MIB)
+
+
+def bad_link(loss: float, **changes: object) -> Impairment:
+    values: dict[str, object] = {"loss": loss, "delay_ns": 5 * MS}
+    if loss:
+        values |= {"jitter_ns": MS // 10, "duplicate": loss / 2, "reorder": 0.02, "reorder_ns": 3 * MS}
+    return Impairment(**(values | changes))
+
+
+def check(world: TcpWorld, up: bytes, down: bytes) -> None:
+    world.run()
+    assert bytes(world.received) == up
+    assert bytes(world.peer.received) == down
+    assert [connection.close_reason.name for connection in world.closed] == ["FINISHED"]
+    assert len(world.server) == 0
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_ten_megabytes_up(loss):
+    world = TcpWorld(up=BYTES, down=b"", link=bad_link(loss), seed=11)
+    check(world, BYTES, b"")
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_ten_megabytes_down(loss):
+    world = TcpWorld(up=b"", down=BYTES, link=bad_link(loss), seed=12)
+    check(world, b"", BYTES)
+    assert world.super_segments > 20
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_both_ways_at_once(loss):
+    up, down = BYTES[: 2 * MIB], BYTES[-2 * MIB :]
+    check(TcpWorld(up=up, down=down, link=bad_link(loss), seed=13), up, down)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize(
+    "peer",
+    [
+        PeerSettings(sack=False),
+        PeerSettings(timestamps=False),
+        PeerSettings(scale=None, window=65535),
+        PeerSettings(sack=False, timestamps=False, scale=None, window=8192, mss=536),
+        PeerSettings(delayed_ack=False, window=4 * MIB, scale=8),
+        PeerSettings(iss=0xFFFFFF00),
+        PeerSettings(window=20_000, read_rate=200),
+    ],
+    ids=["no-sack", "no-timestamps", "no-scale", "ancient", "ack-all", "wrap", "slow-reader"],
+)
+def test_peers_of_all_kinds(loss, peer):
+    up, down = BYTES[: MIB // 2], BYTES[-MIB // 2 :]
+    check(TcpWorld(up=up, down=down, link=bad_link(loss), seed=14, peer=peer), up, down)
+
+
+def test_our_sequence_numbers_wrap_too():
+    """The ISN moves with the clock, 250 000 a second: start close enough to the end of the number space."""
+    probe = TcpWorld(up=b"", down=b"x", link=bad_link(0), seed=1)
+    probe.run()
+    iss = probe.peer._irs  # the test's own reference peer
+    start = ((1 << 32) - iss - 40_000) * 4_000
+    world = TcpWorld(up=BYTES[:MIB], down=BYTES[:MIB], link=bad_link(0.01), seed=15, start=start)
+    check(world, BYTES[:MIB], BYTES[:MIB])
+    assert world.peer._irs > (1 << 32) - 50_000
+
+
+def test_corrupted_packets_are_dropped_by_checksum():
+    up, down = BYTES[:MIB], BYTES[-MIB:]
+    link = bad_link(0.01, corrupt=0.02, spare_bytes=20)
+    world = TcpWorld(up=up, down=down, link=link, seed=16)
+    check(world, up, down)
+    assert world.counters.non_zero()["drop_bad_tcp_checksum"] > 5
+
+
+def test_a_narrow_link_with_a_short_queue():
+    """Our congestion control fills 20 Mbit/s behind a queue of 30 packets: over half of what the line carries."""
+    down = BYTES[: 6 * MIB]
+    link = Impairment(delay_ns=10 * MS, rate_bps=20_000_000, queue=60)
+    world = TcpWorld(up=b"", down=down, link=link, seed=17, peer=PeerSettings(window=4 * MIB, scale=8))
+    check(world, b"", down)
+    assert world.now / 1e9 < 2 * len(down) * 8 / 20e6
+
+
+def test_small_buffers_on_our_side():
+    up, down = BYTES[:MIB], BYTES[-MIB:]
+    limits = TcpLimits(receive_buffer=16 * 1024, send_buffer=16 * 1024, reassembly_ranges=4, sack_ranges=4)
+    check(TcpWorld(up=up, down=down, link=bad_link(0.02), seed=18, limits=limits), up, down)
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    seed=st.integers(0, 1 << 20),
+    loss=st.sampled_from((0.0, 0.02, 0.1, 0.2)),
+    reorder=st.sampled_from((0.0, 0.1, 0.5)),
+    duplicate=st.sampled_from((0.0, 0.1)),
+    delay_ms=st.sampled_from((0, 1, 30, 200)),
+    sack=st.booleans(),
+    timestamps=st.booleans(),
+    up=st.integers(0, 60_000),
+    down=st.integers(0, 60_000),
+)
+def test_any_link(seed, loss, reorder, duplicate, delay_ms, sack, timestamps, up, down):
+    link = Impairment(loss=loss, duplicate=duplicate, reorder=reorder, delay_ns=delay_ms * MS, reorder_ns=7 * MS)
+    peer = PeerSettings(sack=sack, timestamps=timestamps)
+    world = TcpWorld(up=BYTES[:up], down=BYTES[:down], link=link, seed=seed, peer=peer)
+    check(world, BYTES[:up], BYTES[:down])
