@@ -23,11 +23,13 @@ _CWR = 0x00800000
 
 def single(data: Buffer, l3: int, l4: int, end: int, partial: bool, flow: Flow) -> bytes:
     """One translated packet; partial: its checksum field holds the pseudo-header sum and is completed."""
-    if partial or l4 - l3 != 20 or flow.mapping.protocol == ipv4.ICMP:
-        return rewrite.generic(data, l3, l4, end, flow.in_wire, flow.in_ip_delta, flow.in_l4_delta, partial)
-    if flow.mapping.protocol == ipv4.TCP:
-        return rewrite.tcp(data, l3, end, flow.in_wire, flow.in_ip_delta, flow.in_l4_delta)
-    return rewrite.udp(data, l3, end, flow.in_wire, flow.in_ip_delta, flow.in_l4_delta)
+    wire, ip_delta, l4_delta = flow.in_wire, flow.in_ip_delta, flow.in_l4_delta
+    if l4 - l3 == 20:
+        if flow.mapping.protocol == ipv4.TCP:
+            return rewrite.tcp(data, l3, end, wire, ip_delta, l4_delta, partial)
+        if flow.mapping.protocol == ipv4.UDP:
+            return rewrite.udp(data, l3, end, wire, ip_delta, l4_delta, partial)
+    return rewrite.generic(data, l3, l4, end, wire, ip_delta, l4_delta, partial)
 
 
 def split(data: Buffer, l3: int, end: int, gso_size: int, flow: Flow) -> list[bytes] | DropReason:

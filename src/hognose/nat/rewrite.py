@@ -23,9 +23,14 @@ _HALF = Struct(">H")
 _CHECKSUM_AT = {ipv4.TCP: 16, ipv4.UDP: 6, ipv4.ICMP: 2}
 
 
-def tcp(data: Buffer, l3: int, end: int, wire: bytes, ip_delta: int, l4_delta: int) -> bytes:
-    """The translated packet of an option-free header with at least 40 bytes and TTL > 1."""
+def tcp(data: Buffer, l3: int, end: int, wire: bytes, ip_delta: int, l4_delta: int, partial: bool = False) -> bytes:
+    """The translated packet of an option-free header with at least 40 bytes and TTL > 1.
+
+    partial: the checksum field holds the pseudo-header sum, and takes part in the sum that completes it.
+    """
     vlen, ident, frag_ttl, ip_checksum, middle, checksum = _TCP_READ.unpack_from(data, l3)
+    if partial:
+        checksum = -ones_sum(data[l3 + 20 : end])
     head = _TCP_WRITE.pack(
         vlen,
         ident,
@@ -38,10 +43,12 @@ def tcp(data: Buffer, l3: int, end: int, wire: bytes, ip_delta: int, l4_delta: i
     return head + data[l3 + 38 : end]
 
 
-def udp(data: Buffer, l3: int, end: int, wire: bytes, ip_delta: int, l4_delta: int) -> bytes:
+def udp(data: Buffer, l3: int, end: int, wire: bytes, ip_delta: int, l4_delta: int, partial: bool = False) -> bytes:
     """The same for UDP, at least 28 bytes; checksum 0 (none) stays 0 (RFC 3022 section 4.1, RFC 768)."""
     vlen, ident, frag_ttl, ip_checksum, length, checksum = _UDP_READ.unpack_from(data, l3)
-    if checksum:
+    if partial:
+        checksum = (l4_delta - ones_sum(data[l3 + 20 : end])) % 0xFFFF or 0xFFFF
+    elif checksum:
         checksum = (checksum + l4_delta) % 0xFFFF or 0xFFFF
     head = _UDP_WRITE.pack(vlen, ident, frag_ttl - TTL_STEP, (ip_checksum + ip_delta) % 0xFFFF, wire, length, checksum)
     return head + data[l3 + 28 : end]

@@ -190,11 +190,12 @@ def test_udp_never_turns_into_without_checksum() -> None:
         assert bytes(left) == rebuilt(left)
 
 
-def test_completed_udp_is_never_without_checksum() -> None:
+@pytest.mark.parametrize("options", [[], OPTIONS])
+def test_completed_udp_is_never_without_checksum(options: object) -> None:
     bench = Bench()
     bench.send(udp(5000))
     word = IP(bytes(udp(3478, 5000, payload=b"\0\0", src=SERVER, dst=CLIENT)))[UDP].chksum
-    back = IP(bytes(udp(3478, 5000, payload=word.to_bytes(2, "big"), src=SERVER, dst=OUTSIDE)))
+    back = IP(bytes(udp(3478, 5000, payload=word.to_bytes(2, "big"), src=SERVER, dst=OUTSIDE, options=options)))
     back[UDP].chksum = pseudo_sum(ipv4_int(SERVER), ipv4_int(OUTSIDE), 17, 10)
     _, (inner,) = bench.receive(back, partial=True)  # type: ignore[misc]
     assert inner[UDP].chksum == 0xFFFF
@@ -223,12 +224,15 @@ def test_bad_checksum_stays_bad_by_the_same_amount(make: object, error: int) -> 
     assert error_of(bench.receive(back)[1][0]) == error  # type: ignore[index]
 
 
-def test_partial_checksum_of_a_received_packet_is_completed() -> None:
+@pytest.mark.parametrize("options", [[], OPTIONS])
+def test_partial_checksum_of_a_received_packet_is_completed(options: list[object]) -> None:
     bench = Bench()
     for make in (udp, tcp):
         (left,) = bench.send(make())
         l4 = L4[left.proto]
-        back = IP(bytes(make(left.dport, left.sport, src=SERVER, dst=OUTSIDE, payload=b"answer")))
+        back = make(left.dport, left.sport, src=SERVER, dst=OUTSIDE, payload=b"answer")
+        back.options = options
+        back = IP(bytes(back))
         back[l4].chksum = pseudo_sum(ipv4_int(SERVER), ipv4_int(OUTSIDE), back.proto, len(bytes(back[l4])))
         _, (inner,) = bench.receive(back, partial=True)  # type: ignore[misc]
         assert bytes(inner) == rebuilt(inner)
