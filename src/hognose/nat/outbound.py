@@ -15,7 +15,7 @@ from struct import Struct
 
 from hognose.link import ETHERNET_HDR_LEN, Outgoing
 from hognose.nat import rewrite
-from hognose.nat.flow import NO_RUN, ClientFlows, Flow
+from hognose.nat.flow import NO_PACKETS, NO_RUN, ClientFlows, Flow
 from hognose.units import Nanos
 from hognose.wire import virtio_net
 from hognose.wire.checksum import ones_sum_all
@@ -160,7 +160,7 @@ def _open_run(
     header_len = 20 + (offset_window >> 28) * 4
     payload = size - header_len
     room = min(RUN_MAX_PACKETS, (RUN_MAX_BYTES - header_len) // payload) - 1
-    flow.run.append(packet)
+    flow.run = [packet]
     flow.run_ack, flow.run_size, flow.run_vlen = ack, size, vlen
     flow.run_frag_ttl, flow.run_offset_window = frag_ttl, offset_window
     flow.run_ip_sum = ip_sum % 0xFFFF
@@ -188,7 +188,7 @@ def _ends_run(flow: Flow, packet: bytes, vlen: int, frag_ttl: int, seq: int, ack
 def close_run(flow: Flow, out: list[Outgoing]) -> None:
     """Send the open run of a flow: as one super-segment, or singly when it is one packet or one is corrupt."""
     run = flow.run
-    flow.run = []
+    flow.run = NO_PACKETS
     flow.run_seq = NO_RUN
     if len(run) > 1 and all_valid(run, flow.out_sum):
         out.append(super_segment(flow, run))

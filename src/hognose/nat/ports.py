@@ -7,13 +7,14 @@ that is not preserved is unpredictable), RFC 6888 REQ-8 (a port rests before ano
 from __future__ import annotations
 
 from collections import OrderedDict
+from math import gcd
 
 from hognose.units import SECOND, Ipv4Int, Nanos, Port, Random
 from hognose.wire import ipv4
 
 FIRST_USER_PORT = 1024
 HOLD_DOWN: Nanos = 120 * SECOND
-PROBES = 512  # ports tried per parity from a random start: the bound on the work for one mapping
+PROBES = 512  # ports tried per parity: the bound on the work for one mapping
 
 
 class Ports:
@@ -28,6 +29,10 @@ class Ports:
         self._taken: set[Port] = set()
         # Ports at rest -> (client, inside address, until), oldest first; at most one entry per port.
         self._held: OrderedDict[Port, tuple[int, Ipv4Int, Nanos]] = OrderedDict()
+
+    def is_taken(self, port: Port) -> bool:
+        """True while the port belongs to a mapping."""
+        return port in self._taken
 
     def take(self, wanted: Port, client: int, inside: Ipv4Int, now: Nanos) -> Port | None:
         """A free port, `wanted` itself when that is possible; None when none was found within the bound."""
@@ -75,10 +80,17 @@ class Ports:
         return None
 
     def _probe(self, first: int, count: int, step: int, client: int, inside: Ipv4Int) -> Port | None:
-        """The first free one of at most PROBES ports first, first + step, …, begun at a random place, wrapping."""
-        start = int.from_bytes(self._random(4), "big") % count
+        """The first free one of at most PROBES ports first + k * step, 0 <= k < count, in an unpredictable order.
+
+        Ports are taken in clusters, because clients' own ranges are preserved: a walk to the next port would fail in
+        them. A random stride without a common divisor visits every port and knows no clusters (double hashing).
+        """
+        random = int.from_bytes(self._random(8), "big")
+        start, stride = random % count, (random >> 32) % count
+        while gcd(stride, count) != 1:
+            stride += 1
         for index in range(min(count, PROBES)):
-            port = first + (start + index) % count * step
+            port = first + (start + index * stride) % count * step
             if self._is_free(port, client, inside):
                 return port
         return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from hognose.drops import Counters, DropReason, Stat
 from hognose.limits import NatLimits
-from hognose.nat.flow import ClientFlows, Flow, Mapping
+from hognose.nat.flow import ClientFlows, Flow, Mapping, mapping_number
 from hognose.nat.ports import Ports
 from hognose.nat.timers import Wheel, deadline
 from hognose.units import Ipv4Int, Nanos, Port, Random
@@ -34,7 +34,6 @@ class FlowTable:
         self._now: Nanos = 0  # of the latest call that brought it
         self._limits = limits
         self._counters = counters
-        self._mappings: dict[tuple[int, Port], Mapping] = {}  # (protocol, outside port)
         self._ports = {
             protocol: Ports(protocol, frozenset(port for p, port in reserved_ports if p == protocol), random)
             for protocol in self.inbound
@@ -42,7 +41,7 @@ class FlowTable:
 
     def is_mapped(self, protocol: int, outside_port: Port) -> bool:
         """True when the outside port belongs to somebody: a packet to it without a flow was filtered."""
-        return (protocol, outside_port) in self._mappings
+        return self._ports[protocol].is_taken(outside_port)
 
     def open(
         self,
@@ -66,14 +65,14 @@ class FlowTable:
             return DropReason.NAT_CLIENT_FULL
         if owner is None:
             owner = ClientFlows(client)
-        mapping = owner.mappings.get((protocol, inside, inside_port))
+        number = mapping_number(protocol, inside, inside_port)
+        mapping = owner.mappings.get(number)
         if mapping is None:
             outside_port = self._ports[protocol].take(inside_port, client, inside, now)
             if outside_port is None:
                 return DropReason.NAT_NO_PORT
             mapping = Mapping(owner, protocol, inside, inside_port, outside_port)
-            owner.mappings[protocol, inside, inside_port] = mapping
-            self._mappings[protocol, outside_port] = mapping
+            owner.mappings[number] = mapping
         self.clients[client] = owner
         flow = Flow(mapping, self.address, remote, remote_port, now)
         mapping.flows += 1
@@ -129,8 +128,7 @@ class FlowTable:
         self.count -= 1
         mapping.flows -= 1
         if not mapping.flows:
-            del owner.mappings[protocol, mapping.inside, mapping.inside_port]
-            del self._mappings[protocol, mapping.outside_port]
+            del owner.mappings[mapping_number(protocol, mapping.inside, mapping.inside_port)]
             self._ports[protocol].give_back(mapping.outside_port, owner.client, mapping.inside, self._now)
         if not owner.count:
             del self.clients[owner.client]

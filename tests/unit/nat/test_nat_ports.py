@@ -64,6 +64,16 @@ def test_low_ports_run_over_into_the_high_ones() -> None:
     assert sum(port < 1024 for port in (even.take(8, client, 10, 0) or 0 for client in range(600))) == 511
 
 
+def test_clusters_of_preserved_ports_are_no_obstacle() -> None:
+    # Eight clients with the same four thousand ports: every one finds a place.
+    table = ports()
+    taken = [table.take(1024 + port, client, client, 0) for client in range(8) for port in range(4000)]
+    assert None not in taken
+    assert len(set(taken)) == 32_000
+    assert sum(port == 1024 + index % 4000 for index, port in enumerate(taken)) >= 4000
+    assert all(port is not None and port % 2 == index % 2 for index, port in enumerate(taken))
+
+
 def test_hold_down_is_for_others() -> None:
     table = ports()
     assert table.take(5000, A, 10, 0) == 5000
