@@ -17,6 +17,8 @@ from hognose.wire import ipv4
 WIRE = Struct(">IIHH")  # bytes 12 … 23 of an option-free TCP or UDP packet: source, destination, ports
 ECHO_WIRE = Struct(">IIH")  # the key of an ICMP echo flow: source, destination, identifier
 
+TTL_STEP = 0x100  # one TTL in the words flags/offset/TTL/protocol and in TTL/protocol
+
 # TCP state of a flow: what was seen, in bits. Only SYN, FIN and RST packets change it.
 ANSWERED = 1  # the outside peer has sent something that is not a reset
 FIN_OUT = 2
@@ -24,8 +26,7 @@ FIN_IN = 4
 RESET = 8  # a reset was seen in either direction
 CLOSING = FIN_OUT | FIN_IN
 
-NO_PACKETS: list[bytes] = []  # Flow.run while none is open: shared, never changed
-NO_RUN = -1  # Flow.run_seq while no run is open; never equals a sequence number
+NO_SEQ = -1  # never equals a sequence number
 
 
 class ClientFlows:
@@ -62,39 +63,58 @@ class Mapping:
         self.flows = 0
 
 
+class Run:
+    """A row of data segments of one flow within one outbound batch (nat.outbound), to leave as a super-segment."""
+
+    __slots__ = (
+        "ack",
+        "frag_ttl",
+        "header_len",
+        "ip_sum",
+        "last_seq",
+        "offset_window",
+        "packets",
+        "payload",
+        "seq",
+        "size",
+        "tail",
+        "vlen",
+    )
+
+    def __init__(self) -> None:
+        self.packets: list[bytes] = []
+        self.seq = NO_SEQ  # of the packet that continues it
+        self.last_seq = 0  # of the last packet that there is room for
+        self.payload = 0  # bytes of each packet but the last
+        # Of the first packet; those behind it are equal in all this. ip_sum: ID plus header checksum; tail: urgent
+        # pointer (zero) and options.
+        self.ack = self.frag_ttl = self.offset_window = self.vlen = 0
+        self.header_len = self.size = self.ip_sum = 0
+        self.tail = b""
+
+
+CLOSED = Run()  # the run of every flow that has none open: shared, never changed
+
+
 class Flow:
     """One conversation; see the module docstring. Times are of outbound packets only (RFC 4787 REQ-6)."""
 
     __slots__ = (
         "bucket",
         "changed",
-        "in_ip_delta",
         "in_key",
-        "in_l4_delta",
         "in_wire",
         "last_out",
         "mapping",
         "out_ip_delta",
         "out_key",
         "out_l4_delta",
-        "out_pseudo",
         "out_sum",
         "out_wire",
         "owner",
         "remote",
         "remote_port",
         "run",
-        "run_ack",
-        "run_frag_ttl",
-        "run_header_len",
-        "run_ip_sum",
-        "run_last_seq",
-        "run_offset_window",
-        "run_payload",
-        "run_seq",
-        "run_size",
-        "run_tail",
-        "run_vlen",
         "state",
     )
 
@@ -120,20 +140,13 @@ class Flow:
             self.out_wire = WIRE.pack(outside, remote, outside_port, remote_port)
             self.in_wire = WIRE.pack(remote, inside, remote_port, inside_port)
             l4_delta = inside + inside_port - outside - outside_port
-        # TTL - 1 lowers its word by 0x100
-        self.out_ip_delta = (inside - outside + 0x100) % 0xFFFF
-        self.in_ip_delta = (outside - inside + 0x100) % 0xFFFF
+        # Of outbound packets; inward the L4 delta is the negative, the IP delta 2 * TTL_STEP less this one.
+        self.out_ip_delta = (inside - outside + TTL_STEP) % 0xFFFF
         self.out_l4_delta = l4_delta % 0xFFFF
-        self.in_l4_delta = -l4_delta % 0xFFFF
         self.out_sum = (inside + remote) % 0xFFFF  # addresses of a packet from inside
-        self.out_pseudo = (outside + remote + mapping.protocol) % 0xFFFF  # pseudo-header without length, translated
-        # The open run of one outbound batch (nat.outbound); always closed when the batch is over.
-        self.run: list[bytes] = NO_PACKETS
-        self.run_seq = NO_RUN  # of the packet that continues it
-        self.run_last_seq = 0  # of the last packet that there is room for
-        self.run_payload = 0  # bytes of each packet but the last
-        # Of the first packet; those behind it are equal in all this. ip_sum: ID plus header checksum; tail: urgent
-        # pointer (zero) and options.
-        self.run_ack = self.run_frag_ttl = self.run_offset_window = self.run_vlen = 0
-        self.run_header_len = self.run_size = self.run_ip_sum = 0
-        self.run_tail = b""
+        self.run = CLOSED
+
+    @property
+    def translated_sum(self) -> int:
+        """Addresses of a translated packet, not reduced."""
+        return self.out_sum - self.out_ip_delta + TTL_STEP

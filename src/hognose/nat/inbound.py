@@ -9,21 +9,20 @@ from struct import Struct
 
 from hognose.drops import DropReason
 from hognose.nat import rewrite
-from hognose.nat.flow import Flow
+from hognose.nat.flow import TTL_STEP, Flow
 from hognose.units import Buffer
 from hognose.wire import ipv4
 from hognose.wire.checksum import ones_sum
 
 _TCP = Struct(">IHIH12sIIIHH")  # as in nat.outbound
 _WORDS = Struct(">IIHH")
-_TTL_STEP = 0x100
 _FIN_PSH = 0x00090000
 _CWR = 0x00800000
 
 
 def single(data: Buffer, l3: int, l4: int, end: int, partial: bool, flow: Flow) -> bytes:
     """One translated packet; partial: its checksum field holds the pseudo-header sum and is completed."""
-    wire, ip_delta, l4_delta = flow.in_wire, flow.in_ip_delta, flow.in_l4_delta
+    wire, ip_delta, l4_delta = flow.in_wire, 2 * TTL_STEP - flow.out_ip_delta, -flow.out_l4_delta
     if l4 - l3 == 20:
         if flow.mapping.protocol == ipv4.TCP:
             return rewrite.tcp(data, l3, end, wire, ip_delta, l4_delta, partial)
@@ -48,7 +47,7 @@ def split(data: Buffer, l3: int, end: int, gso_size: int, flow: Flow) -> list[by
     source, destination, sport, dport = _WORDS.unpack(wire)
     addresses = source + destination
     vlen &= 0xFFFF0000
-    frag_ttl -= _TTL_STEP
+    frag_ttl -= TTL_STEP
     ip_base = vlen + frag_ttl + addresses
     # pseudo-header (addresses, protocol, length without the payload) and the constant words of the TCP header
     tcp_base = (addresses + 6 + header_len - 20 + sport + dport + ack + urgent + ones_sum(options)) % 0xFFFF

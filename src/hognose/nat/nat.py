@@ -182,7 +182,7 @@ class Nat:
         destination = int.from_bytes(packet[16:20], "big")
         if flow is None or destination != source:
             return DropReason.NAT_NO_MAPPING
-        translated = errors.translate(packet, 0, l4, end, self._address, destination, flow.in_key, -flow.in_l4_delta)
+        translated = errors.translate(packet, 0, l4, end, self._address, destination, flow.in_key, flow.out_l4_delta)
         out.append((destination, virtio_net.PLAIN, [translated]))
         return None
 

@@ -15,7 +15,7 @@ from struct import Struct
 
 from hognose.link import ETHERNET_HDR_LEN, Outgoing
 from hognose.nat import rewrite
-from hognose.nat.flow import NO_PACKETS, NO_RUN, ClientFlows, Flow
+from hognose.nat.flow import CLOSED, TTL_STEP, ClientFlows, Flow, Run
 from hognose.units import Nanos
 from hognose.wire import virtio_net
 from hognose.wire.checksum import ones_sum_all
@@ -37,7 +37,6 @@ _PLAIN_HEADER = 0x45000000  # version 4, IHL 5
 _FRAGMENT_BITS = 0xBFFF0000  # all of flags/offset but DF; the reserved bit counts as malformed
 _TTL_ABOVE_ONE = 0xFE00
 _DF = 0x40000000
-_TTL_STEP = 0x100
 _SYN_FIN_RST = 0x00070000
 _FLAGS = 0x0FFF0000  # with the reserved bits
 _ACK = 0x00100000
@@ -65,21 +64,22 @@ def translate(flows: ClientFlows, packets: list[bytes], now: Nanos, out: list[Ou
         if flow is None:
             rest.append(packet)
             continue
+        run = flow.run
         if (  # the next of a run: what was checked of the first holds for this one too
-            seq == flow.run_seq
-            and ack == flow.run_ack
-            and size == flow.run_size
-            and vlen == flow.run_vlen
-            and frag_ttl == flow.run_frag_ttl
-            and offset_window == flow.run_offset_window
-            and (ident + ip_sum) % 0xFFFF == flow.run_ip_sum
-            and packet[_URGENT : flow.run_header_len] == flow.run_tail
+            seq == run.seq
+            and ack == run.ack
+            and size == run.size
+            and vlen == run.vlen
+            and frag_ttl == run.frag_ttl
+            and offset_window == run.offset_window
+            and (ident + ip_sum) % 0xFFFF == run.ip_sum
+            and packet[_URGENT : run.header_len] == run.tail
         ):
-            flow.run.append(packet)
-            if seq == flow.run_last_seq:
+            run.packets.append(packet)
+            if seq == run.last_seq:
                 close_run(flow, out)
             else:
-                flow.run_seq = (seq + flow.run_payload) & 0xFFFFFFFF
+                run.seq = (seq + run.payload) & 0xFFFFFFFF
             continue
         header_len = 20 + (offset_window >> 28) * 4
         if (
@@ -93,12 +93,13 @@ def translate(flows: ClientFlows, packets: list[bytes], now: Nanos, out: list[Ou
             rest.append(packet)
             continue
         flow.last_out = now
-        if flow.run:
-            if _ends_run(flow, packet, vlen, frag_ttl, seq, ack, offset_window):
-                flow.run.append(packet)
-                close_run(flow, out)
-                continue
+        if run is not CLOSED:
+            ends = _ends_run(run, packet, vlen, frag_ttl, seq, ack, offset_window)
+            if ends:
+                run.packets.append(packet)
             close_run(flow, out)
+            if ends:
+                continue
         if (  # PSH on a first packet, or nothing behind it: the run is over before it began
             offset_window & _FLAGS == _ACK
             and packet is not last
@@ -108,14 +109,14 @@ def translate(flows: ClientFlows, packets: list[bytes], now: Nanos, out: list[Ou
             and not packet[_URGENT + 1]
         ):
             open_runs.append(flow)
-            _open_run(flow, packet, vlen, ident + ip_sum, frag_ttl, seq, ack, offset_window)
+            flow.run = _open_run(packet, vlen, ident + ip_sum, frag_ttl, seq, ack, offset_window)
             continue
         ip_sum = (ip_sum + flow.out_ip_delta) % 0xFFFF
         checksum = (checksum + flow.out_l4_delta) % 0xFFFF
-        head = pack(vlen, ident, frag_ttl - _TTL_STEP, ip_sum, flow.out_wire, seq, ack, offset_window, checksum)
+        head = pack(vlen, ident, frag_ttl - TTL_STEP, ip_sum, flow.out_wire, seq, ack, offset_window, checksum)
         out.append((flow.remote, _PLAIN, [head + packet[_URGENT:]]))
     for flow in open_runs:
-        if flow.run:
+        if flow.run is not CLOSED:
             close_run(flow, out)
     if datagrams:
         _translate_udp(flows, datagrams, now, out, rest)
@@ -148,53 +149,49 @@ def _translate_udp(
         if checksum:
             checksum = (checksum + flow.out_l4_delta) % 0xFFFF or 0xFFFF
         ip_sum = (ip_sum + flow.out_ip_delta) % 0xFFFF
-        head = pack(vlen, ident, frag_ttl - _TTL_STEP, ip_sum, flow.out_wire, length, checksum)
+        head = pack(vlen, ident, frag_ttl - TTL_STEP, ip_sum, flow.out_wire, length, checksum)
         out.append((flow.remote, _PLAIN, [head + packet[28:]]))
 
 
-def _open_run(
-    flow: Flow, packet: bytes, vlen: int, ip_sum: int, frag_ttl: int, seq: int, ack: int, offset_window: int
-) -> None:
-    """Begin a run with a valid data packet of at most _RUN_FIRST_MAX bytes; ip_sum: ID plus header checksum."""
-    size = len(packet)
-    header_len = 20 + (offset_window >> 28) * 4
-    payload = size - header_len
+def _open_run(packet: bytes, vlen: int, ip_sum: int, frag_ttl: int, seq: int, ack: int, offset_window: int) -> Run:
+    """A run begun with a valid data packet of at most _RUN_FIRST_MAX bytes; ip_sum: ID plus header checksum."""
+    run = Run()
+    run.packets.append(packet)
+    run.size = size = len(packet)
+    run.header_len = header_len = 20 + (offset_window >> 28) * 4
+    run.payload = payload = size - header_len
+    run.tail = packet[_URGENT:header_len]
+    run.vlen, run.frag_ttl, run.ack, run.offset_window = vlen, frag_ttl, ack, offset_window
+    run.ip_sum = ip_sum % 0xFFFF
+    run.seq = (seq + payload) & 0xFFFFFFFF
     room = min(RUN_MAX_PACKETS, (RUN_MAX_BYTES - header_len) // payload) - 1
-    flow.run = [packet]
-    flow.run_ack, flow.run_size, flow.run_vlen = ack, size, vlen
-    flow.run_frag_ttl, flow.run_offset_window = frag_ttl, offset_window
-    flow.run_ip_sum = ip_sum % 0xFFFF
-    flow.run_header_len = header_len
-    flow.run_tail = packet[_URGENT:header_len]
-    flow.run_payload = payload
-    flow.run_seq = (seq + payload) & 0xFFFFFFFF
-    flow.run_last_seq = (seq + room * payload) & 0xFFFFFFFF
+    run.last_seq = (seq + room * payload) & 0xFFFFFFFF
+    return run
 
 
-def _ends_run(flow: Flow, packet: bytes, vlen: int, frag_ttl: int, seq: int, ack: int, offset_window: int) -> bool:
+def _ends_run(run: Run, packet: bytes, vlen: int, frag_ttl: int, seq: int, ack: int, offset_window: int) -> bool:
     """True for a valid packet that continues the open run and is its last: shorter than the others or pushed."""
-    header_len = flow.run_header_len
     return (
-        seq == flow.run_seq
-        and ack == flow.run_ack
-        and frag_ttl == flow.run_frag_ttl
-        and offset_window & ~_PSH == flow.run_offset_window
-        and vlen >> 16 == flow.run_vlen >> 16
-        and header_len < len(packet) <= flow.run_size
-        and packet[_URGENT:header_len] == flow.run_tail
+        seq == run.seq
+        and ack == run.ack
+        and frag_ttl == run.frag_ttl
+        and offset_window & ~_PSH == run.offset_window
+        and vlen >> 16 == run.vlen >> 16
+        and run.header_len < len(packet) <= run.size
+        and packet[_URGENT : run.header_len] == run.tail
     )
 
 
 def close_run(flow: Flow, out: list[Outgoing]) -> None:
     """Send the open run of a flow: as one super-segment, or singly when it is one packet or one is corrupt."""
     run = flow.run
-    flow.run = NO_PACKETS
-    flow.run_seq = NO_RUN
-    if len(run) > 1 and all_valid(run, flow.out_sum):
+    packets = run.packets
+    flow.run = CLOSED
+    if len(packets) > 1 and all_valid(packets, flow.out_sum):
         out.append(super_segment(flow, run))
         return
     wire, ip_delta, l4_delta = flow.out_wire, flow.out_ip_delta, flow.out_l4_delta
-    for packet in run:
+    for packet in packets:
         out.append((flow.remote, _PLAIN, [rewrite.tcp(packet, 0, len(packet), wire, ip_delta, l4_delta)]))
 
 
@@ -209,21 +206,20 @@ def all_valid(run: list[bytes], address_sum: int) -> bool:
     return not ones_sum_all(run, len(run) * (address_sum + 6 - 20) + lengths)
 
 
-def super_segment(flow: Flow, run: list[bytes]) -> Outgoing:
+def super_segment(flow: Flow, run: Run) -> Outgoing:
     """One TCPv4 GSO packet out of a run of at least two: translated header, partial checksum, payloads as slices."""
-    first = run[0]
-    header_len = flow.run_header_len
-    vlen, ident, frag_ttl, _, _, seq, ack, offset_window, _ = _TCP.unpack_from(first)
-    offset_window |= _TCP.unpack_from(run[-1])[7] & _PSH
-    gso_size = len(first) - header_len
-    total_len = (len(run) - 1) * gso_size + len(run[-1])
-    vlen = vlen & 0xFFFF0000 | total_len
-    frag_ttl -= _TTL_STEP
-    # flow.out_pseudo holds both addresses and the protocol
-    ip_sum = -(vlen + ident + frag_ttl + flow.out_pseudo - 6) % 0xFFFF
-    pseudo = (flow.out_pseudo + total_len - 20) % 0xFFFF
-    head = _TCP.pack(vlen, ident, frag_ttl, ip_sum, flow.out_wire, seq, ack, offset_window, pseudo)
-    pieces = [packet[header_len:] for packet in run]
-    pieces.insert(0, head + flow.run_tail)
-    vnet = virtio_net.tcp_super_segment(ETHERNET_HDR_LEN + header_len, gso_size, _CSUM_START)
+    first, last = run.packets[0], run.packets[-1]
+    header_len = run.header_len
+    _, ident, _, _, _, seq, _, _, _ = _TCP.unpack_from(first)
+    offset_window = run.offset_window | _TCP.unpack_from(last)[7] & _PSH
+    total_len = (len(run.packets) - 1) * run.payload + len(last)
+    vlen = run.vlen & 0xFFFF0000 | total_len
+    frag_ttl = run.frag_ttl - TTL_STEP
+    addresses = flow.translated_sum
+    ip_sum = -(vlen + ident + frag_ttl + addresses) % 0xFFFF
+    pseudo = (addresses + 6 + total_len - 20) % 0xFFFF
+    head = _TCP.pack(vlen, ident, frag_ttl, ip_sum, flow.out_wire, seq, run.ack, offset_window, pseudo)
+    pieces = [packet[header_len:] for packet in run.packets]
+    pieces.insert(0, head + run.tail)
+    vnet = virtio_net.tcp_super_segment(ETHERNET_HDR_LEN + header_len, run.payload, _CSUM_START)
     return flow.remote, vnet, pieces

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from struct import Struct
 
+from hognose.nat.flow import TTL_STEP
 from hognose.units import Buffer
 from hognose.wire import ipv4
 from hognose.wire.checksum import ones_sum
-
-TTL_STEP = 0x100  # one TTL in the 32-bit word flags/offset/TTL/protocol
 
 _TCP_READ = Struct(">IHIH12x12sH")  # version…length, ID, flags…protocol, checksum, -, seq…window, TCP checksum
 _UDP_READ = Struct(">IHIH12xHH")  # …, UDP length, UDP checksum
