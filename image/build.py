@@ -1,0 +1,223 @@
+#!/usr/bin/env python3
+"""Builds dist/: kernel, initramfs, checksums, manifest. Standard library only; run by `make image`, as root.
+
+Steps, each cached under a hash of everything that goes into it: the builder tree (mkosi), the kernel, the static
+interpreter, the pure Python packages. Packing (image/pack.py) runs every time and takes seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+REPO = Path(__file__).resolve().parent.parent
+IMAGE = REPO / "image"
+INITRAMFS = REPO / "initramfs"
+CACHE = Path(
+    os.environ.get("HOGNOSE_CACHE")
+    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hognose"
+)
+SOURCE_DATE_EPOCH = "1735689600"  # 2025-01-01; every time stamp of the image
+HOST_PACKAGES = ("uidmap", "cpio", "zstd", "xz-utils", "kmod", "dpkg-dev", "debian-archive-keyring", "python3-pip")
+CFFI = ("cffi", "1.17.1", "1c39c6016c32bc48dd54561950ebd6836e1670f2ae46128f67cf49e789c52824")
+
+
+def main() -> None:
+    """Everything that is out of date."""
+    started = time.monotonic()
+    CACHE.mkdir(parents=True, exist_ok=True)
+    kernel_key = digest(IMAGE / "kernel.config", IMAGE / "build-kernel.sh", builder_key())
+    interpreter_key = digest(
+        *sorted(INITRAMFS.glob("*.[ch]")), INITRAMFS / "build-interpreter.sh", builder_key(), "/".join(CFFI)
+    )
+    kernel = CACHE / f"kernel-{kernel_key}"
+    interpreter = CACHE / f"interpreter-{interpreter_key}"
+    if not (kernel / "vmlinuz").exists():
+        build_kernel(kernel)
+    if not (interpreter / "init").exists():
+        build_interpreter(interpreter)
+    site = python_packages()
+    run([sys.executable, str(IMAGE / "pack.py"), str(kernel), str(interpreter), str(site), str(REPO / "dist")])
+    say(f"dist/ is complete after {time.monotonic() - started:.0f} s")
+
+
+def digest(*parts: Path | str) -> str:
+    """Hash of files and words."""
+    total = hashlib.sha256()
+    for part in parts:
+        total.update(part.read_bytes() if isinstance(part, Path) else part.encode())
+        total.update(b"\0")
+    return total.hexdigest()[:16]
+
+
+def builder_key() -> str:
+    """Names the builder tree."""
+    return digest(IMAGE / "builder" / "mkosi.conf", IMAGE / "apt.sh")
+
+
+def build_kernel(target: Path) -> None:
+    """vmlinuz and the final configuration."""
+    tree = builder_tree()
+    in_builder(tree, [IMAGE / "kernel.config", IMAGE / "build-kernel.sh"], "build-kernel.sh")
+    keep(tree, target, ("vmlinuz", "kernel.config"))
+
+
+def build_interpreter(target: Path) -> None:
+    """init, hognose-python, the standard library and the Python half of cryptography."""
+    tree = builder_tree()
+    sources = fetch_sources()
+    files = [*INITRAMFS.glob("*.[ch]"), INITRAMFS / "build-interpreter.sh", *sources]
+    in_builder(tree, files, "build-interpreter.sh")
+    keep(tree, target, ("init", "hognose-python", "home", "site"))
+
+
+def builder_tree() -> Path:
+    """The Debian tree with compilers and libraries, made by mkosi."""
+    tree = CACHE / f"builder-{builder_key()}"
+    if (tree / "builder").exists():
+        return tree / "builder"
+    prepare_host()
+    say("making the builder tree with mkosi (a few minutes)")
+    work = CACHE / "mkosi-work"
+    shutil.rmtree(work, ignore_errors=True)
+    sandbox = work / "mkosi.sandbox/etc/apt"
+    (sandbox / "sources.list.d").mkdir(parents=True)
+    (sandbox / "apt.conf.d").mkdir()
+    (sandbox / "apt.conf.d/99languages").write_text('Acquire::Languages "none";\n')
+    shutil.copy(IMAGE / "builder" / "mkosi.conf", work)
+    apt(f'write_sources "{sandbox}/sources.list.d/mkosi.sources"')
+    packages = CACHE / "packages"
+    packages.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "mkosi", f"--directory={work}", f"--output-directory={work}/out"]
+    command += [f"--package-cache-dir={packages}", "--force", "build"]
+    run(command, env={**os.environ, "PYTHONPATH": str(mkosi())})
+    tree.mkdir(exist_ok=True)
+    (work / "out" / "builder").rename(tree / "builder")
+    shutil.rmtree(work)
+    return tree / "builder"
+
+
+def mkosi() -> Path:
+    """Folder to import mkosi from: Debian's package of the builder's suite, unpacked (pure Python)."""
+    found = list(CACHE.glob("mkosi/usr/lib/python3/dist-packages"))
+    if not found:
+        folder = CACHE / "mkosi-deb"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        apt(f'apt_prepare "{CACHE}/apt"; cd "{folder}"; apt_do download -q mkosi; dpkg -x mkosi_*.deb "{CACHE}/mkosi"')
+        found = list(CACHE.glob("mkosi/usr/lib/python3/dist-packages"))
+    return found[0]
+
+
+def fetch_sources() -> list[Path]:
+    """Source packages of python3.13 and python-cryptography (signed indexes), cffi's sdist (hash)."""
+    folder = CACHE / "sources"
+    folder.mkdir(exist_ok=True)
+    apt(f'apt_prepare "{CACHE}/apt"; cd "{folder}"; apt_do source --download-only -q python3.13 python-cryptography')
+    name, version, sha256 = CFFI
+    requirement = folder / "cffi.txt"
+    requirement.write_text(f"{name}=={version} --hash=sha256:{sha256}\n")
+    sdist = folder / f"{name}-{version}.tar.gz"
+    if not sdist.exists() or hashlib.sha256(sdist.read_bytes()).hexdigest() != sha256:
+        pip_download(folder, requirement, "--no-binary", ":all:")
+    return [path for path in folder.iterdir() if ".tar." in path.name]
+
+
+def python_packages() -> Path:
+    """Unpacked wheels of image/requirements.txt."""
+    target = CACHE / f"site-{digest(IMAGE / 'requirements.txt')}"
+    if target.exists():
+        return target
+    wheels = CACHE / "wheels"
+    shutil.rmtree(wheels, ignore_errors=True)
+    wheels.mkdir()
+    pip_download(wheels, IMAGE / "requirements.txt", "--only-binary", ":all:")
+    partial = target.with_suffix(".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    for wheel in sorted(wheels.glob("*.whl")):
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(partial)
+    partial.rename(target)
+    return target
+
+
+def pip_download(folder: Path, requirements: Path, *options: str) -> None:
+    """pip, with hashes required and no dependencies."""
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--require-hashes", "-d", str(folder)]
+    run([*command, *options, "-r", str(requirements)])
+
+
+def in_builder(tree: Path, files: list[Path], script: str) -> None:
+    """Run a script inside the builder tree, with its inputs in /build/in and its results in /build/out."""
+    say(f"running {script} in the builder (several minutes)")
+    shutil.rmtree(tree / "build", ignore_errors=True)
+    (tree / "build/in").mkdir(parents=True)
+    (tree / "build/out").mkdir()
+    for file in files:
+        shutil.copy(file, tree / "build/in")
+    environment = f"SOURCE_DATE_EPOCH={SOURCE_DATE_EPOCH} PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/build LC_ALL=C.UTF-8 TZ=UTC"
+    inside = (
+        f'mount --bind /dev "{tree}/dev" && mount -t proc proc "{tree}/proc" && '
+        f'exec env -i {environment} chroot "{tree}" sh /build/in/{script}'
+    )
+    run(["nice", "unshare", "--mount", "--pid", "--net", "--fork", "sh", "-c", inside])
+
+
+def keep(tree: Path, target: Path, names: tuple[str, ...]) -> None:
+    """Move results into the cache, with the versions of all packages of the builder beside them."""
+    partial = target.with_suffix(".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    for name in names:
+        shutil.move(str(tree / "build/out" / name), partial / name)
+    listing = subprocess.run(
+        ["dpkg-query", f"--admindir={tree}/var/lib/dpkg", "-W", "-f", "${Package} ${Version} ${source:Package} ${source:Version}\n"],
+        check=True, capture_output=True, text=True,
+    )  # fmt: skip
+    (partial / "packages.txt").write_text(listing.stdout)
+    inputs = sorted((tree / "build/in").iterdir())
+    (partial / "inputs.json").write_text(
+        json.dumps({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in inputs}, indent=1)
+    )
+    shutil.rmtree(tree / "build")
+    partial.rename(target)
+
+
+def prepare_host() -> None:
+    """Debian packages that the steps need on this machine."""
+    installed = subprocess.run(["dpkg-query", "-W", "-f", "${Package}\n"], capture_output=True, text=True, check=True)
+    missing = [name for name in HOST_PACKAGES if name not in installed.stdout.split()]
+    if missing:
+        if os.geteuid() != 0:
+            sys.exit(f"make image needs root, or these packages: {' '.join(missing)}")
+        run(["apt-get", "update", "-qq"])
+        run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing])
+
+
+def apt(script: str) -> None:
+    """A few lines of shell with the functions of image/apt.sh."""
+    run(["bash", "-euc", f'. "{IMAGE}/apt.sh"; {script}'])
+
+
+def run(command: list[str], env: dict[str, str] | None = None) -> None:
+    """A command that must succeed."""
+    result = subprocess.run(command, env=env, check=False)
+    if result.returncode:
+        sys.exit(f"image: {' '.join(command)[:200]} ended with {result.returncode}")
+
+
+def say(text: str) -> None:
+    """One line of progress."""
+    sys.stdout.write(f"image: {text}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
