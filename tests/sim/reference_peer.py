@@ -49,7 +49,7 @@ class ReferencePeer:
         self._recover = 0
         self._rto = 250 * MS
         self._rto_at = 0
-        self._irs = 0
+        self.irs = 0
         self._rcv_nxt = 0
         self._pending: dict[int, bytes] = {}
         self._fin_at = -1
@@ -116,7 +116,7 @@ class ReferencePeer:
         assert segment.has("A")
         if not self.established:
             assert segment.ack == (self.settings.iss + 1) & MASK
-            self._irs, self._rcv_nxt, self._una = segment.seq, 1, 1
+            self.irs, self._rcv_nxt, self._una = segment.seq, 1, 1
             self._peer_window = segment.window
             self._peer_scale = segment.scale if segment.scale is not None and self.settings.scale is not None else 0
             self._peer_sack = segment.sack_ok and self.settings.sack
@@ -155,7 +155,7 @@ class ReferencePeer:
             self._rto_at = now + self._rto
 
     def _on_text(self, segment: Segment, now: int) -> None:
-        at = self._rcv_nxt + ((segment.seq - self._irs - self._rcv_nxt + (1 << 31)) & MASK) - (1 << 31)
+        at = self._rcv_nxt + ((segment.seq - self.irs - self._rcv_nxt + (1 << 31)) & MASK) - (1 << 31)
         if not segment.payload and not segment.has("F"):
             return
         end = at + len(segment.payload)
@@ -232,7 +232,7 @@ class ReferencePeer:
 
     def _emit(self, position: int, payload: bytes, flags: str, now: int) -> None:
         settings = self.settings
-        segment = Segment((settings.iss + position) & MASK, (self._irs + self._rcv_nxt) & MASK, flags, 0, payload)
+        segment = Segment((settings.iss + position) & MASK, (self.irs + self._rcv_nxt) & MASK, flags, 0, payload)
         stamp = (now // MS + 77) & MASK
         if "S" in flags:
             segment.ack = 0
@@ -259,4 +259,4 @@ class ReferencePeer:
                 ranges[-1][1] = max(ranges[-1][1], end)
             else:
                 ranges.append([start, end])
-        return [((self._irs + a) & MASK, (self._irs + b) & MASK) for a, b in ranges[-3:][::-1]]
+        return [((self.irs + a) & MASK, (self.irs + b) & MASK) for a, b in ranges[-3:][::-1]]

@@ -230,8 +230,9 @@ class Sender:
                 self._in_rto = False
             elif not self.sack and not self._in_rto:
                 # RFC 6582 section 3.2 step 5: a partial acknowledgement, the next hole is lost too.
-                self._lost = position + self.mss
+                self._lost = min(position + self.mss, self.nxt)
                 self._rtx = position
+                self._urgent = True
         if (self._recovery < 0 or self._in_rto) and flight * 2 >= self.cc.cwnd:
             self.cc.acked(acked, self.rtt.srtt, now)
         self.rto_at = now + self.rtt.rto if self.nxt > position else 0

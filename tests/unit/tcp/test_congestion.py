@@ -1,0 +1,123 @@
+"""RFC 5681 and RFC 9438 against their formulas."""
+
+from __future__ import annotations
+
+import pytest
+
+from hognose.tcp.congestion import INITIAL_SEGMENTS, Cubic
+
+MSS = 1000
+SECOND = 1_000_000_000
+
+
+def test_initial_window_and_slow_start():
+    cubic = Cubic(MSS)
+    assert cubic.cwnd == INITIAL_SEGMENTS * MSS == 10 * MSS
+    cubic.acked(10 * MSS, SECOND // 10, 0)
+    assert cubic.cwnd == 20 * MSS
+
+
+def test_slow_start_ends_at_ssthresh():
+    cubic = Cubic(MSS)
+    cubic.ssthresh = 15 * MSS
+    cubic.acked(10 * MSS, SECOND // 10, 0)
+    assert cubic.cwnd == 15 * MSS
+
+
+def test_a_loss_leaves_seven_tenths():
+    cubic = Cubic(MSS)
+    cubic.cwnd = 100 * MSS
+    cubic.lost(100 * MSS)
+    assert cubic.cwnd == cubic.ssthresh == 70 * MSS
+
+
+def test_a_loss_counts_no_more_than_the_window():
+    cubic = Cubic(MSS)
+    cubic.cwnd = 10 * MSS
+    cubic.lost(500 * MSS)
+    assert cubic.cwnd == 7 * MSS
+
+
+def test_the_window_never_falls_below_two_segments():
+    cubic = Cubic(MSS)
+    for _ in range(20):
+        cubic.lost(cubic.cwnd)
+    assert cubic.cwnd == 2 * MSS
+
+
+def test_a_time_out_leaves_one_segment_and_reduces_ssthresh_once():
+    cubic = Cubic(MSS)
+    cubic.cwnd = 100 * MSS
+    cubic.timed_out(100 * MSS, again=False)
+    assert (cubic.cwnd, cubic.ssthresh) == (MSS, 70 * MSS)
+    cubic.cwnd = 5 * MSS
+    cubic.timed_out(5 * MSS, again=True)
+    assert (cubic.cwnd, cubic.ssthresh) == (MSS, 70 * MSS)
+
+
+def test_idle_returns_to_the_initial_window():
+    cubic = Cubic(MSS)
+    cubic.cwnd = 500 * MSS
+    cubic.idle()
+    assert cubic.cwnd == 10 * MSS
+    cubic.cwnd = 3 * MSS
+    cubic.idle()
+    assert cubic.cwnd == 3 * MSS
+
+
+def grow(cubic: Cubic, rtt: int, seconds: float) -> list[tuple[float, float]]:
+    """Acknowledge one whole window per RTT in ten parts; (time, segments) at the end of every round."""
+    now, trace = 0, []
+    while now < seconds * SECOND:
+        window = cubic.cwnd
+        for _ in range(10):
+            now += rtt // 10
+            cubic.acked(window // 10, rtt, now)
+        trace.append((now / SECOND, cubic.cwnd / MSS))
+    return trace
+
+
+def test_growth_follows_the_cubic():
+    """W(t) = 0.4 (t - K)^3 + Wmax, K = cbrt((Wmax - cwnd) / 0.4); 1000 segments, RTT 100 ms: far from Reno's region."""
+    cubic = Cubic(MSS)
+    cubic.cwnd = 1000 * MSS
+    cubic.lost(1000 * MSS)
+    k = (300 / 0.4) ** (1 / 3)
+    for at, segments in grow(cubic, SECOND // 10, 12):
+        expected = 0.4 * (at - k) ** 3 + 1000
+        assert segments == pytest.approx(expected, rel=0.03), f"t={at}"
+
+
+def test_small_windows_grow_as_reno_would():
+    """20 segments at 10 ms: the Reno-friendly region; alpha = 3 (1 - 0.7) / (1 + 0.7) segments per RTT up to Wmax."""
+    cubic = Cubic(MSS)
+    cubic.cwnd = 20 * MSS
+    cubic.lost(20 * MSS)
+    trace = grow(cubic, SECOND // 100, 0.1)
+    alpha = 3 * 0.3 / 1.7
+    assert trace[-1][1] == pytest.approx(14 + alpha * len(trace), rel=0.06)
+
+
+def test_fast_convergence_forgets_a_window_that_was_lost_to_others():
+    cubic = Cubic(MSS)
+    cubic.cwnd = 1000 * MSS
+    cubic.lost(1000 * MSS)
+    cubic.cwnd = 800 * MSS
+    cubic.lost(800 * MSS)  # Wmax = 800 * 0.85 = 680
+    plateau = [segments for at, segments in grow(cubic, SECOND // 10, 6)]
+    flattest = min(range(1, len(plateau)), key=lambda i: plateau[i] - plateau[i - 1])
+    assert plateau[flattest] == pytest.approx(680, rel=0.02)
+
+
+def test_above_the_old_maximum_growth_starts_from_here():
+    cubic = Cubic(MSS)
+    cubic.ssthresh = cubic.cwnd
+    before = cubic.cwnd
+    cubic.acked(before, SECOND // 10, SECOND)
+    assert before < cubic.cwnd <= 1.5 * before
+
+
+def test_a_smaller_segment_size_keeps_the_bytes():
+    cubic = Cubic(MSS)
+    cubic.set_mss(500)
+    assert (cubic.cwnd, cubic.mss) == (10 * MSS, 500)

@@ -1,0 +1,304 @@
+"""LISTEN and SYN-RECEIVED: RFC 9293 section 3.10.7.2-4, RFC 6528, RFC 4987, RFC 7323."""
+
+from __future__ import annotations
+
+import pytest
+from tcp_script import CLIENT, CLIENT_PORT, MASK, MS, PORT, SERVER, Script
+from tests.sim.segments import Segment, build
+
+from hognose.drops import DropReason, Stat
+from hognose.limits import TcpLimits
+
+
+def test_syn_is_answered_with_all_that_was_offered():
+    script = Script()
+    [answer] = script.syn()
+    assert answer.flags == "SA"
+    assert answer.ack == (script.irs + 1) & MASK
+    assert (answer.mss, answer.sack_ok, answer.window) == (1460, True, 65535)
+    assert answer.scale == 5, "65535 << 5 covers the 1 MiB receive buffer"
+    assert answer.ts[1] == script.stamp()
+    assert len(script.server) == 0, "no connection before the handshake is complete"
+
+
+def test_nothing_is_answered_that_was_not_offered():
+    script = Script()
+    script.ts = False
+    [answer] = script.syn(mss=None, scale=None, sack_ok=False)
+    assert (answer.scale, answer.sack_ok, answer.ts) == (None, False, None)
+    assert answer.mss == 1460
+
+
+def test_the_third_segment_makes_a_connection():
+    script = Script()
+    conn = script.open()
+    assert conn.peer == (script.address, CLIENT_PORT)
+    assert conn.id > 0
+    assert not conn.eof
+    assert len(script.server) == 1
+    assert script.server.accepted() == []
+
+
+def test_the_third_segment_may_carry_data_and_a_fin():
+    script = Script()
+    script.syn()
+    script.send("PFA", b"hello")
+    [conn] = script.server.accepted()
+    assert script.take() == b"hello"
+    assert conn.eof
+    assert [(s.flags, s.ack) for s in script.poll()] == [("A", 7)]
+
+
+def test_a_repeated_syn_gets_the_same_answer():
+    script = Script()
+    [first] = script.syn()
+    script.now += 300 * MS
+    [again] = script.syn()
+    assert (again.seq, again.ack) == (first.seq, first.ack)
+
+
+def test_another_syn_of_the_same_peer_begins_anew():
+    script = Script()
+    script.syn()
+    script.irs = 77_000
+    [answer] = script.syn()
+    assert answer.ack == 77_001
+    script.send("A")
+    script.poll()
+    assert len(script.server.accepted()) == 1
+
+
+def test_syn_ack_is_repeated_a_few_times_only():
+    script = Script()
+    script.syn()
+    times = []
+    for _ in range(400):
+        times += [round((script.now - script.start) / MS / 1000, 1) for s in script.wait(100) if s.flags == "SA"]
+    assert times == [1.1, 3.1, 7.1, 15.1] or times == [1.0, 3.0, 7.0, 15.0]
+    assert script.server.next_deadline() is None
+    script.send("A")
+    assert [s.flags for s in script.poll()] == ["R"], "the entry is gone"
+
+
+def test_repeats_of_one_do_not_delay_those_of_another():
+    script = Script()
+    script.syn()
+    script.wait(7_500)
+    script.port += 1
+    script.syn()
+    assert [s.flags for s in script.wait(1_100)] == ["SA"]
+
+
+def test_isns_differ_by_tuple_and_move_with_the_clock():
+    """RFC 6528: 250 000 a second for one tuple, unrelated between tuples."""
+    script = Script()
+    [first] = script.syn()
+    script.port += 1
+    [other] = script.syn()
+    script.port -= 1
+    script.send("R", seq=1)
+    script.now += 1000 * MS
+    [later] = script.syn()
+    assert (later.seq - first.seq) & MASK == 250_000
+    assert abs(other.seq - first.seq) > 1000
+    assert other.ts[0] != first.ts[0], "timestamps have an offset per connection"
+
+
+def test_the_isn_depends_on_the_secret():
+    one, two = Script(), Script(secret=b"k" * 32)
+    assert one.syn()[0].seq != two.syn()[0].seq
+
+
+def test_a_wrong_acknowledgement_is_reset_and_the_entry_stays():
+    script = Script()
+    script.syn()
+    script.send("A", ack=5)
+    [answer] = script.poll()
+    assert (answer.flags, answer.seq) == ("R", 5)
+    script.send("A")
+    script.poll()
+    assert len(script.server.accepted()) == 1
+
+
+def test_an_old_duplicate_is_not_answered():
+    script = Script()
+    script.syn()
+    script.send("A", seq=-100, ack=0)
+    assert script.poll() == []
+
+
+def test_a_reset_in_syn_received_must_hit_exactly():
+    script = Script()
+    script.syn()
+    script.send("R", seq=2)
+    script.send("A", seq=1)
+    assert len(script.server.accepted()) == 1
+    script = Script()
+    script.syn()
+    script.send("R", seq=1)
+    assert script.poll() == []
+    script.send("A", seq=1)
+    assert script.server.accepted() == []
+    assert script.poll()[0].flags == "R"
+
+
+@pytest.mark.parametrize(
+    ("flags", "answer"),
+    [("A", "R"), ("SA", "R"), ("FA", "R"), ("PA", "R"), ("F", "RA"), (".", "RA"), ("R", None), ("RA", None)],
+)
+def test_segments_to_nobody(flags, answer):
+    """RFC 9293 section 3.5.2 group 1: a RST that the sender believes; none in answer to a RST."""
+    script = Script()
+    script.send(flags, b"xy", seq=500, ack=700)
+    sent = script.poll(relative=False)
+    if answer is None:
+        assert sent == []
+        return
+    [reset] = sent
+    assert reset.flags == answer
+    assert script.drops(DropReason.TCP_NO_CONNECTION) == 1
+    assert script.stat(Stat.TCP_RESETS_SENT) == 1
+    if answer == "R":
+        assert reset.seq == 700
+    else:
+        assert reset.seq == 0
+        assert reset.ack == script.irs + 502 + flags.count("F")
+
+
+def test_resets_are_limited():
+    script = Script()
+    for _ in range(1000):
+        script.send("A", seq=1, ack=1)
+    assert len(script.poll()) == 200
+    script.now += 1000 * MS
+    script.send("A", seq=1, ack=1)
+    assert len(script.poll()) == 1
+
+
+@pytest.mark.parametrize("address", [0x0A000002, 0, 0x7F000001, 0xE0000001, 0xFFFFFFFF])
+def test_senders_that_cannot_be(address):
+    """RFC 9293 MUST-57: no answer to multicast or broadcast; LAND: to ourselves."""
+    script = Script()
+    script.address = address
+    script.syn()
+    assert script.raw == []
+    assert script.drops(DropReason.MARTIAN) == 1
+
+
+def test_syn_and_fin_together_are_nonsense():
+    script = Script()
+    script.send("SF")
+    assert script.poll() == []
+    assert script.drops(DropReason.BAD_TCP_HEADER) == 1
+
+
+@pytest.mark.parametrize(
+    "options",
+    [b"\x02\x00", b"\x02\x01\x05\xb4", b"\x02\xff\x05\xb4", b"\x08\x0a\0\0", b"\x03", b"\xfe\x02\xfd\x04ab", b"\0\2"],
+)
+def test_malformed_options_are_survived(options):
+    """RFC 9293 MUST-7."""
+    script = Script()
+    script.send("S", raw_options=options)
+    [answer] = script.poll(relative=False)
+    assert answer.flags == "SA"
+    assert answer.ts is None
+
+
+def test_a_small_mss_is_raised_and_a_missing_one_is_536():
+    script = Script()
+    script.open(mss=None)
+    script.write(bytes(2000))
+    assert max(len(s.payload) for s in script.poll()) == 536 - 12
+    script = Script()
+    script.open(mss=8)
+    script.write(bytes(500))
+    assert max(len(s.payload) for s in script.poll()) == 88, "CVE-2019-11479 class"
+
+
+def test_a_large_mss_is_cut_to_our_mtu():
+    script = Script(mtu=1400)
+    [answer] = script.syn(mss=9000)
+    assert answer.mss == 1360
+    script.open(mss=9000)
+    script.write(bytes(5000))
+    assert max(len(s.payload) for s in script.poll()) == 1360 - 12
+
+
+def test_the_half_open_table_drops_the_least_promising():
+    """The bound holds; entries whose SYN-ACK was repeated go first, then the oldest."""
+    script = Script(limits=TcpLimits(half_open=3))
+    ports = [50_000, 50_001, 50_002, 50_003]
+    isns = {}
+    for port in ports:
+        if port == ports[2]:
+            script.wait(1_500)  # both have been repeated once
+        script.port = port
+        isns[port] = script.syn()[0].seq
+    assert script.drops(DropReason.TCP_HALF_OPEN_FULL) == 1
+    alive = []
+    for port in ports:
+        script.port, script.iss = port, isns[port]
+        script.send("A", seq=1, ack=1)
+        alive.append(len(script.server.accepted()))
+    assert alive == [0, 1, 1, 1]
+
+
+def test_a_flood_does_not_lock_out_for_longer_than_it_lasts():
+    script = Script(limits=TcpLimits(half_open=64))
+    for number in range(5_000):
+        script.address = 0x0B000000 + number
+        script.syn()
+    script.address = 0x0A000009
+    script.open()
+    assert script.drops(DropReason.TCP_HALF_OPEN_FULL) == 5_000 + 1 - 64
+
+
+def test_too_many_connections_are_reset():
+    script = Script(limits=TcpLimits(connections=1))
+    script.open()
+    script.port += 1
+    script.syn()
+    script.send("A")
+    assert [s.flags for s in script.poll()] == ["R"]
+    assert script.drops(DropReason.TCP_CONNECTIONS_FULL) == 1
+    assert script.server.accepted() == []
+
+
+def test_a_bad_checksum_is_dropped_unless_the_device_vouches_for_it():
+    script = Script()
+    script.ts = False
+    packet_size = []
+    for ok in (False, True):
+        packet = bytearray(one_syn())
+        packet[-1] ^= 1
+        packet_size.append(len(packet))
+        script.server.receive(bytes(packet), 0, 20, len(packet), 0, ok, script.now)
+        assert len(script.poll()) == (1 if ok else 0)
+    assert script.drops(DropReason.BAD_TCP_CHECKSUM) == 1
+    packet = one_syn()
+    script.server.receive(packet, 0, 20, len(packet), 0, False, script.now)
+    assert len(script.poll()) == 1
+
+
+def one_syn() -> bytes:
+    return build(Segment(1, 0, "S", mss=1460), CLIENT, CLIENT_PORT, SERVER, PORT)
+
+
+@pytest.mark.parametrize("size", [0, 4, 12, 19])
+def test_a_cut_header(size):
+    script = Script()
+    packet = one_syn()[: 20 + size]
+    script.server.receive(packet, 0, 20, len(packet), 0, True, script.now)
+    assert script.poll() == []
+    assert script.drops(DropReason.BAD_TCP_HEADER) == 1
+
+
+def test_a_data_offset_outside_the_segment():
+    script = Script()
+    for offset in (0x40, 0xF0):
+        packet = bytearray(one_syn())
+        packet[32] = offset
+        script.server.receive(bytes(packet), 0, 20, len(packet), 0, True, script.now)
+    assert script.poll() == []
+    assert script.drops(DropReason.BAD_TCP_HEADER) == 2
