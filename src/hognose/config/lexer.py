@@ -1,8 +1,10 @@
-"""Lines of the OpenVPN config language to words with their place (OpenVPN options_parse.c).
+"""Lines of the OpenVPN config language to words with their place (OpenVPN options_parse.c, parse_line).
 
-Comments begin with # or ; at the start of a word. Single quotes keep everything, double quotes let an escaped quote or
-backslash through, a backslash outside quotes takes the next character literally. `<name>` opens an inline block that
-ends with `</name>`. Bounds: MAX_LINES lines, MAX_LINE characters each, MAX_WORDS words.
+A word ends at white space; # or ; where a word would begin opens a comment. Single quotes keep everything, in double
+quotes a backslash may stand before a quote or a backslash, outside quotes also before white space; anything else
+behind a backslash is an error, as in OpenVPN. Quotes inside a bare word are part of it. `<name>` alone on a line opens
+an inline block up to a line that begins with `</name>`.
+Bounds: MAX_LINES lines, MAX_LINE characters in a line outside blocks, MAX_WORD in a word, MAX_WORDS words.
 """
 
 from __future__ import annotations
@@ -13,64 +15,75 @@ from dataclasses import dataclass
 from hognose.errors import ConfigError
 
 MAX_LINES = 50_000
-MAX_LINE = 4096
-MAX_WORDS = 32
-_BLOCK_OPEN = re.compile(r"^<([A-Za-z][A-Za-z0-9-]*)>$")
+MAX_LINE = 254  # OPTION_LINE_SIZE less LF and NUL
+MAX_WORD = 255  # OPTION_PARM_SIZE less its end
+MAX_WORDS = 16  # MAX_PARMS
+INLINE = "[inline]"
+_BLOCK_OPEN = re.compile(r"<([A-Za-z][A-Za-z0-9-]*)>$")
 
 
 @dataclass(frozen=True, slots=True)
 class Directive:
-    """One directive: its name, its words, the text of its inline block if it has one, its place."""
+    """One directive: its name, its words, the text of its inline block if it has one, its place.
+
+    line is 1-based; the directive reaches to last_line, the closing tag of its block. head is the line of a
+    `name [inline] words…` that this block completes, 0 when there is none.
+    """
 
     name: str
     words: tuple[str, ...]
     line: int
     block: str | None = None
+    last_line: int = 0
+    head: int = 0
+
+
+def split_lines(text: str) -> list[str]:
+    """Lines without their ends, LF or CR LF, without a byte order mark; no other character ends a line."""
+    lines = text.removeprefix("\ufeff").split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    return [line.removesuffix("\r") for line in lines]
 
 
 def lex(text: str, file: str) -> list[Directive]:
-    """Directives in order. ConfigError names file and line."""
-    lines = text.removeprefix("\ufeff").splitlines()
+    """Directives in order of their lines. ConfigError names file and line."""
+    lines = split_lines(text)
     if len(lines) > MAX_LINES:
         raise ConfigError(f"more than {MAX_LINES} lines", file=file)
     found: list[Directive] = []
     index = 0
     while index < len(lines):
-        line, number = lines[index].strip(), index + 1
+        line, number = lines[index], index + 1
         index += 1
-        if len(line) > MAX_LINE:
-            raise ConfigError(f"the line is longer than {MAX_LINE} characters", file=file, line=number)
         line, opened = _split_trailing_block(line)
-        if line:
-            opening = _BLOCK_OPEN.match(line)
-            if opening:
-                block, index = _read_block(lines, index, opening[1], file, number)
-                found.append(Directive(opening[1], (), number, block))
-                continue
-            words = split_words(line, file, number)
-            if words:
-                found.append(Directive(words[0].removeprefix("--"), tuple(words[1:]), number))
+        words = split_words(line, file, number)
+        if len(words) == 1 and (tag := _BLOCK_OPEN.match(words[0])):
+            words, opened = [], tag[1]
+        if words:
+            name = words[0].removeprefix("--")  # as on OpenVPN's command line
+            found.append(Directive(name, tuple(words[1:]), number, None, number))
         if opened:
             block, index = _read_block(lines, index, opened, file, number)
-            found.append(Directive(opened, (), number, block))
+            found.append(Directive(opened, (), number, block, index))
     return _join_inline(found)
 
 
 def _split_trailing_block(line: str) -> tuple[str, str]:
     """The reference system's embed tool writes `tls-crypt-v2 [inline] force-cookie<tls-crypt-v2>` on one line."""
-    match = re.search(r"<([A-Za-z][A-Za-z0-9-]*)>$", line)
-    if match and match.start() > 0 and line.startswith(match[1]):
-        return line[: match.start()].rstrip(), match[1]
+    match = _BLOCK_OPEN.search(line.rstrip())
+    if match and line.split(maxsplit=2)[:2] == [match[1], INLINE]:
+        return line[: match.start()], match[1]
     return line, ""
 
 
 def _read_block(lines: list[str], index: int, name: str, file: str, opened_at: int) -> tuple[str, int]:
-    """Text up to the closing tag, and the index behind it."""
+    """Text up to the closing tag, and the index behind it (OpenVPN read_inline_file)."""
     start = index
     closing = f"</{name}>"
     while index < len(lines):
-        if lines[index].strip() == closing:
-            return "\n".join(lines[start:index]) + "\n", index + 1
+        if lines[index].lstrip().startswith(closing):
+            return "".join(line + "\n" for line in lines[start:index]), index + 1
         index += 1
     raise ConfigError(
         f"the block is never closed; write {closing} behind it", file=file, line=opened_at, directive=name
@@ -78,62 +91,67 @@ def _read_block(lines: list[str], index: int, name: str, file: str, opened_at: i
 
 
 def _join_inline(directives: list[Directive]) -> list[Directive]:
-    """`ca [inline]` and its `<ca>` block are one directive; words behind [inline] belong to it."""
-    heads = {d.name: d for d in directives if d.block is None and d.words[:1] == ("[inline]",)}
-    joined: list[Directive] = []
+    """`ca [inline]` and a `<ca>` block behind it are one directive; words behind [inline] belong to it."""
+    joined: list[Directive | None] = []
+    heads: dict[str, int] = {}  # name -> place in joined of a head whose block has not come yet
     for directive in directives:
-        if directive.block is not None and directive.name in heads:
-            head = heads[directive.name]
-            joined.append(Directive(head.name, head.words[1:], directive.line, directive.block))
-        elif directive.block is None and directive.words[:1] == ("[inline]",):
-            if not any(d.block is not None and d.name == directive.name for d in directives):
-                joined.append(directive)
-        else:
-            joined.append(directive)
-    return joined
+        name, words = directive.name, directive.words
+        if directive.block is not None and name in heads:
+            place = heads.pop(name)
+            head, joined[place] = joined[place], None
+            assert head is not None  # a head is taken once
+            directive = Directive(
+                name, head.words[1:], directive.line, directive.block, directive.last_line, head.line
+            )
+        elif words[:1] == (INLINE,):
+            heads[name] = len(joined)
+        joined.append(directive)
+    return [directive for directive in joined if directive is not None]
 
 
 def split_words(line: str, file: str = "", number: int = 0) -> list[str]:
-    """Words of one line without its comment."""
+    """Words of one line without its comment. ConfigError for an open quote, a bad backslash, too much of anything."""
+    if len(line.encode()) > MAX_LINE:
+        raise ConfigError(f"the line is longer than {MAX_LINE} bytes", file=file, line=number)
     words: list[str] = []
-    word: list[str] | None = None
-    quote = ""
-    escaped = False
-    for char in line:
-        if escaped:
-            word = [*(word or []), char]
-            escaped = False
-        elif quote:
-            if char == quote:
-                quote = ""
-            elif char == "\\" and quote == '"':
-                escaped = True
-            else:
-                word = [*(word or []), char]
-        elif char == "\\":
-            escaped = True
-        elif char in "'\"":
-            quote = char
-            word = word or []
-        elif char.isspace():
-            if word is not None:
-                words.append("".join(word))
-                word = None
-        elif char in "#;" and word is None:
+    index = 0
+    while index < len(line):
+        char = line[index]
+        if char.isspace():
+            index += 1
+            continue
+        if char in "#;":
             break
-        else:
-            word = [*(word or []), char]
-    if quote or escaped:
-        raise ConfigError("a quote or a backslash is not completed", file=file, line=number)
-    if word is not None:
-        words.append("".join(word))
+        quote = char if char in "'\"" else ""
+        word, index = _read_word(line, index + len(quote), quote, file, number)
+        words.append(word)
     if len(words) > MAX_WORDS:
         raise ConfigError(f"more than {MAX_WORDS} words", file=file, line=number)
     return words
 
 
+def _read_word(line: str, index: int, quote: str, file: str, number: int) -> tuple[str, int]:
+    """One word that begins at index, behind its quote if it has one; and the index behind it."""
+    word: list[str] = []
+    while index < len(line):
+        char = line[index]
+        index += 1
+        if char == quote or (not quote and char.isspace()):
+            return "".join(word), index
+        if char == "\\" and quote != "'":
+            char = line[index : index + 1]
+            index += 1
+            if not (char and (char in '\\"' or char.isspace())):
+                text = "a backslash may only stand before a backslash, a double quote or a space; write \\\\ for one"
+                raise ConfigError(text, file=file, line=number)
+        word.append(char)
+    if quote:
+        raise ConfigError(f"a quotation is not closed; write {quote} behind it", file=file, line=number)
+    return "".join(word), index
+
+
 def quote_word(word: str) -> str:
     """A word as the lexer reads it back."""
-    if word and not re.search(r"[\s\"'\\#;]", word):
+    if word and not re.search(r"[\s\"'\\#;<]", word):
         return word
     return '"' + word.replace("\\", "\\\\").replace('"', '\\"') + '"'

@@ -154,6 +154,7 @@ def assemble(
         address=uplink.address,
         port=config.port,
         mss=mss,
+        tun_mtu=config.tun_mtu,
         tcp=tcp,
         nat=nat,
         neighbors=neighbors,

@@ -10,7 +10,7 @@ from struct import Struct
 
 from hognose.drops import Counters, DropReason, Stat
 from hognose.gateway.egress import Egress
-from hognose.ip.fragments import Reassembler
+from hognose.ip.fragments import Reassembler, fragment
 from hognose.ip.icmp_errors import RateLimiter, build_error, echo_reply
 from hognose.ip.mss import clamp
 from hognose.ip.neighbor import NeighborTable
@@ -45,6 +45,7 @@ class Ingress:
         address: Ipv4Int,
         port: Port,
         mss: int,
+        tun_mtu: int,
         tcp: TcpServer,
         nat: Nat,
         neighbors: NeighborTable,
@@ -57,6 +58,7 @@ class Ingress:
         self._address = address
         self._port = port
         self._mss = mss
+        self._tun_mtu = tun_mtu
         self._tcp = tcp
         self._nat = nat
         self._neighbors = neighbors
@@ -154,10 +156,20 @@ class Ingress:
             packet = packets[0]
             if len(packet) < _SMALL_PACKET and packet[9] == 6 and len(packet) > _SYN_OFFSET and packet[_SYN_OFFSET] & 2:
                 packets = [clamp(packet, self._mss)]
+            if len(packet) > self._tun_mtu:
+                packets = self._cut(data, l3, end, packet, now)
         if client in down:
             down[client] += packets
         else:
             down[client] = packets
+
+    def _cut(self, data: bytes, l3: int, end: int, packet: bytes, now: Nanos) -> list[bytes]:
+        """A packet larger than the tunnel: fragments, or RFC 1191's answer to the sender when DF is set."""
+        if not packet[6] & 0x40:
+            return fragment(packet, self._tun_mtu)
+        self._counters.drop(DropReason.TOO_BIG)
+        self._answer(data[l3:end], icmpv4.UNREACHABLE, icmpv4.FRAGMENTATION_NEEDED, self._tun_mtu, now)
+        return []
 
     def _icmp(self, data: Buffer, l3: int, l4: int, end: int, down: Deliveries, now: Nanos) -> None:
         """Echo requests are answered, errors go to whom they concern (RFC 792, RFC 5508 section 4)."""
@@ -197,12 +209,15 @@ class Ingress:
     def _refused(self, reason: DropReason, data: Buffer, l3: int, end: int, now: Nanos) -> None:
         """What the NAT did not take; RFC 1812 5.3.1: TTL is answered, all else is silence toward the outside."""
         self._counters.drop(reason)
-        if reason is not DropReason.TTL_EXCEEDED:
-            return
+        if reason is DropReason.TTL_EXCEEDED:
+            self._answer(data[l3:end], icmpv4.TIME_EXCEEDED, 0, 0, now)
+
+    def _answer(self, original: Buffer, icmp_type: int, code: int, rest: int, now: Nanos) -> None:
+        """An ICMP error toward the outside, within the rate limits."""
         if not self._limiter.allow(OUTSIDE, now):
             self._counters.drop(DropReason.ICMP_RATE_LIMITED)
             return
-        error = build_error(bytes(data[l3:end]), source=self._address, icmp_type=icmpv4.TIME_EXCEEDED, code=0)
+        error = build_error(bytes(original), source=self._address, icmp_type=icmp_type, code=code, rest=rest)
         if error is not None:
             self._counters.stats[Stat.ICMP_ERRORS_SENT] += 1
             self._egress.send([(int.from_bytes(error[16:20], "big"), virtio_net.PLAIN, [error])], now)

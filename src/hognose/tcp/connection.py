@@ -143,6 +143,8 @@ class TcpConnection:
 
     def write(self, pieces: list[bytes]) -> None:
         """Queue pieces; they are read-only from now on. LocalError when they exceed send_space."""
+        if not all(pieces):
+            pieces = [piece for piece in pieces if piece]
         if sum(map(len, pieces)) > self.send_space:
             raise LocalError("more written than the send queue takes")
         self._snd.buffer.append(pieces)
@@ -193,7 +195,10 @@ class TcpConnection:
                     if size:
                         rcv.in_order(packet[start:end], now)
                     window <<= self._snd_scale
-                    if acked or window != snd.window or snd.nxt != snd.una:
+                    if acked and snd.calm:
+                        self._wl1 = rcv.nxt - size
+                        snd.advance(acked, window, now)
+                    elif acked or window != snd.window or snd.nxt != snd.una:
                         self._acknowledged(seq, ack, window, wire_tcp.NO_OPTIONS, tsecr, size > 0, now)
                     return
         self._receive_slow(packet, l4, end, now)

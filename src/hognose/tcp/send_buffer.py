@@ -7,7 +7,8 @@ elsewhere. Bound: kept by the caller (TcpConnection.send_space).
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
+from itertools import accumulate
 
 _COMPACT_AT = 512  # entries of acknowledged pieces kept at the front before the lists are cut
 
@@ -25,15 +26,11 @@ class SendBuffer:
         self._head = 0  # index of the first piece that is still needed
 
     def append(self, pieces: list[bytes]) -> None:
-        """Queue pieces behind what is there; they are read-only from now on."""
-        end = self.end
-        starts, queue = self._starts, self._pieces
-        for piece in pieces:
-            if piece:
-                starts.append(end)
-                queue.append(piece)
-                end += len(piece)
-        self.end = end
+        """Queue pieces, none of them empty, behind what is there; they are read-only from now on."""
+        edges = list(accumulate(map(len, pieces), initial=self.end))
+        self.end = edges.pop()
+        self._starts += edges
+        self._pieces += pieces
 
     def acknowledge(self, position: int) -> None:
         """Drop everything below a position."""
@@ -61,16 +58,11 @@ class SendBuffer:
         available = len(piece) - offset
         if available >= size:
             return [piece[offset : offset + size] if offset or available > size else piece]
-        found = [piece[offset:] if offset else piece]
-        size -= available
-        index += 1
-        while size:
-            piece = pieces[index]
-            available = len(piece)
-            if available > size:
-                found.append(piece[:size])
-                break
-            found.append(piece)
-            size -= available
-            index += 1
+        last = bisect_left(starts, position + size, index) - 1
+        found = pieces[index : last + 1]
+        if offset:
+            found[0] = piece[offset:]
+        size = position + size - starts[last]
+        if size < len(found[-1]):
+            found[-1] = found[-1][:size]
         return found

@@ -28,7 +28,7 @@ class Sender:
 
     __slots__ = (
         "_board", "_counters", "_dupacks", "_in_rto", "_lost", "_recovery", "_rtx", "_since", "_timed_at",
-        "_timed_position", "_urgent", "_zero_since", "buffer", "cc", "fin_queued", "fin_sent", "last_sent",
+        "_timed_position", "_urgent", "_zero_since", "buffer", "calm", "cc", "fin_queued", "fin_sent", "last_sent",
         "max_window", "mss", "nxt", "override", "persist_at", "rto_at", "rtt", "sack", "una", "window",
     )  # fmt: skip
 
@@ -47,6 +47,7 @@ class Sender:
         self.fin_queued = False
         self.fin_sent = False
         self.last_sent: Nanos = 0
+        self.calm = True  # nothing is reported, lost or being recovered, and no FIN was sent
         self.override = False  # the next segment may be smaller than silly-window avoidance likes
         self._board = Scoreboard(limits.sack_ranges)
         self._counters = counters
@@ -113,6 +114,7 @@ class Sender:
         if self.fin_queued and end == self.buffer.end:
             end += 1
             self.fin_sent = True
+            self.calm = False
         if position < self.nxt:
             self._rtx = end
             self._timed_position = -1  # Karn
@@ -166,14 +168,28 @@ class Sender:
         ):  # RFC 5681 section 2, duplicate acknowledgement
             self._dupacks += 1
         if window != self.window:
-            self.window = window
-            if window > self.max_window:
-                self.max_window = window
-            if window:
-                self.persist_at = 0
-                self._zero_since = 0
+            self._set_window(window)
         if self._board.total or self._dupacks >= DUPLICATE_THRESHOLD or self._recovery >= 0:
             self._detect_loss(flight)
+        self.calm = self._recovery < 0 and not (self._board.total or self._dupacks or self.fin_sent)
+
+    def advance(self, acked: int, window: int, now: Nanos) -> None:
+        """acknowledge, for the common case: `calm` holds, `acked` > 0 bytes are new, without SACK blocks."""
+        position = self.una + acked
+        busy = (self.nxt - self.una) * 2 >= self.cc.cwnd
+        self.una = position
+        self.buffer.acknowledge(position)
+        self._since = now
+        if 0 <= self._timed_position <= position:
+            self.rtt.sample(now - self._timed_at)
+            self._timed_position = -1
+        elif self.rtt.backoff:
+            self.rtt.progressed()
+        if busy:
+            self.cc.acked(acked, self.rtt.srtt, now)
+        self.rto_at = now + self.rtt.rto if self.nxt > position else 0
+        if window != self.window:
+            self._set_window(window)
 
     def timed_out(self, now: Nanos) -> bool:
         """The RTO fired (RFC 6298 5.4 - 5.7): all in flight counts as lost. False when it is time to give up."""
@@ -182,6 +198,7 @@ class Sender:
         self._counters.stats[Stat.TCP_TIMEOUTS] += 1
         self.cc.timed_out(self.nxt - self.una, again=self._in_rto)
         self._in_rto = True
+        self.calm = False
         self._recovery = self.nxt
         self._lost = self.nxt
         self._rtx = self.una
@@ -207,6 +224,16 @@ class Sender:
                 self._lost = self.nxt
                 self._rtx = self.una
                 self._recovery = self.nxt
+                self.calm = False
+
+    def _set_window(self, window: int) -> None:
+        """The peer offers another window."""
+        self.window = window
+        if window > self.max_window:
+            self.max_window = window
+        if window:
+            self.persist_at = 0
+            self._zero_since = 0
 
     def _advance(self, position: int, flight: int, rtt: Nanos, now: Nanos) -> None:
         """The cumulative acknowledgement moved."""

@@ -1,0 +1,31 @@
+"""What all tests share: running as root, the tools they need, and a clear reason where something lacks."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+NEEDED = {
+    "interop": ("openvpn", "ip", "nft", "ping", "tcpdump", "strace"),
+    "vm": ("openvpn", "ip", "nft", "ping", "tcpdump", "qemu-system-x86_64"),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Interop and VM tests need root and tools; in CI their absence is a failure, by hand a skip with its reason."""
+    for marker, tools in NEEDED.items():
+        missing = [tool for tool in tools if shutil.which(tool) is None]
+        reason = "needs root" if os.geteuid() else f"needs {', '.join(missing)}" if missing else ""
+        if not reason:
+            continue
+        for item in items:
+            if item.get_closest_marker(marker):
+                if os.environ.get("CI"):
+                    raise pytest.UsageError(f"{marker} tests: {reason}")
+                item.add_marker(pytest.mark.skip(reason=reason))

@@ -1,0 +1,89 @@
+"""The real openvpn client in a namespace of its own."""
+
+from __future__ import annotations
+
+import re
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .namespaces import Namespaces
+from .pki import Identity
+from .processes import Process
+
+
+@dataclass
+class ClientSettings:
+    """What goes into a client's config; extra are further lines."""
+
+    ca: str
+    identity: Identity
+    remote: str = "192.0.2.1"
+    wrap: str = "tls-crypt"
+    static_key: str = ""
+    extra: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """The config, everything inline."""
+        lines = ["client", "dev tun", "proto tcp", f"remote {self.remote} 1194", "nobind", "verb 4"]
+        lines += ["connect-retry 1 2", "remote-cert-tls server", *self.extra]
+        blocks = {"ca": self.ca, "cert": self.identity.cert, "key": self.identity.key}
+        if self.wrap == "tls-auth":
+            lines.append("key-direction 1")
+        if self.wrap != "none":
+            blocks[self.wrap] = self.static_key
+        for name, body in blocks.items():
+            lines += [f"<{name}>", body.strip(), f"</{name}>"]
+        return "\n".join(lines) + "\n"
+
+
+class OpenvpnClient:
+    """A running client; use as a context manager."""
+
+    def __init__(self, namespaces: Namespaces, name: str, settings: ClientSettings, folder: Path) -> None:
+        config = folder / f"{name}.ovpn"
+        config.write_text(settings.text())
+        self._namespaces = namespaces
+        self.name = name
+        self.process = Process(namespaces.command(name, "openvpn", "--config", str(config)), folder / f"{name}.log")
+
+    def __enter__(self) -> OpenvpnClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def connected(self, timeout: float = 30, count: int = 1) -> OpenvpnClient:
+        """Wait until it says that it is up (for the count-th time)."""
+        self.process.wait_for("Initialization Sequence Completed", timeout, count)
+        return self
+
+    @property
+    def log(self) -> str:
+        """Everything it said."""
+        return self.process.text
+
+    @property
+    def address(self) -> str:
+        """Its tunnel address."""
+        found = re.findall(r"net_addr_v4_add: (\S+)/\d+ dev", self.log)
+        if not found:
+            raise RuntimeError(f"no tunnel address in the log:\n{self.log[-1500:]}")
+        return str(found[-1])
+
+    def run(self, *words: str, check: bool = True, timeout: float = 60) -> str:
+        """A command in its namespace."""
+        return self._namespaces.run(self.name, *words, check=check, timeout=timeout)
+
+    def ping(self, address: str, count: int = 3) -> bool:
+        """Whether every ping was answered."""
+        out = self.run("ping", "-c", str(count), "-i", "0.2", "-W", "2", address, check=False)
+        return f" {count} received" in out
+
+    def kill(self) -> None:
+        """As a crash: nothing is said to the server."""
+        self.process.stop(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """In an orderly way."""
+        self.process.stop(signal.SIGTERM, 5)

@@ -1,0 +1,69 @@
+"""A program in the background whose log a test reads and waits on; ended by pid, never by name."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+
+class Process:
+    """A started program; output goes to `log`."""
+
+    def __init__(self, command: list[str], log: Path, cwd: Path | None = None) -> None:
+        self.log = log
+        self._file = log.open("wb")
+        self._process = subprocess.Popen(
+            command, stdout=self._file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=cwd
+        )
+
+    @property
+    def pid(self) -> int:
+        """Of the program (`ip netns exec` replaces itself by it)."""
+        return self._process.pid
+
+    @property
+    def text(self) -> str:
+        """The log so far."""
+        return self.log.read_text(errors="replace")
+
+    @property
+    def running(self) -> bool:
+        """Still there."""
+        return self._process.poll() is None
+
+    def wait_for(self, pattern: str, timeout: float = 20, count: int = 1) -> list[str]:
+        """Wait until the log has `count` lines that match; RuntimeError with the log's end when it never does."""
+        deadline = time.monotonic() + timeout
+        while True:
+            found = [line for line in self.text.splitlines() if re.search(pattern, line)]
+            if len(found) >= count:
+                return found
+            if time.monotonic() > deadline or not self.running:
+                end = self.text[-2500:]
+                raise RuntimeError(
+                    f"{self.log.name}: no {pattern!r} within {timeout} s, running={self.running}:\n{end}"
+                )
+            time.sleep(0.05)
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal if it is still running."""
+        if self.running:
+            self._process.send_signal(number)
+
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 20) -> int:
+        """End it and return its status; kills what does not end in time."""
+        self.send_signal(number)
+        try:
+            return self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            return self._process.wait(5)
+        finally:
+            self._file.close()
+
+    def wait(self, timeout: float) -> int:
+        """Its own end."""
+        return self._process.wait(timeout)

@@ -1,0 +1,120 @@
+"""The server under test behind one interface: hosted on the tap, or in a VM on the same tap."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from .namespaces import Namespaces
+from .pki import Authority, Identity
+from .processes import Process
+from .topology import TAP
+
+REPO = Path(__file__).resolve().parents[2]
+ARGUMENTS = ["--ipv4=10.0.0.2/24", "--ipv4-gateway=10.0.0.1"]
+INIT_STATUS = re.compile(r"^hognose: exit status (\d+)$", re.M)
+
+
+@dataclass
+class ServerSettings:
+    """What goes into server.conf; extra are further lines."""
+
+    authority: Authority
+    identity: Identity
+    wrap: str = "tls-crypt"
+    static_key: str = ""
+    extra: list[str] = field(default_factory=list)
+
+    def text(self) -> str:
+        """An embedded config."""
+        lines = ["proto tcp", "port 1194", "dev tun", "topology subnet", "server 10.8.0.0 255.255.255.0"]
+        if not any(line.startswith("keepalive") for line in self.extra):
+            lines.append("keepalive 10 60")
+        lines += self.extra
+        blocks = {"ca": self.authority.pem, "cert": self.identity.cert, "key": self.identity.key}
+        if self.wrap == "tls-auth":
+            lines.append("key-direction 0")
+        if self.wrap != "none":
+            blocks[self.wrap] = self.static_key
+        for name, body in blocks.items():
+            lines += [f"<{name}>", body.strip(), f"</{name}>"]
+        text = "\n".join(lines) + "\n"
+        return text + "#" * (-len(text) % 512 - 1) + "\n" if len(text) % 512 else text
+
+
+class Server:
+    """A running server; a context manager. carrier is `hosted` or `vm`."""
+
+    def __init__(
+        self,
+        carrier: str,
+        namespaces: Namespaces,
+        config: str | bytes,
+        folder: Path,
+        *,
+        arguments: list[str] | None = None,
+        mem: int = 256,
+    ) -> None:
+        self.carrier = carrier
+        path = folder / "server.conf.full"
+        path.write_bytes(config.encode() if isinstance(config, str) else config)
+        words = ARGUMENTS if arguments is None else arguments
+        self._qmp = folder / "qmp"
+        if carrier == "hosted":
+            command = [sys.executable, "-m", "hognose", "serve", "--config", str(path)]
+            command += ["--device", f"/dev/net/tun:{TAP}", "--mac", "02:00:00:00:00:02", *words, "-l", "debug"]
+        else:
+            image = Path(os.environ.get("HOGNOSE_DIST", REPO / "dist")) / "hognose.cpio.zst"
+            command = [str(REPO / "image/hognose-qemu"), f"--mem={mem}", f"--block:storage={path}"]
+            command += [f"--net:service={TAP}", f"--qmp={self._qmp}", "--", str(image), *words, "-l", "debug"]
+        self.process = Process(namespaces.command("host", *command), folder / f"{carrier}.log")
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.running:
+            self.stop()
+
+    def ready(self, timeout: float = 60) -> Server:
+        """Wait for the ready line."""
+        self.process.wait_for(r"^info ready ", timeout)
+        return self
+
+    @property
+    def log(self) -> str:
+        """Everything it printed."""
+        return self.process.text
+
+    def event(self, name: str, timeout: float = 10, count: int = 1) -> dict[str, str]:
+        """Fields of the count-th event line of that name."""
+        line = self.process.wait_for(rf"^\w+ {name}( |$)", timeout, count)[count - 1]
+        return {key: value.strip('"') for key, value in re.findall(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)', line)}
+
+    def power_button(self) -> None:
+        """Press it (VM only)."""
+        with socket.socket(socket.AF_UNIX) as monitor:
+            monitor.connect(str(self._qmp))
+            monitor.recv(4096)
+            for command in ("qmp_capabilities", "system_powerdown"):
+                monitor.send(json.dumps({"execute": command}).encode())
+                monitor.recv(4096)
+
+    def stop(self) -> int:
+        """An orderly end; the program's status."""
+        if self.carrier == "vm":
+            self.power_button()
+            return self.process.wait(30)
+        return self.process.stop(signal.SIGTERM)
+
+    @property
+    def printed_status(self) -> int:
+        """The status in the VM's last console line, or in the hosted server's last event."""
+        found = INIT_STATUS.findall(self.log.replace("\r", "")) or re.findall(r"stopped status=(\d+)", self.log)
+        return int(found[-1])

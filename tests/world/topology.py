@@ -1,0 +1,89 @@
+"""Clients - host - internet, with the host recipe of the README in the middle.
+
+    c1 … c5  192.0.2.11 … --- br0 192.0.2.1 [host] tap0 10.0.0.1 --- the server 10.0.0.2
+                                            eth1 198.51.100.1 --- 198.51.100.7 [inet]
+
+The host forwards, masquerades 10.0.0.0/24 and passes tcp/1194 on to 10.0.0.2. Clients have no route to the internet
+but through the tunnel.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from .namespaces import Namespaces
+from .processes import Process
+
+HOST = "192.0.2.1"
+INTERNET = "198.51.100.7"
+TAP = "tap0"
+CLIENTS = ("c1", "c2", "c3", "c4", "c5")
+TRAFFIC_PORT = 8000
+
+RECIPE = [
+    "sysctl -qw net.ipv4.ip_forward=1",
+    f"ip tuntap add {TAP} mode tap",
+    f"ip addr add 10.0.0.1/24 dev {TAP}",
+    f"ip link set {TAP} up",
+    "nft add table ip nat",
+    "nft add chain ip nat postrouting { type nat hook postrouting priority 100 ; }",
+    "nft add rule ip nat postrouting ip saddr 10.0.0.0/24 oifname != tap0 masquerade",
+    "nft add chain ip nat prerouting { type nat hook prerouting priority -100 ; }",
+    "nft add rule ip nat prerouting iifname != tap0 tcp dport 1194 dnat to 10.0.0.2",
+]
+
+
+class Topology:
+    """The namespaces, up and connected; a context manager."""
+
+    def __init__(self, prefix: str, folder: Path, clients: int = 2) -> None:
+        self.folder = folder
+        self.clients = CLIENTS[:clients]
+        self.namespaces = Namespaces(prefix, ("host", "inet", *self.clients))
+        self._traffic: Process | None = None
+
+    def __enter__(self) -> Topology:
+        spaces = self.namespaces.__enter__()
+        try:
+            self._build(spaces)
+        except BaseException:
+            spaces.remove()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._traffic is not None:
+            self._traffic.stop()
+        self.namespaces.remove()
+
+    def _build(self, spaces: Namespaces) -> None:
+        spaces.run("host", "ip", "link", "add", "br0", "type", "bridge")
+        spaces.run("host", "ip", "addr", "add", f"{HOST}/24", "dev", "br0")
+        spaces.run("host", "ip", "link", "set", "br0", "up")
+        for number, name in enumerate(self.clients, 11):
+            spaces.veth("host", f"to-{name}", name, "eth0")
+            spaces.run("host", "ip", "link", "set", f"to-{name}", "master", "br0")
+            spaces.run(name, "ip", "addr", "add", f"192.0.2.{number}/24", "dev", "eth0")
+        spaces.veth("host", "eth1", "inet", "eth0")
+        spaces.run("host", "ip", "addr", "add", "198.51.100.1/24", "dev", "eth1")
+        spaces.run("inet", "ip", "addr", "add", f"{INTERNET}/24", "dev", "eth0")
+        for line in RECIPE:
+            spaces.run("host", "sh", "-c", line.replace("{", "'{'").replace("}", "'}'").replace(";", "';'"))
+        self._traffic = Process(
+            spaces.command("inet", sys.executable, str(Path(__file__).with_name("traffic.py")), "serve", INTERNET,
+                           str(TRAFFIC_PORT)),
+            self.folder / "traffic.log",
+        )  # fmt: skip
+        self._traffic.wait_for("ready")
+
+    def transfer(self, client: str, direction: str, size: int, seed: int = 1, timeout: float = 120) -> float:
+        """Move bytes between a client and the internet host; seconds. RuntimeError when a hash differs."""
+        out = self.namespaces.run(
+            client, sys.executable, str(Path(__file__).with_name("traffic.py")), direction, INTERNET,
+            str(TRAFFIC_PORT), str(size), str(seed), timeout=timeout,
+        )  # fmt: skip
+        got, expected, seconds = out.split()
+        if got != expected:
+            raise RuntimeError(f"{direction} of {size} bytes: sha256 {got}, expected {expected}")
+        return float(seconds)
