@@ -16,13 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.world import lossy_bridge, tcp_echo_server
 
 WORLD = Path(__file__).resolve().parent.parent / "world"
-sys.path.insert(0, str(WORLD))
-
-import lossy_bridge  # noqa: E402
-import tcp_echo_server  # noqa: E402
-
 CLIENT_NS, SERVER_NS = "hogtcp-c", "hogtcp-s"
 ADDRESS, PORT = "10.99.0.1", 7
 MEGABYTES = 10

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from tcp_script import CLIENT, CLIENT_PORT, MASK, MS, PORT, SERVER, Script
 from tests.sim.segments import Segment, build
+from tests.unit.tcp.tcp_script import CLIENT, CLIENT_PORT, MASK, MS, PORT, SERVER, Script
 
 from hognose.drops import DropReason, Stat
 from hognose.limits import TcpLimits

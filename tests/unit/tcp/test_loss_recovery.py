@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from tcp_script import MS, Script
+from tests.unit.tcp.tcp_script import MS, Script
 
 from hognose.drops import Stat
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tcp_script import MS, Script
+from tests.unit.tcp.tcp_script import MS, Script
 
 from hognose.drops import DropReason
 from hognose.limits import TcpLimits

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from tcp_script import MASK, MS, PORT, SERVER, Script
 from tests.sim.segments import Segment, build
+from tests.unit.tcp.tcp_script import MASK, MS, PORT, SERVER, Script
 
 from hognose.drops import DropReason
+from hognose.limits import TcpLimits
 from hognose.tcp.state import CloseReason
 
 WINDOW = 1 << 20
@@ -411,3 +412,47 @@ def test_padding_behind_the_packet_is_not_data():
     packet = build(head, script.address, script.port, SERVER, PORT)
     script.server.receive(packet + bytes(20), 0, 20, len(packet), 0, True, script.now)
     assert script.take() == b""
+
+
+def test_padding_is_not_an_option_either():
+    """A header that claims options where the packet has ended, with the options in the padding."""
+    script = established()
+    bare = Segment((script.irs + 1) & MASK, (script.iss + 1) & MASK, "A")
+    packet = bytearray(build(bare, script.address, script.port, SERVER, PORT))
+    packet[32] = 0x80
+    whole = bytes(packet) + b"\1\1\x08\x0a" + script.stamp().to_bytes(4, "big") + bytes(4)
+    script.server.receive(whole, 0, 20, len(packet), 0, True, script.now)
+    assert script.drops(DropReason.BAD_TCP_HEADER) == 1
+
+
+def test_a_segment_beyond_a_gap_does_not_set_the_echoed_timestamp():
+    """RFC 7323 section 4.3 (2): only segments that cover the last acknowledged edge do."""
+    script = established()
+    first = script.stamp()
+    script.ts_base += 500
+    script.send("PA", b"later", seq=100)
+    [answer] = script.poll()
+    assert answer.ts[1] == first
+
+
+@pytest.mark.parametrize("flags", ["R", "RA"])
+def test_a_reset_into_a_closed_window(flags):
+    script = Script(limits=TcpLimits(receive_buffer=4096))
+    script.open()
+    script.send("A", bytes(4096))
+    assert script.poll()[0].window == 0
+    script.send(flags)
+    assert script.poll() == []
+    assert script.ended == ["RESET_BY_PEER"]
+
+
+def test_a_bare_acknowledgement_into_a_closed_window():
+    script = Script(limits=TcpLimits(receive_buffer=4096))
+    script.ts = False
+    script.open()
+    script.write(b"abc")
+    script.send("A", bytes(4096))
+    script.poll()
+    script.send("A", ack=4)
+    assert script.conn.send_queued == 0
+    assert script.poll() == []

@@ -7,7 +7,7 @@ from hognose.tcp.send_buffer import SendBuffer
 
 steps = st.lists(
     st.one_of(
-        st.tuples(st.just("append"), st.lists(st.binary(max_size=50), max_size=5)),
+        st.tuples(st.just("append"), st.lists(st.binary(min_size=1, max_size=50), max_size=5)),
         st.tuples(st.just("ack"), st.integers(0, 200)),
         st.tuples(st.just("cut"), st.tuples(st.integers(0, 200), st.integers(1, 200))),
     ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tcp_script import MS, Script
+from tests.unit.tcp.tcp_script import MS, Script
 
 from hognose.drops import Stat
 from hognose.errors import LocalError
@@ -156,10 +156,10 @@ def test_data_beyond_a_window_that_shrank_is_sent_again_when_it_opens():
 
 
 def test_an_older_segment_does_not_set_the_window():
+    """RFC 9293: SND.WL1; the older one arrives late and fills a gap."""
     script = opened(scale=None, window=5000)
-    script.send("PA", b"x" * 10, window=5000)
-    script.poll()
-    script.send("PA", b"y" * 5, seq=6, window=0)
+    script.send("PA", b"y" * 5, seq=11, window=5000)
+    script.send("PA", b"x" * 10, seq=1, window=0)
     script.poll()
     script.write(bytes(1000))
     assert script.sizes() == [1000]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 
 import pytest
-from tcp_script import CLIENT, CLIENT_PORT, MASK, MS, PORT, SERVER, Script
 from tests.sim.segments import Segment, build
+from tests.unit.tcp.tcp_script import CLIENT, CLIENT_PORT, MASK, MS, PORT, SERVER, Script
 
 from hognose.drops import DropReason
 from hognose.limits import TcpLimits
