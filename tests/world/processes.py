@@ -14,10 +14,10 @@ class Process:
 
     def __init__(self, command: list[str], log: Path, cwd: Path | None = None) -> None:
         self.log = log
-        self._file = log.open("wb")
-        self._process = subprocess.Popen(
-            command, stdout=self._file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=cwd
-        )
+        with log.open("wb") as file:
+            self._process = subprocess.Popen(
+                command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=cwd
+            )
 
     @property
     def pid(self) -> int:
@@ -61,8 +61,6 @@ class Process:
         except subprocess.TimeoutExpired:
             self._process.kill()
             return self._process.wait(5)
-        finally:
-            self._file.close()
 
     def wait(self, timeout: float) -> int:
         """Its own end."""

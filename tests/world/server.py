@@ -45,7 +45,7 @@ class ServerSettings:
         for name, body in blocks.items():
             lines += [f"<{name}>", body.strip(), f"</{name}>"]
         text = "\n".join(lines) + "\n"
-        return text + "#" * (-len(text) % 512 - 1) + "\n" if len(text) % 512 else text
+        return text + "#\n" * (-len(text) % 512 // 2)
 
 
 class Server:
@@ -83,8 +83,12 @@ class Server:
             self.stop()
 
     def ready(self, timeout: float = 60) -> Server:
-        """Wait for the ready line."""
-        self.process.wait_for(r"^info ready ", timeout)
+        """Wait for the ready line; a server that does not come up is ended."""
+        try:
+            self.process.wait_for(r"^info ready ", timeout)
+        except RuntimeError:
+            self.process.stop(signal.SIGKILL)
+            raise
         return self
 
     @property

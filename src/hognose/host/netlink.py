@@ -7,6 +7,7 @@ package avoids that (facts/static-python.md section 5), so only the modules of t
 from __future__ import annotations
 
 import importlib.util
+import logging
 import sys
 import types
 from typing import Any
@@ -22,6 +23,9 @@ def _iproute() -> Any:  # pyroute2 has no types
         package = types.ModuleType("pyroute2")
         package.__path__ = list(spec.submodule_search_locations)
         sys.modules["pyroute2"] = package
+    # It warns of a traffic-control clock that this kernel has no use for.
+    logging.getLogger("pyroute2").setLevel(logging.ERROR)
+    logging.getLogger("pr2modules").setLevel(logging.ERROR)
     from pyroute2.iproute.linux import IPRoute
 
     return IPRoute()
