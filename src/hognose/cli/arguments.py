@@ -14,6 +14,20 @@ USAGE = """arguments:
   --name=NAME                a name for the log
   --help                     this text"""
 
+_VALUED = ("--ipv4", "--ipv4-gateway", "-l", "--logs", "--name")
+_FEWER = {"quiet": "error", "app": "error"}  # levels of the reference system that say less than error
+# The reference system's other arguments, so that their absence here is no riddle.
+_NOT_YET = (
+    "--ipv6",
+    "--ipv6-gateway",
+    "--ipv4-only",
+    "--ipv6-only",
+    "--accept-router-advertisements",
+    "--nat-table-size",
+    "--really-no-authentication",
+    "--delay",
+)
+
 
 class ArgumentError(ValueError):
     """A word that is not understood; its text is one line for the console."""
@@ -39,7 +53,9 @@ def parse_arguments(words: list[str]) -> BootArguments:
     while rest:
         word = rest.pop(0)
         option, separator, value = word.partition("=")
-        if option in ("--ipv4", "--ipv4-gateway", "-l", "--logs", "--name") and not separator:
+        if option.startswith("-l") and len(option) > 2:  # -lLEVEL
+            option, value, separator = "-l", word[2:].removeprefix("="), "="
+        if option in _VALUED and not separator:
             if not rest:
                 raise ArgumentError(f"{option} needs a value")
             value = rest.pop(0)
@@ -54,7 +70,9 @@ def parse_arguments(words: list[str]) -> BootArguments:
         elif word in ("--help", "-h"):
             wants_help = True
         else:
-            raise ArgumentError(f"unknown argument {word!r}; see --help")
+            raise ArgumentError(
+                f"{option} is not supported (yet)" if option in _NOT_YET else f"unknown argument {word!r}; see --help"
+            )
     _check(address, prefix_len, gateway)
     return BootArguments(address, prefix_len, gateway, level, name, wants_help)
 
@@ -93,7 +111,8 @@ def _address(option: str, value: str) -> Ipv4Int:
 def _level(value: str) -> str:
     """LEVEL, or SRC:LEVEL,… of the reference system: the most talkative level named counts for all sources."""
     levels = [part.rpartition(":")[2] for part in value.split(",")]
-    for level in levels:
-        if level not in LEVELS:
+    for index, level in enumerate(levels):
+        levels[index] = _FEWER.get(level, level)
+        if levels[index] not in LEVELS:
             raise ArgumentError(f"-l {value}: {level!r} is none of {', '.join(LEVELS)}")
     return max(levels, key=lambda level: LEVELS[level])

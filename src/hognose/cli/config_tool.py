@@ -3,89 +3,96 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
-from hognose.config.directives import DIRECTIVES, INSTEAD
-from hognose.config.embed import BLOCK_SIZE, embed
-from hognose.config.lexer import MAX_LINE, MAX_LINES
+from hognose.cli.reference import directive_table
+from hognose.config import blockfile
+from hognose.config.embed import BLOCK_SIZE, MAX_BLOCK_SIZE, embed
 from hognose.config.parser import ReadFile, parse
 from hognose.errors import ConfigError
+from hognose.host.status import ExitStatus
 
 USAGE = """usage: hognose config embed [--block-size N] FILE > server.conf.full
        hognose config check FILE
        hognose config directives"""
-_MAX_BYTES = min(4 * 1024 * 1024, MAX_LINE * MAX_LINES)
 
 
 def run(words: list[str]) -> int:
-    """0, or 3 for a config error, 2 for arguments."""
-    if words[:1] == ["directives"] and len(words) == 1:
+    """The exit status: 0, 2 for arguments, 3 for a config error."""
+    if words in (["--help"], ["-h"]):
+        sys.stdout.write(USAGE + "\n")
+        return ExitStatus.OK
+    if words == ["directives"]:
         sys.stdout.write(directive_table())
-        return 0
-    if words[:1] == ["check"] and len(words) == 2:
+        return ExitStatus.OK
+    if words[:1] == ["check"] and len(words) == 2 and not words[1].startswith("-"):
         return check_file(words[1])
     if words[:1] == ["embed"]:
-        return embed_words(words[1:])
+        return embed_words(words[1:], USAGE)
     sys.stderr.write(USAGE + "\n")
-    return 2
+    return ExitStatus.ARGUMENTS
 
 
-def embed_words(words: list[str]) -> int:
+def embed_words(words: list[str], usage: str) -> int:
     """`[--block-size N] FILE`: the embedded config on standard output, or nothing and an error."""
     block_size = BLOCK_SIZE
-    if words[:1] == ["--block-size"] and len(words) > 1:
-        if not words[1].isdigit() or not 0 < int(words[1]) <= 65_536:
-            sys.stderr.write(f"--block-size {words[1]} is no number from 1 to 65536\n")
-            return 2
-        block_size = int(words[1])
-        words = words[2:]
-    if len(words) != 1 or words[0].startswith("--"):
-        sys.stderr.write(USAGE + "\n")
-        return 2
+    files: list[str] = []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        option, separator, value = word.partition("=")
+        if option == "--block-size":
+            value = value if separator else rest.pop(0) if rest else ""
+            if not (value.isascii() and value.isdigit() and len(value) < 6 and 0 < int(value) <= MAX_BLOCK_SIZE):
+                sys.stderr.write(f"--block-size {value}: no number from 1 to {MAX_BLOCK_SIZE}\n")
+                return ExitStatus.ARGUMENTS
+            block_size = int(value)
+        elif word.startswith("-"):
+            sys.stderr.write(f"unknown option {word}\n{usage}\n")
+            return ExitStatus.ARGUMENTS
+        else:
+            files.append(word)
+    if len(files) != 1:
+        sys.stderr.write(usage + "\n")
+        return ExitStatus.ARGUMENTS
+    return embed_file(files[0], block_size)
+
+
+def embed_file(path: str, block_size: int) -> int:
+    """The exit status; standard output stays empty unless it is 0."""
     try:
-        text, warnings = embed(_read(words[0]), words[0], _reader(words[0]), block_size)
+        text, warned = embed(_read(path), path, _reader(path), block_size=block_size, unix=int(time.time()))
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
-        return 3
-    for warning in warnings:
-        sys.stderr.write(f"warning: {warning}\n")
-    sys.stdout.write(text)
-    return 0
+        return ExitStatus.CONFIG
+    for warning in warned:
+        sys.stderr.write(f"warning: {warning.in_file(path)}\n")
+    sys.stdout.flush()
+    sys.stdout.buffer.write(text.encode())
+    sys.stdout.buffer.flush()
+    return ExitStatus.OK
 
 
 def check_file(path: str) -> int:
     """Say whether a config, with files or embedded, would be served."""
     try:
-        config, warned = parse(_read(path), path, _reader(path))
+        config, warned = parse(_read(path), path, _reader(path), int(time.time()))
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
-        return 3
+        return ExitStatus.CONFIG
     for warning in warned:
-        sys.stdout.write(f"warning: {path}:{warning.line}: {warning.directive}: {warning.text}\n")
-    sys.stdout.write(f"{path}: good, serves tcp port {config.port}\n")
-    return 0
-
-
-def directive_table() -> str:
-    """The directive table as Markdown."""
-    lines = ["| directive | | |", "|---|---|---|"]
-    lines += [f"| `{name}` | {row.verdict} | {row.text} |" for name, row in sorted(DIRECTIVES.items())]
-    lines += [f"| `{name}` | refused | {text} |" for name, text in sorted(INSTEAD.items())]
-    return "\n".join(lines) + "\n"
+        sys.stdout.write(f"warning: {warning.in_file(path)}\n")
+    sys.stdout.write(f"{path}: OK, serves tcp port {config.port}\n")
+    return ExitStatus.OK
 
 
 def _read(path: str) -> str:
     """A config file; ConfigError instead of an OSError."""
     try:
-        data = Path(path).read_bytes()
+        return blockfile.decode(_bounded(Path(path)), path)
     except OSError as error:
-        raise ConfigError(f"{error.strerror}", file=path) from None
-    if len(data) > _MAX_BYTES or b"\0" in data.rstrip(b"\0"):
-        raise ConfigError("this is no config file", file=path)
-    try:
-        return data.rstrip(b"\0").decode("utf-8")
-    except UnicodeDecodeError:
-        raise ConfigError("not UTF-8 text: this is no config file", file=path) from None
+        raise ConfigError(f"cannot read: {error.strerror or error}", file=path) from None
 
 
 def _reader(config: str) -> ReadFile:
@@ -93,6 +100,15 @@ def _reader(config: str) -> ReadFile:
     folder = Path(config).parent
 
     def read_file(path: str) -> str:
-        return (folder / path).read_text(encoding="utf-8")
+        data = _bounded(folder / path)
+        if len(data) > blockfile.MAX_BYTES:
+            raise OSError(0, f"larger than {blockfile.MAX_BYTES} bytes")
+        return data.decode("utf-8")
 
     return read_file
+
+
+def _bounded(path: Path) -> bytes:
+    """The bytes of a file, one more than the bound at most."""
+    with path.open("rb") as file:
+        return file.read(blockfile.MAX_BYTES + 1)

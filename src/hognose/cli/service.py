@@ -26,7 +26,7 @@ from hognose.units import ipv4_text
 
 def read_config(data: bytes, file: str, console: Console) -> ServerConfig:
     """The config of a block device or file; warnings go to the log. ConfigError as parse raises it."""
-    config, warned = parse(blockfile.decode(data, file), file)
+    config, warned = parse(blockfile.decode(data, file), file, unix=clock.wall())
     for warning in warned:
         where = f"{file}:{warning.line}" if warning.line else file
         console.event(EventKind.CONFIG_WARNING, where=where, directive=warning.directive, text=warning.text)

@@ -1,7 +1,7 @@
 """The directive table: every directive this server knows, what becomes of it, how many words it takes.
 
-honour: takes effect. ignore: accepted with a warning that says why; its files are not read. Whatever is not here is
-answered "not supported (yet)".
+honour: takes effect. ignore: accepted with a warning that says why; its files are not read. Other
+directives of OpenVPN are answered by INSTEAD, or with "not supported (yet)".
 """
 
 from __future__ import annotations
@@ -41,9 +41,11 @@ DIRECTIVES: dict[str, Row] = {
     # mode and network
     "mode": _honour("`server` only", 1, 1),
     "tls-server": _honour("always so", 0, 0),
-    "server": _honour("tunnel network and netmask; the first address is the gateway", 2, 3),
+    "server": _honour(
+        "tunnel network and netmask, e.g. `server 10.8.0.0 255.255.255.0`; the first address is ours", 2, 3
+    ),
     "topology": _honour("`subnet` only", 1, 1),
-    "dev": _honour("`tun` or a name beginning with it", 1, 1),
+    "dev": _honour("`tun` or a name beginning with it, or any name with `dev-type tun`", 1, 1),
     "dev-type": _honour("`tun` only", 1, 1),
     "proto": _honour("`tcp`, `tcp-server`, `tcp4` or `tcp4-server`", 1, 1),
     "port": _honour("TCP port to listen on, 1194 when absent", 1, 1),
@@ -55,14 +57,14 @@ DIRECTIVES: dict[str, Row] = {
     "tun-mtu": _honour("576 … 1500, pushed to clients that ask", 1, 1),
     "mssfix": _honour("largest outer packet that inner TCP may cause; `0` switches it off", 0, 2),
     # TLS and control channel
-    "ca": _honour("certificates that clients' must descend from", 0, 1, file=True),
-    "cert": _honour("the server's certificate, intermediates behind it", 0, 1, file=True),
-    "key": _honour("the server's private key, not encrypted", 0, 1, file=True),
-    "tls-auth": _honour("static key and direction for HMACs on the control channel", 0, 2, file=True),
-    "tls-crypt": _honour("static key for the encryption of the control channel", 0, 1, file=True),
+    "ca": _honour("certificates that clients' must descend from", 1, 1, file=True),
+    "cert": _honour("the server's certificate, intermediates behind it", 1, 1, file=True),
+    "key": _honour("the server's private key, not encrypted", 1, 1, file=True),
+    "tls-auth": _honour("static key and direction for HMACs on the control channel", 1, 2, file=True),
+    "tls-crypt": _honour("static key for the encryption of the control channel", 1, 1, file=True),
     "key-direction": _honour("`0` or `1`, for an inline tls-auth", 1, 1),
     "auth": _honour("HMAC digest of tls-auth", 1, 1),
-    "cipher": _honour("added behind data-ciphers for clients that cannot negotiate, when it is an AEAD", 1, 1),
+    "cipher": _honour("takes no part in the negotiation; a warning when it is not in data-ciphers", 1, 1),
     "data-ciphers": _honour("AEAD ciphers in order of preference; `?` marks optional ones", 1, 1),
     "ncp-ciphers": _honour("as `data-ciphers`", 1, 1),
     "tls-version-min": _honour("`1.2` or `1.3`", 1, 2),
@@ -72,7 +74,7 @@ DIRECTIVES: dict[str, Row] = {
     "hand-window": _honour("seconds for a key negotiation", 1, 1),
     "tran-window": _honour("seconds for which an old key is still good", 1, 1),
     "reneg-sec": _honour("seconds between key negotiations; 0 leaves it to the clients", 1, 2),
-    "tls-timeout": _honour("seconds until a control packet is sent again", 1, 1),
+    "tls-timeout": _honour("seconds until a control message is sent again", 1, 1),
     # timers
     "keepalive": _honour("ping after the first, client restart after the second number of seconds", 2, 2),
     "ping": _honour("seconds of silence after which a ping is sent", 1, 1),
@@ -120,6 +122,12 @@ DIRECTIVES: dict[str, Row] = {
     "mtu-disc": _ignore(_OWN_STACK),
     "tcp-queue-limit": _ignore(_OWN_STACK),
     "bcast-buffers": _ignore(_OWN_STACK),
+    "max-routes-per-client": _ignore("a client has one address"),
+    "comp-noadapt": _ignore("nothing is compressed"),
+    "setenv": _ignore("no script is ever run"),
+    "setenv-safe": _ignore("no script is ever run"),
+    "tmp-dir": _ignore(_NO_DISK),
+    "errors-to-stderr": _ignore(_LOG_CONSOLE),
     "script-security": _ignore("no script is ever run"),
     "auth-nocache": _ignore("nothing is cached"),
     "disable-dco": _ignore(_OWN_STACK),
@@ -127,19 +135,25 @@ DIRECTIVES: dict[str, Row] = {
     "replay-window": _ignore("64 packets; TCP keeps the order"),
 }
 
+# Lines that mean what happens anyway: not worth a warning.
+SILENT = frozenset({("dh", "none"), ("explicit-exit-notify", "0")})
+
 # What to write instead, for directives that people will certainly try.
 INSTEAD: dict[str, str] = {
     "tls-crypt-v2": "not supported (yet); write `tls-crypt ta.key`",
     "crl-verify": "not supported (yet); without it revoked clients would get in, so the server does not start",
-    "client-config-dir": "not supported (yet)",
     "server-ipv6": "not supported (yet); the tunnel carries IPv4 only",
     "server-bridge": "not supported; write `server NETWORK NETMASK`",
     "fragment": "not supported over TCP; remove the line",
     "compress": "not supported; remove the line, also in the clients",
+    "connection": "this is a client's block; a server's config has `server NETWORK NETMASK`",
+    "remote": "this is a client's directive; a server's config has `server NETWORK NETMASK`",
+    "tls-client": "this is a client's directive; a server's config has `server NETWORK NETMASK`",
+    "pull": "this is a client's directive; a server's config has `server NETWORK NETMASK`",
+    "ifconfig-pool": "not supported (yet); all addresses of `server NETWORK NETMASK` are the pool",
     "client": "this is a client's directive; a server's config has `server NETWORK NETMASK`",
     "secret": "static-key mode has no server; write ca, cert and key",
     "plugin": "not supported; nothing but this program runs in its machine",
-    "management": "not supported (yet)",
     "up": "no script is ever run; remove the line",
     "down": "no script is ever run; remove the line",
     "client-connect": "no script is ever run; remove the line",

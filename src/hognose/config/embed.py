@@ -1,64 +1,80 @@
 """A config with its files to one text without: what the block device carries (server.conf.full).
 
-The output is plain OpenVPN text, padded with comment lines to whole blocks. Embedding it again gives the same bytes.
+Only what must change does: a directive that names a file becomes an inline block, comments and the other lines stay.
+The output is plain OpenVPN text, padded with comment lines to whole blocks; embedding it again gives the same bytes.
 """
 
 from __future__ import annotations
 
+from hognose.config import blockfile
 from hognose.config.directives import DIRECTIVES
-from hognose.config.lexer import Directive, lex, quote_word
+from hognose.config.lexer import Directive, lex, split_lines
+from hognose.config.model import Warned
 from hognose.config.parser import ReadFile, parse
 from hognose.errors import ConfigError
+from hognose.units import UnixSeconds
 
 BLOCK_SIZE = 512
-PADDING = "# padding "
+MAX_BLOCK_SIZE = 65_536
+_PADDING_LINE = 78  # with its LF; any line of # alone at the end of a config is taken for padding
 
 
-def embed(text: str, file: str, read_file: ReadFile, block_size: int = BLOCK_SIZE) -> tuple[str, list[str]]:
-    """(embedded text, warnings); ConfigError when the config is not good."""
-    _, warned = parse(text, file, read_file)
-    lines: list[str] = []
-    for directive in lex(text, file):
-        lines += _embedded(directive, file, read_file)
-    warnings = [f"{file}:{w.line}: {w.directive}: {w.text}" for w in warned]
-    return _padded("\n".join(lines) + "\n", block_size), warnings
+def embed(
+    text: str,
+    file: str,
+    read_file: ReadFile,
+    *,
+    block_size: int = BLOCK_SIZE,
+    unix: UnixSeconds | None = None,
+) -> tuple[str, list[Warned]]:
+    """(embedded text, warnings); ConfigError when the server would not take the config."""
+    parsed, warned = parse(text, file, read_file, unix)
+    lines = split_lines(text)
+    for directive in reversed(lex(text, file)):
+        if directive.head:
+            lines[directive.head - 1] = ""
+        replacement = _embedded(directive, file, read_file)
+        if replacement is not None:
+            lines[directive.line - 1 : directive.last_line] = replacement
+    padded = _padded(lines, block_size)
+    if len(padded.encode()) > blockfile.MAX_BYTES:
+        raise ConfigError(f"larger than {blockfile.MAX_BYTES} bytes when embedded", file=file)
+    if parse(padded, file)[0] != parsed:
+        raise ConfigError("the embedded text would not mean the same: a bug of this tool", file=file)
+    return padded, warned
 
 
-def _embedded(directive: Directive, file: str, read_file: ReadFile) -> list[str]:
-    """One directive, its file as a block behind it."""
-    row = DIRECTIVES[directive.name]
-    if row.verdict == "ignore":
-        return []  # its file, if any, would be missing where the text goes
-    words, block = directive.words, directive.block
-    if row.file and block is None:
-        try:
-            block = read_file(words[0])
-        except (OSError, UnicodeDecodeError):
-            raise ConfigError(
-                f"cannot read {words[0]}", file=file, line=directive.line, directive=directive.name
-            ) from None
-        words = words[1:]
+def _embedded(directive: Directive, file: str, read_file: ReadFile) -> list[str] | None:
+    """The lines that stand for a directive with a file or a block; None: its own lines may stay."""
+    name, words, block = directive.name, directive.words, directive.block
+    if name == "dh":
+        return ["dh none"]  # OpenVPN wants this directive; what its file says is of no use here
+    if not DIRECTIVES[name].file:
+        return None
     if block is None:
-        return [" ".join([directive.name, *(quote_word(word) for word in words)])]
-    lines = []
-    if directive.name == "tls-auth" and words:
-        lines.append(f"key-direction {words[0]}")
-    body = block.replace("\r\n", "\n").strip("\n")
-    return [*lines, f"<{directive.name}>", body, f"</{directive.name}>"]
+        block, words = _read(directive, file, read_file), words[1:]
+    elif not directive.head:
+        return None
+    body = split_lines(block.rstrip("\r\n") + "\n")
+    direction = [f"key-direction {words[0]}"] if words else []
+    return [*direction, f"<{name}>", *body, f"</{name}>"]
 
 
-def _padded(text: str, block_size: int) -> str:
-    """Comment lines at the end until the size is a multiple of the block size."""
+def _read(directive: Directive, file: str, read_file: ReadFile) -> str:
+    path = directive.words[0]
+    try:
+        return read_file(path)
+    except (OSError, UnicodeDecodeError):  # it was there when the config was parsed
+        raise ConfigError(f"cannot read {path}", file=file, line=directive.line, directive=directive.name) from None
+
+
+def _padded(lines: list[str], block_size: int) -> str:
+    """The text with lines of # behind it until its size is a multiple of the block size; old padding is replaced."""
+    end = len(lines)
+    while end and not lines[end - 1].strip("#"):
+        end -= 1
+    text = "".join(line + "\n" for line in lines[:end])
     missing = -len(text.encode()) % block_size
-    if missing == 0:
-        return text
-    if missing < 2:
-        missing += block_size
-    lines = []
-    while missing:
-        size = min(missing, 78)
-        if missing - size == 1:
-            size -= 1
-        lines.append("#" * (size - 1))
-        missing -= size
-    return text + "\n".join(lines) + "\n"
+    full, rest = divmod(missing, _PADDING_LINE)
+    padding = [_PADDING_LINE] * full + ([rest] if rest else [])
+    return text + "".join("#" * (size - 1) + "\n" for size in padding)

@@ -19,6 +19,7 @@ MAX_LINE = 254  # OPTION_LINE_SIZE less LF and NUL
 MAX_WORD = 255  # OPTION_PARM_SIZE less its end
 MAX_WORDS = 16  # MAX_PARMS
 INLINE = "[inline]"
+_SPACE = " \t\r\v\f"
 _BLOCK_OPEN = re.compile(r"<([A-Za-z][A-Za-z0-9-]*)>$")
 
 
@@ -100,9 +101,7 @@ def _join_inline(directives: list[Directive]) -> list[Directive]:
             place = heads.pop(name)
             head, joined[place] = joined[place], None
             assert head is not None  # a head is taken once
-            directive = Directive(
-                name, head.words[1:], directive.line, directive.block, directive.last_line, head.line
-            )
+            directive = Directive(name, head.words[1:], directive.line, directive.block, directive.last_line, head.line)
         elif words[:1] == (INLINE,):
             heads[name] = len(joined)
         joined.append(directive)
@@ -117,7 +116,7 @@ def split_words(line: str, file: str = "", number: int = 0) -> list[str]:
     index = 0
     while index < len(line):
         char = line[index]
-        if char.isspace():
+        if char in _SPACE:
             index += 1
             continue
         if char in "#;":
@@ -136,12 +135,12 @@ def _read_word(line: str, index: int, quote: str, file: str, number: int) -> tup
     while index < len(line):
         char = line[index]
         index += 1
-        if char == quote or (not quote and char.isspace()):
+        if char == quote or (not quote and char in _SPACE):
             return "".join(word), index
         if char == "\\" and quote != "'":
             char = line[index : index + 1]
             index += 1
-            if not (char and (char in '\\"' or char.isspace())):
+            if not (char and char in '\\"' + _SPACE):
                 text = "a backslash may only stand before a backslash, a double quote or a space; write \\\\ for one"
                 raise ConfigError(text, file=file, line=number)
         word.append(char)

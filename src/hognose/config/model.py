@@ -13,11 +13,16 @@ DEFAULT_CIPHERS = ("AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305")
 
 @dataclass(frozen=True, slots=True)
 class Warned:
-    """A line that is ignored or questionable, and why."""
+    """A line that is ignored or questionable, and why; line 0 when the whole config is meant."""
 
     line: int
     directive: str
     text: str
+
+    def in_file(self, file: str) -> str:
+        """One line for people: `file:line: directive: text`."""
+        where = f"{file}:{self.line}" if self.line else file
+        return f"{where}: {self.directive}: {self.text}"
 
 
 @dataclass(frozen=True, slots=True)
