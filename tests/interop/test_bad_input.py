@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,13 @@ def stranger(setting: Setting) -> socket.socket:
         sock = socket.create_connection((HOST, 1194), 5)
     sock.settimeout(15)
     return sock
+
+
+@pytest.fixture(autouse=True)
+def _unhurried() -> Iterator[None]:
+    """The server prints so many lines about peers a second; every test here wants its line."""
+    yield
+    time.sleep(0.4)
 
 
 def framed(*records: bytes) -> bytes:

@@ -250,6 +250,8 @@ class Session:
                 if self._data.established:
                     index = self._data.open_run(records, index, packets)
                     continue
+                if self._primary is None:
+                    raise PeerError(DropReason.NO_HARD_RESET, _explain_first(opcode))
                 self._counters.drop(DropReason.NO_DATA_KEY)
             else:
                 self._control(records[index], now, unix)
