@@ -1,0 +1,205 @@
+"""`hognose config …` and `openvpn-config-parser` as a user meets them: status, both streams, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hognose.cli import config_parser, config_tool, main, reference
+
+VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "config"
+SERVER_CONF = str(VECTORS / "server.conf")
+
+_WITH_FILE = b"proto tcp\ndev tun\nserver 10.8.0.0 255.255.255.0\nca %s\ncert x\nkey x\n"
+
+
+def run_tool(module: str, *words: str, **options: object) -> subprocess.CompletedProcess[bytes]:
+    """The tool as a process of its own."""
+    return subprocess.run([sys.executable, "-m", module, *words], capture_output=True, check=False, **options)  # type: ignore[call-overload, no-any-return]
+
+
+def test_embed_by_both_names(capsysbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> None:
+    assert main.run(["config", "embed", SERVER_CONF]) == 0
+    output, errors = capsysbinary.readouterr()
+    assert len(output) % 512 == 0
+    assert errors.decode().count("warning: ") == 6
+    assert config_parser.run(["--server", SERVER_CONF]) == 0
+    assert capsysbinary.readouterr().out == output
+    assert config_parser.run([SERVER_CONF, "--server", "--block-size=4096"]) == 0
+    assert len(capsysbinary.readouterr().out) == 4096
+    again = tmp_path / "server.conf.full"
+    again.write_bytes(output + bytes(512))  # as read back from a larger block device
+    assert config_tool.run(["embed", str(again)]) == 0
+    assert capsysbinary.readouterr().out == output
+
+
+def test_check(capsys: pytest.CaptureFixture[str]) -> None:
+    assert config_tool.run(["check", SERVER_CONF]) == 0
+    output, errors = capsys.readouterr()
+    lines = output.splitlines()
+    assert errors == ""
+    assert lines[0].startswith(f"warning: {SERVER_CONF}:7: dh: ignored: ")
+    assert lines[-1] == f"{SERVER_CONF}: OK, serves tcp port 1194"
+
+
+@pytest.mark.parametrize("command", ["embed", "check"])
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        ("missing", None, ": cannot read: No such file or directory\n"),
+        ("folder", "", ": cannot read: Is a directory\n"),
+        ("empty", b"", ": empty"),
+        ("binary", b"\x7fELF\0\0\1" + bytes(range(256)), ":1: a NUL byte inside"),
+        ("latin", b"# \xe9t\xe9\n", ":1: not UTF-8"),
+        ("huge", b"#" * (1 << 20) + b"\n", ": larger than 1048576"),
+        ("wrong", b"proto tcp\nprot udp\n", ":2: prot: no directive of OpenVPN; did you mean proto?\n"),
+        ("udp", b"proto udp\n", ":1: proto: `udp` is not supported (yet); write `proto tcp`\n"),
+        ("no-file", _WITH_FILE % b"x", ":4: ca: cannot read x: No such"),
+        ("folder-file", _WITH_FILE % b".", ":4: ca: cannot read .: Is a"),
+        ("big-file", _WITH_FILE % b"/dev/zero", ":4: ca: cannot read /dev/zero: larger"),
+    ],
+)  # fmt: skip
+def test_errors_are_one_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    name: str,
+    content: bytes | str | None,
+    expected: str,
+) -> None:
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content is not None:
+        path.mkdir()
+    assert config_tool.run([command, str(path)]) == 3
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert errors.startswith(f"{path}{expected}")
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["frob"],
+        ["embed"],
+        ["check"],
+        ["check", "a", "b"],
+        ["check", "--all"],
+        ["embed", "a", "b"],
+        ["embed", "--frob", "a"],
+        ["embed", "--block-size", "0", "a"],
+        ["embed", "--block-size=x", "a"],
+        ["embed", "--block-size=65537", "a"],
+        ["embed", "a", "--block-size"],
+    ],
+)
+def test_wrong_words(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert config_tool.run(words) == 2
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert "usage: " in errors or "--block-size" in errors
+
+
+@pytest.mark.parametrize("words", [["--client", "f"], ["f"], [], ["--server"], ["--server", "-x", "f"]])
+def test_wrong_words_of_the_other_name(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert config_parser.run(words) == 2
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert "usage: openvpn-config-parser --server" in errors
+    assert ("--client is not supported (yet)" in errors) == ("--client" in words)
+
+
+def test_help_version_and_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, beginning in (
+        (["--help"], "usage: hognose serve"),
+        (["-h"], "usage: hognose serve"),
+        (["--version"], "hognose 0."),
+        (["events"], "| event |"),
+        (["config", "--help"], "usage: hognose config"),
+        (["config", "directives"], "| directive |"),
+        (["serve", "--help"], "usage: hognose serve"),
+    ):
+        assert main.run(words) == 0
+        output, errors = capsys.readouterr()
+        assert output.startswith(beginning)
+        assert errors == ""
+    assert config_parser.run(["--help"]) == 0
+    assert capsys.readouterr().out.startswith("usage: openvpn-config-parser")
+    for words in ([], ["frob"], ["--version", "x"]):
+        assert main.run(words) == 2
+        assert capsys.readouterr().err.startswith("usage: hognose serve")
+
+
+def test_the_tables_are_markdown() -> None:
+    for table in (reference.directive_table(), reference.event_table()):
+        rows = table.splitlines()
+        assert rows[1].startswith("|---|")
+        assert {row.count("|") for row in rows} == {rows[0].count("|")}
+
+
+def test_the_entry_points(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["hognose", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        main.main()
+    assert ended.value.code == 0
+    monkeypatch.setattr(sys, "argv", ["openvpn-config-parser", "--server"])
+    with pytest.raises(SystemExit) as ended:
+        config_parser.main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().out.startswith("hognose ")
+
+
+def test_an_interrupt_and_a_full_disk_end_quietly(capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(words: list[str]) -> int:
+        raise KeyboardInterrupt
+
+    assert main.guarded(interrupted, []) == 130
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'"{sys.executable}" -m hognose config embed "{SERVER_CONF}" > /dev/full'],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.decode().splitlines()[-1] == "hognose: No space left on device"
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away() -> None:
+    script = f'"{sys.executable}" -m hognose config directives | true; exit ${{PIPESTATUS[0]}}'
+    done = subprocess.run(["bash", "-c", script], capture_output=True, check=False)
+    assert b"Traceback" not in done.stderr
+
+
+def test_the_output_is_utf8_whatever_the_locale(tmp_path: Path) -> None:
+    for name in ("ca.crt", "server.crt", "server.key", "ta.key"):
+        shutil.copy(VECTORS / name, tmp_path / name)
+    text = (VECTORS / "server.conf").read_text() + "# Übergröße\n"
+    (tmp_path / "server.conf").write_bytes(text.encode())
+    environment = {**os.environ, "LC_ALL": "POSIX", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = run_tool("hognose", "config", "embed", str(tmp_path / "server.conf"), env=environment)
+    assert done.returncode == 0
+    assert "# Übergröße\n".encode() in done.stdout
+
+
+@pytest.mark.skipif(shutil.which("openvpn") is None, reason="openvpn is not installed")
+def test_openvpn_itself_accepts_the_output(tmp_path: Path) -> None:
+    """It takes every option and loads every file, and stops where it would open the tun."""
+    for source in (SERVER_CONF, str(VECTORS / "reference-tool.server.conf.full")):
+        done = run_tool("hognose", "config", "embed", source)
+        assert done.returncode == 0
+        full = tmp_path / "server.conf.full"
+        full.write_bytes(done.stdout)
+        # A tun node that is not there: everything is read and checked, certificates too, and no interface is made.
+        words = ["openvpn", "--config", str(full), "--dev-node", str(tmp_path / "none"), "--cd", str(tmp_path)]
+        words += ["--user", "root", "--group", "root"]
+        told = subprocess.run(words, capture_output=True, check=False, timeout=60).stdout.decode()
+        assert "Options error" not in told
+        assert "Cannot open TUN/TAP dev" in told, told

@@ -1,0 +1,108 @@
+"""Embedding: the same meaning, whole blocks, idempotent, nothing else changed, and plain OpenVPN text."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.config.config_samples import block, config_text, read_vector, static_key
+
+from hognose.config.embed import embed
+from hognose.config.parser import parse
+from hognose.errors import ConfigError
+
+
+def no_file(path: str) -> str:
+    raise AssertionError(f"{path} was read")
+
+
+def test_the_handbooks_config() -> None:
+    text, warned = embed(read_vector("server.conf"), "server.conf", read_vector)
+    assert len(text.encode()) % 512 == 0
+    assert len(warned) == 6
+    assert parse(text, "f")[0] == parse(read_vector("server.conf"), "f", read_vector)[0]
+    assert embed(text, "f", no_file)[0] == text
+    lines = text.splitlines()
+    assert lines[:4] == ["proto tcp", "port 1194", "dev tun", "<ca>"]
+    for kept in ("keepalive 10 30", "ifconfig-pool-persist ipp.txt", "user nobody", "key-direction 0", "dh none"):
+        assert kept in lines
+    assert read_vector("server.key").strip() in text
+    assert "ca.crt" not in text
+    assert max(len(line) for line in lines) <= 254
+
+
+def test_the_reference_tools_output_becomes_plain() -> None:
+    text, _ = embed(read_vector("reference-tool.server.conf.full"), "f", no_file)
+    assert "[inline]" not in text
+    assert "key-direction 0\n<tls-auth>\n" in text
+    assert embed(text, "f", no_file)[0] == text
+    assert parse(text, "f")[0] == parse(read_vector("reference-tool.server.conf.full"), "f")[0]
+
+
+def test_comments_and_ignored_lines_stay() -> None:
+    extra = '# mine\r\n\r\n; too\r\npush "dhcp-option DNS 9.9.9.9" # trailing\nverb 3\n'
+    text, _ = embed("\ufeff" + config_text(extra), "f", no_file)
+    assert '\n# mine\n\n; too\npush "dhcp-option DNS 9.9.9.9" # trailing\nverb 3\n' in text
+    assert text.startswith("proto tcp\n")
+
+
+def test_file_names_may_be_quoted() -> None:
+    quoted = config_text('tls-crypt "my \\"ta\\" key.txt"\n')
+    text, _ = embed(quoted, "f", {'my "ta" key.txt': static_key().replace("\n", "\r\n")}.__getitem__)
+    assert block("tls-crypt", static_key()) in text
+
+
+@given(st.text(st.sampled_from("# \nab"), max_size=300), st.integers(1, 2000))
+def test_padding(tail: str, block_size: int) -> None:
+    comment = "".join(f"# {line}\n" for line in tail.split("\n")).replace("# #", "#")
+    text, _ = embed(config_text(comment) + comment, "f", no_file, block_size=block_size)
+    assert len(text.encode()) % block_size == 0
+    assert text.endswith("\n")
+    assert embed(text, "f", no_file, block_size=block_size)[0] == text
+    assert all(line.startswith("#") or not line for line in text.partition("</key>\n")[2].splitlines())
+
+
+@pytest.mark.parametrize("missing", range(4))
+def test_the_smallest_paddings(missing: int) -> None:
+    size = len(config_text().encode())
+    text, _ = embed(config_text(), "f", no_file, block_size=size + missing)
+    assert len(text) == size + missing
+    assert text.startswith(config_text())
+
+
+def test_an_error_has_its_place() -> None:
+    def missing(path: str) -> str:
+        raise FileNotFoundError(2, "No such file or directory")
+
+    with pytest.raises(ConfigError, match=r"^server.conf:4: ca: cannot read ca.crt: No such file or directory$"):
+        embed(read_vector("server.conf"), "server.conf", missing)
+
+
+def test_a_file_that_goes_away_or_changes_meanwhile() -> None:
+    text = config_text("tls-crypt ta.key\n")
+    calls: list[str] = []
+
+    def going(path: str) -> str:
+        calls.append(path)
+        if len(calls) > 1:
+            raise FileNotFoundError(2, "No such file or directory")
+        return static_key()
+
+    with pytest.raises(ConfigError, match=r"^f:6: tls-crypt: cannot read ta.key$"):
+        embed(text, "f", going)
+    versions = [static_key(), static_key().replace("00", "11")]
+    with pytest.raises(ConfigError, match="would not mean the same"):
+        embed(text, "f", lambda _: versions.pop(0))
+
+
+def test_an_output_that_no_block_device_takes() -> None:
+    def large(path: str) -> str:
+        return static_key() + "# more\n" * 160_000
+
+    with pytest.raises(ConfigError, match="larger than 1048576 bytes when embedded"):
+        embed(config_text("tls-crypt ta.key\n"), "f", large)
+
+
+def test_a_config_that_would_not_be_served_is_not_embedded() -> None:
+    with pytest.raises(ConfigError, match=r"^f:6: plugin: "):
+        embed(config_text("plugin auth.so\n"), "f", no_file)

@@ -1,0 +1,101 @@
+"""Certificates, private keys and static keys: what is refused, what is warned of, and that nothing leaks."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.config.config_samples import (
+    BETWEEN,
+    NOT_AFTER,
+    NOT_BEFORE,
+    block,
+    config_text,
+    identity,
+    read_vector,
+    static_key,
+)
+
+from hognose.config.keys import BadPemError, check_identity, parse_static_key
+from hognose.config.parser import parse
+from hognose.errors import ConfigError
+
+
+def test_the_static_key_of_openvpn() -> None:
+    assert parse_static_key(static_key()) == bytes(range(256))
+    begin, _, rest = static_key().partition("\n")
+    crlf = "# comment\n" + begin + "\n" + rest.replace("ab", "AB")
+    assert parse_static_key(crlf.replace("\n", "\r\n")) == bytes(range(256))
+    assert len(parse_static_key(read_vector("ta.key"))) == 256
+
+
+@pytest.mark.parametrize(
+    "text", ["", static_key()[:-60], static_key().replace("ff", ""), static_key().replace("ff", "gg")]
+)
+def test_what_is_no_static_key(text: str) -> None:
+    with pytest.raises(ValueError, match="openvpn --genkey"):
+        parse_static_key(text)
+
+
+def test_a_good_identity_has_no_warnings() -> None:
+    pems = identity()
+    assert check_identity(pems["ca"], pems["cert"], pems["key"], BETWEEN) == []
+    assert check_identity(pems["plain-ca"], pems["cert"], pems["key"], BETWEEN) == []  # as certificates of version 1
+    assert check_identity(pems["ca"], pems["cert"] + pems["ca"], pems["key"], BETWEEN) == []  # a chain
+    assert check_identity(pems["ca"], pems["plain-cert"], pems["key"], BETWEEN) == []  # for any purpose
+
+
+@pytest.mark.parametrize(
+    ("ca", "cert", "key", "directive", "message"),
+    [
+        ("key", "cert", "key", "ca", "no PEM certificate"),
+        ("ca", "key", "key", "cert", "no PEM certificate"),
+        ("ca", "cert", "ca", "key", "no PEM private key"),
+        ("ca", "cert", "locked-key", "key", "the key is encrypted"),
+        ("ca", "cert", "other-key", "key", "does not belong to the certificate"),
+        ("ca", "ca", "key", "key", "does not belong to the certificate"),
+    ],
+)
+def test_what_cannot_be_used(ca: str, cert: str, key: str, directive: str, message: str) -> None:
+    pems = identity()
+    with pytest.raises(BadPemError, match=message) as caught:
+        check_identity(pems[ca], pems[cert], pems[key], None)
+    assert caught.value.directive == directive
+
+
+def test_the_parser_names_the_block() -> None:
+    text = config_text().replace(block("key", identity()["key"]), block("key", identity()["other-key"]))
+    line = text.splitlines().index("<key>") + 1
+    with pytest.raises(ConfigError, match=rf"^server.conf:{line}: key: the key does not belong"):
+        parse(text, "server.conf")
+
+
+@pytest.mark.parametrize(
+    ("ca", "cert", "unix", "expected"),
+    [
+        ("ca", "cert", int(NOT_AFTER.timestamp()) + 7200, [("cert", "expired on 2030-01-01"), ("ca", "expired on")]),
+        ("ca", "cert", int(NOT_BEFORE.timestamp()) - 1, [("cert", "not valid before 2026-01-01"), ("ca", "not valid")]),
+        ("ca", "client-cert", BETWEEN, [("cert", "not made for servers")]),
+        ("cert", "cert", BETWEEN, [("cert", "not issued by"), ("ca", "may not sign")]),
+        ("ca", "cert", None, []),
+    ],
+)
+def test_warnings(ca: str, cert: str, unix: int | None, expected: list[tuple[str, str]]) -> None:
+    pems = identity()
+    warnings = check_identity(pems[ca], pems[cert], pems["key"], unix)
+    assert [name for name, _ in warnings] == [name for name, _ in expected]
+    for (_, text), (_, beginning) in zip(warnings, expected, strict=True):
+        assert text.startswith(beginning) or beginning in text
+
+
+def test_warnings_carry_the_blocks_line() -> None:
+    text = config_text()
+    _, warned = parse(text, "f", unix=int(NOT_AFTER.timestamp()) + 7200)
+    lines = text.splitlines()
+    assert [(lines[w.line - 1], w.directive) for w in warned] == [("<ca>", "ca"), ("<cert>", "cert")]
+
+
+def test_no_error_shows_what_is_secret() -> None:
+    secret = identity()["other-key"].splitlines()[1]
+    for name in ("key", "cert", "ca", "tls-auth", "tls-crypt"):
+        with pytest.raises(ConfigError) as caught:
+            parse(config_text(f"<{name}>\n{secret}\n</{name}>\n"), "f")
+        assert secret[:10] not in str(caught.value)
