@@ -257,3 +257,26 @@ def test_a_spurious_acknowledgement_of_everything_ends_recovery():
     script.send("A", ack=script.seen, window=WIDE)
     script.write(b"fresh")
     assert [s.payload for s in script.poll()] == [b"fresh"]
+
+
+def test_a_nonsense_echo_measures_nothing():
+    """An echoed timestamp from the future or from days ago must not set the time-out."""
+    script = opened()
+    in_flight(script, 3)
+    script.wait(300)
+    script.send("A", window=WIDE, ts=(script.stamp(), script.ts_echo - 10_000_000 & 0xFFFFFFFF))
+    script.poll()
+    script.write(b"x")
+    script.poll()
+    assert script.wait(1_000)
+
+
+def test_a_long_silence_is_no_reason_to_give_up():
+    script = opened()
+    script.wait(300_000)
+    script.write(b"after five minutes")
+    script.poll()
+    sent = script.wait(50_000)
+    assert len(sent) > 4
+    assert {s.payload for s in sent} == {b"after five minutes"}
+    assert script.ended == []

@@ -271,3 +271,57 @@ def test_text_beyond_the_window_does_not_restart_anything():
     script.poll()
     script.send("A", b"x")
     assert script.poll() == [], "still stretched"
+
+
+def test_the_right_edge_moves_by_a_segment_at_least():
+    script = opened(receive_buffer=16 * KIB)
+    script.send("A", b"x" * 500)
+    script.take()
+    [answer] = script.poll()
+    assert answer.ack + answer.window == 1 + 16 * KIB
+    script.send("A", b"x" * 1000)
+    script.take()
+    [answer] = script.poll()
+    assert answer.window == 16 * KIB
+
+
+def test_the_pause_counts_from_the_first_byte_not_acknowledged():
+    script = opened()
+    script.quick_acks_over()
+    answers = []
+    for _ in range(4):
+        script.send("PA", b"x")
+        answers += script.poll()
+        answers += script.wait(0.4)
+    assert len(answers) == 1
+
+
+def test_after_a_gap_acknowledgements_are_immediate_again():
+    script = opened()
+    script.quick_acks_over()
+    base = script.next
+    script.send("A", b"b", seq=base + 1)
+    script.poll()
+    script.send("A", b"a", seq=base)
+    script.poll()
+    script.send("A", b"c", seq=base + 2)
+    assert len(script.poll()) == 1
+
+
+def test_filling_a_long_gap_is_acknowledged_at_once_to_its_end():
+    script = opened()
+    script.send("A", b"far", seq=1001)
+    script.poll()
+    for at in range(1, 61):
+        script.send("A", b"x", seq=at)
+        assert [s.ack for s in script.poll()] == [at + 1]
+
+
+def test_a_duplicate_is_reported_once():
+    script = opened()
+    script.send("A", b"x" * 10)
+    script.poll()
+    script.send("A", b"x" * 10, seq=1)
+    assert script.poll()[0].sack
+    script.send("A", b"y" * 10, seq=11)
+    assert [s.sack for s in script.poll()] == [[]]

@@ -208,6 +208,8 @@ def test_passive_close_ends_without_time_wait():
     assert script.poll() == []
     assert script.ended == ["FINISHED"]
     assert script.conn.close_reason is CloseReason.FINISHED
+    script.send("A", ack=2)
+    assert [s.flags for s in script.poll()] == ["R"], "nobody is there"
     assert script.wait(61_000) == []
     assert script.server.next_deadline() is None
 
