@@ -34,11 +34,8 @@ def main() -> None:
     started = time.monotonic()
     CACHE.mkdir(parents=True, exist_ok=True)
     kernel_key = digest(IMAGE / "kernel.config", IMAGE / "build-kernel.sh", builder_key())
-    interpreter_key = digest(
-        *sorted(INITRAMFS.glob("*.[ch]")), INITRAMFS / "build-interpreter.sh", builder_key(), "/".join(CFFI)
-    )
     kernel = CACHE / f"kernel-{kernel_key}"
-    interpreter = CACHE / f"interpreter-{interpreter_key}"
+    interpreter = CACHE / f"interpreter-{interpreter_key()}"
     if not (kernel / "vmlinuz").exists():
         build_kernel(kernel)
     if not (interpreter / "init").exists():
@@ -55,6 +52,12 @@ def digest(*parts: Path | str) -> str:
         total.update(part.read_bytes() if isinstance(part, Path) else part.encode())
         total.update(b"\0")
     return total.hexdigest()[:16]
+
+
+def interpreter_key() -> str:
+    """Names the static interpreter."""
+    sources = sorted(INITRAMFS.glob("*.[ch]"))
+    return digest(*sources, INITRAMFS / "build-interpreter.sh", builder_key(), "/".join(CFFI))
 
 
 def builder_key() -> str:

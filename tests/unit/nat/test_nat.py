@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nat_packets import (
+from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_RR
+from scapy.packet import Raw
+from tests.unit.nat.nat_packets import (
     CLIENT,
     OTHER,
     OUTSIDE,
@@ -18,8 +20,6 @@ from nat_packets import (
     tcp,
     udp,
 )
-from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_RR
-from scapy.packet import Raw
 
 from hognose.drops import DropReason
 from hognose.units import SECOND, ipv4_int

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from nat_packets import CLIENT, OTHER, OUTSIDE, SERVER, STRANGER, Bench, echo, rebuilt, tcp, udp
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_RR
 from scapy.packet import Raw
+from tests.unit.nat.nat_packets import CLIENT, OTHER, OUTSIDE, SERVER, STRANGER, Bench, echo, rebuilt, tcp, udp
 
 from hognose.drops import DropReason
 from hognose.units import SECOND

@@ -6,7 +6,7 @@ import random
 
 from hypothesis import given
 from hypothesis import strategies as st
-from nat_packets import OTHER, Bench, tcp, udp
+from tests.unit.nat.nat_packets import OTHER, Bench, tcp, udp
 
 from hognose.drops import DropReason
 from hognose.nat.ports import HOLD_DOWN, PROBES, Ports

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nat_packets import CLIENT, NOTHING, OTHER, OUTSIDE, SERVER, TIMESTAMP, Bench, rebuilt, tcp, udp
 from scapy.layers.inet import IP, TCP
 from scapy.packet import Raw
+from tests.unit.nat.nat_packets import CLIENT, NOTHING, OTHER, OUTSIDE, SERVER, TIMESTAMP, Bench, rebuilt, tcp, udp
 
 from hognose.drops import DropReason
 from hognose.ip.offload import lower

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from nat_packets import OUTSIDE, SERVER, Bench, echo, tcp, udp
+from tests.unit.nat.nat_packets import OUTSIDE, SERVER, Bench, echo, tcp, udp
 
 from hognose.drops import DropReason, Stat
 from hognose.nat.flow import ClientFlows, Flow, Mapping

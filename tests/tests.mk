@@ -1,0 +1,73 @@
+# Included by the Makefile: everything CI runs, in stages that can be run alone.
+
+.PHONY: test tools sim interop vm static-interpreter packing newest demo bench
+
+TOOLS := openvpn iproute2 nftables iputils-ping tcpdump strace easy-rsa iperf3 ethtool procps kmod \
+	python3-venv qemu-system-x86 file
+LOG := build/test-report
+
+# Every stage leaves a line in $(LOG); the last one prints them with all skips and their reasons.
+define stage
+	@mkdir -p build
+	@echo "== $(1)"
+	@started=$$(date +%s); set -o pipefail; ( $(2) ) 2>&1 | tee build/$(1).log; status=$$?; \
+	 took=$$(( $$(date +%s) - started )); echo "$(1): exit $$status, $$took s" >>$(LOG); exit $$status
+endef
+
+test: tools venv
+	@mkdir -p build && rm -f $(LOG) build/*.log
+	@$(MAKE) --no-print-directory run-check run-unit run-sim run-newest run-image run-packing run-static-interpreter run-interop run-vm
+	@$(PY) tests/report.py build
+
+run-check: ; $(call stage,check,$(MAKE) --no-print-directory check)
+run-unit: ; $(call stage,unit,$(MAKE) --no-print-directory coverage)
+run-sim: ; $(call stage,sim,$(PY) -m pytest -q tests/sim)
+run-newest: ; $(call stage,newest,$(MAKE) --no-print-directory newest)
+run-image: ; $(call stage,image,$(MAKE) --no-print-directory image)
+run-packing: ; $(call stage,packing,$(PY) -m pytest -q tests/image)
+run-static-interpreter: ; $(call stage,static-interpreter,$(MAKE) --no-print-directory static-interpreter)
+run-interop: ; $(call stage,interop,$(PY) -m pytest -q tests/interop)
+run-vm: ; $(call stage,vm,$(PY) -m pytest -q tests/vm)
+
+# Unit tests with branch coverage of floors 0-3.
+.PHONY: coverage
+coverage: venv
+	$(VENV)/bin/coverage run -m pytest -q tests/unit
+	$(VENV)/bin/coverage report --skip-covered --fail-under=95 \
+	  --include='src/hognose/*.py,src/hognose/wire/*,src/hognose/ip/*,src/hognose/tcp/*,src/hognose/openvpn/*,src/hognose/nat/*,src/hognose/config/*,src/hognose/gateway/*' \
+	  --omit='src/hognose/__main__.py'
+
+# Debian packages that the tests and the demo call.
+tools:
+	@missing=""; for name in $(TOOLS); do dpkg -s $$name >/dev/null 2>&1 || missing="$$missing $$name"; done; \
+	if [ -n "$$missing" ]; then echo "installing:$$missing"; apt-get update -qq && \
+	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
+
+sim: venv
+	$(PY) -m pytest -q tests/sim
+
+interop: tools venv
+	$(PY) -m pytest -q tests/interop
+
+vm: tools venv image
+	$(PY) -m pytest -q tests/vm
+
+# The unit tests with the newest cryptography, pyOpenSSL and pyroute2 instead of the image's.
+NEWEST := $(CACHE)/venv-newest
+newest:
+	@test -e $(NEWEST)/.stamp || { python3 -m venv $(NEWEST) && $(NEWEST)/bin/pip install -q -U \
+	  cryptography pyOpenSSL pyroute2 pytest pytest-timeout hypothesis scapy && touch $(NEWEST)/.stamp; }
+	@$(NEWEST)/bin/python -c "import cryptography, OpenSSL; print('cryptography', cryptography.__version__, 'pyOpenSSL', OpenSSL.__version__)"
+	PYTHONPATH=src $(NEWEST)/bin/python -m pytest -q tests/unit/openvpn tests/unit/config
+
+# The unit tests of floors 0-3 on the interpreter that the image runs (only main differs).
+static-interpreter: image venv
+	$(PY) tests/static_interpreter.py tests/unit/wire tests/unit/ip tests/unit/nat tests/unit/tcp tests/unit/openvpn \
+	  tests/unit/config tests/unit/gateway tests/unit/test_values.py
+
+demo: tools venv image
+	$(PY) tests/demo.py
+
+# tests/bench prints ns per packet of the hot functions; docs/performance.md has the end-to-end figures.
+bench: venv
+	for file in tests/bench/bench_*.py; do echo "$$file"; PYTHONPATH=src $(PY) $$file; done
