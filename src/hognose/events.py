@@ -22,7 +22,6 @@ class EventKind(Enum):
     CONFIG_ERROR = "config_error"
     DEVICE_ERROR = "device_error"
     STATS = "stats"
-    POWER_BUTTON = "power_button"
     STOPPING = "stopping"
     STOPPED = "stopped"
     PEER_CONNECTED = "peer_connected"
@@ -75,10 +74,11 @@ EVENTS: dict[EventKind, EventSpec] = {
     ),
     EventKind.DEVICE_ERROR: EventSpec("error", ("text",), "The frame device or block device failed."),
     EventKind.STATS: EventSpec("info", ("*",), "All non-zero counters; every 60 s when changed and at the end."),
-    EventKind.POWER_BUTTON: EventSpec(
-        "info", (), "The power button was pressed; clients are told and the machine powers off."
+    EventKind.STOPPING: EventSpec(
+        "info",
+        ("reason", "clients"),
+        "An orderly end has begun (power button, SIGTERM, SIGINT); clients are told.",
     ),
-    EventKind.STOPPING: EventSpec("info", ("reason", "clients"), "An orderly end has begun."),
     EventKind.STOPPED: EventSpec("info", ("status",), "The last event; status is the program's exit status."),
     EventKind.PEER_CONNECTED: EventSpec("debug", ("conn", "peer"), "A TCP connection to the VPN port was accepted."),
     EventKind.PEER_CLOSED: EventSpec("debug", ("conn", "peer", "reason"), "A TCP connection without a session ended."),

@@ -49,4 +49,4 @@ def test_levels_and_line_shape(tmp_path: Path) -> None:
 def test_a_closed_console_is_no_reason_to_stop(tmp_path: Path) -> None:
     stream = (tmp_path / "log").open("w")
     stream.close()
-    Console("info", stream).event(EventKind.POWER_BUTTON)
+    Console("info", stream).event(EventKind.STOPPING)
