@@ -66,9 +66,10 @@ def in_server_ns(*words: str) -> list[str]:
     return ["ip", "netns", "exec", SERVER_NS, *words]
 
 
-def started(command: list[str]) -> subprocess.Popen[str]:
+def started(command: list[str], processes: list[subprocess.Popen[str]]) -> subprocess.Popen[str]:
     """A process that has said `ready`."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    processes.append(process)
     assert process.stdout is not None
     line = process.stdout.readline()
     assert line == "ready\n", f"{command}: {line!r}"
@@ -78,13 +79,18 @@ def started(command: list[str]) -> subprocess.Popen[str]:
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
     made: list[World] = []
+    processes: list[subprocess.Popen[str]] = []
+
+    def remove() -> None:
+        for netns in (CLIENT_NS, SERVER_NS):
+            subprocess.run(["ip", "netns", "del", netns], check=False, capture_output=True)
 
     def make(*bridge_options: str, server_options: tuple[str, ...] = ()) -> World:
         for netns in (CLIENT_NS, SERVER_NS):
             ip("netns", "add", netns)
         script = str(WORLD / "lossy_bridge.py")
         ends = ["--a", f"{CLIENT_NS}:tc0", "--b", f"{SERVER_NS}:ts0"]
-        bridge = started([sys.executable, script, *ends, *bridge_options])
+        bridge = started([sys.executable, script, *ends, *bridge_options], processes)
         ip("-n", CLIENT_NS, "addr", "add", "10.99.0.2/24", "dev", "tc0")
         ip("-n", SERVER_NS, "link", "add", "link", "ts0", "name", "mv0", "type", "macvtap", "mode", "passthru")
         ip("-n", SERVER_NS, "link", "set", "mv0", "up")
@@ -93,16 +99,19 @@ def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
         node = tmp_path / "tap"
         os.mknod(node, 0o600 | 0o020000, os.makedev(int(major), int(minor)))
         echo = [sys.executable, str(WORLD / "tcp_echo_server.py"), "--device", str(node), "--address", ADDRESS]
-        server = started(in_server_ns(*echo, *server_options))
+        server = started(in_server_ns(*echo, *server_options), processes)
         made.append(World(bridge, server, node, {}))
         return made[0]
 
+    remove()  # what a killed run may have left
     yield make
     for one in made:
         if not one.reports:
             one.finish()
-    for netns in (CLIENT_NS, SERVER_NS):
-        subprocess.run(["ip", "netns", "del", netns], check=False, capture_output=True)
+    for process in processes:
+        process.kill()
+        process.wait()
+    remove()
 
 
 def exchange(sock: socket.socket, data: bytes, *, half_close: bool = True) -> bytes:

@@ -302,3 +302,11 @@ def test_a_data_offset_outside_the_segment():
         script.server.receive(bytes(packet), 0, 20, len(packet), 0, True, script.now)
     assert script.poll() == []
     assert script.drops(DropReason.BAD_TCP_HEADER) == 2
+
+
+def test_the_third_segment_must_lie_in_the_window():
+    script = Script()
+    script.syn()
+    script.send("A", seq=100_000, ack=1)
+    script.poll()
+    assert script.server.accepted() == []

@@ -280,3 +280,61 @@ def test_a_long_silence_is_no_reason_to_give_up():
     assert len(sent) > 4
     assert {s.payload for s in sent} == {b"after five minutes"}
     assert script.ended == []
+
+
+def test_a_duplicate_sack_makes_no_room():
+    """RFC 2883: a block below the cumulative acknowledgement says nothing about what is in flight."""
+    script = opened(rounds=0)
+    script.write(bytes(200_000))
+    script.poll()
+    una = script.seen
+    script.send("A", window=WIDE)
+    script.poll()
+    script.send("A", ack=una, sack=((una - 8 * MSS, una),), window=WIDE)
+    assert script.poll() == []
+
+
+def test_further_duplicates_let_new_segments_out():
+    """RFC 5681 section 3.2 (4), without SACK: each duplicate says that a segment has left the network."""
+    script = opened(sack=False, rounds=0)
+    script.write(bytes(200_000))
+    first = script.seen
+    sent = len(script.poll())
+    for _ in range(3):
+        script.send("A", ack=first, window=WIDE)
+    assert script.poll()[0].seq == first
+    for _ in range(sent - 4):
+        script.send("A", ack=first, window=WIDE)
+    fresh = script.poll()
+    assert fresh
+    assert all(segment.seq >= first + sent * MSS for segment in fresh)
+    assert len(fresh) <= sent * 7 // 10
+
+
+def test_repeated_time_outs_keep_the_threshold():
+    """RFC 5681 equation 4: ssthresh is set when a segment is sent again for the first time."""
+    script = opened(rounds=4)
+    in_flight(script, 100)
+    script.wait(3_000)
+    assert script.stat(Stat.TCP_TIMEOUTS) >= 3
+    script.send("A", window=WIDE)
+    script.write(bytes(script.conn.send_space))
+    largest = 0
+    for _ in range(7):
+        largest = max(largest, len(script.poll()))
+        script.now += 100 * MS
+        script.send("A", window=WIDE)
+    assert largest > 40
+
+
+def test_a_window_that_is_not_used_does_not_grow():
+    """RFC 9438 section 4.2, RFC 7661: only a full window tells that the network carries more."""
+    script = Script()
+    script.open(window=WIDE)
+    for _ in range(50):
+        script.write(bytes(2 * MSS))
+        script.poll()
+        script.now += 10 * MS
+        script.send("A", window=WIDE)
+    script.write(bytes(200_000))
+    assert sum(script.sizes()) == 10 * MSS

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import tracemalloc
 
 import pytest
 from tests.sim.segments import Segment, build
@@ -237,3 +238,36 @@ def test_super_segment_lengths_of_a_received_frame():
     script.server.receive(packet, 26, 46, len(packet) - 7, 1448, False, script.now)
     assert script.take() == bytes(5000)
     assert script.drops(DropReason.BAD_TCP_CHECKSUM) == 0
+
+
+def test_readable_connections_of_several_polls():
+    script = Script()
+    script.open()
+    first = script.conn
+    script.send("PA", b"a")
+    script.poll()
+    script.port += 1
+    script.open()
+    script.send("PA", b"b")
+    script.poll()
+    assert script.server.readable() == [first, script.conn]
+
+
+def test_memory_per_connection_is_small():
+    """T33: a peer that only completes the handshake costs little."""
+    script = Script()
+    script.open()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(200):
+        script.port = 20_000 + number
+        script.open()
+    connections = (tracemalloc.get_traced_memory()[0] - before) / 200
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(200):
+        script.port = 30_000 + number
+        script.syn()
+    half_open = (tracemalloc.get_traced_memory()[0] - before) / 200
+    tracemalloc.stop()
+    assert connections < 3_000
+    assert half_open < 1_000
