@@ -27,8 +27,9 @@ def guarded(command: Callable[[list[str]], int], words: list[str]) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
-    except OSError as error:  # the reader of our output is gone, or its disk is full
-        sys.stderr.write(f"hognose: {error.strerror or error}\n")
+    except OSError as error:  # the reader of our output is gone, which it knows, or its disk is full
+        if not isinstance(error, BrokenPipeError):
+            sys.stderr.write(f"hognose: {error.strerror or error}\n")
         _forget_output()
         return ExitStatus.INTERNAL
     return status
