@@ -157,6 +157,8 @@ class ReferencePeer:
     def _on_text(self, segment: Segment, now: int) -> None:
         at = self._rcv_nxt + ((segment.seq - self.irs - self._rcv_nxt + (1 << 31)) & MASK) - (1 << 31)
         if not segment.payload and not segment.has("F"):
+            if at < self._rcv_nxt:
+                self._acknowledge(now)  # an old number asks for our state (RFC 9293 section 3.10.7.4)
             return
         end = at + len(segment.payload)
         assert end <= self._offered + (1 if segment.has("F") else 0) or end <= self._rcv_nxt + 1, "beyond our window"
@@ -202,7 +204,7 @@ class ReferencePeer:
         """New data, as far as both windows go; then the FIN."""
         limit = self._una + min(self._peer_window, self.settings.send_window)
         while self._nxt < self._end and self._nxt < limit:
-            self._nxt += self._send_one(self._nxt, min(self._mss, limit - self._nxt), now)
+            self._send_one(self._nxt, min(self._mss, limit - self._nxt), now)
         if self._nxt == self._end:
             self._send_one(self._end, 0, now)
             self._nxt += 1
@@ -224,6 +226,7 @@ class ReferencePeer:
         data = self._data[position - 1 : position - 1 + size]
         fin = position + len(data) == self._end and position == self._end
         self._emit(position, data, "FA" if fin else "PA", now)
+        self._nxt = max(self._nxt, position + len(data))  # a probe of a closed window goes beyond
         self._rto_at = self._rto_at or now + self._rto
         return len(data)
 

@@ -107,20 +107,42 @@ def test_small_buffers_on_our_side():
     check(TcpWorld(up=up, down=down, link=bad_link(0.02), seed=18, limits=limits), up, down)
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
-@given(
-    seed=st.integers(0, 1 << 20),
-    loss=st.sampled_from((0.0, 0.02, 0.1, 0.2)),
-    reorder=st.sampled_from((0.0, 0.1, 0.5)),
-    duplicate=st.sampled_from((0.0, 0.1)),
-    delay_ms=st.sampled_from((0, 1, 30, 200)),
-    sack=st.booleans(),
-    timestamps=st.booleans(),
-    up=st.integers(0, 60_000),
-    down=st.integers(0, 60_000),
-)
-def test_any_link(seed, loss, reorder, duplicate, delay_ms, sack, timestamps, up, down):
-    link = Impairment(loss=loss, duplicate=duplicate, reorder=reorder, delay_ns=delay_ms * MS, reorder_ns=7 * MS)
-    peer = PeerSettings(sack=sack, timestamps=timestamps)
-    world = TcpWorld(up=BYTES[:up], down=BYTES[:down], link=link, seed=seed, peer=peer)
-    check(world, BYTES[:up], BYTES[:down])
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(data=st.data(), seed=st.integers(0, 1 << 20), up=st.integers(0, 60_000), down=st.integers(0, 60_000))
+def test_any_link_and_any_peer(data, seed, up, down):
+    """Up to 15 % loss each way: far beyond that, a hundred seconds without an acknowledgement end a connection."""
+
+    def pick(*choices):
+        return data.draw(st.sampled_from(choices))
+
+    link = Impairment(
+        loss=pick(0.0, 0.02, 0.15),
+        duplicate=pick(0.0, 0.1),
+        reorder=pick(0.0, 0.1, 0.5),
+        reorder_ns=pick(1, 20) * MS,
+        delay_ns=pick(0, 1, 30, 200) * MS,
+        jitter_ns=pick(0, 1, 50) * MS,
+        rate_bps=pick(0, 1_000_000, 50_000_000),
+        queue=pick(5, 50, 1000),
+    )
+    peer = PeerSettings(
+        iss=pick(1000, 0xFFFFFFF0),
+        mss=pick(100, 536, 1460, 9000),
+        scale=pick(None, 0, 7),
+        sack=pick(True, False),
+        timestamps=pick(True, False),
+        window=pick(3_000, 20_000, 1 << 20),
+        read_rate=pick(0, 200),
+        delayed_ack=pick(True, False),
+    )
+    limits = TcpLimits(
+        receive_buffer=pick(8_192, 1 << 20),
+        send_buffer=pick(8_192, 1 << 20),
+        reassembly_ranges=pick(2, 256),
+        sack_ranges=pick(2, 256),
+    )
+    check(
+        TcpWorld(up=BYTES[:up], down=BYTES[:down], link=link, seed=seed, peer=peer, limits=limits),
+        BYTES[:up],
+        BYTES[:down],
+    )
