@@ -89,6 +89,8 @@ class DataChannel:
         if self._current is None:
             self._use(key)
             return
+        if self._next is not None:
+            self._switch()  # negotiations may follow each other faster than keys are switched
         self._current.expires_at = expires_at
         self._next = key
         self._switch_at = switch_at

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import SSL, crypto
 
@@ -82,16 +84,15 @@ class TlsContext:
                 context.set_max_proto_version(_VERSIONS[settings.max_version])
             context.set_cipher_list(settings.ciphers.encode())
             certificates = x509.load_pem_x509_certificates(settings.cert.encode())
-            context.use_certificate(crypto.X509.from_cryptography(certificates[0]))
+            context.use_certificate(certificates[0])
             for intermediate in certificates[1:]:
-                context.add_extra_chain_cert(crypto.X509.from_cryptography(intermediate))
-            context.use_privatekey(crypto.load_privatekey(crypto.FILETYPE_PEM, settings.key.encode()))
+                context.add_extra_chain_cert(intermediate)
+            context.use_privatekey(_private_key(settings.key))
             store = context.get_cert_store()
             assert store is not None
             for authority in x509.load_pem_x509_certificates(settings.ca.encode()):
-                wrapped = crypto.X509.from_cryptography(authority)
-                store.add_cert(wrapped)
-                context.add_client_ca(wrapped)
+                store.add_cert(crypto.X509.from_cryptography(authority))
+                context.add_client_ca(authority)
             context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
         except SSL.Error as error:
             raise ConfigError(f"TLS set-up failed: {_first_reason(error)}") from None
@@ -189,6 +190,14 @@ class OpenSslEndpoint:
         code = library.SSL_get_verify_result(self._connection._ssl)  # type: ignore[union-attr]
         text = ffi.string(library.X509_verify_cert_error_string(code)).decode()  # type: ignore[union-attr]
         return PeerError(DropReason.CERTIFICATE_REJECTED, f"client certificate: {text}")
+
+
+def _private_key(pem: str) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey:
+    """A key of a kind that TLS servers use; ValueError for any other."""
+    key = load_pem_private_key(pem.encode(), None)
+    if not isinstance(key, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey)):
+        raise ValueError("the private key must be RSA, EC or Ed25519")
+    return key
 
 
 def check_client_certificate(certificate: x509.Certificate) -> str:

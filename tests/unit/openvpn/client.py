@@ -1,0 +1,345 @@
+"""A small OpenVPN client for tests, written from the protocol facts: it shares no code with hognose.
+
+Records in, records out, like the session it talks to. Reliable enough for a lossy datagram link: it repeats what was
+not acknowledged every two seconds of virtual time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import os
+import struct
+from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL, crypto
+
+RESEND = 2_000_000_000
+PEER_INFO = (
+    "IV_VER=2.6.14\nIV_PLAT=linux\nIV_PROTO=990\nIV_MTU=1600\nIV_NCP=2\n"
+    "IV_CIPHERS=AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305\n"
+)
+OPTIONS = "V4,dev-type tun,link-mtu 1543,tun-mtu 1500,proto TCPv4_CLIENT,auth SHA1,keysize 128,key-method 2,tls-client"
+PING = bytes.fromhex("2a187bf3641eb4cb07ed2d0a981fc748")
+OCC_EXIT = bytes.fromhex("287f346bd4ef7a812d56b8d3afc5459c") + b"\6"
+
+
+@dataclass
+class ClientKit:
+    """What a client is given."""
+
+    ca: str
+    cert: str
+    key: str
+    wrap: str = "none"
+    static_key: bytes = b""
+    direction: int | None = None  # the client's key-direction
+    digest: str = "sha1"
+    peer_info: str = PEER_INFO
+    options: str = OPTIONS
+    max_tls: int | None = None
+
+
+@dataclass
+class _Negotiation:
+    key_id: int
+    tls: SSL.Connection
+    next_out: int = 0
+    next_in: int = 0
+    early: dict[int, bytes] = field(default_factory=dict)
+    unacked: dict[int, list[object]] = field(default_factory=dict)  # id -> [opcode, payload, due]
+    acks: list[int] = field(default_factory=list)
+    sent_key: bytes = b""
+    plain: bytes = b""
+    done: bool = False
+
+
+class ModelClient:
+    """One client; `messages` are control strings received, `packets` inner packets received."""
+
+    def __init__(self, kit: ClientKit) -> None:
+        self.kit = kit
+        self.sid = os.urandom(8)
+        self.server_sid = b""
+        self.messages: list[str] = []
+        self.packets: list[bytes] = []
+        self.pings = 0
+        self.data_keys: dict[int, bytes] = {}
+        self.cipher = ""
+        self.peer_id: int | None = None
+        self.use_ekm = False
+        self.negotiations: dict[int, _Negotiation] = {}
+        self.alerts: list[str] = []
+        self._out: list[bytes] = []
+        self._wrap_pid = 0
+        self._data_pid: dict[int, int] = {}
+        self._newest = 0
+        self._randoms: dict[int, bytes] = {}
+
+    # -- what a test does ------------------------------------------------------------------------------------------
+
+    def start(self, now: int) -> None:
+        """The hard reset."""
+        self._begin(0, 7, now)
+
+    def renegotiate(self, now: int) -> int:
+        """A soft reset with the next key id."""
+        self._newest = self._newest % 7 + 1
+        self._begin(self._newest, 3, now)
+        return self._newest
+
+    @property
+    def established(self) -> bool:
+        """Keys and options are there."""
+        return bool(self.data_keys) and any(m.startswith("PUSH_REPLY") for m in self.messages)
+
+    def say(self, text: str, now: int) -> None:
+        """A control string."""
+        negotiation = self.negotiations[max(self.data_keys, default=0)]
+        negotiation.tls.send(text.encode() + b"\0")
+        self._flush(negotiation, now)
+
+    def send(self, packet: bytes, key_id: int | None = None, packet_id: int | None = None) -> None:
+        """One inner packet."""
+        self._out.append(self.seal(packet, key_id, packet_id))
+
+    def poll(self, now: int) -> list[bytes]:
+        """Records to send: new ones, repeats, acknowledgements."""
+        for negotiation in self.negotiations.values():
+            for message_id, entry in negotiation.unacked.items():
+                if entry[2] <= now:  # type: ignore[operator]
+                    entry[2] = now + RESEND
+                    self._out.append(self._control(negotiation, entry[0], message_id, entry[1]))  # type: ignore[arg-type]
+            while negotiation.acks:
+                self._out.append(self._control(negotiation, 5, None, b""))
+        out, self._out = self._out, []
+        return out
+
+    def receive(self, record: bytes, now: int) -> None:
+        """One record of the server."""
+        opcode, key_id = record[0] >> 3, record[0] & 7
+        if opcode in (6, 9):
+            self._data(record)
+            return
+        body = self._unwrap(record)
+        if body is None:
+            return
+        count = body[0]
+        acked = struct.unpack_from(f">{count}I", body, 1)
+        offset = 1 + 4 * count
+        if count:
+            assert body[offset : offset + 8] == self.sid
+            offset += 8
+        self.server_sid = record[1:9]
+        if opcode == 3 and key_id not in self.negotiations:
+            self._newest = key_id
+            self._begin(key_id, 3, now)
+        negotiation = self.negotiations.get(key_id)
+        if negotiation is None:
+            return
+        for message_id in acked:
+            negotiation.unacked.pop(message_id, None)
+        if opcode == 5:
+            return
+        message_id = struct.unpack_from(">I", body, offset)[0]
+        if message_id not in negotiation.acks:
+            negotiation.acks.append(message_id)
+        if message_id >= negotiation.next_in:
+            negotiation.early[message_id] = body[offset + 4 :]
+        while negotiation.next_in in negotiation.early:
+            self._in_order(negotiation, negotiation.early.pop(negotiation.next_in), now)
+            negotiation.next_in += 1
+
+    # -- control ---------------------------------------------------------------------------------------------------
+
+    def _begin(self, key_id: int, opcode: int, now: int) -> None:
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        context.use_certificate(x509.load_pem_x509_certificate(self.kit.cert.encode()))
+        context.use_privatekey(load_pem_private_key(self.kit.key.encode(), None))
+        if self.kit.max_tls is not None:
+            context.set_max_proto_version(self.kit.max_tls)
+        store = context.get_cert_store()
+        assert store is not None
+        store.add_cert(crypto.load_certificate(crypto.FILETYPE_PEM, self.kit.ca.encode()))
+        tls = SSL.Connection(context, None)
+        tls.set_connect_state()
+        negotiation = self.negotiations[key_id] = _Negotiation(key_id, tls)
+        self._randoms.pop(key_id, None)
+        self._queue(negotiation, opcode, b"", now)
+
+    def _queue(self, negotiation: _Negotiation, opcode: int, payload: bytes, now: int) -> None:
+        negotiation.unacked[negotiation.next_out] = [opcode, payload, now]
+        negotiation.next_out += 1
+
+    def _in_order(self, negotiation: _Negotiation, payload: bytes, now: int) -> None:
+        tls = negotiation.tls
+        if payload:
+            tls.bio_write(payload)
+        try:
+            if not negotiation.done:
+                tls.do_handshake()
+                negotiation.done = True
+                self._send_key(negotiation)
+            while True:
+                negotiation.plain += tls.recv(65536)
+        except SSL.WantReadError:
+            pass
+        except SSL.Error as error:
+            self.alerts.append(str(error))
+        self._flush(negotiation, now)
+        self._plaintext(negotiation)
+
+    def _flush(self, negotiation: _Negotiation, now: int) -> None:
+        data = b""
+        try:
+            while True:
+                data += negotiation.tls.bio_read(65536)
+        except SSL.WantReadError:
+            pass
+        for at in range(0, len(data), 1000):
+            self._queue(negotiation, 4, data[at : at + 1000], now)
+
+    def _send_key(self, negotiation: _Negotiation) -> None:
+        secret = os.urandom(48 + 64)
+        negotiation.sent_key = secret
+
+        def text(value: str) -> bytes:
+            return struct.pack(">H", len(value) + 1) + value.encode() + b"\0"
+
+        message = bytes(4) + b"\2" + secret + text(self.kit.options) + bytes(4) + text(self.kit.peer_info)
+        negotiation.tls.send(message)
+
+    def _plaintext(self, negotiation: _Negotiation) -> None:
+        if negotiation.key_id not in self._randoms:
+            plain = negotiation.plain
+            if len(plain) < 71:
+                return
+            size = struct.unpack_from(">H", plain, 69)[0]
+            if len(plain) < 71 + size + 6:
+                return
+            assert plain[:5] == bytes(4) + b"\2"
+            self._randoms[negotiation.key_id] = plain[5:69]
+            negotiation.plain = plain[71 + size + 6 :]
+            if negotiation.key_id:
+                self._make_keys(negotiation)
+        parts = negotiation.plain.split(b"\0")
+        negotiation.plain = parts.pop()
+        for part in parts:
+            self.messages.append(part.decode())
+            if part.startswith(b"PUSH_REPLY"):
+                self._pushed(part.decode().split(","))
+                self._make_keys(negotiation)
+
+    def _pushed(self, options: list[str]) -> None:
+        for option in options:
+            words = option.split(" ")
+            if words[0] == "peer-id":
+                self.peer_id = int(words[1])
+            elif words[0] == "cipher":
+                self.cipher = words[1]
+            elif words[0] == "protocol-flags":
+                self.use_ekm = "tls-ekm" in words
+
+    # -- keys and data ---------------------------------------------------------------------------------------------
+
+    def _make_keys(self, negotiation: _Negotiation) -> None:
+        if self.use_ekm:
+            keys = negotiation.tls.export_keying_material(b"EXPORTER-OpenVPN-datakeys", 256, None)
+        else:
+            ours, theirs = negotiation.sent_key, self._randoms[negotiation.key_id]
+            master = prf(ours[:48], b"OpenVPN master secret" + ours[48:80] + theirs[:32], 48)
+            seed = b"OpenVPN key expansion" + ours[80:112] + theirs[32:64] + self.sid + self.server_sid
+            keys = prf(master, seed, 256)
+        self.data_keys[negotiation.key_id] = keys
+
+    def _aead(self, half: bytes) -> AESGCM | ChaCha20Poly1305:
+        if self.cipher == "CHACHA20-POLY1305":
+            return ChaCha20Poly1305(half[:32])
+        return AESGCM(half[: 16 if "128" in self.cipher else 32])
+
+    def seal(self, packet: bytes, key_id: int | None = None, packet_id: int | None = None) -> bytes:
+        """A data record."""
+        key_id = self._newest if key_id is None else key_id
+        if packet_id is None:
+            packet_id = self._data_pid[key_id] = self._data_pid.get(key_id, 0) + 1
+        half = self.data_keys[key_id][:128]
+        number = struct.pack(">I", packet_id)
+        if self.peer_id is None:
+            head, aad = bytes((6 << 3 | key_id,)) + number, number
+        else:
+            head = aad = bytes((9 << 3 | key_id,)) + self.peer_id.to_bytes(3, "big") + number
+        sealed = self._aead(half).encrypt(number + half[64:72], packet, aad)
+        return head + sealed[-16:] + sealed[:-16]
+
+    def _data(self, record: bytes) -> None:
+        v2 = record[0] >> 3 == 9
+        start = 4 if v2 else 1
+        half = self.data_keys[record[0] & 7][128:]
+        number = record[start : start + 4]
+        aad = record[:8] if v2 else number
+        body = record[start + 4 :]
+        plain = self._aead(half).decrypt(number + half[64:72], body[16:] + body[:16], aad)
+        if plain == PING:
+            self.pings += 1
+        else:
+            self.packets.append(plain)
+
+    # -- wraps -----------------------------------------------------------------------------------------------------
+
+    def _control(self, negotiation: _Negotiation, opcode: int, message_id: int | None, payload: bytes) -> bytes:
+        acks, negotiation.acks = negotiation.acks[:4], negotiation.acks[4:]
+        body = bytes((len(acks),)) + struct.pack(f">{len(acks)}I", *acks) + (self.server_sid if acks else b"")
+        if message_id is not None:
+            body += struct.pack(">I", message_id) + payload
+        head = bytes((opcode << 3 | negotiation.key_id,)) + self.sid
+        self._wrap_pid += 1
+        ids = struct.pack(">II", self._wrap_pid, 1_800_000_000)
+        key = self.kit.static_key
+        if self.kit.wrap == "tls-auth":
+            secret = self._hmac_key(send=True)
+            return head + hmac.new(secret, ids + head + body, self.kit.digest).digest() + ids + body
+        if self.kit.wrap == "tls-crypt":
+            tag = hmac.new(key[192:224], head + ids + body, hashlib.sha256).digest()
+            stream = Cipher(algorithms.AES(key[128:160]), modes.CTR(tag[:16])).encryptor()
+            return head + ids + tag + stream.update(body)
+        return head + body
+
+    def _unwrap(self, record: bytes) -> bytes | None:
+        key = self.kit.static_key
+        if self.kit.wrap == "tls-auth":
+            size = hashlib.new(self.kit.digest).digest_size
+            tag, rest = record[9 : 9 + size], record[9 + size :]
+            want = hmac.new(self._hmac_key(send=False), rest[:8] + record[:9] + rest[8:], self.kit.digest).digest()
+            return rest[8:] if tag == want else None
+        if self.kit.wrap == "tls-crypt":
+            tag = record[17:49]
+            stream = Cipher(algorithms.AES(key[0:32]), modes.CTR(tag[:16])).decryptor()
+            body = stream.update(record[49:])
+            return body if hmac.new(key[64:96], record[:17] + body, hashlib.sha256).digest() == tag else None
+        return record[9:]
+
+    def _hmac_key(self, *, send: bool) -> bytes:
+        size = hashlib.new(self.kit.digest).digest_size
+        direction = self.kit.direction
+        second = False if direction is None else (direction == 1) == send
+        at = 192 if second else 64
+        return self.kit.static_key[at : at + size]
+
+
+def prf(secret: bytes, seed: bytes, size: int) -> bytes:
+    """The TLS 1.0 PRF, label included in the seed."""
+    half = (len(secret) + 1) // 2
+
+    def expand(key: bytes, name: str) -> bytes:
+        out, a = b"", seed
+        while len(out) < size:
+            a = hmac.new(key, a, name).digest()
+            out += hmac.new(key, a + seed, name).digest()
+        return out[:size]
+
+    pairs = zip(expand(secret[:half], "md5"), expand(secret[-half:], "sha1"), strict=True)
+    return bytes(a ^ b for a, b in pairs)

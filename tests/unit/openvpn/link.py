@@ -1,0 +1,176 @@
+"""A session and a model client joined by a link in virtual time; the link may lose, repeat and reorder by seed."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import random
+from dataclasses import dataclass, replace
+from functools import lru_cache
+
+from tests.unit.openvpn.client import ClientKit, ModelClient
+from tests.world.pki import SERVER, Authority, Identity
+
+from hognose.drops import Counters
+from hognose.openvpn.profile import ServerProfile, WrapSettings
+from hognose.openvpn.push import Admission
+from hognose.openvpn.session import Authenticated, Established, Session, SessionEvent
+from hognose.openvpn.tls import TlsContext, TlsSettings
+from hognose.units import ipv4_int
+
+SECOND = 1_000_000_000
+UNIX = 1_800_000_000
+KEY = bytes(range(256))
+START = 100 * SECOND
+
+
+@lru_cache(maxsize=1)
+def authority() -> Authority:
+    """One CA for all tests of the run."""
+    return Authority()
+
+
+@lru_cache(maxsize=1)
+def server_identity() -> Identity:
+    return authority().issue("server", SERVER, start_days=-400, days=4000)
+
+
+@lru_cache(maxsize=8)
+def client_identity(name: str = "alice") -> Identity:
+    return authority().issue(name, start_days=-400, days=4000)
+
+
+@lru_cache(maxsize=4)
+def tls_context(minimum: str = "1.2", maximum: str = "") -> TlsContext:
+    identity = server_identity()
+    return TlsContext(TlsSettings(authority().pem, identity.cert, identity.key, minimum, maximum))
+
+
+def profile(wrap: str = "none", **changes: object) -> ServerProfile:
+    direction = 0 if wrap == "tls-auth" else None
+    settings = WrapSettings(wrap, KEY, direction) if wrap != "none" else WrapSettings()  # type: ignore[arg-type]
+    base = ServerProfile(
+        tls=tls_context(),
+        wrap=settings,
+        push=("route-gateway 10.8.0.1", "topology subnet"),
+        ping_s=10,
+        ping_timeout_s=60,
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def kit(wrap: str = "none", **changes: object) -> ClientKit:
+    identity = client_identity()
+    base = ClientKit(authority().pem, identity.cert, identity.key, wrap, KEY, 1 if wrap == "tls-auth" else None)
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+@dataclass
+class Quality:
+    """Of the link: probabilities, and delay in nanoseconds."""
+
+    loss: float = 0.0
+    repeat: float = 0.0
+    reorder: float = 0.0
+    delay: int = 1_000_000
+
+
+class Link:
+    """Moves records between the two, jumps to the next thing that happens."""
+
+    def __init__(
+        self,
+        server: ServerProfile,
+        client: ClientKit,
+        quality: Quality | None = None,
+        seed: int = 1,
+        *,
+        admit: bool = True,
+    ) -> None:
+        self.now = START
+        self.counters = Counters()
+        self.session = Session(server, log_id=1, random=os.urandom, now=self.now, unix=UNIX, counters=self.counters)
+        self.client = ModelClient(client)
+        self.events: list[SessionEvent] = []
+        self.inner: list[bytes] = []  # packets that the session gave out
+        self.admit = admit
+        self.down = True  # whether records flow at all
+        self._quality = quality or Quality()
+        self._random = random.Random(seed)
+        self._air: list[tuple[int, int, bool, bytes]] = []
+        self._number = 0
+
+    def connect(self) -> None:
+        """Until the client has its options."""
+        self.client.start(self.now)
+        self.run(lambda: self.client.established and self.has(Established), 60)
+
+    def has(self, kind: type) -> bool:
+        return any(isinstance(event, kind) for event in self.events)
+
+    def run(self, until, seconds: float) -> None:
+        """Run in virtual time until the condition holds; AssertionError when it does not in time."""
+        limit = self.now + int(seconds * SECOND)
+        while not until():
+            self._exchange()
+            if until():
+                return
+            times = [self._air[0][0]] if self._air else []
+            deadline = self.session.next_deadline()
+            if deadline is not None:
+                times.append(deadline)
+            times += [
+                entry[2] for n in self.client.negotiations.values() for entry in n.unacked.values()
+            ]  # fmt: skip
+            assert times, "nothing is scheduled, and it is not done"
+            self.now = max(self.now, min(times))
+            assert self.now <= limit, f"not done after {seconds} s: ended={self.session.ended} {self.client.messages}"
+
+    def rest(self, seconds: float) -> None:
+        """Let so much time pass."""
+        end = self.now + int(seconds * SECOND)
+        while self.now < end:
+            self._exchange()
+            times = [end] + ([self._air[0][0]] if self._air else [])
+            deadline = self.session.next_deadline()
+            if deadline is not None:
+                times.append(deadline)
+            self.now = max(self.now + 1, min(times))
+
+    def _exchange(self) -> None:
+        arrived: list[bytes] = []
+        while self._air and self._air[0][0] <= self.now:
+            _, _, to_server, record = heapq.heappop(self._air)
+            if to_server:
+                arrived.append(record)
+            else:
+                self.client.receive(record, self.now)
+        if arrived:
+            self.inner += self.session.receive(arrived, self.now, UNIX)
+        deadline = self.session.next_deadline()
+        if deadline is not None and deadline <= self.now:
+            self.session.handle_deadline(self.now, UNIX)
+        for event in self.session.take_events():
+            self.events.append(event)
+            if isinstance(event, Authenticated) and self.admit:
+                self.session.admit(ADMISSION, self.now)
+                self.events += self.session.take_events()
+        for record in self.session.poll(self.now, UNIX):
+            self.send(record, to_server=False)
+        for record in self.client.poll(self.now):
+            self.send(record, to_server=True)
+
+    def send(self, record: bytes, *, to_server: bool) -> None:
+        """Put a record into the air, as the link's quality has it."""
+        if not self.down:
+            return
+        quality = self._quality
+        for _ in range(2 if self._random.random() < quality.repeat else 1):
+            if self._random.random() < quality.loss:
+                continue
+            late = 5 * quality.delay if self._random.random() < quality.reorder else 0
+            self._number += 1
+            heapq.heappush(self._air, (self.now + quality.delay + late, self._number, to_server, record))
+
+
+ADMISSION = Admission(ipv4_int("10.8.0.2"), ipv4_int("255.255.255.0"), ipv4_int("10.8.0.1"), 7)

@@ -1,0 +1,331 @@
+"""The small parts of the OpenVPN engine, each by itself."""
+
+from __future__ import annotations
+
+import contextlib
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.openvpn.link import authority, client_identity, profile, server_identity
+
+from hognose.drops import Counters, DropReason
+from hognose.errors import ConfigError, PeerError
+from hognose.limits import OpenvpnLimits
+from hognose.openvpn import negotiation
+from hognose.openvpn.control_messages import MESSAGE_MAX, MessageReader
+from hognose.openvpn.data_channel import LAST_PACKET_ID, RENEGOTIATE_AT, DataChannel, DataKey
+from hognose.openvpn.framing import RecordSplitter, join
+from hognose.openvpn.key_exchange import parse_client_message
+from hognose.openvpn.push import push_replies
+from hognose.openvpn.reliability import Reliability
+from hognose.openvpn.replay import WINDOW, ReplayWindow, WrapReplay
+from hognose.openvpn.tls import TlsContext, TlsSettings, check_client_certificate
+
+RECORDS = st.lists(st.binary(min_size=1, max_size=300), max_size=20)
+
+
+# -- framing -----------------------------------------------------------------------------------------------------------
+
+
+@given(RECORDS, st.lists(st.integers(1, 40), min_size=1, max_size=60))
+def test_any_split_of_a_stream_gives_the_same_records(records: list[bytes], cuts: list[int]) -> None:
+    stream = b"".join(join(records))
+    splitter, found, at = RecordSplitter(2048), [], 0
+    while at < len(stream):
+        size = cuts[len(found) % len(cuts)]
+        found += splitter.feed([stream[at : at + size]])
+        at += size
+    assert found == records
+    assert splitter.pending == 0
+    assert RecordSplitter(2048).feed([stream[:1], stream[1:]]) == records
+
+
+@pytest.mark.parametrize("head", [b"\0\0", b"\x08\x01", b"\xff\xff", b"GET /"])
+def test_lengths_that_are_refused(head: bytes) -> None:
+    with pytest.raises(PeerError) as caught:
+        RecordSplitter(2048).feed([head])
+    assert caught.value.reason is DropReason.BAD_FRAME_LENGTH
+
+
+def test_the_largest_record() -> None:
+    splitter = RecordSplitter(2048)
+    assert splitter.feed([b"\x08\x00" + bytes(2047)]) == []
+    assert splitter.pending == 2049
+    assert splitter.feed([b"\1"]) == [bytes(2047) + b"\1"]
+    assert join([]) == []
+
+
+# -- replay ------------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.integers(0, 300), max_size=200))
+def test_the_window_agrees_with_a_set(ids: list[int]) -> None:
+    window, seen, highest = ReplayWindow(), set(), 0
+    for packet_id in ids:
+        expected = packet_id > 0 and packet_id not in seen and packet_id > highest - WINDOW
+        assert window.accept(packet_id) is expected
+        if expected:
+            seen.add(packet_id)
+            highest = max(highest, packet_id)
+
+
+def test_wrap_replay_by_time_and_id() -> None:
+    replay = WrapReplay()
+    assert replay.accept(100, 1)
+    assert not replay.accept(100, 1)
+    assert replay.accept(100, 2)
+    assert not replay.accept(99, 3)
+    assert replay.accept(101, 1)
+    assert not replay.accept(100, 9)
+
+
+# -- reliability -------------------------------------------------------------------------------------------------------
+
+SECOND = 1_000_000_000
+
+
+def engine() -> Reliability:
+    return Reliability(OpenvpnLimits(), 2 * SECOND)
+
+
+def test_at_most_four_in_flight_and_doubling_repeats() -> None:
+    reliability = engine()
+    for n in range(6):
+        reliability.queue(4, bytes((n,)))
+    assert [packet[1] for packet in reliability.poll(0)] == [0, 1, 2, 3]
+    assert reliability.poll(SECOND) == []
+    assert reliability.next_deadline() == 2 * SECOND
+    assert len(reliability.poll(2 * SECOND)) == 4
+    assert reliability.next_deadline() == 6 * SECOND
+    reliability.acknowledged((0, 1, 2))
+    assert [packet[1] for packet in reliability.poll(2 * SECOND)] == [4, 5]
+    reliability.acknowledged(())
+    reliability.acknowledged((3, 4, 5))
+    assert reliability.idle
+    assert reliability.next_deadline() is None
+
+
+def test_a_message_overtaken_three_times_goes_at_once() -> None:
+    reliability = engine()
+    for n in range(4):
+        reliability.queue(4, bytes((n,)))
+    reliability.poll(0)
+    for n in (1, 2, 3):
+        reliability.acknowledged((n,))
+    assert [packet[1] for packet in reliability.poll(1)] == [0]
+
+
+def test_order_duplicates_and_the_window() -> None:
+    reliability = engine()
+    assert reliability.receive(1, 4, b"b")
+    assert reliability.in_order() == []
+    assert reliability.receive(0, 4, b"a")
+    assert reliability.receive(0, 4, b"again")
+    assert reliability.in_order() == [(4, b"a"), (4, b"b")]
+    assert not reliability.receive(14, 4, b"x")
+    assert reliability.receive(13, 4, b"x")
+    packets = reliability.poll(0)
+    assert packets == [(0, -1, b"", (1, 0, 13))]
+    assert reliability.receive(1, 4, b"old")
+    [(_, _, _, acks)] = reliability.poll(0)
+    assert acks[0] == 1  # again, and earlier ones while there is room
+    assert set(acks) == {0, 1, 13}
+
+
+def test_acks_ride_on_control_four_at_a_time() -> None:
+    reliability = engine()
+    for n in range(10):
+        reliability.receive(n, 4, b"")
+    reliability.queue(4, b"data")
+    first, second = reliability.poll(0)
+    assert first == (4, 0, b"data", (0, 1, 2, 3))
+    assert second[1] == -1
+    assert second[3][:6] == (4, 5, 6, 7, 8, 9)
+    assert len(second[3]) == 8
+
+
+# -- control strings ---------------------------------------------------------------------------------------------------
+
+
+def test_strings_over_records_and_bounds() -> None:
+    counters = Counters()
+    reader = MessageReader(counters)
+    assert reader.feed(b"PUSH_REQ") == []
+    assert reader.feed(b"UEST\0\0EXIT\r\n\0") == ["PUSH_REQUEST", "EXIT"]
+    assert reader.feed(b"a\x07\0") == []
+    assert reader.feed(b"x" * (MESSAGE_MAX + 1)) == []
+    assert reader.feed(b"OK\0") == ["OK"]
+    assert reader.feed(b"y" * (MESSAGE_MAX + 1) + b"\0") == []
+    assert counters.drops[DropReason.BAD_CONTROL_MESSAGE] == 3
+
+
+# -- key method 2 ------------------------------------------------------------------------------------------------------
+
+HEAD = bytes(4) + b"\2" + bytes(112)
+
+
+@pytest.mark.parametrize("data", [b"\1" + bytes(200), bytes(4) + b"\1" + bytes(200), HEAD + b"\x02\x01" + bytes(600)])
+def test_key_messages_that_can_never_be_good(data: bytes) -> None:
+    with pytest.raises(PeerError) as caught:
+        parse_client_message(data)
+    assert caught.value.reason is DropReason.BAD_KEY_METHOD
+
+
+def test_an_old_client_may_leave_out_the_rest() -> None:
+    message = parse_client_message(HEAD + b"\0\4V4,\0")
+    assert message is not None
+    assert (message.options, message.username, message.peer_info) == ("V4,", "", {})
+    assert parse_client_message(HEAD + b"\0\4V4,\0" + b"\0") is None
+
+
+@given(st.binary(max_size=400))
+def test_key_message_garbage(data: bytes) -> None:
+    with contextlib.suppress(PeerError):
+        parse_client_message(HEAD + data)
+
+
+# -- negotiation and push ----------------------------------------------------------------------------------------------
+
+
+def test_ciphers_by_what_the_client_says() -> None:
+    ours = ("AES-256-GCM", "AES-128-GCM")
+    choose = negotiation.choose_cipher
+    assert choose(ours, {"IV_CIPHERS": "aes-128-gcm:AES-256-GCM"}, "") == "AES-256-GCM"
+    assert choose(ours, {"IV_NCP": "2"}, "") == "AES-256-GCM"
+    assert choose(ours, {"IV_NCP": "x"}, "V4,cipher AES-128-GCM") == "AES-128-GCM"
+    assert choose(ours, {"IV_CIPHERS": "BF-CBC"}, "V4,cipher AES-128-GCM") is None
+    assert choose(ours, {}, "V4") is None
+
+
+def test_proto_bits_and_options() -> None:
+    assert negotiation.proto_bits({"IV_PROTO": "990"}) == 990
+    assert negotiation.proto_bits({"IV_PROTO": "9" * 40}) == 0
+    assert negotiation.proto_bits({}) == 0
+    assert negotiation.option_value("V4,comp-lzo,cipher X", "comp-lzo") == ""
+    assert negotiation.protocol_flags(0) == ()
+    text = negotiation.options_string(profile("tls-auth"), None)
+    assert text == (
+        "V4,dev-type tun,link-mtu 1543,tun-mtu 1500,proto TCPv4_SERVER,keydir 0,auth SHA1,keysize 128,tls-auth,"
+        "key-method 2,tls-server"
+    )
+
+
+@given(st.lists(st.text("abc .0123", min_size=1, max_size=200), max_size=60))
+def test_push_replies_hold_every_option_once_in_order(options: list[str]) -> None:
+    replies = push_replies(options)
+    found = []
+    for number, reply in enumerate(replies):
+        parts = reply.split(",")
+        assert parts.pop(0) == "PUSH_REPLY"
+        assert len(reply) < 1024
+        if len(replies) > 1:
+            assert parts.pop() == f"push-continuation {1 if number == len(replies) - 1 else 2}"
+        found += parts
+    assert found == options
+
+
+# -- data channel ------------------------------------------------------------------------------------------------------
+
+
+def test_ids_never_wrap() -> None:
+    counters = Counters()
+    channel = DataChannel(counters)
+    key = DataKey(0, "AES-256-GCM", bytes(range(256)))
+    channel.install(key, 0, 0, 0)
+    assert not channel.worn_out
+    key.next_id = RENEGOTIATE_AT
+    assert channel.worn_out
+    key.next_id = LAST_PACKET_ID - 1
+    assert len(channel.seal([b"a"], 0)) == 1
+    assert channel.seal([b"a", b"b"], 0) == []
+    assert counters.drops[DropReason.NO_DATA_KEY] == 2
+    channel.v2 = False
+    assert channel.ping(0) == []
+
+
+def test_v1_records_that_do_not_open() -> None:
+    counters = Counters()
+    server, client = DataChannel(counters), DataChannel(counters)
+    server.v2 = client.v2 = False
+    keys = bytes(range(256))
+    server.install(DataKey(0, "AES-256-GCM", keys), 0, 0, 0)
+    client.install(DataKey(0, "AES-256-GCM", keys[128:] + keys[:128]), 0, 0, 0)
+    [good] = client.seal([b"\x45packet"], 0)
+    packets: list[bytes] = []
+    bad = good[:-1] + bytes((good[-1] ^ 1,))
+    assert server.open_run([bad, good, good, good[:10], b"\x31" + good[1:]], 0, packets) == 5
+    assert packets == [b"\x45packet"]
+    drops = counters.drops
+    assert (drops[DropReason.DATA_AUTHENTICATION], drops[DropReason.DATA_REPLAY]) == (1, 1)
+    assert (drops[DropReason.BAD_DATA_PACKET], drops[DropReason.NO_DATA_KEY]) == (1, 1)
+
+
+# -- TLS set-up --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("part", ["ca", "cert", "key", "mismatch", "ciphers"])
+def test_tls_settings_that_cannot_work(part: str) -> None:
+    own = server_identity()
+    texts = {"ca": authority().pem, "cert": own.cert, "key": own.key}
+    if part == "mismatch":
+        texts["key"] = client_identity().key
+    elif part in texts:
+        texts[part] = "nonsense"
+    ciphers = "nonsense" if part == "ciphers" else "ECDHE+AESGCM"
+    with pytest.raises(ConfigError, match="TLS set-up failed"):
+        TlsContext(TlsSettings(**texts, ciphers=ciphers))
+
+
+def test_intermediate_certificates_are_sent_along() -> None:
+    own = server_identity()
+    TlsContext(TlsSettings(authority().pem, own.cert + authority().pem, own.key, "1.2", "1.3"))
+
+
+def issue(extensions: list[tuple[x509.ExtensionType, bool]], names: list[str]) -> x509.Certificate:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name) for name in names])
+    start = datetime(2024, 1, 1, tzinfo=UTC)
+    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    builder = builder.serial_number(1).not_valid_before(start).not_valid_after(start + timedelta(days=9999))
+    for extension, critical in extensions:
+        builder = builder.add_extension(extension, critical)
+    return builder.sign(key, SHA256())
+
+
+def usage(**allowed: bool) -> x509.KeyUsage:
+    names = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+             "key_cert_sign", "crl_sign", "encipher_only", "decipher_only")  # fmt: skip
+    return x509.KeyUsage(**{name: allowed.get(name, False) for name in names})
+
+
+def test_certificates_by_their_usage() -> None:
+    client, anything = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
+    for extensions in (
+        [],
+        [(x509.ExtendedKeyUsage([client]), False), (usage(digital_signature=True), True)],
+        [(x509.ExtendedKeyUsage([anything]), False), (usage(key_agreement=True), True)],
+    ):
+        assert check_client_certificate(issue(extensions, ["alice"])) == "alice"
+    for extensions, words in (
+        ([(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)], "clientAuth"),
+        ([(usage(key_cert_sign=True), True)], "signatures"),
+    ):
+        with pytest.raises(PeerError, match=words) as caught:
+            check_client_certificate(issue(extensions, ["alice"]))
+        assert caught.value.reason is DropReason.CERTIFICATE_REJECTED
+
+
+@pytest.mark.parametrize("names", [[], ["a\tb"], ["\x1b[31m"]])
+def test_common_names_that_cannot_be_used(names: list[str]) -> None:
+    with pytest.raises(PeerError, match="common name"):
+        check_client_certificate(issue([], names))
+
+
+def test_the_last_common_name_counts() -> None:
+    assert check_client_certificate(issue([], ["first", "last"])) == "last"
