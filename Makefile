@@ -19,7 +19,7 @@ $(VENV)/.stamp: pyproject.toml
 
 check: venv
 	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check src tests
+	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 	$(PY) -m pytest -q tests/static

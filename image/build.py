@@ -21,8 +21,7 @@ REPO = Path(__file__).resolve().parent.parent
 IMAGE = REPO / "image"
 INITRAMFS = REPO / "initramfs"
 CACHE = Path(
-    os.environ.get("HOGNOSE_CACHE")
-    or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hognose"
+    os.environ.get("HOGNOSE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hognose"
 )
 SOURCE_DATE_EPOCH = "1735689600"  # 2025-01-01; every time stamp of the image
 HOST_PACKAGES = ("uidmap", "cpio", "zstd", "xz-utils", "kmod", "dpkg-dev", "debian-archive-keyring", "python3-pip")
@@ -165,10 +164,11 @@ def in_builder(tree: Path, files: list[Path], script: str) -> None:
     (tree / "build/out").mkdir()
     for file in files:
         shutil.copy(file, tree / "build/in")
-    environment = f"SOURCE_DATE_EPOCH={SOURCE_DATE_EPOCH} PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/build LC_ALL=C.UTF-8 TZ=UTC"
+    variables = f"SOURCE_DATE_EPOCH={SOURCE_DATE_EPOCH} PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/build"
+    variables += " LC_ALL=C.UTF-8 TZ=UTC"
     inside = (
         f'mount --bind /dev "{tree}/dev" && mount -t proc proc "{tree}/proc" && '
-        f'exec env -i {environment} chroot "{tree}" sh /build/in/{script}'
+        f'exec env -i {variables} chroot "{tree}" sh /build/in/{script}'
     )
     run(["nice", "unshare", "--mount", "--pid", "--net", "--fork", "sh", "-c", inside])
 
@@ -180,10 +180,9 @@ def keep(tree: Path, target: Path, names: tuple[str, ...]) -> None:
     partial.mkdir()
     for name in names:
         shutil.move(str(tree / "build/out" / name), partial / name)
-    listing = subprocess.run(
-        ["dpkg-query", f"--admindir={tree}/var/lib/dpkg", "-W", "-f", "${Package} ${Version} ${source:Package} ${source:Version}\n"],
-        check=True, capture_output=True, text=True,
-    )  # fmt: skip
+    columns = "${Package} ${Version} ${source:Package} ${source:Version}\n"
+    query = ["dpkg-query", f"--admindir={tree}/var/lib/dpkg", "-W", "-f", columns]
+    listing = subprocess.run(query, check=True, capture_output=True, text=True)
     (partial / "packages.txt").write_text(listing.stdout)
     inputs = sorted((tree / "build/in").iterdir())
     (partial / "inputs.json").write_text(

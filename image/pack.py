@@ -57,9 +57,7 @@ def environment(interpreter: Path, site: Path) -> dict[str, str]:
 def trace(interpreter: Path, site: Path) -> dict[str, str]:
     """Module name -> source path of everything that the image carries."""
     command = [str(interpreter / "hognose-python"), "-S", str(INITRAMFS / "trace_imports.py")]
-    result = subprocess.run(
-        command, env=environment(interpreter, site), capture_output=True, text=True, check=False
-    )
+    result = subprocess.run(command, env=environment(interpreter, site), capture_output=True, text=True, check=False)
     if result.returncode:
         sys.exit(f"image: tracing imports failed:\n{result.stderr}")
     found: dict[str, str] = json.loads(result.stdout)
@@ -80,9 +78,8 @@ def build_zip(interpreter: Path, files: dict[str, str]) -> bytes:
     if result.returncode:
         sys.exit(f"image: compiling failed:\n{result.stderr}")
     compiled: dict[str, str] = json.loads(result.stdout)
-    empty = subprocess.run(
-        command, env=env, input=json.dumps([[os.devnull, "pyroute2/__init__.pyc"]]), capture_output=True, text=True, check=True
-    )  # fmt: skip
+    job = json.dumps([[os.devnull, "pyroute2/__init__.pyc"]])
+    empty = subprocess.run(command, env=env, input=job, capture_output=True, text=True, check=True)
     compiled.update(json.loads(empty.stdout))
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
@@ -133,6 +130,7 @@ def make_manifest(kernel: Path, interpreter: Path, files: dict[str, str], app: b
     requirements = [
         line.split() for line in (REPO / "image/requirements.txt").read_text().splitlines() if line and line[0] != "#"
     ]
+    wheels = [{"requirement": words[0], "hash": words[1].removeprefix("--hash=")} for words in requirements]
     return {
         "files": {
             "init": sha256(interpreter / "init"),
@@ -147,9 +145,9 @@ def make_manifest(kernel: Path, interpreter: Path, files: dict[str, str], app: b
         "builder_packages": [
             {"package": p[0], "version": p[1], "source": p[2], "source_version": p[3]} for p in packages
         ],
-        "python_packages": [{"requirement": words[0], "hash": words[1].removeprefix("--hash=")} for words in requirements],
+        "python_packages": wheels,
         "modules": len(files),
-    }  # fmt: skip
+    }
 
 
 def write(path: Path, data: bytes) -> None:

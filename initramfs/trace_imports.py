@@ -48,7 +48,8 @@ def main() -> None:
             found[name] = path
     # The parent package is replaced by an empty one at run time, but must be found (host/netlink.py).
     spec = importlib.util.find_spec("pyroute2.iproute")
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     found.setdefault("pyroute2.iproute", spec.origin)
     sys.stdout.write(json.dumps(found, indent=1, sort_keys=True))
 
