@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappop, heappush
+from typing import ParamSpec
 
 from hognose.drops import Counters, DropReason, Stat
 from hognose.errors import PeerError
@@ -31,6 +32,7 @@ from hognose.units import Ipv4Int, Nanos, Random, UnixSeconds
 
 # Bytes that sealing and framing add to an inner packet, rounded up; for queue accounting.
 RECORD_OVERHEAD = 32
+P = ParamSpec("P")
 
 
 class Gateway:
@@ -77,21 +79,18 @@ class Gateway:
         frames are read-only and not kept. now never goes back; unix may.
         """
         if frames:
-            for address, packets in self._ingress.receive(frames, now).items():
-                self._queue(address, packets)
-            for error in self._ingress.drain_failures():
-                self._report("ingress", error, now)
+            self._attempt("ingress", now, self._receive, frames, now)
         self._run_timers(now, unix)
         for conn in self._tcp.accepted():
-            self._accept(conn, now)
+            self._attempt("accept", now, self._accept, conn, now)
         for conn in self._tcp.readable():
             peer = self._peers.get(conn.id)
             if peer is not None:
                 self._contained(self._serve, peer, now, unix)
         self._flush_down(now, unix)
         for conn in self._tcp.closed():
-            self._gone(conn, now)
-        self._attempt("tcp.poll", self._poll_tcp, now)
+            self._attempt("gone", now, self._gone, conn, now)
+        self._attempt("tcp.poll", now, self._poll_tcp, now)
         return self._egress.take()
 
     def next_deadline(self) -> Nanos | None:
@@ -143,10 +142,12 @@ class Gateway:
             self._report(f"{work.__name__.strip('_')}", error, now, peer)
             self._abort(peer, DropReason.INTERNAL_ERROR, now)
 
-    def _attempt(self, where: str, work: Callable[[Nanos], None], now: Nanos) -> None:
-        """Run work that belongs to nobody in particular; a bug of ours is counted and reported."""
+    def _attempt(
+        self, where: str, now: Nanos, work: Callable[P, None], *arguments: P.args, **named: P.kwargs
+    ) -> None:
+        """Run work that belongs to no session; a bug of ours is counted and reported."""
         try:
-            work(now)
+            work(*arguments, **named)
         except Exception as error:
             self._counters.drop(DropReason.INTERNAL_ERROR)
             self._report(where, error, now)
@@ -167,6 +168,12 @@ class Gateway:
 
     # -- peers -----------------------------------------------------------------------------------------------------
 
+    def _receive(self, frames: list[bytes], now: Nanos) -> None:
+        for address, packets in self._ingress.receive(frames, now).items():
+            self._queue(address, packets)
+        for error in self._ingress.drain_failures():
+            self._report("ingress", error, now)
+
     def _accept(self, conn: TcpConnection, now: Nanos) -> None:
         self._counters.stats[Stat.TCP_ACCEPTED] += 1
         peer = Peer(conn, RecordSplitter(self._limits.openvpn.record_len), now)
@@ -176,10 +183,11 @@ class Gateway:
 
     def _serve(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
         conn = peer.conn
-        records = peer.splitter.feed(conn.take())
-        session = peer.session
-        if peer.closing:
+        chunks = conn.take()
+        if peer.closing:  # what it still says is nobody's business
             return
+        records = peer.splitter.feed(chunks)
+        session = peer.session
         if records:
             if session is None:
                 session = peer.session = Session(
@@ -358,7 +366,7 @@ class Gateway:
             ("ip.timer", self._forwarder.next_deadline(), self._expire_fragments),
         ):
             if due is not None and due <= now:
-                self._attempt(where, work, now)
+                self._attempt(where, now, work, now)
 
     def _peer_deadline(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
         if peer.closing:

@@ -1,0 +1,306 @@
+"""A whole gateway in virtual time: its link, its router, clients that speak TCP and OpenVPN, hosts outside.
+
+The clients' TCP is as plain as the loss-free link allows (tests/sim has the bad links), their OpenVPN is the model
+client's; neither shares code with hognose.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import ARP, Ether
+from scapy.packet import Packet
+from tests.sim.segments import Segment, build, read
+from tests.unit.openvpn.client import ModelClient
+from tests.unit.openvpn.link import authority, client_identity, kit, server_identity
+from tests.world.server import ServerSettings
+
+from hognose.config.parser import parse
+from hognose.drops import Counters, DropReason, Stat
+from hognose.events import Event
+from hognose.gateway.assemble import Uplink, assemble
+from hognose.limits import Limits
+from hognose.link import LinkCaps
+from hognose.units import SECOND, ipv4_int, ipv4_text
+
+MAC = bytes.fromhex("020000000002")
+ROUTER_MAC = "02:00:00:00:00:01"
+ADDRESS, ROUTER = "10.0.0.2", "10.0.0.1"
+GATEWAY = "10.8.0.1"
+OUTSIDE = "198.51.100.7"
+UNIX = 1_800_000_000
+START = 1000 * SECOND
+PLAIN = bytes(12)
+
+
+class GatewayWorld:
+    """Frames go in by `frames`, time passes by `run` and `rest`; what left for the Internet is in `outside`."""
+
+    def __init__(
+        self,
+        *lines: str,
+        caps: LinkCaps | None = None,
+        limits: Limits | None = None,
+        network: str = "10.8.0.0 255.255.255.0",
+        router: str | None = ROUTER,
+    ) -> None:
+        text = ServerSettings(authority(), server_identity(), "none", extra=list(lines)).text()
+        config, _ = parse(text.replace("10.8.0.0 255.255.255.0", network), "server.conf")
+        self.now = START
+        self.counters = Counters()
+        self.gateway = assemble(
+            config,
+            caps=caps or LinkCaps(mac=MAC),
+            uplink=Uplink(ipv4_int(ADDRESS), 24, ipv4_int(router) if router else None),
+            limits=limits or Limits(),
+            random=_random(),
+            now=self.now,
+            unix=UNIX,
+            counters=self.counters,
+        )
+        self.remotes: dict[tuple[str, int], Remote] = {}
+        self.outside: list[Packet] = []  # IP packets that went to the router and are nobody's TCP
+        self.super_frames: list[tuple[bytes, bytes]] = []  # (vnet header, packet) of those with GSO
+        self.arp: list[Packet] = []
+        self.events: list[Event] = []
+        self.answers_arp = True
+        self.frames()
+
+    # -- the link --------------------------------------------------------------------------------------------------
+
+    def frames(self, *frames: bytes) -> None:
+        """One step with these frames, and everything that follows from it at this moment."""
+        queue: list[bytes] = list(frames)
+        for _ in range(200):
+            out = self.gateway.step(queue, self.now, UNIX + (self.now - START) // SECOND)
+            self.events += self.gateway.take_events()
+            queue = []
+            for pieces in out:
+                queue += self._sent(b"".join(pieces))
+            for remote in list(self.remotes.values()):
+                queue += remote.poll()
+            if not queue:
+                return
+        raise AssertionError("the exchange does not come to rest")
+
+    def ip(self, packet: Packet, vnet: bytes = PLAIN) -> None:
+        """A packet of the router's for us."""
+        self.frames(vnet + bytes(Ether(src=ROUTER_MAC, dst=MAC.hex(":")) / packet))
+
+    def run(self, until: Callable[[], bool], seconds: float = 60) -> None:
+        """Virtual time goes on until the condition holds; AssertionError when it does not in time."""
+        limit = self.now + int(seconds * SECOND)
+        self.frames()
+        while not until():
+            self.now = self._next_time(limit)
+            assert self.now < limit, f"not within {seconds} s: {self.events[-3:]} {self.counters.non_zero()}"
+            self.frames()
+
+    def rest(self, seconds: float) -> None:
+        """So much time passes."""
+        limit = self.now + int(seconds * SECOND)
+        while self.now < limit:
+            self.now = self._next_time(limit)
+            self.frames()
+
+    def _next_time(self, limit: int) -> int:
+        times = [limit]
+        deadline = self.gateway.next_deadline()
+        if deadline is not None:
+            times.append(deadline)
+        times += [time for remote in self.remotes.values() for time in remote.deadlines()]
+        return max(self.now + 1, min(times))
+
+    def _sent(self, frame: bytes) -> list[bytes]:
+        """One frame of the gateway's; what the world answers at once."""
+        vnet, ethernet = frame[:12], Ether(frame[12:])
+        assert ethernet.src == MAC.hex(":")
+        if ARP in ethernet:
+            self.arp.append(ethernet)
+            asked = ethernet[ARP]
+            if asked.op == 1 and asked.pdst == ROUTER and self.answers_arp:
+                return [arp_reply()]
+            return []
+        packet = frame[26:]
+        if packet[9] == 6 and packet[20:22] == (1194).to_bytes(2, "big"):
+            remote = self.remotes.get((ipv4_text(int.from_bytes(packet[16:20], "big")), int.from_bytes(packet[22:24])))
+            if remote is not None:
+                for segment in read((int.from_bytes(packet[16:20], "big"), vnet, [packet])):
+                    remote.receive(segment)
+                return []
+        assert ethernet.dst == ROUTER_MAC
+        if vnet[1]:
+            self.super_frames.append((vnet, packet))
+        self.outside.append(IP(packet))
+        return []
+
+    # -- what tests ask --------------------------------------------------------------------------------------------
+
+    def dropped(self, reason: DropReason) -> int:
+        return self.counters.drops[reason]
+
+    def stat(self, stat: Stat) -> int:
+        return self.counters.stats[stat]
+
+    def events_of(self, kind: str) -> list[dict[str, str | int]]:
+        return [event.fields for event in self.events if event.kind.value == kind]
+
+    def remote(self, address: str = "192.0.2.11", port: int = 40_000) -> Remote:
+        """A TCP client that has completed its handshake."""
+        remote = self.remotes[address, port] = Remote(self, address, port)
+        remote.connect()
+        self.frames()
+        assert remote.connected
+        return remote
+
+    def client(self, name: str = "alice", address: str = "192.0.2.11", port: int = 40_000, **changes: object) -> Remote:
+        """An OpenVPN client that has its address."""
+        remote = self.start(name, address, port, **changes)
+        self.run(lambda: remote.vpn is not None and remote.vpn.established)
+        return remote
+
+    def start(self, name: str = "alice", address: str = "192.0.2.11", port: int = 40_000, **changes: object) -> Remote:
+        """An OpenVPN client that has begun."""
+        remote = self.remote(address, port)
+        identity = client_identity(name)
+        fields: dict[str, object] = {"cert": identity.cert, "key": identity.key, **changes}
+        remote.vpn = ModelClient(replace(kit(), **fields))  # type: ignore[arg-type]
+        remote.vpn.start(self.now)
+        return remote
+
+
+class Remote:
+    """One TCP connection to the VPN port, with an OpenVPN client on it if the test wants one."""
+
+    def __init__(self, world: GatewayWorld, address: str, port: int) -> None:
+        self.world = world
+        self.vpn: ModelClient | None = None
+        self.stream = b""  # bytes received and not yet cut into records
+        self.connected = self.reset = self.closed = False
+        self.reads = True  # False: the window is shut and nothing is acknowledged
+        self.silent = False  # True: as a cable that was pulled
+        self._source, self._port = ipv4_int(address), port
+        self._out: list[Segment] = []
+        self._seq, self._ack = 5000, 0
+        self._dirty = False
+
+    @property
+    def tunnel_address(self) -> str:
+        """What was pushed to the client."""
+        assert self.vpn is not None
+        [reply] = [message for message in self.vpn.messages if message.startswith("PUSH_REPLY")]
+        return next(word.split(" ")[1] for word in reply.split(",") if word.startswith("ifconfig "))
+
+    def connect(self) -> None:
+        self._emit("S", mss=1460)
+        self._seq += 1
+
+    def send(self, data: bytes, size: int = 1460) -> None:
+        """Bytes of the stream, in segments of so many bytes."""
+        for at in range(0, len(data), size):
+            part = data[at : at + size]
+            self._emit("PA", part)
+            self._seq += len(part)
+
+    def records(self, *records: bytes) -> None:
+        """OpenVPN records."""
+        self.send(b"".join(len(record).to_bytes(2, "big") + record for record in records))
+
+    def inner(self, *packets: Packet) -> list[Packet]:
+        """Send inner packets now; returns what came back inside the tunnel."""
+        assert self.vpn is not None
+        for packet in packets:
+            self.vpn.send(bytes(packet))
+        self.world.frames()
+        return self.take()
+
+    def take(self) -> list[Packet]:
+        """Inner packets that came since the last call."""
+        assert self.vpn is not None
+        packets, self.vpn.packets = self.vpn.packets, []
+        return [IP(packet) for packet in packets]
+
+    def fin(self) -> None:
+        self._emit("FA")
+        self._seq += 1
+
+    def abort(self) -> None:
+        self._emit("RA")
+
+    def deadlines(self) -> Iterator[int]:
+        if self.vpn is not None and not (self.silent or self.closed or self.reset):
+            for negotiation in self.vpn.negotiations.values():
+                for entry in negotiation.unacked.values():
+                    yield entry[2]  # type: ignore[misc]
+
+    def poll(self) -> list[bytes]:
+        """Frames to send now."""
+        if self.vpn is not None and not self.silent and not self.closed and not self.reset:
+            records = self.vpn.poll(self.world.now)
+            if records:
+                self.records(*records)
+        if self._dirty and self.reads and not self.silent:
+            self._dirty = False
+            self._emit("A")
+        out, self._out = self._out, []
+        if self.silent:
+            return []
+        head = PLAIN + MAC + bytes.fromhex(ROUTER_MAC.replace(":", "")) + b"\x08\0"
+        return [
+            head + build(segment, self._source, self._port, ipv4_int(ADDRESS), 1194) for segment in out
+        ]  # fmt: skip
+
+    def receive(self, segment: Segment) -> None:
+        """One segment of the gateway's."""
+        if segment.has("R"):
+            self.reset = True
+            return
+        if segment.has("S"):
+            self._ack = (segment.seq + 1) & 0xFFFFFFFF
+            self.connected = self._dirty = True
+            return
+        if not self.reads or self.silent:
+            return
+        if segment.seq != self._ack:
+            if segment.payload or segment.has("F"):
+                self._dirty = True
+            return
+        self._ack = segment.end
+        self._dirty |= bool(segment.payload) or segment.has("F")
+        self.stream += segment.payload
+        self.closed |= segment.has("F")
+        if self.vpn is not None:
+            while len(self.stream) >= 2 and len(self.stream) >= 2 + int.from_bytes(self.stream[:2]):
+                end = 2 + int.from_bytes(self.stream[:2])
+                record, self.stream = self.stream[2:end], self.stream[end:]
+                self.vpn.receive(record, self.world.now)
+
+    def _emit(self, flags: str, payload: bytes = b"", mss: int | None = None) -> None:
+        window = 65535 if self.reads else 0
+        ack = 0 if flags == "S" else self._ack
+        self._out.append(Segment(self._seq & 0xFFFFFFFF, ack, flags, window, payload, mss=mss))
+
+
+def arp_reply() -> bytes:
+    """The router's answer."""
+    answer = ARP(op=2, hwsrc=ROUTER_MAC, psrc=ROUTER, hwdst=MAC.hex(":"), pdst=ADDRESS)
+    return PLAIN + bytes(Ether(src=ROUTER_MAC, dst=MAC.hex(":")) / answer)
+
+
+def query(source: str, sport: int = 5000, payload: bytes = b"question") -> Packet:
+    """A UDP packet to a host outside."""
+    return IP(src=source, dst=OUTSIDE, ttl=64) / UDP(sport=sport, dport=53) / payload
+
+
+def _random() -> Callable[[int], bytes]:
+    """Different bytes at every call, the same in every run."""
+    state = 0
+
+    def take(size: int) -> bytes:
+        nonlocal state
+        state += 1
+        return (b"%08d" % state * (size // 8 + 1))[:size]
+
+    return take
