@@ -142,9 +142,7 @@ class Gateway:
             self._report(f"{work.__name__.strip('_')}", error, now, peer)
             self._abort(peer, DropReason.INTERNAL_ERROR, now)
 
-    def _attempt(
-        self, where: str, now: Nanos, work: Callable[P, None], *arguments: P.args, **named: P.kwargs
-    ) -> None:
+    def _attempt(self, where: str, now: Nanos, work: Callable[P, None], *arguments: P.args, **named: P.kwargs) -> None:
         """Run work that belongs to no session; a bug of ours is counted and reported."""
         try:
             work(*arguments, **named)

@@ -54,7 +54,7 @@ class DataChannel:
 
     __slots__ = (
         "_counters", "_current", "_keys", "_next", "_switch_at", "_v2_word", "bytes_in", "bytes_out", "exit_seen",
-        "packets_in", "packets_out", "peer_id", "v2",
+        "packets_in", "packets_out", "peer_id", "unusual_in", "v2",
     )  # fmt: skip
 
     def __init__(self, counters: Counters) -> None:
@@ -70,6 +70,7 @@ class DataChannel:
         self.bytes_out = 0
         self.packets_in = 0
         self.packets_out = 0
+        self.unusual_in = 0  # authentic records that were no plain IPv4 packet
         self.exit_seen = False
 
     @property
@@ -224,6 +225,7 @@ class DataChannel:
 
     def _unusual(self, plain: bytes, packets: list[bytes]) -> None:
         """Pings, OCC messages, IP options, IPv6: whatever is not a plain IPv4 packet."""
+        self.unusual_in += 1
         if plain.startswith(PING):
             return
         if plain.startswith(OCC_MAGIC):

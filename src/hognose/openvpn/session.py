@@ -121,17 +121,13 @@ class Session:
         if self.ended is not None:
             return packets
         if self._data.established:
-            opened_before = self._data.packets_in
-            index = self._data.open_run(records, 0, packets)
+            index = self._open(records, 0, packets, now)
             if index == len(records):  # the data path ends here
-                if packets or self._data.packets_in != opened_before or index:
-                    self._last_received = now
                 if self._data.exit_seen:
                     self._finish(DropReason.PEER_EXIT, "the client said goodbye")
                 return packets
         else:
             index = 0
-        self._last_received = now
         try:
             self._receive_mixed(records, index, packets, now, unix)
         except PeerError as error:
@@ -248,7 +244,7 @@ class Session:
             opcode = records[index][0] >> 3
             if opcode in (wire.DATA_V2, wire.DATA_V1):
                 if self._data.established:
-                    index = self._data.open_run(records, index, packets)
+                    index = self._open(records, index, packets, now)
                     continue
                 if self._primary is None:
                     raise PeerError(DropReason.NO_HARD_RESET, _explain_first(opcode))
@@ -258,6 +254,14 @@ class Session:
             index += 1
         if self._data.exit_seen:
             self._finish(DropReason.PEER_EXIT, "the client said goodbye")
+
+    def _open(self, records: list[bytes], index: int, packets: list[bytes], now: Nanos) -> int:
+        """Data records from `index` on; only what was authentic shows that the client is alive."""
+        before = len(packets), self._data.unusual_in
+        index = self._data.open_run(records, index, packets)
+        if before != (len(packets), self._data.unusual_in):
+            self._last_received = now
+        return index
 
     def _control(self, record: bytes, now: Nanos, unix: UnixSeconds) -> None:
         opcode, key_id = record[0] >> 3, record[0] & 7
@@ -279,6 +283,7 @@ class Session:
             return
         if first:
             self._open_session(session_id, key_id, body, now)
+        self._last_received = now
         if session_id != self._remote_id or (body.acks and body.remote_session_id != self._session_id):
             self._counters.drop(DropReason.WRONG_SESSION_ID)
             return

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from OpenSSL import SSL
-from tests.unit.openvpn.client import OCC_EXIT
+from tests.unit.openvpn.client import OCC_EXIT, PING
 from tests.unit.openvpn.link import (
     KEY,
     SECOND,
@@ -230,6 +230,23 @@ def test_keepalive_pings_and_time_out() -> None:
     link.run(lambda: link.session.ended is not None, 61)
     assert link.session.ended is not None
     assert link.session.ended.reason is DropReason.PEER_TIMEOUT
+
+
+def test_only_authentic_packets_keep_a_client_alive() -> None:
+    link = Link(profile("tls-auth"), kit("tls-auth"))
+    link.connect()
+    link.rest(40)
+    forged = bytearray(link.client.seal(PACKET))
+    forged[-1] ^= 1
+    for record in (bytes(forged), b"\x20" + link.client.sid + bytes(60)):
+        link.session.receive([record], link.now, UNIX)
+    link.run(lambda: link.session.ended is not None, 21)
+    link = Link(profile(), kit())
+    link.connect()
+    for _ in range(3):
+        link.rest(50)
+        link.session.receive([link.client.seal(PING)], link.now, UNIX)
+    assert link.session.ended is None
 
 
 def test_refusal_is_told_and_ends_after_a_while() -> None:
