@@ -17,7 +17,10 @@ while read -r line; do
     CONFIG_*) grep -qxF "$line" .config || echo "kernel option not taken: $line" ;;
     esac
 done </build/in/kernel.config >/build/out/missing.log
-cat /build/out/missing.log
+if [ -s /build/out/missing.log ]; then
+    cat /build/out/missing.log
+    exit 1
+fi
 make -s -j"$(nproc)" bzImage
 cp arch/x86/boot/bzImage /build/out/vmlinuz
 cp .config /build/out/kernel.config

@@ -32,8 +32,7 @@ def main() -> None:
     """Everything that is out of date."""
     started = time.monotonic()
     CACHE.mkdir(parents=True, exist_ok=True)
-    kernel_key = digest(IMAGE / "kernel.config", IMAGE / "build-kernel.sh", builder_key())
-    kernel = CACHE / f"kernel-{kernel_key}"
+    kernel = CACHE / f"kernel-{kernel_key()}"
     interpreter = CACHE / f"interpreter-{interpreter_key()}"
     if not (kernel / "vmlinuz").exists():
         build_kernel(kernel)
@@ -51,6 +50,11 @@ def digest(*parts: Path | str) -> str:
         total.update(part.read_bytes() if isinstance(part, Path) else part.encode())
         total.update(b"\0")
     return total.hexdigest()[:16]
+
+
+def kernel_key() -> str:
+    """Names the kernel."""
+    return digest(IMAGE / "kernel.config", IMAGE / "build-kernel.sh", builder_key())
 
 
 def interpreter_key() -> str:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
+import shutil
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +19,13 @@ from tests.interop.cases import (
     check_negotiated,
 )
 from tests.world.processes import Process
-from tests.world.server import Server
+from tests.world.server import ARGUMENTS, REPO, Server
 from tests.world.topology import TAP, Topology
 
 pytestmark = pytest.mark.vm
+
+LAUNCHER = REPO / "image/hognose-qemu"
+IMAGE = REPO / "dist/hognose.cpio.zst"
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +152,64 @@ def test_errors_end_with_their_status(
     assert words in server.log
 
 
+def machine(setting: Setting, tmp_path: Path, *without: str, image: Path = IMAGE) -> Process:
+    """The launcher's own qemu line, less the devices named in `without`."""
+    config = tmp_path / "server.conf.full"
+    config.write_text(setting.config())
+    words = [str(LAUNCHER), "--dry-run", "--mem=128", f"--block:storage={config}", f"--net:service={TAP}"]
+    line = shlex.split(setting.topology.namespaces.run("host", *words, "--", str(image), *ARGUMENTS))
+    kept: list[str] = []
+    while line:
+        word = line.pop(0)
+        if word in ("-device", "-drive", "-netdev") and any(name in line[0] for name in without):
+            line.pop(0)
+        else:
+            kept.append(word)
+    assert len(kept) < 40
+    return Process(setting.topology.namespaces.command("host", *kept), tmp_path / "qemu.log")
+
+
+@pytest.mark.parametrize(
+    ("without", "status", "words"),
+    [
+        (("if=virtio",), 4, "config block device /dev/vda: No such file or directory: attach the config"),
+        (("netdev",), 5, "no network device"),
+    ],
+)
+def test_a_machine_that_lacks_a_device(
+    setting: Setting, tmp_path: Path, without: tuple[str, ...], status: int, words: str
+) -> None:
+    process = machine(setting, tmp_path, *without)
+    assert process.wait(60) == 0
+    console = process.text.replace("\r", "")
+    assert words in console
+    assert console.rstrip().endswith(f"hognose: exit status {status}")
+
+
+def test_without_a_source_of_randomness(setting: Setting, tmp_path: Path) -> None:
+    process = machine(setting, tmp_path, "virtio-rng")
+    try:
+        process.wait_for("^info ready ", 60)
+        with setting.client("c1") as client:
+            client.connected()
+    finally:
+        process.stop()
+
+
+def test_a_crash_is_told_by_the_status(setting: Setting, tmp_path: Path) -> None:
+    """An image without its byte code: the interpreter gives up, the kernel panics, nobody calls that success."""
+    sys.path.insert(0, str(REPO / "image"))
+    import build
+
+    image = tmp_path / "hognose.cpio.zst"
+    shutil.copy(build.CACHE / f"interpreter-{build.interpreter_key()}" / "base.cpio.zst", image)
+    shutil.copy(REPO / "dist/vmlinuz", tmp_path)
+    process = machine(setting, tmp_path, image=image)
+    assert process.wait(60) != 0
+    server = Server("vm", setting.topology.namespaces, setting.config(), tmp_path, image=image)
+    assert server.process.wait(60) == 1
+
+
 def test_ten_boots(setting: Setting) -> None:
     """Every boot comes up and goes down in order."""
     for _ in range(10):
@@ -158,8 +222,7 @@ def test_launcher_errors(setting: Setting, tmp_path: Path) -> None:
     spaces = setting.topology.namespaces
     config = tmp_path / "server.conf.full"
     config.write_text(setting.config())
-    launcher = str(Path(__file__).resolve().parents[2] / "image/hognose-qemu")
-    image = str(Path(__file__).resolve().parents[2] / "dist/hognose.cpio.zst")
+    launcher, image = str(LAUNCHER), str(IMAGE)
     for words, text in (
         ([f"--block:storage={config}", "--net:service=nosuch", "--", image], "no such tap"),
         (["--block:storage=/nonexistent", f"--net:service={TAP}", "--", image], "no such file"),

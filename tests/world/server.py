@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -60,6 +59,7 @@ class Server:
         *,
         arguments: list[str] | None = None,
         mem: int = 256,
+        image: Path | None = None,
     ) -> None:
         self.carrier = carrier
         path = folder / "server.conf.full"
@@ -70,7 +70,7 @@ class Server:
             command = [sys.executable, "-m", "hognose", "serve", "--config", str(path)]
             command += ["--device", f"/dev/net/tun:{TAP}", "--mac", "02:00:00:00:00:02", *words, "-l", "debug"]
         else:
-            image = Path(os.environ.get("HOGNOSE_DIST", REPO / "dist")) / "hognose.cpio.zst"
+            image = image or REPO / "dist/hognose.cpio.zst"
             command = [str(REPO / "image/hognose-qemu"), f"--mem={mem}", f"--block:storage={path}"]
             command += [f"--net:service={TAP}", f"--qmp={self._qmp}", "--", str(image), *words, "-l", "debug"]
         self.process = Process(namespaces.command("host", *command), folder / f"{carrier}.log")
