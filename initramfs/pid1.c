@@ -1,13 +1,15 @@
 /*
- * _pid1: the system calls that PID 1 needs and the standard library does not have (mount, reboot).
+ * _pid1: what the program needs of the machine and the standard library does not have (mount, reboot, heap settings).
  *
  * syscall(number, *arguments) -> int: up to six arguments, ints or bytes (passed as pointers, NUL-terminated by the
  * caller). Raises OSError with errno.
+ * mallopt(parameter, value) -> bool: the C heap's own settings; True when the heap took it.
  */
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <errno.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #define MAX_ARGUMENTS 6
@@ -36,15 +38,26 @@ static PyObject *pid1_syscall(PyObject *self, PyObject *const *args, Py_ssize_t 
     return PyLong_FromLong(result);
 }
 
+static PyObject *pid1_mallopt(PyObject *self, PyObject *args)
+{
+    int parameter, value;
+
+    (void)self;
+    if (!PyArg_ParseTuple(args, "ii", &parameter, &value))
+        return NULL;
+    return PyBool_FromLong(mallopt(parameter, value));
+}
+
 static PyMethodDef methods[] = {
     {"syscall", (PyCFunction)(void (*)(void))pid1_syscall, METH_FASTCALL, "syscall(number, *arguments) -> int"},
+    {"mallopt", pid1_mallopt, METH_VARARGS, "mallopt(parameter, value) -> bool"},
     {NULL, NULL, 0, NULL},
 };
 
 static struct PyModuleDef module = {
     .m_base = PyModuleDef_HEAD_INIT,
     .m_name = "_pid1",
-    .m_doc = "System calls of PID 1.",
+    .m_doc = "The machine under PID 1.",
     .m_size = 0,
     .m_methods = methods,
 };

@@ -7,9 +7,11 @@ import sys
 from pathlib import Path
 
 
-def main(folder: Path) -> int:
-    """0 when every stage passed."""
+def main(folder: Path, expected: list[str]) -> int:
+    """0 when every expected stage ran and passed."""
     stages = (folder / "test-report").read_text().splitlines()
+    missing = [name for name in expected if not any(line.startswith(f"{name}: ") for line in stages)]
+    stages += [f"{name}: did not run" for name in missing]
     passed = failed = skipped = 0
     reasons: list[str] = []
     for log in sorted(folder.glob("*.log")):
@@ -32,4 +34,4 @@ def _count(line: str, word: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))

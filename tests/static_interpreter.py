@@ -6,30 +6,19 @@ pure Python releases, in a folder of their own.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-REPO = Path(__file__).resolve().parent.parent
+from image_python import INTERPRETER, REPO, build, environment
+
 TOOLS = ("pytest==9.2.0", "pytest-timeout==2.4.0", "hypothesis==6.122.3", "scapy==2.8.0")
 
 
 def main(words: list[str]) -> int:
     """pytest's status."""
-    sys.path.insert(0, str(REPO / "image"))
-    import build
-
-    interpreter = build.CACHE / f"interpreter-{build.interpreter_key()}"
-    paths = (REPO / "src", interpreter / "site", build.python_packages(), test_tools(build.CACHE))
-    environment = {
-        **os.environ,
-        "PYTHONHOME": str(interpreter / "home"),
-        "PYTHONPATH": ":".join(str(path) for path in paths),
-        "PYTHONDONTWRITEBYTECODE": "1",
-    }
-    command = [str(REPO / "dist/hognose-python"), "-S", "-m", "pytest", "-q", "-p", "no:cacheprovider", *words]
-    return subprocess.run(command, env=environment, cwd=REPO, check=False).returncode
+    command = [INTERPRETER, "-S", "-m", "pytest", "-q", "-p", "no:cacheprovider", *words]
+    return subprocess.run(command, env=environment(test_tools(build.CACHE)), cwd=REPO, check=False).returncode
 
 
 def test_tools(cache: Path) -> Path:

@@ -51,6 +51,7 @@ def largest_frames(text: str) -> tuple[int, int]:
     return to_server, from_server
 
 
+@pytest.mark.timeout(900)  # emulated, on a machine that may be busy
 def test_a_client_reaches_the_internet(setting: Setting) -> None:
     """64 MB both ways, super-frames both ways, an orderly power-off by the button."""
     spaces = setting.topology.namespaces

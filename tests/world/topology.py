@@ -77,7 +77,7 @@ class Topology:
         )  # fmt: skip
         self._traffic.wait_for("ready")
 
-    def transfer(self, client: str, direction: str, size: int, seed: int = 1, timeout: float = 120) -> float:
+    def transfer(self, client: str, direction: str, size: int, seed: int = 1, timeout: float = 300) -> float:
         """Move bytes between a client and the internet host; seconds. RuntimeError when a hash differs."""
         out = self.namespaces.run(
             client, sys.executable, str(Path(__file__).with_name("traffic.py")), direction, INTERNET,

@@ -18,7 +18,7 @@ from hognose.device.tap import TapDevice
 from hognose.drops import Counters
 from hognose.events import EventKind
 from hognose.gateway.assemble import Uplink, assemble
-from hognose.host import clock, loop
+from hognose.host import clock, heap, loop
 from hognose.host.console import Console
 from hognose.limits import Limits
 from hognose.units import ipv4_text
@@ -72,6 +72,7 @@ def serve(
         tunnel=f"{ipv4_text(config.network)}/{config.prefix_len}",
         name=arguments.name,
     )
+    heap.keep_memory(memory_bytes)
     # What exists now lives to the end; a collection over it would only cost. The engines make no reference cycles on
     # the data path, so the youngest generation stays small.
     gc.collect()

@@ -49,6 +49,21 @@ def test_the_pushed_options_are_those_of_the_config() -> None:
     ]  # fmt: skip
 
 
+def test_more_options_than_one_message_holds() -> None:
+    routes = [f'push "route 198.18.{n}.0 255.255.255.0"' for n in range(60)]
+    world = GatewayWorld(*routes)
+    alice = world.client()
+    assert alice.vpn is not None
+    world.run(lambda: "push-continuation 1" in alice.vpn.messages[-1], 5)  # type: ignore[union-attr]
+    messages = alice.vpn.messages
+    assert [message.split(",")[-1] for message in messages[:-1]] == ["push-continuation 2"] * (len(messages) - 1)
+    assert len(messages) >= 2
+    assert all(len(message) < 1024 and message.startswith("PUSH_REPLY,") for message in messages)
+    pushed = [option for message in messages for option in message.split(",")[1:-1]]
+    assert pushed[:60] == [line.removeprefix('push "').removesuffix('"') for line in routes]
+    assert pushed[-1] == "tun-mtu 1500"
+
+
 def test_traffic_to_the_internet_and_back() -> None:
     world = GatewayWorld()
     alice = world.client()
