@@ -34,7 +34,7 @@ def main(kernel: Path, interpreter: Path, site: Path, dist: Path) -> None:
     base = compressed_base(interpreter)
     tail = compress(cpio([("hognose.zip", 0o100444, app)]))
     write(dist / "vmlinuz", (kernel / "vmlinuz").read_bytes())
-    write(dist / "hognose.cpio.zst", base + b"\0" * (-len(base) % 4) + tail)
+    write(dist / "hognose.cpio.zst", base + tail)
     shutil.copy2(interpreter / "hognose-python", dist / "hognose-python")
     manifest = make_manifest(kernel, interpreter, files, app)
     write(dist / "manifest.json", (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode())
@@ -42,13 +42,17 @@ def main(kernel: Path, interpreter: Path, site: Path, dist: Path) -> None:
     write(dist / "SHA256SUMS", "".join(sums).encode())
 
 
-def environment(interpreter: Path, site: Path) -> dict[str, str]:
-    """What hognose-python needs to find its standard library and packages."""
-    paths = (REPO / "src", interpreter / "site", site)
+def environment(interpreter: Path, *paths: Path) -> dict[str, str]:
+    """What hognose-python needs to find its standard library and packages.
+
+    It neither writes nor reads cached byte code: what marshal writes depends on how often the interpreter itself refers
+    to a string, so it must come to each file in the same state every time.
+    """
     return {
         "PYTHONHOME": str(interpreter / "home"),
         "PYTHONPATH": ":".join(str(path) for path in paths),
         "PYTHONDONTWRITEBYTECODE": "1",
+        "PYTHONPYCACHEPREFIX": "/nonexistent",
         "PYTHONHASHSEED": "0",
         "PATH": os.environ["PATH"],
     }
@@ -57,7 +61,8 @@ def environment(interpreter: Path, site: Path) -> dict[str, str]:
 def trace(interpreter: Path, site: Path) -> dict[str, str]:
     """Module name -> source path of everything that the image carries."""
     command = [str(interpreter / "hognose-python"), "-S", str(INITRAMFS / "trace_imports.py")]
-    result = subprocess.run(command, env=environment(interpreter, site), capture_output=True, text=True, check=False)
+    env = environment(interpreter, REPO / "src", interpreter / "site", site)
+    result = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     if result.returncode:
         sys.exit(f"image: tracing imports failed:\n{result.stderr}")
     found: dict[str, str] = json.loads(result.stdout)
@@ -73,7 +78,7 @@ def build_zip(interpreter: Path, files: dict[str, str]) -> bytes:
     # pyroute2's own __init__ pulls in what the image does not carry; an empty package stands in (host/netlink.py).
     jobs = [job for job in jobs if job[1] != "pyroute2/__init__.pyc"]
     command = [str(interpreter / "hognose-python"), "-S", str(INITRAMFS / "compile.py")]
-    env = {"PYTHONHOME": str(interpreter / "home"), "PYTHONHASHSEED": "0", "PATH": os.environ["PATH"]}
+    env = environment(interpreter)
     result = subprocess.run(command, env=env, input=json.dumps(jobs), capture_output=True, text=True, check=False)
     if result.returncode:
         sys.exit(f"image: compiling failed:\n{result.stderr}")
