@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -69,6 +70,10 @@ class Server:
         if carrier == "hosted":
             command = [sys.executable, "-m", "hognose", "serve", "--config", str(path)]
             command += ["--device", f"/dev/net/tun:{TAP}", "--mac", "02:00:00:00:00:02", *words, "-l", "debug"]
+        elif carrier == "hvt":
+            tender = os.environ["SOLO5_HVT"]
+            command = [tender, f"--mem={mem}", f"--block:storage={path}", f"--net:service={TAP}", "--"]
+            command += [str(image or REPO / "dist/hognose.hvt"), *words, "-l", "debug"]
         else:
             image = image or REPO / "dist/hognose.cpio.zst"
             command = [str(REPO / "image/hognose-qemu"), f"--mem={mem}", f"--block:storage={path}"]

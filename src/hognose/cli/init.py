@@ -1,7 +1,7 @@
-"""PID 1 of the virtual machine: prepare the machine, serve, say why it ended, switch off.
+"""PID 1 of the virtual machine: prepare the machine, serve, say why it ended, end the machine.
 
 The last console line is `hognose: exit status N` (host/status.py). An end that nobody planned for is a kernel panic,
-which the hypervisor reports by its own status.
+which the hypervisor reports by its own status; solo5-hvt ends with the program's status in any case.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ from hognose.host.status import ExitStatus
 def main() -> None:
     """Never returns in a VM."""
     console = Console("info")
+    machine = boot.machine()
     try:
-        boot.mount_filesystems()
-        status = _run(sys.argv[1:], console)
+        machine.prepare()
+        status = _run(sys.argv[1:], machine, console)
     except Exception as error:
         console.event(EventKind.INTERNAL_ERROR, where="pid1", error=type(error).__name__, conn=0)
         console.line(f"hognose: exit status {int(ExitStatus.INTERNAL)}")
         os._exit(ExitStatus.INTERNAL)  # PID 1 is gone: the kernel panics, and the hypervisor says so
     console.event(EventKind.STOPPED, status=int(status))
     console.line(f"hognose: exit status {int(status)}")
-    boot.power_off()
+    machine.end(status)
 
 
-def _run(words: list[str], console: Console) -> ExitStatus:
+def _run(words: list[str], machine: boot.Machine, console: Console) -> ExitStatus:
     try:
         arguments = parse_arguments(words)
     except ArgumentError as error:
@@ -50,13 +51,12 @@ def _run(words: list[str], console: Console) -> ExitStatus:
     if not arguments.address:
         console.event(EventKind.CONFIG_ERROR, text="--ipv4 is missing, for example -- --ipv4=10.0.0.2/24")
         return ExitStatus.ARGUMENTS
-    return _serve(arguments, Console(arguments.log_level))
+    return _serve(arguments, machine, Console(arguments.log_level))
 
 
-def _serve(arguments: BootArguments, console: Console) -> ExitStatus:
+def _serve(arguments: BootArguments, machine: boot.Machine, console: Console) -> ExitStatus:
     counters = Counters()
     memory = boot.memory_bytes()
-    boot.forbid_overcommit()
     console.event(
         EventKind.BOOT,
         version=hognose.__version__,
@@ -71,7 +71,7 @@ def _serve(arguments: BootArguments, console: Console) -> ExitStatus:
         return ExitStatus.BLOCK_DEVICE
     try:
         config = read_config(data, "server.conf", console)
-        device = open_tap(boot.make_frame_device(), counters)
+        device = open_tap(machine.frame_device(), counters)
         serve(
             config,
             device,
@@ -79,7 +79,7 @@ def _serve(arguments: BootArguments, console: Console) -> ExitStatus:
             memory_bytes=memory,
             console=console,
             counters=counters,
-            sources=[*boot.power_buttons()],
+            sources=machine.stop_sources(),
         )
     except ConfigError as error:
         console.event(EventKind.CONFIG_ERROR, text=str(error))

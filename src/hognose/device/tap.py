@@ -28,7 +28,8 @@ TUN_F_CSUM = 0x01
 TUN_F_TSO4 = 0x02
 
 SEND_BUFFER_BYTES = 8 * 1024 * 1024  # the default holds three super-frames only (facts/vm-image.md 3.1)
-FRAME_MAX = VNET_HDR_LEN + 14 + 4 + 65_535  # header, Ethernet, VLAN slack, largest IP packet
+FRAME_HDR_LEN = VNET_HDR_LEN + 14 + 4  # vnet header, Ethernet, VLAN slack
+FRAME_MAX = FRAME_HDR_LEN + 65_535  # with the largest IP packet
 WRITE_QUEUE_FRAMES = 256  # frames kept while the device says EAGAIN; then the newest are dropped (DEVICE_FULL)
 
 
@@ -39,6 +40,7 @@ class TapDevice:
         self.fd = fd
         self.caps = caps
         self._counters = counters
+        self._read_size = FRAME_MAX if caps.rx_gso else FRAME_HDR_LEN + caps.mtu
         self._waiting: list[list[bytes]] = []
 
     @property
@@ -53,10 +55,10 @@ class TapDevice:
         """
         frames: list[bytes] = []
         fd = self.fd
-        read = os.read
+        read, size = os.read, self._read_size
         try:
             for _ in range(self.caps.batch):
-                frames.append(read(fd, FRAME_MAX))
+                frames.append(read(fd, size))
         except BlockingIOError:
             pass
         except OSError as error:
@@ -108,13 +110,13 @@ def open_tap(path: str, counters: Counters, *, mac: bytes | None = None, offload
     try:
         fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
         fcntl.ioctl(fd, TUNSETVNETHDRSZ, struct.pack("i", VNET_HDR_LEN))
-        rx_gso = _try_ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 if offloads else 0) and offloads
+        offloads = _try_ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 if offloads else 0) and offloads
         _try_ioctl(fd, TUNSETSNDBUF, struct.pack("i", SEND_BUFFER_BYTES))
         if mac is None:
             if name:
                 raise DeviceError(f"a tap has no address of ours: give --mac= for {path}")
             mac = fcntl.ioctl(fd, SIOCGIFHWADDR, bytes(40))[18:24]
-        caps = LinkCaps(mac=mac, mtu=_mtu_of(fd), rx_gso=rx_gso, tx_csum=offloads, tx_tso4=offloads)
+        caps = LinkCaps(mac=mac, mtu=_mtu_of(fd), rx_gso=offloads, tx_csum=offloads, tx_tso4=offloads)
     except OSError as error:
         os.close(fd)
         raise DeviceError(f"frame device {path}: {error.strerror}") from None

@@ -1,0 +1,113 @@
+/* The frame device (tap.h). */
+
+#include "host.h"
+#include "tap.h"
+#include "text.h"
+
+#define VNET_HDR_LEN 12
+#define ETHERNET_HDR_LEN 14
+#define FRAME_MAX (ETHERNET_HDR_LEN + 65535)
+
+/* linux/if_tun.h, linux/sockios.h */
+#define TUNSETIFF 0x400454ca
+#define TUNSETOFFLOAD 0x400454d0
+#define TUNGETIFF 0x800454d2
+#define TUNSETSNDBUF 0x400454d4
+#define TUNSETVNETHDRSZ 0x400454d8
+#define SIOCGIFHWADDR 0x8927
+#define IFF_TAP 0x0002
+#define IFF_NO_PI 0x1000
+#define IFF_VNET_HDR 0x4000
+#define FLAGS (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR)
+#define ARPHRD_ETHER 1
+
+struct __attribute__((packed)) request {
+    char name[16];
+    uint16_t family_or_flags;
+    uint8_t address[6];
+    uint8_t padding[16];
+};
+
+_Static_assert(sizeof(struct request) == 40, "struct ifreq");
+
+static uint8_t incoming[VNET_HDR_LEN + FRAME_MAX] __attribute__((aligned(4096)));
+static uint8_t outgoing[VNET_HDR_LEN + FRAME_MAX] __attribute__((aligned(4096)));
+static size_t waiting; /* bytes of the frame that was read ahead */
+
+bool tap_readable(void)
+{
+    if (waiting == 0) {
+        long len = host_net_read(incoming + VNET_HDR_LEN, FRAME_MAX);
+
+        waiting = len > 0 ? (size_t)len : 0;
+    }
+    return waiting != 0;
+}
+
+long tap_read(struct open_file *file, struct vector *to)
+{
+    long count;
+
+    (void)file;
+    if (!tap_readable())
+        return -EAGAIN;
+    count = vector_put(to, incoming, VNET_HDR_LEN + waiting);
+    waiting = 0;
+    return count;
+}
+
+long tap_write(struct open_file *file, struct vector *from)
+{
+    static const uint8_t no_offload[10];
+    long count = vector_get(from, outgoing, sizeof outgoing);
+
+    (void)file;
+    if (count < 0)
+        return count;
+    if (count < VNET_HDR_LEN + ETHERNET_HDR_LEN || (size_t)count > VNET_HDR_LEN + ETHERNET_HDR_LEN + host_mtu() ||
+        memcmp(outgoing, no_offload, sizeof no_offload) != 0)
+        return -EINVAL;
+    return host_net_write(outgoing + VNET_HDR_LEN, (size_t)count - VNET_HDR_LEN) < 0 ? -EIO : count;
+}
+
+static long set_interface(uint64_t argument)
+{
+    struct request request;
+
+    if (user_read(&request, argument, sizeof request) < 0)
+        return -EFAULT;
+    return request.family_or_flags == FLAGS ? 0 : -EINVAL;
+}
+
+static long get_interface(uint64_t argument, uint16_t family_or_flags, const uint8_t address[6])
+{
+    struct request request = {.name = "tap0", .family_or_flags = family_or_flags};
+
+    if (address)
+        memcpy(request.address, address, sizeof request.address);
+    return user_write(argument, &request, sizeof request);
+}
+
+long tap_ioctl(uint64_t request, uint64_t argument)
+{
+    int32_t value;
+
+    switch ((uint32_t)request) {
+    case TUNSETIFF:
+        return set_interface(argument);
+    case TUNGETIFF:
+        return get_interface(argument, FLAGS, NULL);
+    case SIOCGIFHWADDR:
+        return get_interface(argument, ARPHRD_ETHER, host_mac());
+    case TUNSETVNETHDRSZ:
+        if (user_read(&value, argument, sizeof value) < 0)
+            return -EFAULT;
+        return value == VNET_HDR_LEN ? 0 : -EINVAL;
+    case TUNSETOFFLOAD: /* takes its argument by value */
+        return argument == 0 ? 0 : -EINVAL;
+    case TUNSETSNDBUF:
+        return 0;
+    default:
+        return -ENOTTY;
+    }
+}
