@@ -20,6 +20,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parent.parent
 IMAGE = REPO / "image"
 INITRAMFS = REPO / "initramfs"
+SOLO5 = REPO / "solo5"
 CACHE = Path(
     os.environ.get("HOGNOSE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hognose"
 )
@@ -38,8 +39,11 @@ def main() -> None:
         build_kernel(kernel)
     if not (interpreter / "init").exists():
         build_interpreter(interpreter)
-    site = python_packages()
-    run([sys.executable, str(IMAGE / "pack.py"), str(kernel), str(interpreter), str(site), str(REPO / "dist")])
+    nano_kernel = CACHE / f"nano-kernel-{nano_kernel_key()}"
+    if not (nano_kernel / "nano-kernel.elf").exists():
+        build_nano_kernel(nano_kernel)
+    words = (kernel, interpreter, nano_kernel, python_packages(), REPO / "dist")
+    run([sys.executable, str(IMAGE / "pack.py"), *map(str, words)])
     say(f"dist/ is complete after {time.monotonic() - started:.0f} s")
 
 
@@ -63,6 +67,16 @@ def interpreter_key() -> str:
     return digest(*sources, INITRAMFS / "build-interpreter.sh", builder_key(), "/".join(CFFI))
 
 
+def nano_kernel_sources() -> list[Path]:
+    """Everything that the nano-kernel is made of."""
+    return sorted(path for path in SOLO5.iterdir() if path.suffix in (".c", ".h", ".S", ".ld", ".json", ".py", ".sh"))
+
+
+def nano_kernel_key() -> str:
+    """Names the nano-kernel."""
+    return digest(*nano_kernel_sources(), builder_key())
+
+
 def builder_key() -> str:
     """Names the builder tree."""
     return digest(IMAGE / "builder" / "mkosi.conf", IMAGE / "apt.sh")
@@ -82,6 +96,13 @@ def build_interpreter(target: Path) -> None:
     files = [*INITRAMFS.glob("*.[ch]"), INITRAMFS / "build-interpreter.sh", *sources]
     in_builder(tree, files, "build-interpreter.sh")
     keep(tree, target, ("init", "hognose-python", "home", "site"))
+
+
+def build_nano_kernel(target: Path) -> None:
+    """The nano-kernel of the .hvt file, without its payload."""
+    tree = builder_tree()
+    in_builder(tree, nano_kernel_sources(), "build-nano-kernel.sh")
+    keep(tree, target, ("nano-kernel.elf", "syscall-entry"))
 
 
 def builder_tree() -> Path:

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Packs dist/ from cached products and the source tree: byte code zip, initramfs, checksums, manifest.
+"""Packs dist/ from cached products and the source tree: byte code zip, initramfs, .hvt file, checksums, manifest.
 
-usage: pack.py KERNEL INTERPRETER SITE DIST. The output depends on the inputs only: fixed dates, owners and order. The
-initramfs is two compressed archives behind each other (the kernel unpacks both): the interpreter, compressed once and
-kept beside it, and the byte code, which changes with every edit.
+usage: pack.py KERNEL INTERPRETER NANO_KERNEL SITE DIST. The output depends on the inputs only: fixed dates, owners and
+order. The initramfs is two compressed archives behind each other (the kernel unpacks both): the interpreter, compressed
+once and kept beside it, and the byte code, which changes with every edit. The .hvt file holds the same, as it is.
 """
 
 from __future__ import annotations
@@ -19,14 +19,17 @@ import sys
 import zipfile
 from pathlib import Path
 
+import hvt
+
 REPO = Path(__file__).resolve().parent.parent
 INITRAMFS = REPO / "initramfs"
 ZIP_DATE = (1980, 1, 1, 0, 0, 0)
 LEVEL = "-19"
 FOLDERS = ("dev", "proc", "sys")
+PRODUCTS = ("hognose.cpio.zst", "hognose.hvt", "manifest.json", "vmlinuz")
 
 
-def main(kernel: Path, interpreter: Path, site: Path, dist: Path) -> None:
+def main(kernel: Path, interpreter: Path, nano_kernel: Path, site: Path, dist: Path) -> None:
     """Write everything."""
     dist.mkdir(exist_ok=True)
     files = trace(interpreter, site)
@@ -35,10 +38,12 @@ def main(kernel: Path, interpreter: Path, site: Path, dist: Path) -> None:
     tail = compress(cpio([("hognose.zip", 0o100444, app)]))
     write(dist / "vmlinuz", (kernel / "vmlinuz").read_bytes())
     write(dist / "hognose.cpio.zst", base + tail)
+    content = [*base_entries(interpreter), ("hognose.zip", 0o100444, app)]
+    write(dist / "hognose.hvt", hvt.join((nano_kernel / "nano-kernel.elf").read_bytes(), hvt.archive(content)))
     shutil.copy2(interpreter / "hognose-python", dist / "hognose-python")
-    manifest = make_manifest(kernel, interpreter, files, app)
+    manifest = make_manifest(kernel, interpreter, nano_kernel, files, app)
     write(dist / "manifest.json", (json.dumps(manifest, indent=1, sort_keys=True) + "\n").encode())
-    sums = [f"{sha256(dist / name)}  {name}\n" for name in ("hognose.cpio.zst", "manifest.json", "vmlinuz")]
+    sums = [f"{sha256(dist / name)}  {name}\n" for name in PRODUCTS]
     write(dist / "SHA256SUMS", "".join(sums).encode())
 
 
@@ -100,10 +105,14 @@ def compressed_base(interpreter: Path) -> bytes:
     """The archive that only changes with the interpreter; kept beside it."""
     kept = interpreter / "base.cpio.zst"
     if not kept.exists():
-        entries: list[tuple[str, int, bytes]] = [(name, 0o040755, b"") for name in FOLDERS]
-        entries.append(("init", 0o100555, (interpreter / "init").read_bytes()))
-        write(kept, compress(cpio(entries)))
+        write(kept, compress(cpio(base_entries(interpreter))))
     return kept.read_bytes()
+
+
+def base_entries(interpreter: Path) -> list[tuple[str, int, bytes]]:
+    """(name, mode, content) of everything but the byte code."""
+    folders = [(name, 0o040755, b"") for name in FOLDERS]
+    return [*folders, ("init", 0o100555, (interpreter / "init").read_bytes())]
 
 
 def cpio(entries: list[tuple[str, int, bytes]]) -> bytes:
@@ -125,7 +134,9 @@ def compress(data: bytes) -> bytes:
     return result.stdout
 
 
-def make_manifest(kernel: Path, interpreter: Path, files: dict[str, str], app: bytes) -> dict[str, object]:
+def make_manifest(
+    kernel: Path, interpreter: Path, nano_kernel: Path, files: dict[str, str], app: bytes
+) -> dict[str, object]:
     """What went in: packages with versions, inputs with hashes, every file of the initramfs with its hash."""
     members: dict[str, str] = {}
     with zipfile.ZipFile(io.BytesIO(app)) as archive:
@@ -146,6 +157,7 @@ def make_manifest(kernel: Path, interpreter: Path, files: dict[str, str], app: b
         "inputs": {
             "interpreter": json.loads((interpreter / "inputs.json").read_text()),
             "kernel": json.loads((kernel / "inputs.json").read_text()),
+            "nano_kernel": json.loads((nano_kernel / "inputs.json").read_text()),
         },
         "builder_packages": [
             {"package": p[0], "version": p[1], "source": p[2], "source_version": p[3]} for p in packages
@@ -168,4 +180,4 @@ def sha256(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    main(*(Path(word) for word in sys.argv[1:5]))
+    main(*(Path(word) for word in sys.argv[1:6]))

@@ -46,9 +46,9 @@ void flush_tlb(void);
 
 /* Error numbers of Linux, as system calls return them (negated). */
 enum {
-    EPERM = 1, ENOENT = 2, EIO = 5, E2BIG = 7, EBADF = 9, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EFAULT = 14,
+    EPERM = 1, ENOENT = 2, EIO = 5, EBADF = 9, EAGAIN = 11, ENOMEM = 12, EACCES = 13, EFAULT = 14,
     EEXIST = 17, ENODEV = 19, ENOTDIR = 20, EISDIR = 21, EINVAL = 22, EMFILE = 24, ENOTTY = 25, ESPIPE = 29,
-    EROFS = 30, ENOSYS = 38, ETIMEDOUT = 110,
+    EROFS = 30, ENAMETOOLONG = 36, ENOSYS = 38, ETIMEDOUT = 110,
 };
 
 #endif

@@ -67,7 +67,7 @@ long user_text(char *to, uint64_t from, size_t size)
                 return (long)n;
         }
     }
-    return -E2BIG;
+    return -ENAMETOOLONG;
 }
 
 struct vector vector_one(uint64_t base, size_t len)

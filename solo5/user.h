@@ -13,7 +13,7 @@ int user_read(void *to, uint64_t from, size_t n);
 int user_write(uint64_t to, const void *from, size_t n);
 int user_clear(uint64_t to, size_t n);
 
-/* A string of at most size - 1 bytes; its length, -EFAULT, or -E2BIG when it is longer. */
+/* A string of at most size - 1 bytes; its length, -EFAULT, or -ENAMETOOLONG when it is longer. */
 long user_text(char *to, uint64_t from, size_t size);
 
 /* The buffers of one read or write call, taken in order. */

@@ -11,9 +11,11 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from tests.world import tender  # found through the path above
+
 NEEDED = {
     "interop": ("openvpn", "ip", "nft", "ping", "tcpdump", "strace"),
-    "vm": ("openvpn", "ip", "nft", "ping", "tcpdump", "qemu-system-x86_64"),
+    "vm": ("openvpn", "ip", "nft", "ping", "tcpdump", "qemu-system-x86_64", "gcc"),
 }
 
 
@@ -29,3 +31,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 if os.environ.get("CI"):
                     raise pytest.UsageError(f"{marker} tests: {reason}")
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """On which carrier and with which tender .hvt guests ran."""
+    for carrier, how in tender.used.items():
+        terminalreporter.write_line(f"hvt carrier {carrier}: {how}")

@@ -1,4 +1,4 @@
-"""The image under qemu: the same cases as hosted, and what only a machine has."""
+"""The image under qemu: what only this machine has. What every machine must do is in test_machines.py."""
 
 from __future__ import annotations
 
@@ -6,18 +6,11 @@ import re
 import shlex
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.interop.cases import (
-    MIB,
-    Setting,
-    check_basics,
-    check_client_to_client,
-    check_negotiated,
-)
+from tests.interop.cases import MIB, Setting, check_basics, check_negotiated
 from tests.world.processes import Process
 from tests.world.server import ARGUMENTS, REPO, Server
 from tests.world.topology import TAP, Topology
@@ -71,86 +64,6 @@ def test_a_client_reaches_the_internet(setting: Setting) -> None:
         assert server.printed_status == 0
         assert server.log.replace("\r", "").rstrip().endswith("hognose: exit status 0")
         assert "drop_internal_error" not in server.log
-
-
-@pytest.mark.parametrize(
-    ("wrap", "cipher", "tls"),
-    [("tls-auth", "AES-128-GCM", "1.2"), ("none", "CHACHA20-POLY1305", "1.3"), ("tls-crypt", "AES-256-GCM", "1.2")],
-)
-def test_cell(setting: Setting, wrap: str, cipher: str, tls: str) -> None:
-    extra = (f"data-ciphers {cipher}",)
-    with setting.server("vm", wrap, extra) as server, setting.client("c1", wrap, (f"tls-version-max {tls}",)) as client:
-        client.connected()
-        check_negotiated(server, client, wrap=wrap, cipher=cipher, tls=f"TLSv{tls}")
-        check_basics(setting, client, MIB)
-
-
-def test_client_to_client(setting: Setting) -> None:
-    check_client_to_client(setting, "vm", True)
-
-
-def test_five_clients_at_once(setting: Setting) -> None:
-    with setting.server("vm") as server:
-        clients = [setting.client(name) for name in setting.topology.clients]
-        try:
-            for client in clients:
-                client.connected(60)
-            assert len({client.address for client in clients}) == 5
-            for client in clients:
-                check_basics(setting, client, MIB)
-            server.event("client_established", count=5)
-        finally:
-            for client in clients:
-                client.stop()
-
-
-def test_renegotiation_under_load(setting: Setting) -> None:
-    with setting.server("vm", extra=("hand-window 10",)) as server:
-        with setting.client("c1", extra=("reneg-sec 10",)) as client:
-            client.connected()
-            began = time.monotonic()
-            while time.monotonic() - began < 15:
-                setting.topology.transfer("c1", "get", 4 * MIB)
-                setting.topology.transfer("c1", "put", 4 * MIB)
-            server.event("client_renegotiated", 20)
-        assert server.stop() == 0
-        assert "drop_data_authentication" not in server.log
-
-
-def test_the_default_route_through_the_tunnel(setting: Setting) -> None:
-    """push "redirect-gateway def1", as the reference recipe has it."""
-    spaces = setting.topology.namespaces
-    spaces.run("c1", "ip", "route", "replace", "default", "via", "192.0.2.1")
-    try:
-        with setting.server("vm", extra=('push "redirect-gateway def1"',)), setting.client("c1") as client:
-            client.connected()
-            assert "dev tun" in client.run("ip", "route", "get", "203.0.113.1")
-            setting.topology.transfer("c1", "get", MIB)
-    finally:
-        spaces.run("c1", "ip", "route", "del", "default", check=False)
-
-
-@pytest.mark.parametrize(
-    ("config", "arguments", "status", "words"),
-    [
-        (b"", None, 3, "empty"),
-        (b"proto udp\ndev tun\n", None, 3, "server.conf:1: proto: `udp`"),
-        (None, [], 2, "--ipv4 is missing"),
-        (None, ["--ipv4=10.0.0.2/24", "--ipv4-gateway=10.9.9.1"], 2, "--ipv4-gateway=10.9.9.1 is not in"),
-        (None, ["--nonsense"], 2, "--nonsense"),
-        (None, ["--ipv4=10.8.0.9/24"], 3, "overlaps"),
-    ],
-)
-def test_errors_end_with_their_status(
-    setting: Setting, config: bytes | None, arguments: list[str] | None, status: int, words: str
-) -> None:
-    text = setting.config() if config is None else config
-    server = Server("vm", setting.topology.namespaces, text, setting.folder, arguments=arguments)
-    if arguments is not None and not arguments:
-        server.process.wait_for("exit status", 60)
-    assert server.process.wait(60) == status
-    assert server.printed_status == status
-    assert words in server.log
 
 
 def machine(setting: Setting, tmp_path: Path, *without: str, image: Path = IMAGE) -> Process:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -11,12 +10,13 @@ import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import nested
 from .namespaces import Namespaces
 from .pki import Authority, Identity
 from .processes import Process
+from .tender import REPO, tender_line
 from .topology import TAP
 
-REPO = Path(__file__).resolve().parents[2]
 ARGUMENTS = ["--ipv4=10.0.0.2/24", "--ipv4-gateway=10.0.0.1"]
 INIT_STATUS = re.compile(r"^hognose: exit status (\d+)$", re.M)
 
@@ -45,11 +45,12 @@ class ServerSettings:
         for name, body in blocks.items():
             lines += [f"<{name}>", body.strip(), f"</{name}>"]
         text = "\n".join(lines) + "\n"
-        return text + "#\n" * (-len(text) % 512 // 2)
+        padding = -len(text) % 512
+        return text + "\n" * (padding % 2) + "#\n" * (padding // 2)
 
 
 class Server:
-    """A running server; a context manager. carrier is `hosted` or `vm`."""
+    """A running server; a context manager. carrier is `hosted`, `vm`, `hvt` (a tender) or `nested` (one in a VM)."""
 
     def __init__(
         self,
@@ -71,9 +72,10 @@ class Server:
             command = [sys.executable, "-m", "hognose", "serve", "--config", str(path)]
             command += ["--device", f"/dev/net/tun:{TAP}", "--mac", "02:00:00:00:00:02", *words, "-l", "debug"]
         elif carrier == "hvt":
-            tender = os.environ["SOLO5_HVT"]
-            command = [tender, f"--mem={mem}", f"--block:storage={path}", f"--net:service={TAP}", "--"]
-            command += [str(image or REPO / "dist/hognose.hvt"), *words, "-l", "debug"]
+            command = tender_line(image or REPO / "dist/hognose.hvt", path, TAP, [*words, "-l", "debug"], mem)
+        elif carrier == "nested":
+            guest = image or REPO / "dist/hognose.hvt"
+            command = nested.command(folder, guest, path, [*words, "-l", "debug"], TAP)
         else:
             image = image or REPO / "dist/hognose.cpio.zst"
             command = [str(REPO / "image/hognose-qemu"), f"--mem={mem}", f"--block:storage={path}"]
@@ -116,7 +118,7 @@ class Server:
                 monitor.recv(4096)
 
     def stop(self) -> int:
-        """An orderly end; the program's status."""
+        """The end, an orderly one where there is such a thing; the program's status, or a killed tender's."""
         if self.carrier == "vm":
             self.power_button()
             return self.process.wait(30)

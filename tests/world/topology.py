@@ -1,6 +1,6 @@
 """Clients - host - internet, with the host recipe of the README in the middle.
 
-    c1 … c5  192.0.2.11 … --- br0 192.0.2.1 [host] tap0 10.0.0.1 --- the server 10.0.0.2
+    c1 … c10 192.0.2.11 … --- br0 192.0.2.1 [host] tap0 10.0.0.1 --- the server 10.0.0.2
                                             eth1 198.51.100.1 --- 198.51.100.7 [inet]
 
 The host forwards, masquerades 10.0.0.0/24 and passes tcp/1194 on to 10.0.0.2. Clients have no route to the internet
@@ -18,7 +18,7 @@ from .processes import Process
 HOST = "192.0.2.1"
 INTERNET = "198.51.100.7"
 TAP = "tap0"
-CLIENTS = ("c1", "c2", "c3", "c4", "c5")
+CLIENTS = tuple(f"c{number}" for number in range(1, 11))
 TRAFFIC_PORT = 8000
 
 RECIPE = [

@@ -1,0 +1,127 @@
+"""What every machine must do, the same cases as hosted: under qemu with our Linux, and as a guest of solo5-hvt."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.interop.cases import MIB, Setting, check_basics, check_client_to_client, check_negotiated
+from tests.world.server import Server
+from tests.world.tender import hvt_carrier
+from tests.world.topology import Topology
+
+pytestmark = pytest.mark.vm
+
+
+@pytest.fixture(scope="module")
+def topology(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topology]:
+    with Topology("hn-vm", tmp_path_factory.mktemp("topology"), clients=5) as made:
+        yield made
+
+
+@pytest.fixture
+def setting(topology: Topology, tmp_path: Path) -> Setting:
+    return Setting(topology, tmp_path)
+
+
+@pytest.fixture(params=["vm", "hvt"])
+def carrier(request: pytest.FixtureRequest) -> str:
+    return hvt_carrier() if request.param == "hvt" else str(request.param)
+
+
+@pytest.mark.parametrize(
+    ("wrap", "cipher", "tls"),
+    [("tls-auth", "AES-128-GCM", "1.2"), ("none", "CHACHA20-POLY1305", "1.3"), ("tls-crypt", "AES-256-GCM", "1.2")],
+)
+def test_cell(setting: Setting, carrier: str, wrap: str, cipher: str, tls: str) -> None:
+    extra = (f"data-ciphers {cipher}",)
+    with (
+        setting.server(carrier, wrap, extra) as server,
+        setting.client("c1", wrap, (f"tls-version-max {tls}",)) as client,
+    ):
+        client.connected()
+        check_negotiated(server, client, wrap=wrap, cipher=cipher, tls=f"TLSv{tls}")
+        check_basics(setting, client, MIB)
+
+
+@pytest.mark.timeout(600)
+def test_sixteen_megabytes_both_ways(setting: Setting, carrier: str) -> None:
+    with setting.server(carrier) as server, setting.client("c1") as client:
+        client.connected()
+        check_basics(setting, client, (4 if carrier == "nested" else 16) * MIB)
+        assert "internal_error" not in server.log
+
+
+@pytest.mark.parametrize("allowed", [False, True])
+def test_client_to_client(setting: Setting, carrier: str, allowed: bool) -> None:
+    check_client_to_client(setting, carrier, allowed)
+
+
+def test_five_clients_at_once(setting: Setting, carrier: str) -> None:
+    with setting.server(carrier) as server:
+        clients = [setting.client(name) for name in setting.topology.clients]
+        try:
+            for client in clients:
+                client.connected(60)
+            assert len({client.address for client in clients}) == 5
+            for client in clients:
+                check_basics(setting, client, MIB)
+            server.event("client_established", count=5)
+        finally:
+            for client in clients:
+                client.stop()
+
+
+def test_renegotiation_under_load(setting: Setting, carrier: str) -> None:
+    # hand-window and reneg-sec decide when a sender switches keys: short ones make several switches happen.
+    with setting.server(carrier, extra=("hand-window 10",)) as server:
+        with setting.client("c1", extra=("reneg-sec 10",)) as client:
+            client.connected()
+            began = time.monotonic()
+            while time.monotonic() - began < 15:
+                setting.topology.transfer("c1", "get", 4 * MIB)
+                setting.topology.transfer("c1", "put", 4 * MIB)
+            server.event("client_renegotiated", 20)
+            assert client.log.count("Initialization Sequence Completed") == 1
+        status = server.stop()
+        assert status == 0 or carrier != "vm"
+        assert "drop_data_authentication" not in server.log
+
+
+def test_the_default_route_through_the_tunnel(setting: Setting, carrier: str) -> None:
+    """push "redirect-gateway def1", as the reference recipe has it."""
+    spaces = setting.topology.namespaces
+    spaces.run("c1", "ip", "route", "replace", "default", "via", "192.0.2.1")
+    try:
+        with setting.server(carrier, extra=('push "redirect-gateway def1"',)), setting.client("c1") as client:
+            client.connected()
+            assert "dev tun" in client.run("ip", "route", "get", "203.0.113.1")
+            setting.topology.transfer("c1", "get", MIB)
+    finally:
+        spaces.run("c1", "ip", "route", "del", "default", check=False)
+
+
+@pytest.mark.parametrize(
+    ("config", "arguments", "status", "words"),
+    [
+        (b"", None, 3, "empty"),
+        (b"proto udp\ndev tun\n", None, 3, "server.conf:1: proto: `udp`"),
+        (b"#" * (1 << 20) + b"#", None, 4, "holds more than 1048576 bytes"),
+        (None, [], 2, "--ipv4 is missing"),
+        (None, ["--ipv4=10.0.0.2/24", "--ipv4-gateway=10.9.9.1"], 2, "--ipv4-gateway=10.9.9.1 is not in"),
+        (None, ["--nonsense"], 2, "--nonsense"),
+        (None, ["--ipv4=10.8.0.9/24"], 3, "overlaps"),
+    ],
+)
+def test_errors_end_with_their_status(
+    setting: Setting, carrier: str, config: bytes | None, arguments: list[str] | None, status: int, words: str
+) -> None:
+    text = setting.config().encode() if config is None else config
+    text += bytes(-len(text) % 512) or bytes(512) * (not text)
+    with Server(carrier, setting.topology.namespaces, text, setting.folder, arguments=arguments) as server:
+        server.process.wait_for(rf"exit status {status}", 90)
+        assert server.process.wait(60) == (0 if carrier == "nested" else status)
+        assert server.printed_status == status
+        assert words in server.log
