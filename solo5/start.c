@@ -18,6 +18,7 @@
 #define PROBE_ADDRESS MMAP_START
 #define PROGRAM "/init"
 #define MAX_ARGUMENTS 64
+#define MIN_FREE (20ul << 20) /* below that the interpreter does not come up */
 
 enum stage { BOOTING, PROBING, STARTING, RUNNING };
 
@@ -52,10 +53,12 @@ _Noreturn void kmain(const struct hvt_boot_info *info)
         refuse_to_boot("the tender's figures make no sense");
     clock_init(host_cycles());
     free_start = (host_kernel_end() + PAGE_MASK) & ~PAGE_MASK;
+    if (host_memory() < free_start + MIN_FREE)
+        refuse_to_boot("not enough memory: give --mem=64 or more");
     memory_init(free_start, host_memory() & ~PAGE_MASK);
     space_init(processor_page_tables());
     if (space_map(PROBE_ADDRESS, (phys_t)probe_code, PROT_READ | PROT_EXEC, false) < 0)
-        refuse_to_boot("not enough memory");
+        refuse_to_boot("not enough memory for page tables");
     stage = PROBING;
     enter_user(PROBE_ADDRESS, 0);
 }

@@ -1,11 +1,11 @@
 # Included by the Makefile: everything CI runs, in stages that can be run alone.
 
-.PHONY: test tools sim interop vm static-interpreter packing newest demo bench
+.PHONY: test tools sim interop vm hvt static-interpreter packing newest demo bench
 
 TOOLS := openvpn iproute2 nftables iputils-ping tcpdump strace easy-rsa iperf3 ethtool procps kmod \
-	python3-venv qemu-system-x86 file
+	python3-venv qemu-system-x86 file gcc libc6-dev zstd
 LOG := build/test-report
-STAGES := check unit sim newest image packing static-interpreter interop vm
+STAGES := check unit sim newest image packing static-interpreter interop vm hvt
 .PHONY: $(addprefix run-,$(STAGES))
 
 # Every stage runs, whatever became of those before it, and leaves a line in $(LOG); the report at the end lists them
@@ -31,6 +31,7 @@ run-packing: ; $(call stage,packing,$(PY) -m pytest -q tests/image)
 run-static-interpreter: ; $(call stage,static-interpreter,$(MAKE) --no-print-directory static-interpreter)
 run-interop: ; $(call stage,interop,$(PY) -m pytest -q tests/interop)
 run-vm: ; $(call stage,vm,$(PY) -m pytest -q tests/vm)
+run-hvt: ; $(call stage,hvt,$(PY) -m pytest -q tests/hvt)
 
 # Unit tests with branch coverage of floors 0-3.
 .PHONY: coverage
@@ -55,6 +56,9 @@ interop: tools venv
 vm: tools venv image
 	$(PY) -m pytest -q tests/vm
 
+hvt: tools venv image
+	$(PY) -m pytest -q tests/hvt
+
 # The unit tests with the newest cryptography, pyOpenSSL and pyroute2 instead of the image's.
 NEWEST := $(CACHE)/venv-newest
 newest:
@@ -68,8 +72,10 @@ static-interpreter: image venv
 	$(PY) tests/static_interpreter.py tests/unit/wire tests/unit/ip tests/unit/nat tests/unit/tcp tests/unit/openvpn \
 	  tests/unit/config tests/unit/gateway tests/unit/test_values.py
 
+# CARRIER=hvt runs the .hvt file, with solo5-hvt where there is one (SOLO5_HVT, PATH), else with the test tender.
+CARRIER ?= vm
 demo: tools venv image
-	$(PY) tests/demo.py
+	$(PY) tests/demo.py $(CARRIER)
 
 # tests/bench prints ns per packet of the hot functions; docs/performance.md has the end-to-end figures.
 bench: venv
