@@ -142,6 +142,7 @@ def test_launcher_errors(setting: Setting, tmp_path: Path) -> None:
         (["--block:storage=/nonexistent", f"--net:service={TAP}", "--", image], "no such file"),
         ([f"--block:storage={config}", f"--net:service={TAP}", "--", "/nonexistent"], "no such file"),
         ([f"--net:service={TAP}", "--", image], "--block:storage"),
+        (["--mem=64", f"--block:storage={config}", f"--net:service={TAP}", "--", image], "from 80"),
     ):
         out = spaces.run("host", launcher, *words, check=False)
         assert text in out
