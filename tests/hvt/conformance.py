@@ -146,12 +146,20 @@ def tap(frames: int) -> None:
     say(f"echoed {done}")
 
 
+def own() -> None:
+    """What only the nano-kernel promises."""
+    say(f"own: writing to the block device {error_of(lambda: os.open('/dev/vda', os.O_RDWR))}")
+    write_and_run = mmap.PROT_WRITE | mmap.PROT_EXEC
+    say(f"own: a page to write and to run {error_of(lambda: mmap.mmap(-1, 4096, prot=write_and_run))}")
+
+
 def main() -> None:
     memory()
     interpreter()
     files()
     randomness()
     clocks(int(sys.argv[1]))
+    own()
     tap(int(sys.argv[2]))
     os._exit(42)
 

@@ -44,8 +44,6 @@ static void attach_net(struct tender *tender, uint32_t handle, const char *inter
     strncpy(request.ifr_name, interface, IFNAMSIZ - 1);
     if (fd < 0 || probe < 0 || ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(probe, SIOCGIFMTU, &request) < 0)
         err(1, "could not attach interface: %s", interface);
-    if (ioctl(fd, TUNSETOFFLOAD, 0) < 0) /* a tap remembers what its last user could take */
-        err(1, "could not switch offloads off: %s", interface);
     entry->u.net.mtu = (uint16_t)request.ifr_mtu;
     close(probe);
     if (getrandom(entry->u.net.mac, 6, 0) != 6)

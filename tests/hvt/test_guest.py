@@ -102,7 +102,7 @@ def test_a_config_that_is_no_block_device(setting: Setting, carrier: str, size: 
         pytest.skip("the nested machine's tender says it on a console of its own")
     server = Server(carrier, setting.topology.namespaces, b"#" * size, setting.folder)
     assert server.process.wait(20) == 1
-    assert "aligned" in server.log
+    assert "512 bytes" in server.log
 
 
 def test_frames_beyond_the_mtu_are_dropped(setting: Setting, carrier: str) -> None:

@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.world import nested
 from tests.world.lossy_bridge import inside
 from tests.world.namespaces import Namespaces
 from tests.world.processes import Process
-from tests.world.tender import CFLAGS, REPO, compile_tender, hvt_carrier, tender, tender_line
+from tests.world.tender import CFLAGS, REPO, hvt_carrier, tender, tender_line
 
 sys.path.insert(0, str(REPO / "image"))
 
@@ -187,8 +188,8 @@ def test_images_that_a_tender_refuses(spaces: Namespaces, tmp_path: Path, name: 
 @pytest.mark.parametrize(
     ("size", "words", "text"),
     [
-        (1000, None, "aligned"),
-        (0, None, "aligned"),
+        (1000, None, "512 bytes"),
+        (0, None, "512 bytes"),
         (512, ["--net:service=nosuch"], "nosuch"),
         (512, ["--net:other=tap0"], "other"),
         (512, [], "service"),
@@ -293,8 +294,10 @@ def test_the_same_answers_as_linux(spaces: Namespaces, tmp_path: Path) -> None:
     shared = [line for line in nano if not line.startswith(("own: ", "nano-kernel: "))]
     assert shared == [line for line in linux if not line.startswith("own: ")]
     assert len(shared) > 25
-    # docs/device.md: what the device would have to cut or complete never leaves.
+    # solo5/README.md; docs/device.md: what the device would have to cut or complete never leaves.
     assert [line for line in nano if line.startswith("own: ")] == [
+        "own: writing to the block device EROFS",
+        "own: a page to write and to run EACCES",
         "own: a frame beyond the MTU EINVAL",
         "own: an offload EINVAL",
     ]
@@ -315,19 +318,27 @@ def hostile_image(tmp_path: Path) -> Path:
     return image
 
 
-def test_a_program_cannot_enter_the_nano_kernel_but_by_a_system_call(tmp_path: Path) -> None:
-    """In the nested machine, where ring 0 is real."""
-    from tests.world import nested
-
+def run_nested(tmp_path: Path, image: Path, cpu: str = "max") -> str:
+    """The console of a guest of the nested machine, where ring 0 is real, to its end."""
     block = tmp_path / "block"
     block.write_bytes(bytes(512))
-    with Namespaces("hn-hostile", ("host",)) as made:
+    with Namespaces("hn-alone", ("host",)) as made:
         made.run("host", "ip", "tuntap", "add", "tap0", "mode", "tap")
-        line = nested.command(tmp_path, hostile_image(tmp_path), block, [], "tap0")
+        line = nested.command(tmp_path, image, block, ["--ipv4=10.0.0.2/24"], "tap0", cpu)
         process = Process(made.command("host", *line), tmp_path / "nested.log")
-        console = process.wait_for("nested: exit status", 120)[0]
+        process.wait_for("nested: exit status", 120)
         process.stop()
-    assert "hostile" in process.text
-    assert "exit status 254" in console
-    assert "nano-kernel: the program crashed: vector 14" in process.text
-    assert compile_tender().exists()
+    return process.text
+
+
+def test_a_program_cannot_enter_the_nano_kernel_but_by_a_system_call(tmp_path: Path) -> None:
+    console = run_nested(tmp_path, hostile_image(tmp_path))
+    assert "hostile" in console
+    assert "nano-kernel: the program crashed: vector 14" in console
+    assert "nested: exit status 254" in console
+
+
+def test_without_a_source_of_randomness_nothing_starts(tmp_path: Path) -> None:
+    console = run_nested(tmp_path, GUEST, "max,-rdrand,-rdseed")
+    assert "cannot start: this processor has neither RDSEED nor RDRAND" in console
+    assert "nested: exit status 252" in console

@@ -76,7 +76,7 @@ def host_image() -> tuple[Path, bytes]:
     return folder / f"boot/vmlinuz-{version}", pack.cpio(entries)
 
 
-def command(folder: Path, guest: Path, config: Path, arguments: list[str], tap: str) -> list[str]:
+def command(folder: Path, guest: Path, config: Path, arguments: list[str], tap: str, cpu: str = "max") -> list[str]:
     """The qemu line of a nested machine that runs `guest`; its initramfs is written to folder."""
     kernel, base = host_image()
     extra = [
@@ -87,7 +87,7 @@ def command(folder: Path, guest: Path, config: Path, arguments: list[str], tap: 
     initramfs = folder / "nested.cpio"
     initramfs.write_bytes(base + pack.cpio(extra))
     qemu = shutil.which("qemu-system-x86_64") or "qemu-system-x86_64"
-    line = [qemu, "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1", "-m", "1536", "-nodefaults", "-nographic"]
+    line = [qemu, "-accel", "tcg,thread=multi", "-cpu", cpu, "-smp", "1", "-m", "1536", "-nodefaults", "-nographic"]
     line += ["-no-reboot", "-serial", "stdio", "-kernel", str(kernel), "-initrd", str(initramfs)]
     line += ["-append", "console=ttyS0 panic=-1 tsc=reliable quiet ipv6.disable=1"]
     line += ["-netdev", f"tap,id=n0,ifname={tap},script=no,downscript=no,vnet_hdr=on"]

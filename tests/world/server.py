@@ -14,7 +14,7 @@ from . import nested
 from .namespaces import Namespaces
 from .pki import Authority, Identity
 from .processes import Process
-from .tender import REPO, tender_line
+from .tender import REPO, forget_offloads, tender_line
 from .topology import TAP
 
 ARGUMENTS = ["--ipv4=10.0.0.2/24", "--ipv4-gateway=10.0.0.1"]
@@ -72,6 +72,7 @@ class Server:
             command = [sys.executable, "-m", "hognose", "serve", "--config", str(path)]
             command += ["--device", f"/dev/net/tun:{TAP}", "--mac", "02:00:00:00:00:02", *words, "-l", "debug"]
         elif carrier == "hvt":
+            forget_offloads(namespaces.full("host"), TAP)
             command = tender_line(image or REPO / "dist/hognose.hvt", path, TAP, [*words, "-l", "debug"], mem)
         elif carrier == "nested":
             guest = image or REPO / "dist/hognose.hvt"

@@ -11,9 +11,12 @@ import fcntl
 import functools
 import os
 import shutil
+import struct
 import subprocess
 import time
 from pathlib import Path
+
+from .lossy_bridge import IFF_NO_PI, IFF_TAP, TUNSETIFF, TUNSETOFFLOAD, inside
 
 REPO = Path(__file__).resolve().parents[2]
 SOURCES = REPO / "tests/hvt"
@@ -48,6 +51,13 @@ def tender_line(image: Path, block: Path, tap: str, arguments: list[str], mem: i
     """A tender's command line."""
     line = [tender()[0], f"--mem={mem}", f"--block:storage={block}", f"--net:service={tap}", "--", str(image)]
     return [*line, *arguments]
+
+
+def forget_offloads(namespace: str, tap: str) -> None:
+    """A tap remembers which offloads its last user could take (qemu: all of them), and no tender switches them off."""
+    with inside(namespace), open("/dev/net/tun", "rb+", buffering=0) as device:
+        fcntl.ioctl(device, TUNSETIFF, struct.pack("16sH22x", tap.encode(), IFF_TAP | IFF_NO_PI))
+        fcntl.ioctl(device, TUNSETOFFLOAD, 0)
 
 
 @functools.cache
