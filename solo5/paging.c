@@ -193,6 +193,10 @@ int space_protect(uint64_t address, size_t pages, int prot)
             result = -ENOMEM;
             break;
         }
+        if (has_frame(*entry) && !(*entry & PTE_OWNED) && prot & PROT_WRITE) {
+            result = -EACCES;
+            break;
+        }
         if (!has_frame(*entry)) {
             *entry = promise(prot);
             continue;

@@ -45,7 +45,10 @@ int space_map(uint64_t address, phys_t frame, int prot, bool owned);
 /* Unmap whatever is in the range; the number of promised pages that it held, for memory_uncommit. */
 size_t space_unmap(uint64_t address, size_t pages);
 
-/* Change the protection; -ENOMEM when a page of the range is not mapped (those before it are changed, as in Linux). */
+/*
+ * Change the protection; -ENOMEM when a page of the range is not mapped, -EACCES when one of the payload's is to be
+ * written to. Those before it are changed then, as in Linux.
+ */
 int space_protect(uint64_t address, size_t pages, int prot);
 
 /* Move a mapping to a free range. 0, or -ENOMEM when page tables run out or a source page is not mapped. */

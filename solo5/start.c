@@ -49,7 +49,7 @@ _Noreturn void kmain(const struct hvt_boot_info *info)
     processor_init(host_memory());
     if (problem)
         refuse_to_boot(problem);
-    if (host_mtu() < 576 || host_memory() <= host_kernel_end())
+    if (host_mtu() < 576 || host_memory() <= host_kernel_end() || host_cycles() == 0)
         refuse_to_boot("the tender's figures make no sense");
     clock_init(host_cycles());
     free_start = (host_kernel_end() + PAGE_MASK) & ~PAGE_MASK;

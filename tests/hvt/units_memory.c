@@ -94,6 +94,11 @@ static void test_protection(void)
     CHECK(*(uint8_t *)space_resolve(A, PROT_READ) == 9);
     CHECK(space_protect(A, 3, PROT_READ) == -ENOMEM);
     CHECK(space_protect(A, 1, PROT_READ | PROT_EXEC) == 0 && space_touch(A, PROT_EXEC));
+    CHECK(space_map(A + 9 * PAGE_SIZE, 0x5000, PROT_READ | PROT_EXEC, false) == 0);
+    CHECK(space_protect(A + 9 * PAGE_SIZE, 1, PROT_READ | PROT_WRITE) == -EACCES);
+    CHECK(space_touch(A + 9 * PAGE_SIZE, PROT_EXEC) && !space_touch(A + 9 * PAGE_SIZE, PROT_WRITE));
+    CHECK(space_protect(A + 9 * PAGE_SIZE, 1, 0) == 0 && !space_touch(A + 9 * PAGE_SIZE, PROT_READ));
+    CHECK(space_protect(A + 9 * PAGE_SIZE, 1, PROT_WRITE) == -EACCES);
     CHECK(space_protect(A, 1, 0) == 0);
     memory_uncommit(space_unmap(A, 2));
     CHECK(memory_figures().committed == 0);
