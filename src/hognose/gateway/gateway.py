@@ -32,6 +32,7 @@ from hognose.units import Ipv4Int, Nanos, Random, UnixSeconds
 
 # Bytes that sealing and framing add to an inner packet, rounded up; for queue accounting.
 RECORD_OVERHEAD = 32
+_NEVER: Nanos = 1 << 63
 P = ParamSpec("P")
 
 
@@ -68,6 +69,7 @@ class Gateway:
         self._counters = counters
         self._peers: dict[int, Peer] = {}
         self._timers: list[tuple[Nanos, int]] = []  # (deadline, connection id); stale entries are skipped
+        self._wake_at: Nanos = 0  # no timer is due before; 0 after a step, until somebody asks for the next deadline
         self._dirty: list[Peer] = []  # peers with packets in `down`
         self._stopping = False
 
@@ -80,7 +82,9 @@ class Gateway:
         """
         if frames:
             self._attempt("ingress", now, self._receive, frames, now)
-        self._run_timers(now, unix)
+        if now >= self._wake_at:
+            self._run_timers(now, unix)
+        self._wake_at = 0
         for conn in self._tcp.accepted():
             self._attempt("accept", now, self._accept, conn, now)
         for conn in self._tcp.readable():
@@ -95,14 +99,13 @@ class Gateway:
 
     def next_deadline(self) -> Nanos | None:
         """Earliest time at which step has to run without frames; None when there is nothing to wait for."""
-        deadlines = [
-            self._tcp.next_deadline(),
-            self._nat.next_deadline(),
-            self._neighbors.next_deadline(),
-            self._forwarder.next_deadline(),
-            self._timers[0][0] if self._timers else None,
-        ]
-        return min((deadline for deadline in deadlines if deadline is not None), default=None)
+        earliest = self._timers[0][0] if self._timers else _NEVER
+        for engine in (self._tcp, self._nat, self._neighbors, self._forwarder):
+            deadline = engine.next_deadline()
+            if deadline is not None and deadline < earliest:
+                earliest = deadline
+        self._wake_at = earliest
+        return earliest if earliest != _NEVER else None
 
     def take_events(self) -> list[Event]:
         """Drained events, oldest first."""
@@ -199,7 +202,8 @@ class Gateway:
             packets = session.receive(records, now, unix)
             if packets:
                 self._forward(peer, packets, now)
-            self._run_session(peer, session, now, unix)
+            if session.attention:  # data alone moves timers to later only; peer deadlines see to them
+                self._run_session(peer, session, now, unix)
         if conn.eof and not peer.closing:
             self._end(peer, DropReason.PEER_CLOSED, now)
             conn.close(now)

@@ -80,6 +80,7 @@ class Session:
     ) -> None:
         self.log_id = log_id
         self.ended: EndReason | None = None
+        self.attention = True  # something may have to be said or done: poll, events, ended
         self._profile = profile
         self._random = random
         self._counters = counters
@@ -128,6 +129,7 @@ class Session:
                 return packets
         else:
             index = 0
+        self.attention = True
         try:
             self._receive_mixed(records, index, packets, now, unix)
         except PeerError as error:
@@ -141,6 +143,7 @@ class Session:
 
     def poll(self, now: Nanos, unix: UnixSeconds) -> list[bytes]:
         """Control records, acknowledgements and pings that are due."""
+        self.attention = False
         records: list[bytes] = []
         if self._primary is not None:
             self._poll_key(self._primary, records, now, unix)
@@ -459,6 +462,7 @@ class Session:
             records.append(self._wrap.seal(first, self._session_id, body, unix))
 
     def _finish(self, reason: DropReason, detail: str) -> None:
+        self.attention = True
         if self.ended is None:
             self.ended = EndReason(reason, detail)
 

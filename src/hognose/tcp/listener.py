@@ -95,7 +95,13 @@ class Listener:
 
     def next_deadline(self) -> Nanos | None:
         """When the next SYN-ACK is to be repeated or an entry given up."""
-        return min((next(iter(level.values())).deadline for level in self._levels if level), default=None)
+        earliest: Nanos | None = None
+        for level in self._levels:
+            if level:
+                deadline = next(iter(level.values())).deadline
+                if earliest is None or deadline < earliest:
+                    earliest = deadline
+        return earliest
 
     def handle_deadline(self, now: Nanos, out: list[Outgoing]) -> None:
         """Repeat SYN-ACKs, give up on entries that were repeated often enough."""
