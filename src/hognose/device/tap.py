@@ -14,6 +14,8 @@ from hognose.drops import Counters, DropReason
 from hognose.errors import DeviceError
 from hognose.link import VNET_HDR_LEN, LinkCaps
 
+FRAME_DEVICE = "/dev/tap"  # of a machine that is all ours: PID 1 makes it, or finds it
+
 # linux/if_tun.h
 TUNSETIFF = 0x400454CA
 TUNSETSNDBUF = 0x400454D4

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
+from hognose.device.tap import FRAME_DEVICE
 from hognose.errors import DeviceError
-from hognose.host.linux_vm import FRAME_DEVICE, LinuxMachine
+from hognose.host.linux_vm import LinuxMachine
 from hognose.host.loop import StopSource
 from hognose.host.nano_kernel import NanoKernelMachine
 from hognose.host.status import ExitStatus

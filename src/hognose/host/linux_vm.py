@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import struct
 
+from hognose.device.tap import FRAME_DEVICE
 from hognose.errors import DeviceError
 from hognose.host.loop import StopSource
 from hognose.host.netlink import set_up_macvtap
@@ -21,8 +22,6 @@ _REBOOT_MAGIC2 = 672274793
 _REBOOT_POWER_OFF = 0x4321FEDC
 _MS_NOSUID_NODEV_NOEXEC = 2 | 4 | 8
 
-FRAME_DEVICE = "/dev/tap"
-
 # linux/input.h: struct input_event on 64-bit: seconds, microseconds, type, code, value
 _INPUT_EVENT = struct.Struct("=qqHHi")
 _EV_KEY = 1
@@ -30,7 +29,7 @@ _KEY_POWER = 116
 
 
 class LinuxMachine:
-    """A virtual machine with our Linux kernel (host/machine.py)."""
+    """A virtual machine with our Linux kernel (host/boot.py)."""
 
     def prepare(self) -> None:
         """File systems, and memory that runs out at allocation."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from hognose.device.tap import FRAME_DEVICE
 from hognose.host.loop import StopSource
 from hognose.host.status import ExitStatus
 
@@ -15,8 +16,8 @@ class NanoKernelMachine:
         """Nothing: devices and files are there, memory is never overcommitted."""
 
     def frame_device(self) -> str:
-        """As docs/device.md has it."""
-        return "/dev/tap"
+        """There from the start."""
+        return FRAME_DEVICE
 
     def stop_sources(self) -> list[StopSource]:
         """None: the tender tells its guest nothing."""
