@@ -51,7 +51,7 @@ def test_it_is_small() -> None:
 
 def test_the_checksums_are_those_of_the_files() -> None:
     lines = [line.split() for line in (DIST / "SHA256SUMS").read_text().splitlines()]
-    assert sorted(name for _, name in lines) == ["hognose.cpio.zst", "manifest.json", "vmlinuz"]
+    assert sorted(name for _, name in lines) == ["hognose.cpio.zst", "hognose.hvt", "manifest.json", "vmlinuz"]
     for digest, name in lines:
         assert hashlib.sha256((DIST / name).read_bytes()).hexdigest() == digest
 
@@ -111,6 +111,7 @@ def test_packing_in_two_other_folders_gives_the_same_bytes(tmp_path: Path) -> No
 
     interpreter = build.CACHE / f"interpreter-{build.interpreter_key()}"
     kernel = build.CACHE / f"kernel-{build.kernel_key()}"
+    nano_kernel = build.CACHE / f"nano-kernel-{build.nano_kernel_key()}"
     anew = tmp_path / "interpreter"
     anew.mkdir()
     for entry in interpreter.iterdir():
@@ -121,7 +122,7 @@ def test_packing_in_two_other_folders_gives_the_same_bytes(tmp_path: Path) -> No
         copy = tmp_path / name
         for part in ("src", "image", "initramfs"):
             shutil.copytree(REPO / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
-        words = [kernel, products, build.python_packages(), copy / "dist"]
+        words = [kernel, products, nano_kernel, build.python_packages(), copy / "dist"]
         subprocess.run([sys.executable, str(copy / "image/pack.py"), *map(str, words)], check=True)
         sums.append((copy / "dist/SHA256SUMS").read_text())
     assert sums == [(DIST / "SHA256SUMS").read_text()] * 2
