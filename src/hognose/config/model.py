@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from hognose.units import Ipv4Int, Port, netmask
 
 WrapKind = Literal["none", "tls-auth", "tls-crypt"]
+Framing = Literal["none", "comp-lzo", "stub", "stub-v2", "migrate"]
+ClientCertificate = Literal["require", "optional", "none"]
 DEFAULT_CIPHERS = ("AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305")
 
 
@@ -26,8 +29,44 @@ class Warned:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientSettings:
+    """What client-config-dir says of one common name; address 0 when it has no ifconfig-push."""
+
+    address: Ipv4Int = 0
+    push: tuple[str, ...] = ()
+    push_reset: bool = False  # none of the server's pushes, only this client's own
+    push_remove: tuple[str, ...] = ()  # the server's pushes that begin so are left out
+    disable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CertificatePolicy:
+    """What a client's certificate must be beyond its chain; PEM texts whole, "" for absent.
+
+    fingerprints: SHA-256 of certificates that are accepted, 32 bytes each; with them and without ca no chain is asked
+    for. name_kind is "", "subject", "name" or "name-prefix" of verify-x509-name. key_usage: any of these values of
+    remote-cert-ku (0 alone: whatever it is, but it must be there); () is no demand. eku: OpenSSL's name or OID.
+    """
+
+    crl: str = ""
+    fingerprints: tuple[bytes, ...] = ()
+    verify_client_cert: ClientCertificate = "require"
+    name_kind: str = ""
+    name: str = ""
+    key_usage: tuple[int, ...] = ()
+    eku: str = ""
+    remote_cert_tls: bool = False
+    username_field: str = "CN"
+
+
+@dataclass(frozen=True, slots=True)
 class ServerConfig:
-    """Settings of the server. Times in seconds; PEM texts whole; static_key 256 bytes or b""."""
+    """Settings of the server. Times in seconds; PEM texts whole; static_key 256 bytes or b"".
+
+    tls_crypt_v2_key: 128 bytes or b""; with wrap "none" only tls-crypt-v2 clients are served, else both kinds.
+    clients: of client-config-dir, by common name; the name DEFAULT stands for all without their own.
+    reservations: address by common name, of ifconfig-pool-persist.
+    """
 
     port: Port
     network: Ipv4Int
@@ -56,6 +95,33 @@ class ServerConfig:
     duplicate_cn: bool = False
     max_clients: int = 1024
     tcp_nodelay: bool = True
+    tls_crypt_v2_key: bytes = b""
+    tls_crypt_v2_max_age: int = 0  # days; 0: no limit
+    data_ciphers_fallback: str = ""
+    framing: Framing = "none"  # compress, comp-lzo: how data packets are framed, never compressed
+    replay_window: int = 64
+    replay_time: int = 15
+    mssfix_mode: Literal["mtu", "plain", "fixed"] = "mtu"
+    reneg_sec_min: int = 0  # 0: nine tenths of reneg_sec
+    reneg_bytes: int = 0
+    reneg_pkts: int = 0
+    inactive: int = 0
+    inactive_bytes: int = 0
+    session_timeout: int = 0
+    max_packet_size: int = 1250  # of control packets
+    tls_cipher: str = ""
+    tls_ciphersuites: str = ""
+    tls_groups: str = ""
+    tls_cert_profile: str = "legacy"
+    extra_certs: str = ""
+    policy: CertificatePolicy = CertificatePolicy()
+    clients: Mapping[str, ClientSettings] = field(default_factory=dict)
+    ccd_exclusive: bool = False
+    reservations: Mapping[str, Ipv4Int] = field(default_factory=dict)
+    pool_first: Ipv4Int = 0  # of ifconfig-pool; 0: the whole network but for our address
+    pool_last: Ipv4Int = 0
+    status_interval: int = 0  # seconds between status lines on the console; 0: none
+    status_version: int = 1
 
     @property
     def mask(self) -> Ipv4Int:
@@ -70,4 +136,6 @@ class ServerConfig:
     @property
     def pool(self) -> tuple[Ipv4Int, Ipv4Int]:
         """First and last address for clients."""
+        if self.pool_first:
+            return self.pool_first, self.pool_last
         return self.network + 2, (self.network | (0xFFFFFFFF & ~self.mask)) - 1
