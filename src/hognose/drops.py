@@ -70,7 +70,9 @@ class DropReason(IntEnum):
     BAD_DATA_PACKET = auto()
     DATA_AUTHENTICATION = auto()
     DATA_REPLAY = auto()
+    BAD_DATA_EPOCH = auto()
     COMPRESSED = auto()
+    BAD_COMPRESSION_BYTE = auto()
     RENEGOTIATION_FAILED = auto()
     RETRANSMIT_LIMIT = auto()
     # gateway

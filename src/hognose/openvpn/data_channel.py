@@ -1,8 +1,9 @@
 # hot
-"""The data channel: AEAD records of one session under its keys (OpenVPN crypto.c openvpn_encrypt_aead).
+"""The data channel: data packets of one session under its keys (OpenVPN crypto.c openvpn_encrypt_aead).
 
-V2: op/key(1) peer-id(3) packet id(4) tag(16) ciphertext, the first 8 bytes are the associated data. V1: op/key(1)
-packet id(4) tag(16) ciphertext, only the packet id is. Nonce: packet id(4) and the key's implicit IV(8).
+AEAD V2: op/key(1) peer-id(3) packet id(4) tag(16) ciphertext, the first 8 bytes are the associated data. V1: op/key(1)
+packet id(4) tag(16) ciphertext, only the packet id is. Nonce: packet id(4) and the key's implicit IV(8). This format
+has its loops here; data_cbc.py and data_epoch.py have those of the others, compression.py what is in front of a packet.
 """
 
 from __future__ import annotations
@@ -13,48 +14,79 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from hognose.drops import Counters, DropReason, Stat
-from hognose.openvpn.replay import WINDOW, ReplayWindow
-from hognose.units import Nanos
-from hognose.wire.openvpn import DATA_V1, DATA_V2, OCC_EXIT, OCC_MAGIC, PING, first_byte
+from hognose.openvpn.compression import framer, unframe
+from hognose.openvpn.data_cbc import CbcRecords
+from hognose.openvpn.data_epoch import EpochRecords
+from hognose.openvpn.data_format import TAG_LEN, V2_HEAD_LEN, DataFormat
+from hognose.openvpn.replay import ReplayWindow
+from hognose.openvpn.usage_limits import (
+    FAILED_TAGS_LIMIT,
+    FAILED_TAGS_RENEGOTIATE_AT,
+    GCM_RENEGOTIATE_AT,
+    LAST_PACKET_ID,
+    RENEGOTIATE_AT,
+    gcm_use,
+)
+from hognose.units import SECOND, Nanos, Random
+from hognose.wire.openvpn import DATA_V1, DATA_V2, OCC_EXIT, OCC_MAGIC, OCC_REQUEST, PING, first_byte
 
-KEY_LENGTHS = {"AES-256-GCM": 32, "AES-128-GCM": 16, "CHACHA20-POLY1305": 32}
-TAG_LEN = 16
 _IV_LEN = 8
 _V2_HEAD = 8  # op/key, peer id, packet id
 _V2_BODY = _V2_HEAD + TAG_LEN
 _V1_HEAD = 5
 _IPV4 = 0x45
+_EMPTY, _NO_BYTE = -1, -2  # in place of a first byte
 _HEAD = Struct(">II")
-# A packet id never comes near its end: no id above this is sent, and renegotiation is asked for before.
-LAST_PACKET_ID = 0xFF000000
-RENEGOTIATE_AT = 0xF0000000
+_NO_WINDOW = ReplayWindow()  # before the first key of a run; nothing is written to it
 
 
 class DataKey:
-    """Both directions of one negotiated key."""
+    """Both directions of one negotiated key: the AEAD parts here, or all of it in `other`."""
 
-    __slots__ = ("expires_at", "key_id", "next_id", "open_aead", "open_iv", "replay", "seal_aead", "seal_iv")
+    __slots__ = (
+        "bytes_in_before", "bytes_out_before", "expires_at", "failures", "form", "frame", "key_id", "next_id",
+        "open_aead", "open_iv", "ordinary", "other", "replay", "seal_aead", "seal_iv", "special",
+    )  # fmt: skip
 
-    def __init__(self, key_id: int, cipher: str, keys: bytes) -> None:
-        """keys: 256 bytes; half 0 (client to server) is what we open with, half 1 what we seal with."""
-        size = KEY_LENGTHS[cipher]
-        aead = ChaCha20Poly1305 if cipher == "CHACHA20-POLY1305" else AESGCM
+    def __init__(self, key_id: int, form: DataFormat, keys: bytes, random: Random | None = None) -> None:
+        """keys: 256 bytes; half 0 (client to server) is what we open with, half 1 what we seal with.
+
+        random makes the IVs of CBC; ValueError when it is needed and missing.
+        """
         self.key_id = key_id
-        self.open_aead = aead(keys[0:size])
-        self.seal_aead = aead(keys[128 : 128 + size])
+        self.form = form
+        self.replay = ReplayWindow(form.replay_window, form.replay_time * SECOND)
+        self.next_id = 1
+        self.failures = 0  # tags that were wrong
+        self.expires_at: Nanos = 0  # of a key that was replaced; 0 = in use
+        self.bytes_in_before = 0  # the channel's counts when this key was installed
+        self.bytes_out_before = 0
+        self.frame = framer(form.framing)
+        self.special = form.epoch or not form.aead or not form.v2 or form.framing != "none"  # not what `seal` is for
+        self.ordinary = _IPV4 if form.framing in ("none", "stub-v2") else _NO_BYTE  # first byte of an IPv4 packet
+        self.other: CbcRecords | EpochRecords | None = None
+        if form.epoch:
+            self.other = EpochRecords(form, keys)
+            return
+        if not form.aead:
+            if random is None:
+                raise ValueError("CBC needs a source of random IVs")
+            self.other = CbcRecords(form, keys, random)
+            return
+        aead = AESGCM if form.gcm else ChaCha20Poly1305
+        self.open_aead = aead(keys[0 : form.key_len])
+        self.seal_aead = aead(keys[128 : 128 + form.key_len])
         self.open_iv = keys[64 : 64 + _IV_LEN]
         self.seal_iv = keys[192 : 192 + _IV_LEN]
-        self.replay = ReplayWindow()
-        self.next_id = 1
-        self.expires_at: Nanos = 0  # of a key that was replaced; 0 = in use
 
 
 class DataChannel:
     """Open and seal batches. Bound: one key per key id, at most three alive (old, current, next)."""
 
     __slots__ = (
-        "_counters", "_current", "_keys", "_next", "_switch_at", "_v2_word", "bytes_in", "bytes_out", "exit_seen",
-        "packets_in", "packets_out", "peer_id", "unusual_in", "v2",
+        "_bytes_before", "_counters", "_current", "_hidden_in", "_keys", "_next", "_packets_before", "_switch_at",
+        "_v2_word", "bytes_in", "bytes_out", "exit_seen", "occ_requests", "packets_in", "packets_out", "peer_id",
+        "unusual_in",
     )  # fmt: skip
 
     def __init__(self, counters: Counters) -> None:
@@ -64,13 +96,16 @@ class DataChannel:
         self._next: DataKey | None = None  # seals from _switch_at on
         self._switch_at: Nanos = 0
         self._v2_word = 0
-        self.v2 = True
+        self._hidden_in = 0  # bytes of authentic payloads that were for us, or unreadable
+        self._bytes_before = 0  # both directions, when the newest key was installed
+        self._packets_before = 0
         self.peer_id = 0
         self.bytes_in = 0
         self.bytes_out = 0
         self.packets_in = 0
         self.packets_out = 0
         self.unusual_in = 0  # authentic records that were no plain IPv4 packet
+        self.occ_requests = 0  # how often the peer asked for our options; nothing is answered
         self.exit_seen = False
 
     @property
@@ -79,14 +114,40 @@ class DataChannel:
         return self._current is not None
 
     @property
+    def key_bytes(self) -> int:
+        """Inner bytes of both directions since the newest key was installed (`reneg-bytes`)."""
+        return self.bytes_in + self.bytes_out - self._bytes_before
+
+    @property
+    def key_packets(self) -> int:
+        """Inner packets of both directions since the newest key was installed (`reneg-pkts`)."""
+        return self.packets_in + self.packets_out - self._packets_before
+
+    @property
     def worn_out(self) -> bool:
-        """The current key has sealed or opened so much that a new one is wanted."""
-        key = self._current
-        return key is not None and max(key.next_id, key.replay.highest) >= RENEGOTIATE_AT
+        """The newest key has sealed or opened so much, or failed so often, that another is wanted.
+
+        What the key before it still did after the change is counted too: never too little.
+        """
+        key = self._next or self._current
+        if key is None:
+            return False
+        if key.other is not None:
+            return key.other.worn_out
+        sent, received = key.next_id, key.replay.highest
+        if max(sent, received) >= RENEGOTIATE_AT or key.failures > FAILED_TAGS_RENEGOTIATE_AT:
+            return True
+        use_out = gcm_use(sent, self.bytes_out - key.bytes_out_before)
+        use_in = gcm_use(received, self.bytes_in + self._hidden_in - key.bytes_in_before)
+        return key.form.gcm and max(use_out, use_in) > GCM_RENEGOTIATE_AT
 
     def install(self, key: DataKey, now: Nanos, switch_at: Nanos, expires_at: Nanos) -> None:
         """A new key: opens at once, seals from switch_at on; the one before it lives until expires_at."""
         self._keys[key.key_id] = key
+        key.bytes_in_before = self.bytes_in + self._hidden_in
+        key.bytes_out_before = self.bytes_out
+        self._bytes_before = self.bytes_in + self.bytes_out
+        self._packets_before = self.packets_in + self.packets_out
         if self._current is None:
             self._use(key)
             return
@@ -113,68 +174,78 @@ class DataChannel:
             if self._keys[key_id] is not self._current:
                 del self._keys[key_id]
 
-    def open_run(self, records: list[bytes], index: int, packets: list[bytes]) -> int:
+    def open_run(self, records: list[bytes], index: int, packets: list[bytes], now: Nanos = 0) -> int:
         """Open data records from `index` on, appending inner packets; returns the index of the first other record.
 
-        Every record that does not open is counted and passed over: NO_DATA_KEY, BAD_DATA_PACKET, DATA_REPLAY,
-        DATA_AUTHENTICATION.
+        Every record that does not open is counted and passed over: NO_DATA_KEY, BAD_DATA_PACKET, BAD_DATA_EPOCH,
+        DATA_REPLAY, DATA_AUTHENTICATION, COMPRESSED, BAD_COMPRESSION_BYTE. now: for the replay window's time.
         """
         counters = self._counters
         count = len(records)
         append = packets.append
-        start, before = index, len(packets)
+        before = len(packets)
         opened_bytes = 0
-        key: DataKey | None = None
-        expected = -1
+        expected = _NO_BYTE
+        highest = highest_before = 0
+        replay = _NO_WINDOW
         while index < count:
             record = records[index]
-            first = record[0]
+            first = record[0] if record else _EMPTY
             if first != expected:
                 opcode = first >> 3
-                if opcode != DATA_V2:
-                    if opcode != DATA_V1:
+                if opcode != DATA_V2 and opcode != DATA_V1:
+                    if record:
                         break
-                    self._open_v1(record, packets)
+                    counters.drop(DropReason.BAD_DATA_PACKET)
                     index += 1
                     continue
-                key = self._keys.get(first & 7)
-                if key is None:
-                    counters.drop(DropReason.NO_DATA_KEY)
-                    index += 1
+                if highest != highest_before:
+                    replay.touched = now
+                found = self._keys.get(first & 7)
+                if found is None or found.other is not None or opcode == DATA_V1:
+                    index = self._open_special(found, records, index, packets, now)
+                    expected = _NO_BYTE
+                    highest = highest_before = 0
                     continue
-                expected = first
-                decrypt, iv, replay = key.open_aead.decrypt, key.open_iv, key.replay
-                highest = replay.highest
+                key, replay, expected = found, found.replay, first
+                decrypt, iv, ordinary = key.open_aead.decrypt, key.open_iv, key.ordinary
+                if now >= replay.tick_at:
+                    replay.tick(now)
+                mask = replay.mask
+                highest = highest_before = replay.highest
             index += 1
             packet_id = int.from_bytes(record[4:8], "big")
-            if packet_id <= highest and not _is_new(replay, packet_id):
+            if packet_id <= highest and not replay.is_new(packet_id):
                 counters.drop(DropReason.DATA_REPLAY)
                 continue
             try:
                 plain = decrypt(record[4:8] + iv, record[24:] + record[8:24], record[:8])
             except (InvalidTag, ValueError):
-                short = len(record) < _V2_BODY
-                counters.drop(DropReason.BAD_DATA_PACKET if short else DropReason.DATA_AUTHENTICATION)
+                self._failed(key, record)
+                if key.failures > FAILED_TAGS_LIMIT:
+                    expected = _NO_BYTE
                 continue
             if packet_id == highest + 1:
                 replay.highest = highest = packet_id
-                replay.seen = (replay.seen << 1 | 1) & 0xFFFFFFFFFFFFFFFF
-            elif not replay.accept(packet_id):
+                replay.seen = (replay.seen << 1 | 1) & mask
+            elif not replay.accept(packet_id, now):
                 counters.drop(DropReason.DATA_REPLAY)
                 continue
             else:
                 highest = replay.highest
-            if plain and plain[0] == _IPV4:
+            if plain and plain[0] == ordinary:
                 append(plain)
                 opened_bytes += len(plain)
             else:
-                self._unusual(plain, packets)
+                self._unusual(key, plain, packets)
+        if highest != highest_before:
+            replay.touched = now
         self.bytes_in += opened_bytes
         opened = len(packets) - before
         self.packets_in += opened
         counters.stats[Stat.DATA_PACKETS_IN] += opened
         counters.stats[Stat.DATA_BYTES_IN] += opened_bytes
-        return index if index > start else start
+        return index
 
     def seal(self, packets: list[bytes], now: Nanos) -> list[bytes]:
         """Records for packets, in order; [] and NO_DATA_KEY when there is no key or its ids are used up."""
@@ -184,8 +255,12 @@ class DataChannel:
         if key is None or key.next_id + len(packets) > LAST_PACKET_ID:
             self._counters.drop(DropReason.NO_DATA_KEY, len(packets))
             return []
-        if not self.v2:
-            return self._seal_v1(key, packets)
+        if key.special:
+            framed = key.frame(packets)
+            self._count_out(0, sum(map(len, packets)) - sum(map(len, framed)))  # inner bytes are counted
+            if key.other is not None or not key.form.v2:
+                return self._seal_special(key, framed)
+            packets = framed
         records: list[bytes] = []
         append = records.append
         encrypt, iv, word, pack = key.seal_aead.encrypt, key.seal_iv, self._v2_word, _HEAD.pack
@@ -223,56 +298,101 @@ class DataChannel:
         self._use(self._next)
         self._next = None
 
-    def _unusual(self, plain: bytes, packets: list[bytes]) -> None:
-        """Pings, OCC messages, IP options, IPv6: whatever is not a plain IPv4 packet."""
+    def _unusual(self, key: DataKey, payload: bytes, packets: list[bytes]) -> None:
+        """Pings, OCC messages, IP options, IPv6, framed packets: whatever is not a plain IPv4 packet."""
         self.unusual_in += 1
-        if plain.startswith(PING):
+        packet = unframe(key.form.framing, payload)
+        if isinstance(packet, DropReason):
+            self._counters.drop(packet)
+        elif packet.startswith(PING):
+            pass
+        elif packet.startswith(OCC_MAGIC):
+            kind = packet[len(OCC_MAGIC) : len(OCC_MAGIC) + 1]
+            self.exit_seen |= kind == bytes((OCC_EXIT,))
+            self.occ_requests += kind == bytes((OCC_REQUEST,))
+        else:
+            packets.append(packet)
+            self.bytes_in += len(packet)
+            self._counters.stats[Stat.DATA_BYTES_IN] += len(packet)
             return
-        if plain.startswith(OCC_MAGIC):
-            if plain[len(OCC_MAGIC) : len(OCC_MAGIC) + 1] == bytes((OCC_EXIT,)):
-                self.exit_seen = True
-            return
-        if plain[:1] in (b"\xfa", b"\xfb", b"\x66", b"\x69", b"\x50"):
-            self._counters.drop(DropReason.COMPRESSED)
-            return
-        packets.append(plain)
+        self._hidden_in += len(payload)
 
-    def _open_v1(self, record: bytes, packets: list[bytes]) -> None:
-        key = self._keys.get(record[0] & 7)
-        if key is None:
-            self._counters.drop(DropReason.NO_DATA_KEY)
-            return
-        if len(record) < _V1_HEAD + TAG_LEN:
+    def _failed(self, key: DataKey, record: bytes) -> None:
+        """A wrong tag, or no room for one; a key that saw too many is not opened with any more."""
+        if len(record) < (_V2_BODY if record[0] >> 3 == DATA_V2 else _V1_HEAD + TAG_LEN):
             self._counters.drop(DropReason.BAD_DATA_PACKET)
             return
+        self._counters.drop(DropReason.DATA_AUTHENTICATION)
+        key.failures += 1
+        if key.failures > FAILED_TAGS_LIMIT:
+            self._keys.pop(key.key_id, None)
+
+    def _open_special(
+        self, key: DataKey | None, records: list[bytes], index: int, packets: list[bytes], now: Nanos
+    ) -> int:
+        """Records that the loop of AEAD V2 is not for: V1, CBC, epochs; returns the index of what is left."""
+        record = records[index]
+        if key is None:
+            self._counters.drop(DropReason.NO_DATA_KEY)
+            return index + 1
+        payloads: list[bytes] = []
+        if key.other is None:
+            index += 1
+            self._open_v1(key, record, payloads, now)
+        elif key.form.epoch and record[0] >> 3 == DATA_V1:
+            index += 1
+            self._counters.drop(DropReason.BAD_DATA_PACKET)
+        else:
+            index = key.other.open_records(records, index, payloads, self._counters, now)
+        ordinary, size = key.ordinary, 0
+        for payload in payloads:
+            if payload and payload[0] == ordinary:
+                packets.append(payload)
+                size += len(payload)
+            else:
+                self._unusual(key, payload, packets)
+        self.bytes_in += size
+        self._counters.stats[Stat.DATA_BYTES_IN] += size
+        return index
+
+    def _open_v1(self, key: DataKey, record: bytes, payloads: list[bytes], now: Nanos) -> None:
+        replay = key.replay
+        if now >= replay.tick_at:
+            replay.tick(now)
         number, tag_end = record[1:_V1_HEAD], _V1_HEAD + TAG_LEN
-        try:
-            plain = key.open_aead.decrypt(number + key.open_iv, record[tag_end:] + record[_V1_HEAD:tag_end], number)
-        except InvalidTag:
-            self._counters.drop(DropReason.DATA_AUTHENTICATION)
-            return
-        if not key.replay.accept(int.from_bytes(number, "big")):
+        packet_id = int.from_bytes(number, "big")
+        if len(record) >= tag_end and not replay.is_new(packet_id):
             self._counters.drop(DropReason.DATA_REPLAY)
             return
-        if plain and plain[0] == _IPV4:
-            packets.append(plain)
-            self.bytes_in += len(plain)
+        try:
+            plain = key.open_aead.decrypt(number + key.open_iv, record[tag_end:] + record[_V1_HEAD:tag_end], number)
+        except (InvalidTag, ValueError):
+            self._failed(key, record)
+            return
+        if replay.accept(packet_id, now):
+            payloads.append(plain)
         else:
-            self._unusual(plain, packets)
+            self._counters.drop(DropReason.DATA_REPLAY)
 
-    def _seal_v1(self, key: DataKey, packets: list[bytes]) -> list[bytes]:
-        records = []
-        first = bytes((first_byte(DATA_V1, key.key_id),))
-        for packet in packets:
-            number = key.next_id.to_bytes(4, "big")
-            sealed = key.seal_aead.encrypt(number + key.seal_iv, packet, number)
-            records.append(first + number + sealed[-TAG_LEN:] + sealed[:-TAG_LEN])
-            key.next_id += 1
-        self._count_out(len(packets), sum(map(len, packets)))
+    def _seal_special(self, key: DataKey, payloads: list[bytes]) -> list[bytes]:
+        """V1, CBC and epochs; [] and NO_DATA_KEY when ids or epochs are used up."""
+        word = self._v2_word.to_bytes(V2_HEAD_LEN, "big")
+        head = word if key.form.v2 else bytes((first_byte(DATA_V1, key.key_id),))
+        if key.other is None:
+            records = _seal_v1(key, head, payloads)
+        else:
+            records = key.other.seal_records(head, payloads)
+        if payloads and not records:
+            self._counters.drop(DropReason.NO_DATA_KEY, len(payloads))
+        self._count_out(len(records), sum(map(len, payloads)) if records else 0)
         return records
 
 
-def _is_new(replay: ReplayWindow, packet_id: int) -> bool:
-    """Whether an id at or below the highest could still be accepted; spares the AEAD for replays."""
-    behind = replay.highest - packet_id
-    return packet_id > 0 and behind < WINDOW and not replay.seen >> behind & 1
+def _seal_v1(key: DataKey, head: bytes, payloads: list[bytes]) -> list[bytes]:
+    records = []
+    for payload in payloads:
+        number = key.next_id.to_bytes(4, "big")
+        sealed = key.seal_aead.encrypt(number + key.seal_iv, payload, number)
+        records.append(head + number + sealed[-TAG_LEN:] + sealed[:-TAG_LEN])
+        key.next_id += 1
+    return records

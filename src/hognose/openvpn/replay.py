@@ -2,31 +2,70 @@
 
 from __future__ import annotations
 
+from collections import deque
+
+from hognose.units import SECOND, Nanos
+
 WINDOW = 64  # ids behind the highest that may still come (OpenVPN's default replay-window)
-_MASK = (1 << WINDOW) - 1
+REAP_INTERVAL: Nanos = 5 * SECOND  # how often missing ids are given up (packet_id.h SEQ_REAP_INTERVAL)
+NEVER: Nanos = 1 << 63
+_MARK_INTERVAL: Nanos = SECOND
 
 
 class ReplayWindow:
-    """Sliding window over packet ids 1 … 2**32 - 1; accept only after authentication."""
+    """Sliding window over packet ids from 1 on; accept only after authentication.
 
-    __slots__ = ("highest", "seen")
+    size: ids behind the highest that may still come; 0 = strict, every id is the one before it plus one. time:
+    nanoseconds after which an id that is still missing is given up, 0 = never: whoever opens packets calls tick when
+    tick_at has come. Cost of a step: a shift of `size` bits. Bound: one mark per second of `time` and REAP_INTERVAL.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_floor", "_marks", "_reap_at", "_time", "highest", "mask", "seen", "size", "tick_at", "touched")
+
+    def __init__(self, size: int = WINDOW, time: Nanos = 0) -> None:
+        self.size = size
+        self.mask = (1 << size) - 1
         self.highest = 0
         self.seen = 0  # bit n: highest - n was seen
+        self.touched: Nanos = 0  # when highest last rose
+        self.tick_at: Nanos = 0 if time and size else NEVER
+        self._time = time
+        self._floor = 0  # ids up to here are seen or given up
+        self._reap_at: Nanos = 0
+        self._marks: deque[tuple[Nanos, int]] = deque()  # when which id had come
 
-    def accept(self, packet_id: int) -> bool:
+    def is_new(self, packet_id: int) -> bool:
+        """Whether the id could be accepted; spares the decryption of replays."""
+        behind = self.highest - packet_id
+        if behind < 0:
+            return self.size > 0 or behind == -1 or not self.highest
+        return packet_id > self._floor and behind < self.size and not self.seen >> behind & 1
+
+    def accept(self, packet_id: int, now: Nanos = 0) -> bool:
         """True exactly once for every id inside the window or ahead of it; 0 is never valid."""
         ahead = packet_id - self.highest
         if ahead > 0:
-            self.seen = (self.seen << ahead | 1) & _MASK if ahead < WINDOW else 1
+            if not self.size and ahead > 1 and self.highest:
+                return False
+            self.seen = (self.seen << ahead | 1) & self.mask if ahead < self.size else 1 & self.mask
             self.highest = packet_id
+            self.touched = now
             return True
-        bit = 1 << -ahead
-        if packet_id <= 0 or -ahead >= WINDOW or self.seen & bit:
+        if packet_id <= self._floor or -ahead >= self.size or self.seen >> -ahead & 1:
             return False
-        self.seen |= bit
+        self.seen |= 1 << -ahead
         return True
+
+    def tick(self, now: Nanos) -> None:
+        """Give up ids below one that came more than `time` ago; before the packets of this moment are looked at."""
+        marks = self._marks
+        if self.highest > (marks[-1][1] if marks else self._floor):
+            marks.append((self.touched, self.highest))
+        if now >= self._reap_at:
+            while marks and marks[0][0] + self._time < now:
+                self._floor = marks.popleft()[1]
+            self._reap_at = now + REAP_INTERVAL
+        self.tick_at = now + _MARK_INTERVAL
 
 
 class WrapReplay:

@@ -14,6 +14,7 @@ from hognose.openvpn import negotiation
 from hognose.openvpn.control_messages import MessageReader
 from hognose.openvpn.control_wrap import ControlWrap, explain, make_wrap
 from hognose.openvpn.data_channel import DataChannel, DataKey
+from hognose.openvpn.data_format import DataFormat
 from hognose.openvpn.key_state import KeyState, Stage
 from hognose.openvpn.profile import ServerProfile
 from hognose.openvpn.push import Admission, push_options, push_replies
@@ -95,6 +96,7 @@ class Session:
         self._admission: Admission | None = None
         self._cipher = ""
         self._use_export = False
+        self._v2 = True  # data packets with a peer id
         self._push_requested = False
         self._pushed_at: Nanos = -PUSH_RESEND_GUARD
         self._started_at = now
@@ -261,7 +263,7 @@ class Session:
     def _open(self, records: list[bytes], index: int, packets: list[bytes], now: Nanos) -> int:
         """Data records from `index` on; only what was authentic shows that the client is alive."""
         before = len(packets), self._data.unusual_in
-        index = self._data.open_run(records, index, packets)
+        index = self._data.open_run(records, index, packets, now)
         if before != (len(packets), self._data.unusual_in):
             self._last_received = now
         return index
@@ -378,7 +380,7 @@ class Session:
         cipher = negotiation.choose_cipher(self._profile.ciphers, client.peer_info, client.options)
         proto = negotiation.proto_bits(client.peer_info)
         self._use_export = bool(proto & negotiation.PROTO_TLS_KEY_EXPORT) and bool(proto & negotiation.PROTO_CC_EXIT)
-        self._data.v2 = bool(proto & negotiation.PROTO_DATA_V2)
+        self._v2 = bool(proto & negotiation.PROTO_DATA_V2)
         key.answer(self._random, cipher)
         if cipher is None:
             self._counters.drop(DropReason.NO_SHARED_CIPHER)
@@ -418,7 +420,7 @@ class Session:
                 "tls-ekm" if self._use_export else "prf",
                 self._profile.wrap.kind,
                 key.tls.version,
-                "V2" if self._data.v2 else "V1",
+                "V2" if self._v2 else "V1",
             )
         )
         # IV_PROTO REQUEST_PUSH: the client waits for the reply without asking.
@@ -431,7 +433,8 @@ class Session:
         reneg = self._profile.reneg_s or self._profile.hand_window_s * 2
         switch_at = key.started_at + min(self._profile.hand_window_s, reneg // 2) * SECOND
         expires_at = key.started_at + self._profile.tran_window_s * SECOND
-        self._data.install(DataKey(key.key_id, self._cipher, keys), now, switch_at, max(expires_at, switch_at + 1))
+        data_key = DataKey(key.key_id, DataFormat(self._cipher, v2=self._v2), keys, self._random)
+        self._data.install(data_key, now, switch_at, max(expires_at, switch_at + 1))
 
     # -- control strings -------------------------------------------------------------------------------------------
 

@@ -19,13 +19,15 @@ from hognose.errors import ConfigError, PeerError
 from hognose.limits import OpenvpnLimits
 from hognose.openvpn import negotiation
 from hognose.openvpn.control_messages import MESSAGE_MAX, MessageReader
-from hognose.openvpn.data_channel import LAST_PACKET_ID, RENEGOTIATE_AT, DataChannel, DataKey
+from hognose.openvpn.data_channel import DataChannel, DataKey
+from hognose.openvpn.data_format import DataFormat
 from hognose.openvpn.framing import RecordSplitter, join
 from hognose.openvpn.key_exchange import parse_client_message
 from hognose.openvpn.push import push_replies
 from hognose.openvpn.reliability import Reliability
 from hognose.openvpn.replay import WINDOW, ReplayWindow, WrapReplay
 from hognose.openvpn.tls import TlsContext, TlsSettings, check_client_certificate
+from hognose.openvpn.usage_limits import LAST_PACKET_ID, RENEGOTIATE_AT
 
 RECORDS = st.lists(st.binary(min_size=1, max_size=300), max_size=20)
 
@@ -236,7 +238,7 @@ def test_push_replies_hold_every_option_once_in_order(options: list[str]) -> Non
 def test_ids_never_wrap() -> None:
     counters = Counters()
     channel = DataChannel(counters)
-    key = DataKey(0, "AES-256-GCM", bytes(range(256)))
+    key = DataKey(0, DataFormat("AES-256-GCM"), bytes(range(256)))
     channel.install(key, 0, 0, 0)
     assert not channel.worn_out
     key.next_id = RENEGOTIATE_AT
@@ -245,17 +247,15 @@ def test_ids_never_wrap() -> None:
     assert len(channel.seal([b"a"], 0)) == 1
     assert channel.seal([b"a", b"b"], 0) == []
     assert counters.drops[DropReason.NO_DATA_KEY] == 2
-    channel.v2 = False
     assert channel.ping(0) == []
 
 
 def test_v1_records_that_do_not_open() -> None:
     counters = Counters()
     server, client = DataChannel(counters), DataChannel(counters)
-    server.v2 = client.v2 = False
-    keys = bytes(range(256))
-    server.install(DataKey(0, "AES-256-GCM", keys), 0, 0, 0)
-    client.install(DataKey(0, "AES-256-GCM", keys[128:] + keys[:128]), 0, 0, 0)
+    keys, form = bytes(range(256)), DataFormat("AES-256-GCM", v2=False)
+    server.install(DataKey(0, form, keys), 0, 0, 0)
+    client.install(DataKey(0, form, keys[128:] + keys[:128]), 0, 0, 0)
     [good] = client.seal([b"\x45packet"], 0)
     packets: list[bytes] = []
     bad = good[:-1] + bytes((good[-1] ^ 1,))

@@ -11,6 +11,7 @@ import pytest
 from hognose.drops import Counters, DropReason
 from hognose.openvpn.control_wrap import make_wrap
 from hognose.openvpn.data_channel import DataChannel, DataKey
+from hognose.openvpn.data_format import DataFormat
 from hognose.openvpn.key_exchange import ServerKeyMessage, parse_client_message, prf_keys
 from hognose.openvpn.prf import tls1_prf
 from hognose.openvpn.profile import WrapSettings
@@ -148,9 +149,9 @@ def test_data_packets_of_real_peers(case: dict[str, Any]) -> None:
         raw, plain = bytes.fromhex(packet["raw"]), bytes.fromhex(packet["plaintext"])
         key256 = next(k for k in keys if packet["key"] in k.hex())
         channel = DataChannel(Counters())
-        channel.v2 = packet["op"] == wire.DATA_V2
         channel.peer_id = packet.get("peer_id") or 0
-        key = DataKey(packet["key_id"], case["cipher"], key256)
+        form = DataFormat(case["cipher"], v2=packet["op"] == wire.DATA_V2)
+        key = DataKey(packet["key_id"], form, key256)
         key.next_id = packet["packet_id"]
         channel.install(key, 0, 0, 0)
         if packet["dir"] == "c2s":

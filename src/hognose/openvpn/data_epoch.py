@@ -1,0 +1,204 @@
+"""Data packets of the epoch format: keys that move on within one negotiated key (OpenVPN 2.7 crypto_epoch.c).
+
+op/key(1) peer-id(3) epoch(2) counter(6) ciphertext tag(16); the first 12 bytes are the associated data. Nonce: epoch,
+counter and four zero bytes XOR the epoch's IV(12). Epochs and counters begin at 1.
+
+Each side may move on; the other follows when a packet of a later epoch, at most FUTURE_KEYS ahead, was authentic.
+"""
+
+from __future__ import annotations
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
+
+from hognose.drops import Counters, DropReason
+from hognose.openvpn.data_format import EPOCH_ID_LEN, TAG_LEN, V2_HEAD_LEN, DataFormat
+from hognose.openvpn.replay import ReplayWindow
+from hognose.openvpn.usage_limits import (
+    FAILED_TAGS_LIMIT,
+    FAILED_TAGS_RENEGOTIATE_AT,
+    GCM_LIMIT,
+    GCM_RENEGOTIATE_AT,
+    gcm_use,
+)
+from hognose.units import SECOND, Nanos
+
+FUTURE_KEYS = 4
+LAST_EPOCH = 0xFFFF - FUTURE_KEYS - 1  # neither sent nor received above (crypto_epoch.c epoch_lookup_decrypt_key)
+RENEGOTIATE_EPOCH = 0xF000
+LAST_COUNTER = (1 << 48) - 1
+SECRET_LEN = 32
+_HEAD_LEN = V2_HEAD_LEN + EPOCH_ID_LEN
+_IV_LEN = 12
+
+
+def expand_label(secret: bytes, label: bytes, length: int) -> bytes:
+    """TLS 1.3's HKDF-Expand-Label with OpenVPN's prefix and an empty context (RFC 8446 7.1, ovpn_expand_label)."""
+    info = length.to_bytes(2, "big") + bytes((5 + len(label),)) + b"ovpn " + label + b"\0"
+    return HKDFExpand(SHA256(), length, info).derive(secret)
+
+
+class EpochKey:
+    """One direction's key of one epoch. replay and failures matter for opening, next_counter for sealing."""
+
+    __slots__ = ("aead", "epoch", "failures", "form", "iv_head", "iv_tail", "next_counter", "replay", "secret", "used")
+
+    def __init__(self, form: DataFormat, epoch: int, secret: bytes) -> None:
+        key = expand_label(secret, b"data_key", form.key_len)
+        iv = expand_label(secret, b"data_iv", _IV_LEN)
+        self.form = form
+        self.epoch = epoch
+        self.secret = secret
+        self.aead = AESGCM(key) if form.gcm else ChaCha20Poly1305(key)
+        self.iv_head = int.from_bytes(iv[:EPOCH_ID_LEN], "big")
+        self.iv_tail = iv[EPOCH_ID_LEN:]
+        self.replay = ReplayWindow(form.replay_window, form.replay_time * SECOND)
+        self.next_counter = 1
+        self.used = 0  # blocks plus packets, or a little more
+        self.failures = 0  # tags that were wrong
+
+    def following(self) -> EpochKey:
+        """The key of the next epoch."""
+        return EpochKey(self.form, self.epoch + 1, expand_label(self.secret, b"datakey upd", SECRET_LEN))
+
+
+class EpochRecords:
+    """Both directions of one negotiated key. Bound: six keys to open with (retiring, current, future), one to seal."""
+
+    __slots__ = ("_form", "_future", "_receive", "_retiring", "_send")
+
+    def __init__(self, form: DataFormat, keys: bytes) -> None:
+        """keys: 256 bytes; the first 32 of half 0 are the secret of what we open, of half 1 of what we seal."""
+        self._form = form
+        self._receive = EpochKey(form, 1, keys[0:SECRET_LEN])
+        self._send = EpochKey(form, 1, keys[128 : 128 + SECRET_LEN])
+        self._retiring: EpochKey | None = None
+        self._future: list[EpochKey] = []
+        self._derive_future()
+
+    @property
+    def receive_epoch(self) -> int:
+        """Latest epoch of an authentic packet."""
+        return self._receive.epoch
+
+    @property
+    def send_epoch(self) -> int:
+        """Epoch of the next packet, unless it moves on with it."""
+        return self._send.epoch
+
+    @property
+    def worn_out(self) -> bool:
+        """So many epochs were used that a new negotiated key is wanted."""
+        return max(self._send.epoch, self._receive.epoch) >= RENEGOTIATE_EPOCH
+
+    def open_records(
+        self, records: list[bytes], index: int, payloads: list[bytes], counters: Counters, now: Nanos
+    ) -> int:
+        """Open the records from `index` on that have the same first byte; returns the index behind them.
+
+        Payloads of good ones are appended; the others are counted: BAD_DATA_PACKET, BAD_DATA_EPOCH, DATA_REPLAY,
+        DATA_AUTHENTICATION. An epoch moves on only after a tag was good.
+        """
+        head = records[index][:1]
+        count = len(records)
+        append = payloads.append
+        loaded = -1
+        while index < count:
+            record = records[index]
+            if record[:1] != head:
+                break
+            index += 1
+            if len(record) < _HEAD_LEN + TAG_LEN:
+                counters.drop(DropReason.BAD_DATA_PACKET)
+                continue
+            number = int.from_bytes(record[V2_HEAD_LEN:_HEAD_LEN], "big")
+            epoch = number >> 48
+            if epoch != loaded:
+                found = self._lookup(epoch)
+                if found is None:
+                    counters.drop(DropReason.BAD_DATA_EPOCH)
+                    continue
+                key, loaded = found, epoch
+                decrypt, iv_head, iv_tail, replay = key.aead.decrypt, key.iv_head, key.iv_tail, key.replay
+                if now >= replay.tick_at:
+                    replay.tick(now)
+            counter = number & LAST_COUNTER
+            if counter <= replay.highest and not replay.is_new(counter):
+                counters.drop(DropReason.DATA_REPLAY)
+                continue
+            try:
+                plain = decrypt(
+                    (number ^ iv_head).to_bytes(EPOCH_ID_LEN, "big") + iv_tail, record[_HEAD_LEN:], record[:_HEAD_LEN]
+                )
+            except InvalidTag:
+                key.failures += 1
+                loaded = -1  # it may have been one too many
+                counters.drop(DropReason.DATA_AUTHENTICATION)
+                continue
+            if not replay.accept(counter, now):
+                counters.drop(DropReason.DATA_REPLAY)
+                continue
+            if epoch > self._receive.epoch:
+                self._follow(key)
+            key.used += gcm_use(1, len(plain))
+            append(plain)
+        return index
+
+    def seal_records(self, head: bytes, payloads: list[bytes]) -> list[bytes]:
+        """Records for payloads, in order; [] when the epochs are used up. head: op/key and peer id."""
+        use = gcm_use(len(payloads), sum(map(len, payloads)))
+        if not self._ready_to_seal(len(payloads), use):
+            return []
+        key = self._send
+        encrypt, iv_head, iv_tail = key.aead.encrypt, key.iv_head, key.iv_tail
+        number = key.epoch << 48 | key.next_counter
+        records: list[bytes] = []
+        append = records.append
+        for payload in payloads:
+            start = head + number.to_bytes(EPOCH_ID_LEN, "big")
+            append(start + encrypt((number ^ iv_head).to_bytes(EPOCH_ID_LEN, "big") + iv_tail, payload, start))
+            number += 1
+        key.next_counter += len(payloads)
+        key.used += use
+        return records
+
+    def _ready_to_seal(self, packets: int, use: int) -> bool:
+        """Move on to the next epoch if this one is used up; False when there is none (epoch_check_send_iterate)."""
+        send, receive = self._send, self._receive
+        if send.next_counter + packets - 1 > LAST_COUNTER or (self._form.gcm and send.used + use > GCM_LIMIT):
+            if send.epoch >= LAST_EPOCH:
+                return False
+            self._send = send.following()
+        elif send.epoch == receive.epoch and send.epoch < LAST_EPOCH:
+            # The peer cannot know that its packets are too many for its key, or forged: a later epoch of ours tells it.
+            worn = self._form.gcm and receive.used > GCM_RENEGOTIATE_AT
+            if worn or receive.failures > FAILED_TAGS_RENEGOTIATE_AT:
+                self._send = send.following()
+        return True
+
+    def _lookup(self, epoch: int) -> EpochKey | None:
+        """The key to try for an epoch that a packet names."""
+        receive, retiring = self._receive, self._retiring
+        key: EpochKey | None = None
+        if epoch == receive.epoch:
+            key = receive
+        elif retiring is not None and epoch == retiring.epoch:
+            key = retiring
+        elif receive.epoch < epoch <= min(receive.epoch + FUTURE_KEYS, LAST_EPOCH):
+            key = self._future[epoch - receive.epoch - 1]
+        return None if key is None or key.failures > FAILED_TAGS_LIMIT else key
+
+    def _follow(self, key: EpochKey) -> None:
+        """A packet of a later epoch was authentic (crypto_epoch.c epoch_replace_update_recv_key)."""
+        self._retiring, self._receive = self._receive, key
+        self._future = [future for future in self._future if future.epoch > key.epoch]
+        self._derive_future()
+        while self._send.epoch < key.epoch:
+            self._send = self._send.following()
+
+    def _derive_future(self) -> None:
+        while len(self._future) < FUTURE_KEYS:
+            last = self._future[-1] if self._future else self._receive
+            self._future.append(last.following())

@@ -1,0 +1,84 @@
+"""The look of one key's data packets: cipher, digest, header, framing, replay window (OpenVPN crypto.h key_type)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Framing = Literal["none", "comp-lzo", "stub", "stub-v2"]
+FRAMINGS: tuple[Framing, ...] = ("none", "comp-lzo", "stub", "stub-v2")
+
+AEAD_KEY_LENGTHS = {"AES-256-GCM": 32, "AES-192-GCM": 24, "AES-128-GCM": 16, "CHACHA20-POLY1305": 32}
+CBC_KEY_LENGTHS = {"AES-256-CBC": 32, "AES-192-CBC": 24, "AES-128-CBC": 16}
+DIGEST_LENGTHS = {"SHA1": 20, "SHA224": 28, "SHA256": 32, "SHA384": 48, "SHA512": 64, "MD5": 16}
+TAG_LEN = 16
+BLOCK_LEN = 16
+PACKET_ID_LEN = 4
+EPOCH_ID_LEN = 8  # epoch(2) counter(6)
+V1_HEAD_LEN = 1  # op/key
+V2_HEAD_LEN = 4  # op/key, peer id
+MAX_REPLAY_WINDOW = 65536  # packets (OpenVPN packet_id.h MAX_SEQ_BACKTRACK)
+MAX_REPLAY_TIME = 600  # seconds (OpenVPN packet_id.h MAX_TIME_BACKTRACK)
+
+
+@dataclass(frozen=True, slots=True)
+class DataFormat:
+    """What both sides agreed on for one key; ValueError for what cannot be.
+
+    digest: of CBC's HMAC; AEAD ignores it. framing: the compression framing, always uncompressed. epoch: OpenVPN 2.7's
+    format, AEAD and V2 only. v2: our packets carry a peer id; V1 and V2 both open. replay_window: packets behind the
+    highest that may still come, 0 = every packet follows the one before it. replay_time: seconds that a missing
+    packet is waited for, 0 = for ever.
+    """
+
+    cipher: str
+    digest: str = "SHA1"
+    framing: Framing = "none"
+    epoch: bool = False
+    v2: bool = True
+    replay_window: int = 64
+    replay_time: int = 15
+
+    def __post_init__(self) -> None:
+        if self.cipher not in AEAD_KEY_LENGTHS and self.cipher not in CBC_KEY_LENGTHS:
+            raise ValueError(f"unknown data cipher {self.cipher!r}")
+        if self.digest not in DIGEST_LENGTHS:
+            raise ValueError(f"unknown digest {self.digest!r}")
+        if self.framing not in FRAMINGS:
+            raise ValueError(f"unknown framing {self.framing!r}")
+        if self.epoch and not (self.aead and self.v2):
+            raise ValueError("the epoch format needs an AEAD cipher and V2 packets")
+        if not 0 <= self.replay_window <= MAX_REPLAY_WINDOW or not 0 <= self.replay_time <= MAX_REPLAY_TIME:
+            raise ValueError("the replay window is 0 ... 65536 packets and 0 ... 600 seconds")
+
+    @property
+    def aead(self) -> bool:
+        """Encryption and authentication in one; otherwise CBC and HMAC."""
+        return self.cipher in AEAD_KEY_LENGTHS
+
+    @property
+    def gcm(self) -> bool:
+        """One key may only do so much (usage_limits.py)."""
+        return self.cipher.endswith("-GCM")
+
+    @property
+    def key_len(self) -> int:
+        """Bytes of the cipher's key."""
+        return AEAD_KEY_LENGTHS[self.cipher] if self.aead else CBC_KEY_LENGTHS[self.cipher]
+
+    def record_len(self, packet_len: int) -> int:
+        """Bytes of the OpenVPN packet around an inner packet, without the length in front of it on TCP."""
+        head = V2_HEAD_LEN if self.v2 else V1_HEAD_LEN
+        size = packet_len + (self.framing in ("comp-lzo", "stub"))
+        if self.aead:
+            return head + (EPOCH_ID_LEN if self.epoch else PACKET_ID_LEN) + TAG_LEN + size
+        padded = (PACKET_ID_LEN + size) // BLOCK_LEN * BLOCK_LEN + BLOCK_LEN
+        return head + DIGEST_LENGTHS[self.digest] + BLOCK_LEN + padded
+
+    def packet_len(self, record_len: int) -> int:
+        """The largest inner packet whose OpenVPN packet has at most so many bytes; 0 when there is none."""
+        size = max(0, record_len - self.record_len(0))
+        # CBC pads: with one block more for the empty packet, up to 15 bytes may still fit.
+        while self.record_len(size + 1) <= record_len:
+            size += 1
+        return size
