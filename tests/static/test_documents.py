@@ -28,7 +28,7 @@ def between(path: Path, name: str) -> str:
 
 def test_the_directives_are_up_to_date() -> None:
     """Else: `hognose config directives` prints the text between the marks."""
-    assert between(ROOT / "docs" / "configuration.md", "directives") == directive_table()
+    assert between(ROOT / "docs" / "directives.md", "directives") == directive_table()
 
 
 def test_the_events_are_up_to_date() -> None:

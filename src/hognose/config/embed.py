@@ -7,10 +7,12 @@ The output is plain OpenVPN text, padded with comment lines to whole blocks; emb
 from __future__ import annotations
 
 from hognose.config import blockfile
+from hognose.config.clients import folder_block
+from hognose.config.collected import Collected, ReadFile, ReadFolder, resolve
 from hognose.config.directives import DIRECTIVES
 from hognose.config.lexer import Directive, lex, split_lines
 from hognose.config.model import Warned
-from hognose.config.parser import ReadFile, parse
+from hognose.config.parser import parse
 from hognose.errors import ConfigError
 from hognose.units import UnixSeconds
 
@@ -26,46 +28,47 @@ def embed(
     *,
     block_size: int = BLOCK_SIZE,
     unix: UnixSeconds | None = None,
+    read_folder: ReadFolder | None = None,
 ) -> tuple[str, list[Warned]]:
     """(embedded text, warnings); ConfigError when the server would not take the config."""
-    parsed, warned = parse(text, file, read_file, unix)
+    parsed, warned = parse(text, file, read_file, unix, read_folder=read_folder, allow_no_authentication=True)
+    files = Collected(file, read_file, read_folder)
     lines = split_lines(text)
-    for directive in reversed(lex(text, file)):
+    for directive in reversed(resolve(lex(text, file))):
         if directive.head:
             lines[directive.head - 1] = ""
-        replacement = _embedded(directive, file, read_file)
+        replacement = _embedded(directive, files)
         if replacement is not None:
             lines[directive.line - 1 : directive.last_line] = replacement
     padded = _padded(lines, block_size)
     if len(padded.encode()) > blockfile.MAX_BYTES:
         raise ConfigError(f"larger than {blockfile.MAX_BYTES} bytes when embedded", file=file)
-    if parse(padded, file)[0] != parsed:
+    if parse(padded, file, allow_no_authentication=True)[0] != parsed:
         raise ConfigError("the embedded text would not mean the same: a bug of this tool", file=file)
     return padded, warned
 
 
-def _embedded(directive: Directive, file: str, read_file: ReadFile) -> list[str] | None:
+def _embedded(directive: Directive, files: Collected) -> list[str] | None:
     """The lines that stand for a directive with a file or a block; None: its own lines may stay."""
     name, words, block = directive.name, directive.words, directive.block
     if name == "dh":
         return ["dh none"]  # OpenVPN wants this directive; what its file says is of no use here
-    if not DIRECTIVES[name].file:
+    row = DIRECTIVES.get(name)
+    if name == "client-config-dir":
+        if block is None:
+            return [f"<{name}>", *folder_block(files, directive), f"</{name}>"]
+        return [f"<{name}>", *split_lines(block), f"</{name}>"] if directive.head else None
+    if row is None or not row.block:
         return None
     if block is None:
-        block, words = _read(directive, file, read_file), words[1:]
+        if not row.file or (name == "ifconfig-pool-persist" and files.is_absent(directive)):
+            return None
+        words = words[1:]
     elif not directive.head:
         return None
-    body = split_lines(block.rstrip("\r\n") + "\n")
-    direction = [f"key-direction {words[0]}"] if words else []
-    return [*direction, f"<{name}>", *body, f"</{name}>"]
-
-
-def _read(directive: Directive, file: str, read_file: ReadFile) -> str:
-    path = directive.words[0]
-    try:
-        return read_file(path)
-    except (OSError, UnicodeDecodeError):  # it was there when the config was parsed
-        raise ConfigError(f"cannot read {path}", file=file, line=directive.line, directive=directive.name) from None
+    body = split_lines(files.text(directive))
+    head = f"key-direction {words[0]}" if name == "tls-auth" else f"{name} [inline] {' '.join(words)}"
+    return [*([head] if words else []), f"<{name}>", *body, f"</{name}>"]
 
 
 def _padded(lines: list[str], block_size: int) -> str:

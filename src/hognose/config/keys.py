@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from base64 import b64decode
+from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -13,7 +14,15 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hognose.units import UnixSeconds
 
 STATIC_KEY_LEN = 256
+TLS_CRYPT_V2_KEY_LEN = 128
+CRL_WARNING = timedelta(days=14)
 _STATIC_KEY = re.compile(r"-----BEGIN OpenVPN Static key V1-----\s*([0-9a-fA-F\s]*)-----END OpenVPN Static key V1-----")
+
+_V2_KEY = re.compile(
+    r"-----BEGIN OpenVPN tls-crypt-v2 server key-----\s*([A-Za-z0-9+/=\s]*)"
+    r"-----END OpenVPN tls-crypt-v2 server key-----"
+)
+_CRL = re.compile(r"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 
 
 class BadPemError(ValueError):
@@ -34,12 +43,68 @@ def parse_static_key(text: str) -> bytes:
     return bytes.fromhex(digits)
 
 
+def parse_tls_crypt_v2_key(text: str) -> bytes:
+    """128 bytes of a tls-crypt-v2 server key file (OpenVPN doc/tls-crypt-v2.txt); ValueError with what to do."""
+    match = _V2_KEY.search(text)
+    try:
+        key = b64decode("".join(match[1].split()), validate=True) if match else b""
+    except ValueError:
+        key = b""
+    if len(key) != TLS_CRYPT_V2_KEY_LEN:
+        what = "a client's key" if "OpenVPN tls-crypt-v2 client key" in text else "no tls-crypt-v2 server key"
+        raise ValueError(f"{what}; make one with `openvpn --genkey tls-crypt-v2-server v2-server.key`")
+    return key
+
+
+def parse_fingerprint(text: str) -> bytes:
+    """32 bytes of `AB:CD:…`, a SHA-256; ValueError with what to do."""
+    parts = text.strip().split(":")
+    if len(parts) != 32 or not all(re.fullmatch("[0-9A-Fa-f]{2}", part) for part in parts):
+        how = "`openssl x509 -noout -sha256 -fingerprint -in client.crt` prints one"
+        raise ValueError(f"no SHA-256 fingerprint, 32 pairs of hex digits with `:` between; {how}")
+    return bytes.fromhex("".join(parts))
+
+
+def check_crl(crl: str, ca: str, unix: UnixSeconds | None) -> list[str]:
+    """Warnings of a list of revoked certificates; BadPemError when there is none in the text.
+
+    ca: PEM of the authorities, "" for none. unix: the wall clock, None to leave the dates out.
+    """
+    try:
+        lists = [x509.load_pem_x509_crl(pem.encode()) for pem in _CRL.findall(crl)]
+        issuers = [entry.issuer for entry in lists]
+    except (ValueError, UnsupportedAlgorithm):
+        lists = []
+    if not lists:
+        raise BadPemError("crl-verify", "no PEM list of revoked certificates (X509 CRL); make one with your CA's tool")
+    authorities = {each.subject for each in _load_certificates("ca", ca)} if ca else set()
+    warnings = []
+    if not ca:
+        warnings.append("without `ca` no list is asked: remove fingerprints of `peer-fingerprint` instead")
+    elif not all(issuer in authorities for issuer in issuers):
+        warnings.append("holds a list that no certificate in `ca` has issued")
+    updates = [entry.next_update_utc for entry in lists if entry.next_update_utc is not None]
+    if unix is not None and updates:
+        clock, soonest = datetime.fromtimestamp(unix, UTC), min(updates)
+        if soonest < clock:
+            warnings.append(f"expired on {soonest:%Y-%m-%d}: every client is refused; embed a new one")
+        elif soonest - clock < CRL_WARNING:
+            warnings.append(f"expires on {soonest:%Y-%m-%d}, then every client is refused; embed a new one")
+    return warnings
+
+
+def check_certificates(directive: str, text: str) -> None:
+    """BadPemError unless the text holds certificates."""
+    _load_certificates(directive, text)
+
+
 def check_identity(ca: str, cert: str, key: str, unix: UnixSeconds | None) -> list[tuple[str, str]]:
     """(directive, text) warnings; BadPemError when one cannot be read or the key is not the certificate's.
 
-    unix: the wall clock for the checks of dates, None to leave them out.
+    ca: "" when clients are known by their fingerprints. unix: the wall clock for the checks of dates, None to leave
+    them out.
     """
-    authorities = _load_certificates("ca", ca)
+    authorities = _load_certificates("ca", ca) if ca else []
     chain = _load_certificates("cert", cert)
     own = chain[0]
     try:
@@ -51,7 +116,7 @@ def check_identity(ca: str, cert: str, key: str, unix: UnixSeconds | None) -> li
     if _public_bytes(private.public_key()) != _public_bytes(own.public_key()):
         raise BadPemError("key", "the key does not belong to the certificate in `cert`")
     warnings = _date_warnings(own, authorities, unix) if unix is not None else []
-    if not any(authority.subject == chain[-1].issuer for authority in authorities):
+    if ca and not any(authority.subject == chain[-1].issuer for authority in authorities):
         warnings.append(("cert", "not issued by a certificate in `ca`; clients with the same ca will not trust it"))
     if not all(_may_sign(authority) for authority in authorities):
         warnings.append(("ca", "holds a certificate that may not sign others"))

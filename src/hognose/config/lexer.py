@@ -47,15 +47,15 @@ def split_lines(text: str) -> list[str]:
     return [line.removesuffix("\r") for line in lines]
 
 
-def lex(text: str, file: str) -> list[Directive]:
-    """Directives in order of their lines. ConfigError names file and line."""
+def lex(text: str, file: str, first: int = 1) -> list[Directive]:
+    """Directives in order of their lines; first is the number of the first line. ConfigError names file and line."""
     lines = split_lines(text)
     if len(lines) > MAX_LINES:
         raise ConfigError(f"more than {MAX_LINES} lines", file=file)
     found: list[Directive] = []
     index = 0
     while index < len(lines):
-        line, number = lines[index], index + 1
+        line, number = lines[index], index + first
         index += 1
         line, opened = _split_trailing_block(line)
         words = split_words(line, file, number)
@@ -66,7 +66,7 @@ def lex(text: str, file: str) -> list[Directive]:
             found.append(Directive(name, tuple(words[1:]), number, None, number))
         if opened:
             block, index = _read_block(lines, index, opened, file, number)
-            found.append(Directive(opened, (), number, block, index))
+            found.append(Directive(opened, (), number, block, index + first - 1))
     return _join_inline(found)
 
 

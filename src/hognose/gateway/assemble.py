@@ -26,8 +26,9 @@ from hognose.tcp.server import TcpServer
 from hognose.units import Ipv4Int, Nanos, Random, UnixSeconds, ipv4_text, netmask
 
 # Outer IPv4 and TCP headers, record length, op and peer id, packet id, tag, inner IPv4 and TCP headers: what mssfix's
-# outer packet size loses until the inner TCP payload (OpenVPN mss.c; 1492 gives 1386).
-_MSS_OVERHEAD = 40 + 2 + 4 + 4 + 16 + 40
+# packet size loses until the inner TCP payload (OpenVPN mss.c; `1492 mtu` gives 1386). Plain sizes are without the
+# first 40, fixed ones are the inner packet's.
+_MSS_OVERHEAD = {"mtu": 40 + 2 + 4 + 4 + 16 + 40, "plain": 2 + 4 + 4 + 16 + 40, "fixed": 40}
 _NO_CLAMP = 65_495
 _SMALLEST_MSS = 536
 
@@ -92,7 +93,7 @@ def assemble(
     """A gateway that is ready for its first step. ConfigError when config and uplink do not fit."""
     check_uplink(config, uplink)
     profile = make_profile(config, limits)
-    mss = max(_SMALLEST_MSS, config.mssfix - _MSS_OVERHEAD) if config.mssfix else _NO_CLAMP
+    mss = max(_SMALLEST_MSS, config.mssfix - _MSS_OVERHEAD[config.mssfix_mode]) if config.mssfix else _NO_CLAMP
     neighbors = NeighborTable(mac=caps.mac, address=uplink.address, limits=limits.ip, counters=counters)
     neighbors.announce()
     egress = Egress(

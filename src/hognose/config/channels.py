@@ -1,0 +1,156 @@
+"""How packets are protected and framed: wraps of the control channel, data ciphers, compression framing."""
+
+from __future__ import annotations
+
+from hognose.config import keys
+from hognose.config.collected import Collected
+from hognose.config.lexer import Directive
+from hognose.config.model import DEFAULT_CIPHERS, Framing, WrapKind
+
+DIGESTS = ("SHA1", "SHA224", "SHA256", "SHA384", "SHA512", "MD5")
+CIPHERS = (*DEFAULT_CIPHERS, "AES-192-GCM", "AES-256-CBC", "AES-192-CBC", "AES-128-CBC")
+_MIGRATE = "nothing is compressed; write `compress migrate`, which suits clients with and without compression"
+# What a pushed option would take out of the server's hands (OpenVPN push.c, prepare_push_reply).
+_SERVERS_OWN = frozenset({
+    "auth-token", "cipher", "ifconfig", "key-derivation", "peer-id", "protocol-flags", "push-continuation",
+})  # fmt: skip
+_PUSH_MAX = 255
+
+
+def wrap(lines: Collected) -> tuple[WrapKind, bytes, int | None]:
+    """(kind, static key, direction) of tls-auth or tls-crypt."""
+    name: WrapKind = "tls-auth" if "tls-auth" in lines else "tls-crypt"
+    directive = lines.get(name)
+    if directive is None:
+        return "none", b"", None
+    try:
+        static_key = keys.parse_static_key(lines.text(directive))
+    except ValueError as error:
+        raise lines.error(directive, str(error)) from None
+    return name, static_key, _direction(lines, directive) if name == "tls-auth" else None
+
+
+def _direction(lines: Collected, tls_auth: Directive) -> int | None:
+    """Of `tls-auth FILE 0` or `key-direction 0`; None: one key for both directions."""
+    words = tls_auth.words if tls_auth.block is not None else tls_auth.words[1:]
+    other = lines.get("key-direction")
+    direction = lines.word_number(tls_auth, words[0], 0, 1) if words else None
+    if other is None:
+        return direction
+    also = lines.word_number(other, other.words[0], 0, 1)
+    if direction not in (None, also):
+        raise lines.error(other, f"tls-auth in line {tls_auth.line} says {direction}; keep one of them")
+    return also
+
+
+def tls_crypt_v2(lines: Collected) -> tuple[bytes, int]:
+    """(server key, greatest age of clients' keys in days, 0 for any)."""
+    age = lines.number("tls-crypt-v2-max-age", 0, 1, 36_500)
+    directive = lines.get("tls-crypt-v2")
+    if directive is None:
+        if age_line := lines.get("tls-crypt-v2-max-age"):
+            raise lines.error(
+                age_line, "there is no tls-crypt-v2; write `tls-crypt-v2 v2-server.key` or remove the line"
+            )
+        return b"", 0
+    words = directive.words if directive.block is not None else directive.words[1:]
+    if words and words[0] not in ("force-cookie", "allow-noncookie"):
+        raise lines.error(
+            directive, f"`{words[0]}` is not understood; write `force-cookie`, `allow-noncookie` or nothing"
+        )
+    try:
+        return keys.parse_tls_crypt_v2_key(lines.text(directive)), age
+    except ValueError as error:
+        raise lines.error(directive, str(error)) from None
+
+
+def auth(lines: Collected) -> str:
+    """The digest of `auth`."""
+    directive = lines.get("auth")
+    if directive is None:
+        return "SHA1"
+    digest = directive.words[0].upper().removeprefix("RSA-").replace("-", "")
+    if digest not in DIGESTS:
+        raise lines.error(directive, f"`{directive.words[0]}` is not supported; write one of {', '.join(DIGESTS)}")
+    return digest
+
+
+def data_ciphers(lines: Collected) -> tuple[str, ...]:
+    """In order of preference, without doubles; `?` before a name leaves it out when it is not supported."""
+    directive = lines.get("data-ciphers") or lines.get("ncp-ciphers")
+    ciphers: list[str] = []
+    if directive is None:
+        ciphers += DEFAULT_CIPHERS
+    else:
+        for word in directive.words[0].upper().split(":"):
+            name = word.removeprefix("?")
+            if name == "DEFAULT":
+                ciphers += DEFAULT_CIPHERS
+            elif name in CIPHERS:
+                ciphers.append(name)
+            elif not word.startswith("?"):
+                raise lines.error(directive, f"`{name}` is not supported; {_advice(directive.name)}")
+    if not ciphers and directive is not None:
+        raise lines.error(directive, f"no supported cipher; {_advice(directive.name)}")
+    single = lines.get("cipher")
+    if single is not None and single.words[0].upper() not in ciphers:
+        # As OpenVPN 2.6: `cipher` takes no part in the negotiation, so it must not widen a narrowed list.
+        text = f"ignored: `{single.words[0]}` is not in data-ciphers; clients negotiate one that is"
+        lines.warn(single, text)
+    return tuple(dict.fromkeys(ciphers))
+
+
+def _advice(name: str) -> str:
+    known = ", ".join(cipher for cipher in CIPHERS if cipher not in DEFAULT_CIPHERS)
+    return f"write `{name} {':'.join(DEFAULT_CIPHERS)}`, for old clients with one of {known} behind"
+
+
+def data_ciphers_fallback(lines: Collected) -> str:
+    """The cipher for clients that do not negotiate, "" for none."""
+    directive = lines.get("data-ciphers-fallback")
+    if directive is None:
+        return ""
+    name = directive.words[0].upper()
+    if name not in CIPHERS:
+        raise lines.error(directive, f"`{directive.words[0]}` is not supported; write one of {', '.join(CIPHERS)}")
+    return name
+
+
+def framing(lines: Collected) -> Framing:
+    """What stands before a packet that could be compressed and never is (OpenVPN comp.c)."""
+    allowed = lines.get("allow-compression")
+    if allowed is not None and allowed.words[0] not in ("no", "stub-only"):
+        raise lines.error(allowed, f"`{allowed.words[0]}` is not supported: {_MIGRATE}")
+    compress, lzo = lines.get("compress"), lines.get("comp-lzo")
+    if lzo is not None:
+        if lzo.words != ("no",):
+            raise lines.error(lzo, f"`{' '.join(('comp-lzo', *lzo.words))}` is not supported: {_MIGRATE}")
+        return "comp-lzo"
+    if compress is None:
+        return "none"
+    kind = compress.words[0] if compress.words else "stub"
+    if kind == "stub":
+        return "stub"
+    if kind == "stub-v2":
+        return "stub-v2"
+    if kind == "migrate":
+        return "migrate"
+    raise lines.error(compress, f"`{kind}` is not supported: {_MIGRATE}")
+
+
+def check_push(option: str, framed: Framing) -> None:
+    """ValueError with what to do for an option that cannot be pushed or that would break the data channel."""
+    if "," in option or not option.isprintable() or not option or len(option) > _PUSH_MAX:
+        raise ValueError(f"an option of 1 to {_PUSH_MAX} printable characters without commas is needed")
+    words = option.split()
+    name, word = (words[0] if words else ""), (words[1] if len(words) > 1 else "")
+    if name in _SERVERS_OWN:
+        raise ValueError(f"`{name}` is told to each client by the server itself; remove the line")
+    if name == "topology" and word != "subnet":
+        raise ValueError("clients must use `topology subnet`; remove the line")
+    if name == "fragment":
+        raise ValueError("TCP needs no such fragments; remove the line")
+    if (name == "comp-lzo" and (word, framed) != ("no", "comp-lzo")) or (
+        name == "compress" and word != "stub-v2" and (word, framed) not in (("", "stub"), ("stub", "stub"))
+    ):
+        raise ValueError(f"`{option}` and the server's own framing differ: {_MIGRATE}")

@@ -1,0 +1,164 @@
+"""Transport, tunnel network, address pool and reservations, packet sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from hognose.config.collected import SERVER_EXAMPLE, Collected
+from hognose.config.lexer import Directive, split_lines
+from hognose.errors import ConfigError
+from hognose.units import Ipv4Int, ipv4_int, ipv4_text, netmask
+
+MssfixMode = Literal["mtu", "plain", "fixed"]
+MAX_RESERVATIONS = 65_536
+_TCP = ("tcp", "tcp-server", "tcp4", "tcp4-server")
+
+
+@dataclass(frozen=True, slots=True)
+class TunnelNetwork:
+    """The network of `server`; its first address is ours."""
+
+    network: Ipv4Int
+    prefix_len: int
+
+    @property
+    def server_address(self) -> Ipv4Int:
+        """The tunnel gateway."""
+        return self.network + 1
+
+    @property
+    def broadcast(self) -> Ipv4Int:
+        """The last address, no host's."""
+        return self.network | 0xFFFFFFFF & ~netmask(self.prefix_len)
+
+    def is_for_clients(self, address: Ipv4Int) -> bool:
+        """Whether a client may have it."""
+        return self.server_address < address < self.broadcast
+
+
+def check_transport(lines: Collected) -> None:
+    """ConfigError unless it is TCP and a tun."""
+    proto = lines.get("proto")
+    if proto is None:
+        raise ConfigError("missing, which means UDP; write `proto tcp`", file=lines.file, directive="proto")
+    if proto.words[0] not in _TCP:
+        raise lines.error(proto, f"`{proto.words[0]}` is not supported (yet); write `proto tcp`")
+    lines.choice("mode", "server", ("server",))
+    lines.choice("topology", "subnet", ("subnet",))
+    lines.choice("dev-type", "tun", ("tun",))
+    dev = lines.need("dev", "dev tun")
+    if not dev.words[0].startswith("tun") and "dev-type" not in lines:
+        raise lines.error(dev, f"`{dev.words[0]}` is not supported; write `dev tun`")
+
+
+def tunnel_network(lines: Collected) -> TunnelNetwork:
+    """Of `server NETWORK NETMASK [nopool]`."""
+    directive = lines.need("server", SERVER_EXAMPLE)
+    network, mask = (lines.address(directive, word, SERVER_EXAMPLE) for word in directive.words[:2])
+    inverted = 0xFFFFFFFF & ~mask
+    if inverted & (inverted + 1) or not 3 <= inverted.bit_length() <= 24:
+        raise lines.error(directive, "the netmask must be one of 255.0.0.0 … 255.255.255.248")
+    if network & inverted:
+        better = f"server {ipv4_text(network & mask)} {ipv4_text(mask)}"
+        raise lines.error(directive, f"host bits are set; write `{better}`")
+    if network >> 24 in (0, 127) or network >> 28 >= 14:
+        raise lines.error(directive, f"{ipv4_text(network)} is no network for hosts; write one of RFC 1918")
+    if len(directive.words) == 3:
+        if directive.words[2] != "nopool":
+            raise lines.error(directive, "the third word can only be `nopool`")
+        if "ifconfig-pool" not in lines:
+            raise lines.error(directive, "`nopool` wants a pool; write `ifconfig-pool FIRST LAST` or leave it out")
+    return TunnelNetwork(network, 32 - inverted.bit_length())
+
+
+def pool(lines: Collected, tunnel: TunnelNetwork) -> tuple[Ipv4Int, Ipv4Int]:
+    """First and last address of ifconfig-pool, (0, 0) when it is absent."""
+    directive = lines.get("ifconfig-pool")
+    if directive is None:
+        return 0, 0
+    example = f"ifconfig-pool {ipv4_text(tunnel.network + 2)} {ipv4_text(tunnel.broadcast - 1)}"
+    first, last = (lines.address(directive, word, example) for word in directive.words[:2])
+    if not (tunnel.is_for_clients(first) and tunnel.is_for_clients(last) and first <= last):
+        what = "two addresses inside of `server` and behind its first one, which is ours, are needed"
+        raise lines.error(directive, f"{what}; write `{example}` or a part of it")
+    if len(directive.words) == 3:
+        mask = ipv4_text(netmask(tunnel.prefix_len))
+        if directive.words[2] != mask:
+            raise lines.error(directive, f"the netmask is not that of `server`; write {mask} or leave it out")
+    return first, last
+
+
+def reservations(
+    lines: Collected, tunnel: TunnelNetwork, bounds: tuple[Ipv4Int, Ipv4Int], taken: Collection[Ipv4Int]
+) -> dict[str, Ipv4Int]:
+    """Address by common name, of ifconfig-pool-persist (OpenVPN pool.c, ifconfig_pool_read).
+
+    The file is written by machines: lines that no longer fit are left out with one warning. An absent file is none.
+    bounds: of ifconfig-pool; taken: addresses of ifconfig-push.
+    """
+    directive = lines.get("ifconfig-pool-persist")
+    if directive is None:
+        return {}
+    lines.number("ifconfig-pool-persist", 600, 0, 2_147_483_647, at=1 if directive.block is None else 0)
+    if lines.is_absent(directive):
+        text = "the file is not there: no address is reserved; a client gets the same one while the server runs"
+        lines.warn(directive, text)
+        return {}
+    first, last = bounds if bounds[0] else (tunnel.network + 2, tunnel.broadcast - 1)
+    reserved: dict[str, Ipv4Int] = {}
+    used = set(taken)
+    odd: list[str] = []
+    for number, line in enumerate(split_lines(lines.text(directive)), 1):
+        if not line.strip() or line[0] in "#;":
+            continue
+        name, _, rest = line.partition(",")
+        address_text = rest.partition(",")[0].strip()
+        if name and not address_text and rest:
+            continue  # only an IPv6 address
+        try:
+            address = ipv4_int(address_text)
+        except ValueError:
+            address = 0
+        if len(reserved) == MAX_RESERVATIONS:
+            raise lines.error(directive, f"more than {MAX_RESERVATIONS} addresses")
+        if not (name and first <= address <= last) or address in used or name in reserved:
+            odd.append(f"line {number}")
+            continue
+        reserved[name] = address
+        used.add(address)
+    if odd:
+        text = f"{len(odd)} of its lines left out, the first is {odd[0]}: no free address of the pool"
+        lines.warn(directive, text)
+    return reserved
+
+
+def sizes(lines: Collected) -> tuple[int, int, MssfixMode, int]:
+    """(tun-mtu, mssfix, its mode, max-packet-size), with OpenVPN 2.6's defaults.
+
+    `mssfix` alone: 1492 with the outer headers when tun-mtu is 1500, else tun-mtu itself (options.c,
+    options_set_mssfix). max-packet-size also bounds data packets: `mssfix N mtu` when no mssfix says another.
+    """
+    tun_mtu = lines.number("tun-mtu", 1500, 576, 1500)
+    lines.number("tun-mtu", 0, 0, 65_535, at=1)
+    largest = lines.number("max-packet-size", 1250, 154, 2048)
+    directive = lines.get("mssfix")
+    if directive is not None and directive.words:
+        return tun_mtu, *_mssfix(lines, directive), largest
+    if directive is None and "max-packet-size" in lines:
+        return tun_mtu, largest, "mtu", largest
+    if tun_mtu == 1500:
+        return tun_mtu, 1492, "mtu", largest
+    return tun_mtu, tun_mtu, "fixed", largest
+
+
+def _mssfix(lines: Collected, directive: Directive) -> tuple[int, MssfixMode]:
+    value = lines.word_number(directive, directive.words[0], 0, 65_535)
+    mode = directive.words[1] if len(directive.words) > 1 else "plain"
+    if mode == "plain" or mode not in ("mtu", "fixed"):
+        if len(directive.words) > 1:
+            text = f"`{mode}` is not understood; write `mssfix {value} mtu` or `mssfix {value} fixed`"
+            raise lines.error(directive, text)
+        return value, "plain"
+    return value, "mtu" if mode == "mtu" else "fixed"

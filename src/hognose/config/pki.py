@@ -1,0 +1,229 @@
+"""Certificates of both sides: the server's identity, what clients' must be, and the bounds of TLS."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import get_args
+
+from hognose.config import keys
+from hognose.config.collected import Collected
+from hognose.config.lexer import Directive
+from hognose.config.model import CertificatePolicy, ClientCertificate
+from hognose.config.tls_names import TLS13_SUITES, openssl_cipher
+from hognose.errors import ConfigError
+from hognose.units import UnixSeconds
+
+MAX_FINGERPRINTS = 65_536
+_PROFILES = ("legacy", "insecure", "preferred", "suiteb")
+_NAME_KINDS = ("subject", "name", "name-prefix")
+_GROUP = re.compile(r"[A-Za-z0-9_-]+")
+_EKU = re.compile(r"[A-Za-z0-9. _-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """PEM texts of ca ("" with fingerprints alone), cert, key and extra-certs ("" for none)."""
+
+    ca: str
+    cert: str
+    key: str
+    extra_certs: str
+
+
+def identity(lines: Collected, unix: UnixSeconds | None) -> Identity:
+    """The server's certificate and key, and the authorities of its clients; they must belong together."""
+    ca = lines.get("ca")
+    if ca is None and "peer-fingerprint" not in lines:
+        text = "missing; write `ca ca.crt`, or `peer-fingerprint` with the fingerprints of the clients' certificates"
+        raise ConfigError(text, file=lines.file, directive="ca")
+    cert, key = lines.need("cert", "cert server.crt"), lines.need("key", "key server.key")
+    extra = lines.get("extra-certs")
+    found = Identity(
+        ca=lines.text(ca) if ca is not None else "",
+        cert=lines.text(cert),
+        key=lines.text(key),
+        extra_certs=lines.text(extra) if extra is not None else "",
+    )
+    places: dict[str, Directive | None] = {"ca": ca, "cert": cert, "key": key, "extra-certs": extra}
+    try:
+        warnings = keys.check_identity(found.ca, found.cert, found.key, unix)
+        if extra is not None:
+            keys.check_certificates("extra-certs", found.extra_certs)
+    except keys.BadPemError as error:
+        raise lines.error(places[error.directive] or cert, error.message) from None
+    for name, text in warnings:
+        lines.warn(places[name] or cert, text)
+    return found
+
+
+def policy(lines: Collected, ca: str, unix: UnixSeconds | None, *, allow_no_authentication: bool) -> CertificatePolicy:
+    """What a client's certificate must be."""
+    kind, name = _verify_name(lines)
+    lines.choice("x509-username-field", "CN", ("CN",))
+    return CertificatePolicy(
+        crl=_crl(lines, ca, unix),
+        fingerprints=_fingerprints(lines),
+        verify_client_cert=_verify_client_cert(lines, allow_no_authentication),
+        name_kind=kind,
+        name=name,
+        key_usage=_key_usage(lines),
+        eku=_eku(lines),
+        remote_cert_tls=lines.choice("remote-cert-tls", "", ("client",)) == "client",
+    )
+
+
+def _verify_client_cert(lines: Collected, allowed: bool) -> ClientCertificate:
+    directive = lines.get("verify-client-cert")
+    given = directive.words[0] if directive is not None and directive.words else "require"
+    for value in get_args(ClientCertificate):
+        if value == given:
+            break
+    else:
+        assert directive is not None
+        raise lines.error(directive, f"`{given}` is not understood; write `verify-client-cert require`")
+    if value != "require" and directive is not None:
+        if not allowed:
+            text = f"with `{value}` anybody could connect; write `require`, or boot with `--really-no-authentication`"
+            raise lines.error(directive, text)
+        lines.warn(directive, "anybody can connect; the server takes this only with `--really-no-authentication`")
+    return value  # type: ignore[no-any-return]  # one of the literals
+
+
+def _crl(lines: Collected, ca: str, unix: UnixSeconds | None) -> str:
+    directive = lines.get("crl-verify")
+    if directive is None:
+        return ""
+    words = directive.words if directive.block is not None else directive.words[1:]
+    if words:
+        text = "there are no directories; write a list of revoked certificates: `crl-verify crl.pem`"
+        raise lines.error(directive, text)
+    crl = lines.text(directive)
+    try:
+        warnings = keys.check_crl(crl, ca, unix)
+    except keys.BadPemError as error:
+        raise lines.error(directive, error.message) from None
+    for text in warnings:
+        lines.warn(directive, text)
+    return crl
+
+
+def _fingerprints(lines: Collected) -> tuple[bytes, ...]:
+    """Without doubles, in order (OpenVPN options.c, parse_hash_fingerprint_multiline)."""
+    found: dict[bytes, None] = {}
+    for directive in lines.every("peer-fingerprint"):
+        texts = directive.words if directive.block is None else directive.block.splitlines()
+        for text in texts:
+            if directive.block is not None and (not text.strip() or text.lstrip()[0] in "#;"):
+                continue
+            try:
+                found[keys.parse_fingerprint(text)] = None
+            except ValueError as error:
+                raise lines.error(directive, str(error)) from None
+            if len(found) > MAX_FINGERPRINTS:
+                raise lines.error(directive, f"more than {MAX_FINGERPRINTS} fingerprints")
+    first = lines.get("peer-fingerprint")
+    if first is not None and not found:
+        raise lines.error(first, "no fingerprint; write the SHA-256 of a client's certificate on a line")
+    return tuple(found)
+
+
+def _verify_name(lines: Collected) -> tuple[str, str]:
+    """(kind, name) of verify-x509-name; the kind is `subject` when it is left out, as in OpenVPN."""
+    directive = lines.get("verify-x509-name")
+    if directive is None:
+        return "", ""
+    name, kind = directive.words[0], (*directive.words, "subject")[1]
+    if not name:
+        raise lines.error(directive, "the name is empty; write `verify-x509-name NAME name`")
+    if kind not in _NAME_KINDS:
+        raise lines.error(directive, f"`{kind}` is not understood; write `verify-x509-name NAME name`")
+    return kind, name
+
+
+def _key_usage(lines: Collected) -> tuple[int, ...]:
+    directive = lines.get("remote-cert-ku")
+    if directive is None:
+        return ()
+    values = []
+    for word in directive.words:
+        digits = word.lower().removeprefix("0x")
+        if not re.fullmatch("[0-9a-f]{1,4}", digits) or not int(digits, 16):
+            raise lines.error(directive, f"`{word}` is no key usage in hex; write for example `remote-cert-ku 80`")
+        values.append(int(digits, 16))
+    return tuple(values) or (0,)
+
+
+def _eku(lines: Collected) -> str:
+    directive = lines.get("remote-cert-eku")
+    if directive is None:
+        return ""
+    if not _EKU.fullmatch(directive.words[0]):
+        text = 'an OpenSSL name or OID is needed; write `remote-cert-eku "TLS Web Client Authentication"`'
+        raise lines.error(directive, text)
+    return directive.words[0]
+
+
+def tls_versions(lines: Collected) -> tuple[str, str]:
+    """Least and greatest version; "" for the greatest that there is."""
+    least, greatest = _tls_version(lines, "tls-version-min", "1.2"), _tls_version(lines, "tls-version-max", "")
+    directive = lines.get("tls-version-max")
+    if directive is not None and greatest < least:
+        raise lines.error(directive, f"less than tls-version-min; write `tls-version-max {least}`")
+    return least, greatest
+
+
+def _tls_version(lines: Collected, name: str, default: str) -> str:
+    directive = lines.get(name)
+    if directive is None:
+        return default
+    version = directive.words[0]
+    if version in ("1.0", "1.1") and name == "tls-version-min":
+        lines.warn(directive, "1.2 is the least that is spoken")
+        return "1.2"
+    if version not in ("1.2", "1.3"):
+        raise lines.error(directive, f"`{version}` is not supported; write `{name} 1.2` or `{name} 1.3`")
+    if directive.words[1:] not in ((), ("or-highest",)):
+        raise lines.error(directive, f"`{directive.words[1]}` is not understood; write `{name} {version}`")
+    return version
+
+
+def tls_cipher(lines: Collected) -> str:
+    """OpenSSL's names of the suites of TLS 1.2, "" for the default."""
+    directive = lines.get("tls-cipher")
+    if directive is None:
+        return ""
+    try:
+        return ":".join(openssl_cipher(name) for name in directive.words[0].split(":"))
+    except ValueError as error:
+        text = f"`{error}` is no cipher suite; write `tls-cipher TLS-ECDHE-ECDSA-WITH-AES-256-GCM-SHA384`"
+        raise lines.error(directive, text) from None
+
+
+def tls_ciphersuites(lines: Collected) -> str:
+    """Suites of TLS 1.3, "" for the default; `-` in a name may stand for `_` as in OpenVPN."""
+    directive = lines.get("tls-ciphersuites")
+    if directive is None:
+        return ""
+    names = directive.words[0].upper().replace("-", "_").split(":")
+    for name in names:
+        if name not in TLS13_SUITES:
+            good = ":".join(TLS13_SUITES[:3])
+            raise lines.error(directive, f"`{name}` is no suite of TLS 1.3; write `tls-ciphersuites {good}`")
+    return ":".join(names)
+
+
+def tls_groups(lines: Collected) -> str:
+    """Groups for the key exchange, "" for the default."""
+    directive = lines.get("tls-groups")
+    if directive is None:
+        return ""
+    for name in directive.words[0].split(":"):
+        if not _GROUP.fullmatch(name):
+            raise lines.error(directive, f"`{name}` is no group; write `tls-groups X25519:secp256r1:secp384r1`")
+    return directive.words[0]
+
+
+def tls_cert_profile(lines: Collected) -> str:
+    """How strong certificates must be."""
+    return lines.choice("tls-cert-profile", "legacy", _PROFILES)
