@@ -74,6 +74,11 @@ class DropReason(IntEnum):
     COMPRESSED = auto()
     BAD_COMPRESSION_BYTE = auto()
     RENEGOTIATION_FAILED = auto()
+    CLIENT_KEY_TOO_OLD = auto()
+    INACTIVE = auto()
+    SESSION_TIMEOUT = auto()
+    CLIENT_DISABLED = auto()
+    FRAMING_MISMATCH = auto()
     RETRANSMIT_LIMIT = auto()
     # gateway
     WRONG_SOURCE = auto()

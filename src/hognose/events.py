@@ -32,6 +32,10 @@ class EventKind(Enum):
     CLIENT_RENEGOTIATED = "client_renegotiated"
     CLIENT_REFUSED = "client_refused"
     CLIENT_ENDED = "client_ended"
+    RENEGOTIATION_FAILED = "renegotiation_failed"
+    CLIENT_CUT = "client_cut"
+    CONFIG_NEEDS_RESTART = "config_needs_restart"
+    CRL_EXPIRES = "crl_expires"
     INTERNAL_ERROR = "internal_error"
     EVENTS_SUPPRESSED = "events_suppressed"
 
@@ -84,11 +88,13 @@ EVENTS: dict[EventKind, EventSpec] = {
     EventKind.PEER_CLOSED: EventSpec("debug", ("conn", "peer", "reason"), "A TCP connection without a session ended."),
     EventKind.PEER_REJECTED: EventSpec(
         "warning",
-        ("conn", "peer", "reason", "detail"),
+        ("conn", "peer", "common_name", "reason", "detail"),
         "A peer failed a check before it was a client; the reason names the check.",
     ),
     EventKind.CLIENT_AUTHENTICATED: EventSpec(
-        "info", ("conn", "peer", "common_name", "version"), "TLS and certificate checks have passed."
+        "info",
+        ("conn", "peer", "common_name", "version", "client_key"),
+        "TLS and certificate checks have passed; client_key is what a tls-crypt-v2 key says of itself.",
     ),
     EventKind.CLIENT_ESTABLISHED: EventSpec(
         "info",
@@ -96,16 +102,32 @@ EVENTS: dict[EventKind, EventSpec] = {
         "A client has its address and data keys.",
     ),
     EventKind.CLIENT_RENEGOTIATED: EventSpec(
-        "info", ("conn", "common_name", "key_id", "tls"), "New data keys are in place."
+        "info",
+        ("conn", "common_name", "key_id", "tls", "wrap"),
+        "New data keys are in place; wrap is that of the negotiation's control packets.",
     ),
     EventKind.CLIENT_REFUSED: EventSpec(
         "warning", ("conn", "peer", "common_name", "reason"), "An authenticated client got AUTH_FAILED."
     ),
     EventKind.CLIENT_ENDED: EventSpec(
         "info",
-        ("conn", "peer", "common_name", "address", "reason", "bytes_in", "bytes_out", "seconds"),
+        ("conn", "peer", "common_name", "address", "reason", "bytes_in", "bytes_out", "seconds", "detail"),
         "A client's session is over.",
     ),
+    EventKind.RENEGOTIATION_FAILED: EventSpec(
+        "warning", ("conn", "common_name", "detail"), "A client's old data keys stay in use; it is tried again."
+    ),
+    EventKind.CLIENT_CUT: EventSpec(
+        "warning",
+        ("conn", "peer", "common_name", "reason"),
+        "A connected client is against the config that was just read: revoked, disabled, without a file of its own.",
+    ),
+    EventKind.CONFIG_NEEDS_RESTART: EventSpec(
+        "warning",
+        ("directives",),
+        "These directives differ in the config that was just read; they take effect at the next boot only.",
+    ),
+    EventKind.CRL_EXPIRES: EventSpec("warning", ("text",), "The CRL ends within 14 days or has ended; once a day."),
     EventKind.INTERNAL_ERROR: EventSpec(
         "error", ("where", "error", "conn"), "A bug: only the named packet or session was lost."
     ),

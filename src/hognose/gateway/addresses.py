@@ -1,68 +1,86 @@
-"""The pool of tunnel addresses: who has which, and the same client gets the same one again when it is free.
+"""The pool of tunnel addresses: who has which. The same common name gets the same address, also after a reboot.
 
+A name's place in the pool follows from its hash, so that nothing has to be kept on a disk; where two names fall on one
+address the later one takes the next free, and keeps it while the server runs. Addresses that the config gives to a
+name (ifconfig-push, ifconfig-pool-persist) are nobody else's.
 Bounds: the pool's own size, and as many remembered names as the pool has addresses (the oldest is forgotten).
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable, Mapping
+
 from hognose.units import Ipv4Int
 
 
 class AddressPool:
-    """Addresses first … last (inclusive) of a tunnel network, handed out lowest first."""
+    """Addresses first … last (inclusive) of a tunnel network."""
 
     def __init__(self, first: Ipv4Int, last: Ipv4Int) -> None:
         self.first = first
         self.last = last
         self._taken: dict[Ipv4Int, str] = {}
         self._remembered: dict[str, Ipv4Int] = {}
-        self._next = first
+        self._holder: dict[Ipv4Int, str] = {}  # the mirror of _remembered
+        self._reservations: Mapping[str, Ipv4Int] = {}
+        self._kept: frozenset[Ipv4Int] = frozenset()
 
     def __len__(self) -> int:
         """Addresses in use."""
         return len(self._taken)
 
-    def take(self, name: str) -> tuple[Ipv4Int, bool] | None:
-        """An address for the client `name`; None when the pool is exhausted.
+    def reserve(self, reservations: Mapping[str, Ipv4Int], fixed: Iterable[Ipv4Int]) -> None:
+        """Addresses by name, and further ones that only `take` with that very address gives out."""
+        self._reservations = reservations
+        self._kept = frozenset((*reservations.values(), *fixed))
+
+    def take(self, name: str, fixed: Ipv4Int = 0) -> tuple[Ipv4Int, bool] | None:
+        """An address for the client `name`, the fixed one if it is not 0; None when there is none.
 
         The bool says that the last holder of the address had the same name, so what belonged to the address
         (NAT flows) may stay.
         """
-        before = self._remembered.get(name)
-        if before is not None and before not in self._taken:
-            self._taken[before] = name
-            return before, True
-        address = self._free_address()
-        if address is None:
+        address = fixed or self._choose(name)
+        if address is None or address in self._taken:
             return None
+        same_holder = self._holder.get(address) == name
         self._taken[address] = name
         self._remember(name, address)
-        return address, False
+        return address, same_holder
 
     def release(self, address: Ipv4Int) -> None:
         """Give an address back; unknown ones are ignored."""
         self._taken.pop(address, None)
 
-    def _free_address(self) -> Ipv4Int | None:
-        reserved = set(self._remembered.values())
-        fallback: Ipv4Int | None = None
+    def _choose(self, name: str) -> Ipv4Int | None:
+        for address in (self._reservations.get(name), self._remembered.get(name)):
+            if address is not None and address not in self._taken and (
+                address not in self._kept or self._reservations.get(name) == address
+            ):  # fmt: skip
+                return address
         size = self.last - self.first + 1
-        # Start where the last search ended: handing out is O(1) as long as addresses remain that nobody had.
+        start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % size
+        fallback: Ipv4Int | None = None
         for offset in range(size):
-            address = self.first + (self._next - self.first + offset) % size
-            if address in self._taken:
+            address = self.first + (start + offset) % size
+            if address in self._taken or address in self._kept:
                 continue
-            if address not in reserved:
-                self._next = address + 1 if address < self.last else self.first
+            if address not in self._holder:
                 return address
             if fallback is None:
                 fallback = address
         return fallback
 
     def _remember(self, name: str, address: Ipv4Int) -> None:
-        for other, held in list(self._remembered.items()):
-            if held == address:
-                del self._remembered[other]
+        other = self._holder.pop(address, None)
+        if other is not None:
+            self._remembered.pop(other, None)
+        before = self._remembered.pop(name, None)
+        if before is not None:
+            self._holder.pop(before, None)
         self._remembered[name] = address
+        self._holder[address] = name
         if len(self._remembered) > self.last - self.first + 1:
-            del self._remembered[next(iter(self._remembered))]
+            oldest = next(iter(self._remembered))
+            self._holder.pop(self._remembered.pop(oldest), None)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from hognose.drops import Counters, DropReason, Stat
 from hognose.events import EventKind
 from hognose.gateway.addresses import AddressPool
+from hognose.gateway.client_policy import ClientPolicy
 from hognose.gateway.journal import Journal
 from hognose.gateway.peers import Peer
 from hognose.nat.nat import Nat
 from hognose.openvpn.push import Admission
-from hognose.openvpn.session import Authenticated, Established, Renegotiated, Session
-from hognose.units import SECOND, Ipv4Int, Nanos, ipv4_text
+from hognose.openvpn.session import Authenticated, Disagreed, Established, Renegotiated, RenegotiationFailed, Session
+from hognose.units import SECOND, Ipv4Int, Nanos, UnixSeconds, ipv4_text
 
+# Not the client's fault: it is asked to come again (IV_PROTO AUTH_FAIL_TEMP).
+_TEMPORARY = (DropReason.SERVER_STOPPING, DropReason.CLIENTS_FULL, DropReason.POOL_EXHAUSTED)
 PEER_ID_LIMIT = 0xFFFFFF  # 24 bits; all ones means undefined
 
 
@@ -19,7 +22,7 @@ class Admissions:
     """The table of clients by tunnel address and by name.
 
     Bounds: max_clients authenticated clients (the newcomer is refused), the pool's addresses (likewise). A client
-    with the same certificate name replaces the older session unless duplicate_cn, as OpenVPN does.
+    with the same certificate name replaces the older session unless duplicate-cn, as OpenVPN does.
     """
 
     def __init__(
@@ -28,8 +31,7 @@ class Admissions:
         pool: AddressPool,
         netmask: Ipv4Int,
         server: Ipv4Int,
-        max_clients: int,
-        duplicate_cn: bool,
+        policy: ClientPolicy,
         nat: Nat,
         journal: Journal,
         counters: Counters,
@@ -37,20 +39,24 @@ class Admissions:
         self._pool = pool
         self._netmask = netmask
         self._server = server
-        self._max_clients = max_clients
-        self._duplicate_cn = duplicate_cn
         self._nat = nat
         self._journal = journal
         self._counters = counters
         self.clients: dict[Ipv4Int, Peer] = {}
         self._replaced: list[Peer] = []  # older sessions of the same name, for the gateway to end
         self.stopping = False
+        self.apply(policy)
 
-    def handle_events(self, peer: Peer, session: Session, now: Nanos) -> None:
+    def apply(self, policy: ClientPolicy) -> None:
+        """The policy for clients that come from now on."""
+        self.policy = policy
+        self._pool.reserve(policy.reservations, policy.fixed_addresses())
+
+    def handle_events(self, peer: Peer, session: Session, now: Nanos, unix: UnixSeconds) -> None:
         """Drain a session's events: admit or refuse, and write the lines."""
         for event in session.take_events():
             if isinstance(event, Authenticated):
-                self._authenticated(peer, session, event, now)
+                self._authenticated(peer, session, event, now, unix)
             elif isinstance(event, Established):
                 self._established(peer, event, now)
             elif isinstance(event, Renegotiated):
@@ -62,9 +68,28 @@ class Admissions:
                     common_name=peer.common_name,
                     key_id=event.key_id,
                     tls=event.tls,
+                    wrap=event.wrap,
+                )
+            elif isinstance(event, Disagreed):
+                self._journal.add(
+                    EventKind.PEER_REJECTED,
+                    now,
+                    conn=peer.conn.id,
+                    peer=peer.name,
+                    common_name=event.common_name,
+                    reason=event.reason.name.lower(),
+                    detail=event.detail,
+                )
+            elif isinstance(event, RenegotiationFailed):
+                self._journal.add(
+                    EventKind.RENEGOTIATION_FAILED,
+                    now,
+                    conn=peer.conn.id,
+                    common_name=peer.common_name,
+                    detail=event.detail,
                 )
 
-    def leave(self, peer: Peer, reason: DropReason, now: Nanos) -> None:
+    def leave(self, peer: Peer, reason: DropReason, now: Nanos, detail: str = "") -> None:
         """The session of a peer is over: its address is free, its line is written. Idempotent."""
         if peer.address == 0:
             return
@@ -85,6 +110,7 @@ class Admissions:
                 bytes_in=session.bytes_in if session is not None else 0,
                 bytes_out=session.bytes_out if session is not None else 0,
                 seconds=(now - peer.established_at) // SECOND,
+                detail=detail,
             )
         peer.address = 0
 
@@ -95,8 +121,10 @@ class Admissions:
             self._replaced = []
         return replaced
 
-    def _authenticated(self, peer: Peer, session: Session, event: Authenticated, now: Nanos) -> None:
+    def _authenticated(self, peer: Peer, session: Session, event: Authenticated, now: Nanos, unix: UnixSeconds) -> None:
         peer.common_name = event.common_name
+        peer.version = event.version
+        peer.authenticated_unix = unix
         self._journal.add(
             EventKind.CLIENT_AUTHENTICATED,
             now,
@@ -104,16 +132,23 @@ class Admissions:
             peer=peer.name,
             common_name=event.common_name,
             version=event.version,
+            client_key=event.client_key,
         )
+        policy = self.policy
+        unwelcome = policy.unwelcome(event.common_name)
+        if unwelcome:
+            return self._refuse(peer, session, unwelcome, DropReason.CLIENT_DISABLED, now)
         if self.stopping:
             return self._refuse(peer, session, "the server is stopping", DropReason.SERVER_STOPPING, now)
-        if not self._duplicate_cn:
+        if not policy.duplicate_cn:
             self._replace(event.common_name, peer)
-        if len(self.clients) >= self._max_clients:
+        if len(self.clients) >= policy.max_clients:
             return self._refuse(peer, session, "the server is full", DropReason.CLIENTS_FULL, now)
-        taken = self._pool.take(event.common_name if not self._duplicate_cn else f"{event.common_name}#{peer.conn.id}")
+        settings = policy.settings(event.common_name)
+        taken = self._pool.take(event.common_name, settings.address)
         if taken is None:
-            return self._refuse(peer, session, "no address is free", DropReason.POOL_EXHAUSTED, now)
+            text = "its fixed address is in use" if settings.address else "no address is free"
+            return self._refuse(peer, session, text, DropReason.POOL_EXHAUSTED, now)
         address, same_holder = taken
         if not same_holder:
             self._nat.forget(address)
@@ -125,6 +160,9 @@ class Admissions:
                 netmask=self._netmask,
                 route_gateway=self._server,
                 peer_id=peer.conn.id % PEER_ID_LIMIT,
+                push=settings.push,
+                push_reset=settings.push_reset,
+                push_remove=settings.push_remove,
             ),
             now,
         )
@@ -139,7 +177,6 @@ class Admissions:
                 self._pool.release(address)
 
     def _refuse(self, peer: Peer, session: Session, text: str, reason: DropReason, now: Nanos) -> None:
-        self._counters.drop(reason)
         self._journal.add(
             EventKind.CLIENT_REFUSED,
             now,
@@ -148,7 +185,7 @@ class Admissions:
             common_name=peer.common_name,
             reason=text,
         )
-        session.refuse(text, now)
+        session.refuse(text, now, reason, temporary=reason in _TEMPORARY)
 
     def _established(self, peer: Peer, event: Established, now: Nanos) -> None:
         peer.established_at = now

@@ -14,14 +14,13 @@ from hognose.gateway.forwarding import Forwarder
 from hognose.gateway.gateway import Gateway
 from hognose.gateway.ingress import Ingress
 from hognose.gateway.journal import Journal
+from hognose.gateway.live import LiveConfig
 from hognose.ip.fragments import Reassembler
 from hognose.ip.icmp_errors import RateLimiter
 from hognose.ip.neighbor import NeighborTable
 from hognose.limits import Limits
 from hognose.link import LinkCaps
 from hognose.nat.nat import Nat
-from hognose.openvpn.profile import ServerProfile, WrapSettings
-from hognose.openvpn.tls import TlsContext, TlsSettings
 from hognose.tcp.server import TcpServer
 from hognose.units import Ipv4Int, Nanos, Random, UnixSeconds, ipv4_text, netmask
 
@@ -53,32 +52,6 @@ def check_uplink(config: ServerConfig, uplink: Uplink) -> None:
         )
 
 
-def make_profile(config: ServerConfig, limits: Limits) -> ServerProfile:
-    """The session engine's view of the config; ConfigError when TLS cannot be set up with it."""
-    tls = TlsContext(TlsSettings(config.ca, config.cert, config.key, config.tls_version_min, config.tls_version_max))
-    helpers = [f"route-gateway {ipv4_text(config.server_address)}", "topology subnet"]
-    if config.ping:
-        helpers.append(f"ping {config.ping}")
-    if config.push_ping_restart:
-        helpers.append(f"ping-restart {config.push_ping_restart}")
-    if config.tcp_nodelay:
-        helpers.append("socket-flags TCP_NODELAY")  # OpenVPN's `tcp-nodelay` pushes the same
-    return ServerProfile(
-        tls=tls,
-        wrap=WrapSettings(config.wrap, config.static_key, config.key_direction, config.auth),
-        ciphers=config.data_ciphers,
-        push=(*config.push, *helpers),
-        ping_s=config.ping,
-        ping_timeout_s=config.ping_timeout,
-        hand_window_s=config.hand_window,
-        tran_window_s=config.tran_window,
-        reneg_s=config.reneg_sec,
-        tls_timeout_s=config.tls_timeout,
-        tun_mtu=config.tun_mtu,
-        limits=limits.openvpn,
-    )
-
-
 def assemble(
     config: ServerConfig,
     *,
@@ -92,7 +65,7 @@ def assemble(
 ) -> Gateway:
     """A gateway that is ready for its first step. ConfigError when config and uplink do not fit."""
     check_uplink(config, uplink)
-    profile = make_profile(config, limits)
+    live = LiveConfig(config, limits)
     mss = max(_SMALLEST_MSS, config.mssfix - _MSS_OVERHEAD[config.mssfix_mode]) if config.mssfix else _NO_CLAMP
     neighbors = NeighborTable(mac=caps.mac, address=uplink.address, limits=limits.ip, counters=counters)
     neighbors.announce()
@@ -128,8 +101,7 @@ def assemble(
         pool=AddressPool(first, last),
         netmask=config.mask,
         server=config.server_address,
-        max_clients=config.max_clients,
-        duplicate_cn=config.duplicate_cn,
+        policy=live.policy,
         nat=nat,
         journal=journal,
         counters=counters,
@@ -165,8 +137,9 @@ def assemble(
         counters=counters,
     )
     return Gateway(
-        profile=profile,
+        live=live,
         limits=limits,
+        now=now,
         tcp=tcp,
         nat=nat,
         neighbors=neighbors,

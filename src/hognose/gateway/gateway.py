@@ -11,6 +11,7 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import ParamSpec
 
+from hognose.config.model import ServerConfig
 from hognose.drops import Counters, DropReason, Stat
 from hognose.errors import PeerError
 from hognose.events import Event, EventKind
@@ -19,19 +20,23 @@ from hognose.gateway.egress import Egress
 from hognose.gateway.forwarding import Forwarder
 from hognose.gateway.ingress import Ingress
 from hognose.gateway.journal import Journal
+from hognose.gateway.live import LiveConfig, Routine
 from hognose.gateway.peers import FIRST_RECORD_NS, LINGER_NS, Peer
+from hognose.gateway.status import status_lines
 from hognose.ip.neighbor import NeighborTable
 from hognose.limits import Limits
 from hognose.nat.nat import Nat
 from hognose.openvpn.framing import RecordSplitter, join
-from hognose.openvpn.profile import ServerProfile
 from hognose.openvpn.session import Session
 from hognose.tcp.connection import TcpConnection
 from hognose.tcp.server import TcpServer
-from hognose.units import Ipv4Int, Nanos, Random, UnixSeconds
+from hognose.units import Ipv4Int, Nanos, Random, UnixSeconds, ipv4_text
 
 # Bytes that sealing and framing add to an inner packet, rounded up; for queue accounting.
 RECORD_OVERHEAD = 32
+STATUS_BACKLOG = 10_000  # status lines that wait to be printed; a report is left out when they do
+# Ends of clients whose line says more than the reason's name.
+_TELLING = (DropReason.CERTIFICATE_REJECTED, DropReason.CLIENT_DISABLED, DropReason.TLS_ERROR)
 _NEVER: Nanos = 1 << 63
 P = ParamSpec("P")
 
@@ -42,8 +47,9 @@ class Gateway:
     def __init__(
         self,
         *,
-        profile: ServerProfile,
+        live: LiveConfig,
         limits: Limits,
+        now: Nanos,
         tcp: TcpServer,
         nat: Nat,
         neighbors: NeighborTable,
@@ -55,7 +61,9 @@ class Gateway:
         random: Random,
         counters: Counters,
     ) -> None:
-        self._profile = profile
+        self._live = live
+        self._routine = Routine(live.config, now)
+        self._status: list[str] = []
         self._limits = limits
         self._tcp = tcp
         self._nat = nat
@@ -100,6 +108,7 @@ class Gateway:
     def next_deadline(self) -> Nanos | None:
         """Earliest time at which step has to run without frames; None when there is nothing to wait for."""
         earliest = self._timers[0][0] if self._timers else _NEVER
+        earliest = min(earliest, self._routine.next_deadline(self._live.config))
         for engine in (self._tcp, self._nat, self._neighbors, self._forwarder):
             deadline = engine.next_deadline()
             if deadline is not None and deadline < earliest:
@@ -111,8 +120,30 @@ class Gateway:
         """Drained events, oldest first."""
         return self._journal.take()
 
+    def take_status(self) -> list[str]:
+        """Drained status lines: of the directive `status`, every so many seconds and at the end."""
+        lines, self._status = self._status, []
+        return lines
+
+    def reconfigure(self, config: ServerConfig, now: Nanos, unix: UnixSeconds) -> None:
+        """Put what can change of a new config in force; clients that may no longer be here are cut.
+
+        ConfigError when TLS refuses it; then everything stays as it was. The log names what needs a restart.
+        """
+        needs_restart = self._live.change(config)
+        if needs_restart:
+            self._journal.add(EventKind.CONFIG_NEEDS_RESTART, now, directives=" ".join(needs_restart))
+        self._admissions.apply(self._live.policy)
+        for peer in list(self._peers.values()):
+            if peer.session is not None:
+                peer.session.replace_profile(self._live.profile)
+                if peer.common_name:
+                    self._contained(self._judge_again, peer, now, unix)
+
     def stop(self, reason: str, now: Nanos, unix: UnixSeconds) -> None:
         """Begin an orderly end: clients are told as OpenVPN tells them, connections are closed after that."""
+        if self._live.config.status_interval:
+            self._write_status(unix)
         self._stopping = True
         self._admissions.stopping = True
         clients = sum(1 for peer in self._peers.values() if peer.established_at)
@@ -174,6 +205,15 @@ class Gateway:
             self._queue(address, packets)
         for error in self._ingress.drain_failures():
             self._report("ingress", error, now)
+        for source, port in self._ingress.drain_udp_clients():
+            self._journal.add(
+                EventKind.PEER_REJECTED,
+                now,
+                conn=0,
+                peer=f"{ipv4_text(source)}:{port}",
+                reason=DropReason.PORT_CLOSED.name.lower(),
+                detail="an OpenVPN client speaks UDP, this server TCP; write `proto tcp` in its config",
+            )
 
     def _accept(self, conn: TcpConnection, now: Nanos) -> None:
         self._counters.stats[Stat.TCP_ACCEPTED] += 1
@@ -192,7 +232,7 @@ class Gateway:
         if records:
             if session is None:
                 session = peer.session = Session(
-                    self._profile,
+                    self._live.profile,
                     log_id=conn.id,
                     random=self._random,
                     now=now,
@@ -223,7 +263,7 @@ class Gateway:
 
     def _run_session(self, peer: Peer, session: Session, now: Nanos, unix: UnixSeconds) -> None:
         """Everything a session may have to say after it was given something: events, records, its end."""
-        self._admissions.handle_events(peer, session, now)
+        self._admissions.handle_events(peer, session, now, unix)
         self._end_replaced(now)
         records = session.poll(now, unix)
         if records:
@@ -242,8 +282,8 @@ class Gateway:
     def _session_ended(self, peer: Peer, session: Session, now: Nanos) -> None:
         ended = session.ended
         assert ended is not None
-        if peer.established_at:
-            self._end(peer, ended.reason, now)
+        if peer.established_at or ended.told:
+            self._end(peer, ended.reason, now, ended.detail if ended.reason in _TELLING else "")
         else:
             self._reject(peer, ended.reason, ended.detail, now)
             return
@@ -272,11 +312,11 @@ class Gateway:
             self._report("abort", error, now, peer)
         self._peers.pop(peer.conn.id, None)
 
-    def _end(self, peer: Peer, reason: DropReason, now: Nanos) -> None:
+    def _end(self, peer: Peer, reason: DropReason, now: Nanos, detail: str = "") -> None:
         """Forget the session; the connection may still deliver what was queued, for LINGER_NS."""
         if not peer.closing:
             peer.closing = True
-            self._admissions.leave(peer, reason, now)
+            self._admissions.leave(peer, reason, now, detail)
             peer.session = None
             peer.down = []
             self._arm(peer, now + LINGER_NS)
@@ -290,6 +330,26 @@ class Gateway:
         if not peer.established_at:
             self._journal.add(EventKind.PEER_CLOSED, now, conn=conn.id, peer=peer.name, reason=why)
         self._end(peer, DropReason.PEER_CLOSED, now)
+
+    def _judge_again(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
+        """A new CRL or client-config-dir may be against a client that is connected."""
+        session = peer.session
+        if session is None or peer.closing:
+            return
+        text = self._live.policy.unwelcome(peer.common_name)
+        reason = DropReason.CLIENT_DISABLED
+        if not text:
+            text = self._live.profile.tls.recheck(session.peer_chain, unix)
+            reason = DropReason.CERTIFICATE_REJECTED
+        if not text:
+            return
+        self._journal.add(
+            EventKind.CLIENT_CUT, now, conn=peer.conn.id, peer=peer.name, common_name=peer.common_name, reason=text
+        )
+        session.refuse(text, now, reason)
+        self._run_session(peer, session, now, unix)
+        self._end(peer, reason, now, text)
+        peer.conn.close(now)
 
     def _say_goodbye(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
         session = peer.session
@@ -361,6 +421,8 @@ class Gateway:
                 due_peers.append(peer)
         for peer in due_peers:
             self._contained(self._peer_deadline, peer, now, unix)
+        if self._routine.next_deadline(self._live.config) <= now:
+            self._attempt("routine", now, self._run_routine, now, unix)
         for where, due, work in (
             ("tcp.timer", self._tcp.next_deadline(), self._tcp.handle_deadline),
             ("nat.timer", self._nat.next_deadline(), self._nat.handle_deadline),
@@ -385,6 +447,18 @@ class Gateway:
         if deadline is not None and deadline <= now:
             session.handle_deadline(now, unix)
         self._run_session(peer, session, now, unix)
+
+    def _run_routine(self, now: Nanos, unix: UnixSeconds) -> None:
+        live = self._live
+        if self._routine.status_due(live.config, now):
+            self._write_status(unix)
+        warning = self._routine.crl_warning(live.profile.tls.crl_next_update, now, unix)
+        if warning:
+            self._journal.add(EventKind.CRL_EXPIRES, now, text=warning)
+
+    def _write_status(self, unix: UnixSeconds) -> None:
+        if len(self._status) < STATUS_BACKLOG:
+            self._status += status_lines(self._peers.values(), self._live.config.status_version, unix)
 
     def _expire_fragments(self, now: Nanos) -> None:
         for address, packets in self._forwarder.expire(now).items():

@@ -20,6 +20,7 @@ from hognose.tcp.server import TcpServer
 from hognose.units import Buffer, Ipv4Int, Nanos, Port
 from hognose.wire import ethernet, icmpv4, ipv4, virtio_net
 from hognose.wire.checksum import ones_sum
+from hognose.wire.openvpn import HARD_RESET_CLIENT_V2, HARD_RESET_CLIENT_V3
 
 # vnet header, then MACs and type, then the fixed IPv4 header. The vnet numbers are little-endian and come out
 # swapped; only gso_size is used, and swapped back.
@@ -30,6 +31,10 @@ _L4_OFFSET = L3_OFFSET + 20
 _TRUSTED = virtio_net.F_NEEDS_CSUM | virtio_net.F_DATA_VALID
 _SYN_OFFSET = 33  # the TCP flags of a packet without IP options
 _SMALL_PACKET = 100  # no SYN is larger; spares the MSS look on data packets
+UDP_CLIENTS_MAX = 8  # of one batch; the rest is counted all the same
+UDP_HEADER_LEN = 8
+# First bytes of a client's hard reset with and without tls-crypt-v2, key id 0.
+_UDP_RESETS = (bytes((HARD_RESET_CLIENT_V2 << 3,)), bytes((HARD_RESET_CLIENT_V3 << 3,)))
 OUTSIDE = -1  # the rate limiter's name for everybody beyond the NAT
 
 Deliveries = dict[Ipv4Int, list[bytes]]
@@ -67,6 +72,7 @@ class Ingress:
         self._limiter = limiter
         self._counters = counters
         self._failures: list[Exception] = []
+        self._udp_clients: list[tuple[Ipv4Int, Port]] = []
 
     def receive(self, frames: list[bytes], now: Nanos) -> Deliveries:
         """Take a batch; returns inner packets per client address, ready to be sealed."""
@@ -127,6 +133,13 @@ class Ingress:
             return []
         failures, self._failures = self._failures, []
         return failures
+
+    def drain_udp_clients(self) -> list[tuple[Ipv4Int, Port]]:
+        """Sources of OpenVPN hard resets over UDP since the last call, at most UDP_CLIENTS_MAX: for the log."""
+        if not self._udp_clients:
+            return []
+        found, self._udp_clients = self._udp_clients, []
+        return found
 
     def _dispatch(
         self,
@@ -211,6 +224,12 @@ class Ingress:
         self._counters.drop(reason)
         if reason is DropReason.TTL_EXCEEDED:
             self._answer(data[l3:end], icmpv4.TIME_EXCEEDED, 0, 0, now)
+        elif data[l3 + 9] == ipv4.UDP and len(self._udp_clients) < UDP_CLIENTS_MAX:
+            l4 = l3 + (data[l3] & 15) * 4
+            first = bytes(data[l4 + UDP_HEADER_LEN : l4 + UDP_HEADER_LEN + 1])
+            if int.from_bytes(data[l4 + 2 : l4 + 4], "big") == self._port and first in _UDP_RESETS:
+                source = int.from_bytes(data[l3 + 12 : l3 + 16], "big")
+                self._udp_clients.append((source, int.from_bytes(data[l4 : l4 + 2], "big")))
 
     def _answer(self, original: Buffer, icmp_type: int, code: int, rest: int, now: Nanos) -> None:
         """An ICMP error toward the outside, within the rate limits."""

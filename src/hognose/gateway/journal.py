@@ -27,7 +27,7 @@ class Journal:
         self._suppressed = 0
 
     def add(self, kind: EventKind, now: Nanos, **fields: str | int) -> None:
-        """Queue an event; those that strangers can cause may be counted instead."""
+        """Queue an event without its empty fields; those that strangers can cause may be counted instead."""
         if kind in LIMITED:
             if now - self._window_start >= SECOND:
                 self._report()
@@ -38,7 +38,7 @@ class Journal:
                 self._suppressed += 1
                 self._counters.stats[Stat.EVENTS_SUPPRESSED] += 1
                 return
-        self._events.append(Event(kind, fields))
+        self._events.append(Event(kind, {name: value for name, value in fields.items() if value != ""}))
 
     def take(self) -> list[Event]:
         """Drained events, oldest first."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from hognose.openvpn.framing import RecordSplitter
 from hognose.openvpn.session import Session
 from hognose.tcp.connection import TcpConnection
-from hognose.units import SECOND, Ipv4Int, Nanos, ipv4_text
+from hognose.units import SECOND, Ipv4Int, Nanos, UnixSeconds, ipv4_text
 
 # A connection that sends nothing costs a TCB only, and only so long (facts/tcp-nat-security.md 4.2).
 FIRST_RECORD_NS: Nanos = 10 * SECOND
@@ -25,6 +25,8 @@ class Peer:
     session: Session | None = None
     address: Ipv4Int = 0
     common_name: str = ""
+    version: str = ""  # of the client's program, as it says
+    authenticated_unix: UnixSeconds = 0
     armed: Nanos = 0  # earliest entry of this peer in the timer heap; 0 when none
     closing: bool = False
     established_at: Nanos = 0

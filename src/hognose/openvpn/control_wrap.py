@@ -25,7 +25,9 @@ DIGEST_SIZES = {"SHA1": 20, "SHA224": 28, "SHA256": 32, "SHA384": 48, "SHA512": 
 
 
 class ControlWrap(Protocol):
-    """One session's wrap."""
+    """One session's wrap; overhead is what it adds to op, session id and body, in bytes."""
+
+    overhead: int
 
     def seal(self, first: int, session_id: bytes, body: bytes, unix: UnixSeconds) -> bytes:
         """A record."""
@@ -36,6 +38,8 @@ class ControlWrap(Protocol):
 
 class PlainWrap:
     """op(1) session id(8) body."""
+
+    overhead = 0
 
     def seal(self, first: int, session_id: bytes, body: bytes, unix: UnixSeconds) -> bytes:
         """A record."""
@@ -71,6 +75,7 @@ class TlsAuthWrap:
     def __init__(self, key: bytes, direction: int | None, digest: str) -> None:
         self._digest = digest.lower()
         self._size = DIGEST_SIZES[digest]
+        self.overhead = self._size + _ID_LEN
         first, second = key[64 : 64 + self._size], key[192 : 192 + self._size]
         # Server's key-direction 0 sends with half 0 and expects half 1; 1 the other way; none uses half 0 both ways.
         self._send = second if direction == 1 else first
@@ -103,6 +108,8 @@ class TlsAuthWrap:
 class TlsCryptWrap:
     """op(1) session id(8) packet id(4) time(4) tag(32) AES-256-CTR(body); tag = HMAC-SHA256 of all else, in clear."""
 
+    overhead = _ID_LEN + _TAG_LEN
+
     def __init__(self, key: bytes) -> None:
         # The server sends with half 0 and receives with half 1, whatever a key-direction says.
         self._send_key, self._send_hmac = key[0:32], key[64:96]
@@ -134,24 +141,9 @@ class TlsCryptWrap:
 
 
 def make_wrap(settings: WrapSettings) -> ControlWrap:
-    """A fresh wrap for one session."""
+    """A fresh static wrap for one session."""
     if settings.kind == "tls-auth":
         return TlsAuthWrap(settings.key, settings.direction, settings.digest)
     if settings.kind == "tls-crypt":
         return TlsCryptWrap(settings.key)
     return PlainWrap()
-
-
-def explain(settings: WrapSettings, record: bytes, reason: DropReason) -> str:
-    """One line for the administrator: why the first packet of a peer did not pass this wrap."""
-    if reason is DropReason.BAD_CONTROL_PACKET:
-        return f"the first packet is too short for {_name(settings)}: the client has another wrap configured, or none"
-    if reason is DropReason.BAD_HMAC and settings.kind == "tls-auth":
-        return "tls-auth HMAC failed: wrong ta.key, key-direction or auth digest, or the client uses tls-crypt"
-    if reason is DropReason.BAD_HMAC:
-        return "tls-crypt authentication failed: wrong key, or the client uses tls-auth or no wrap"
-    return "a replayed packet"
-
-
-def _name(settings: WrapSettings) -> str:
-    return settings.kind if settings.kind != "none" else "an OpenVPN control packet"

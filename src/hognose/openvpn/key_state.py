@@ -18,8 +18,10 @@ from hognose.openvpn.tls import TlsEndpoint
 from hognose.units import SECOND, Nanos, Random, UnixSeconds
 from hognose.wire.openvpn import CONTROL_V1, CONTROL_WKC_V1
 
-# TLS bytes of one control message, so that the whole packet stays below OpenVPN's max-packet-size of 1250.
-TLS_CHUNK = 1100
+# Op, session id, four acknowledgements with their session id, message id: what stands around TLS bytes in a control
+# packet besides its wrap, and is not to make it longer than max-packet-size.
+_AROUND = 1 + 8 + 1 + 4 * 4 + 8 + 4
+_LEAST_CHUNK = 32
 
 
 class Stage(IntEnum):
@@ -35,7 +37,9 @@ class Stage(IntEnum):
 class KeyState:
     """State of one negotiation. Bound: `handshake_bytes` TLS bytes from the peer until it is ACTIVE."""
 
-    def __init__(self, profile: ServerProfile, key_id: int, started_at: Nanos, messages: MessageReader) -> None:
+    def __init__(
+        self, profile: ServerProfile, key_id: int, started_at: Nanos, messages: MessageReader, wrap_overhead: int
+    ) -> None:
         self.key_id = key_id
         self.started_at = started_at
         self.stage = Stage.RESET
@@ -45,6 +49,7 @@ class KeyState:
         self.server: ServerKeyMessage | None = None
         self._profile = profile
         self._messages = messages
+        self._chunk = max(_LEAST_CHUNK, profile.max_packet_size - _AROUND - wrap_overhead)
         self._plaintext = b""
         self._tls_bytes = 0
 
@@ -106,8 +111,8 @@ class KeyState:
         if self.tls is None:
             return
         data = self.tls.take_output()
-        for start in range(0, len(data), TLS_CHUNK):
-            self.reliability.queue(CONTROL_V1, data[start : start + TLS_CHUNK])
+        for start in range(0, len(data), self._chunk):
+            self.reliability.queue(CONTROL_V1, data[start : start + self._chunk])
 
     def progress(self) -> bool:
         """True once, when our key message was acknowledged and the keys may be made."""

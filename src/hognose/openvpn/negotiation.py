@@ -1,7 +1,12 @@
-"""What server and client agree on: data cipher, protocol flags, the options string (OpenVPN ssl_ncp.c, options.c)."""
+"""What server and client agree on: data cipher, framing, protocol flags, the options string (ssl_ncp.c, options.c)."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from hognose.drops import DropReason
+from hognose.openvpn.data_format import Framing
+from hognose.openvpn.key_exchange import ClientKeyMessage
 from hognose.openvpn.profile import ServerProfile
 
 # IV_PROTO bits (OpenVPN ssl.h)
@@ -9,9 +14,99 @@ PROTO_DATA_V2 = 1 << 1
 PROTO_REQUEST_PUSH = 1 << 2
 PROTO_TLS_KEY_EXPORT = 1 << 3
 PROTO_CC_EXIT = 1 << 7
+PROTO_AUTH_FAIL_TEMP = 1 << 8
+PROTO_DYNAMIC_TLS_CRYPT = 1 << 9
+PROTO_DATA_EPOCH = 1 << 10
 
+AEAD_CIPHERS = ("AES-256-GCM", "AES-192-GCM", "AES-128-GCM", "CHACHA20-POLY1305")
 # What OpenVPN's link-mtu adds to tun-mtu (its BF-CBC placeholder, SHA1, TCP); only ever compared by clients.
 _LINK_MTU_EXTRA = 43
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """How the data channel of one session works; push: options that tell the client so."""
+
+    cipher: str
+    framing: Framing
+    use_export: bool
+    epoch: bool
+    dynamic_tls_crypt: bool
+    v2: bool
+    push: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """Why there is no data channel: the words for AUTH_FAILED, and one line for the administrator."""
+
+    reason: DropReason
+    to_client: str
+    detail: str
+
+
+def agree(profile: ServerProfile, client: ClientKeyMessage) -> Agreement | Disagreement:
+    """Both sides' first key messages are known: choose what both can."""
+    peer_info, options = client.peer_info, client.options
+    if option_value(options, "dev-type") == "tap":
+        text = "the client uses `dev tap`; write `dev tun` in its config"
+        return Disagreement(DropReason.BAD_KEY_METHOD, "this server is for dev tun", text)
+    if option_value(options, "mtu-dynamic") is not None:
+        text = "the client uses fragment, which this server does not; remove it from its config"
+        return Disagreement(DropReason.FRAMING_MISMATCH, "remove `fragment` from the client's config", text)
+    cipher = choose_cipher(profile.ciphers, peer_info, options, profile.fallback_cipher)
+    if cipher is None:
+        offered = ":".join(client_ciphers(peer_info)) or option_value(options, "cipher") or "none"
+        text = f"no shared data cipher; the client offers {offered}, data-ciphers here are {':'.join(profile.ciphers)}"
+        words = "Data channel cipher negotiation failed (no shared cipher)"
+        return Disagreement(DropReason.NO_SHARED_CIPHER, words, text)
+    framing = _framing(profile, peer_info, options)
+    if framing is None:
+        text = (
+            "the client uses comp-lzo or compress, this server does not; "
+            "write `compress migrate` here or remove it from the client's config"
+        )
+        return Disagreement(DropReason.FRAMING_MISMATCH, "compression is not enabled on the server", text)
+    proto = proto_bits(peer_info)
+    v2 = bool(proto & PROTO_DATA_V2)
+    export = bool(proto & PROTO_TLS_KEY_EXPORT)
+    dynamic = bool(proto & PROTO_DYNAMIC_TLS_CRYPT)
+    epoch = bool(proto & PROTO_DATA_EPOCH) and export and v2 and cipher in AEAD_CIPHERS
+    push: list[str] = []
+    if profile.framing == "migrate" and framing != "none":
+        push.append("compress stub-v2" if framing == "stub-v2" else "comp-lzo no")
+    if wants_cipher_pushed(peer_info):
+        push.append(f"cipher {cipher}")
+    # OpenVPN push.c prepare_push_reply: only what the client announced.
+    flags = ["cc-exit"] if proto & PROTO_CC_EXIT else []
+    if export and proto & PROTO_CC_EXIT:
+        flags.append("tls-ekm")
+    elif export:
+        push.append("key-derivation tls-ekm")
+    flags += ["dyn-tls-crypt"] if dynamic else []
+    flags += ["aead-epoch"] if epoch else []
+    if flags:
+        push.append("protocol-flags " + " ".join(flags))
+    return Agreement(cipher, framing, export, epoch, dynamic, v2, tuple(push))
+
+
+def _framing(profile: ServerProfile, peer_info: dict[str, str], options: str) -> Framing | None:
+    """How packets are framed; None when the client's framing cannot be met. Its options string says comp-lzo for any.
+
+    `compress migrate` (OpenVPN 2.5): a client that has compression is told to use the stub that it can.
+    """
+    has_compression = option_value(options, "comp-lzo") is not None
+    if profile.framing == "migrate":
+        if not has_compression:
+            return "none"
+        return "stub-v2" if peer_info.get("IV_COMP_STUBv2") == "1" else "comp-lzo"
+    if has_compression and profile.framing == "none" and not _pushes_compression(profile):
+        return None
+    return profile.framing
+
+
+def _pushes_compression(profile: ServerProfile) -> bool:
+    return any(option.split(" ", 1)[0] in ("compress", "comp-lzo") for option in profile.push)
 
 
 def proto_bits(peer_info: dict[str, str]) -> int:
@@ -38,13 +133,17 @@ def option_value(options: str, name: str) -> str | None:
     return None
 
 
-def choose_cipher(ours: tuple[str, ...], peer_info: dict[str, str], options: str) -> str | None:
-    """First of our data ciphers that the client can; its options string counts only without IV_CIPHERS."""
+def choose_cipher(ours: tuple[str, ...], peer_info: dict[str, str], options: str, fallback: str = "") -> str | None:
+    """First of our data ciphers that the client can; its options string counts only without IV_CIPHERS.
+
+    data-ciphers-fallback is for clients that say nothing at all about ciphers (ssl_ncp.c ncp_get_best_cipher).
+    """
     theirs = client_ciphers(peer_info)
-    if "IV_CIPHERS" not in peer_info:
-        named = option_value(options, "cipher")
-        if named:
-            theirs += (named.upper(),)
+    named = option_value(options, "cipher")
+    if not theirs and not named:
+        return fallback or None
+    if "IV_CIPHERS" not in peer_info and named:
+        theirs += (named.upper(),)
     return next((cipher for cipher in ours if cipher in theirs), None)
 
 
@@ -53,26 +152,18 @@ def wants_cipher_pushed(peer_info: dict[str, str]) -> bool:
     return "IV_CIPHERS" in peer_info or bool(client_ciphers(peer_info))
 
 
-def protocol_flags(proto: int) -> tuple[str, ...]:
-    """Flags to push: only what the client announced (OpenVPN push.c prepare_push_reply)."""
-    flags = []
-    if proto & PROTO_CC_EXIT:
-        flags.append("cc-exit")
-    if proto & PROTO_TLS_KEY_EXPORT:
-        flags.append("tls-ekm")
-    return tuple(flags)
-
-
 def options_string(profile: ServerProfile, cipher: str | None) -> str:
     """Our side of the options consistency check; mismatches only make clients log a warning."""
     wrap = profile.wrap
     parts = ["V4", "dev-type tun", f"link-mtu {profile.tun_mtu + _LINK_MTU_EXTRA}", f"tun-mtu {profile.tun_mtu}"]
     parts.append(f"proto {profile.link_protocol}")
+    if profile.framing in ("comp-lzo", "stub"):
+        parts.append("comp-lzo")
     if wrap.kind == "tls-auth" and wrap.direction is not None:
         parts.append(f"keydir {wrap.direction}")
     if cipher is not None:
         parts.append(f"cipher {cipher}")
-    parts += [f"auth {wrap.digest}", "keysize 128"]
+    parts += [f"auth {profile.digest}", "keysize 128"]
     if wrap.kind == "tls-auth":
         parts.append("tls-auth")
     return ",".join([*parts, "key-method 2", "tls-server"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hognose.openvpn import negotiation
+from hognose.openvpn.negotiation import Agreement
 from hognose.openvpn.profile import ServerProfile
 from hognose.units import Ipv4Int, ipv4_text
 
@@ -13,27 +13,35 @@ CHUNK = 940  # OpenVPN closes a chunk before it would exceed this (PUSH_BUNDLE_S
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """The gateway's answer to an authenticated client; push are options for this client only."""
+    """The gateway's answer to an authenticated client; push are options for this client only.
+
+    push_reset leaves the administrator's pushes for all out, push_remove those options that begin with one of its
+    words (client-config-dir; OpenVPN push.c push_reset, push_remove_option).
+    """
 
     address: Ipv4Int
     netmask: Ipv4Int
     route_gateway: Ipv4Int
     peer_id: int
     push: tuple[str, ...] = ()
+    push_reset: bool = False
+    push_remove: tuple[str, ...] = ()
 
 
-def push_options(profile: ServerProfile, admission: Admission, peer_info: dict[str, str], cipher: str) -> list[str]:
-    """Options in OpenVPN's order: configured ones, helper ones, then those of this client."""
-    proto = negotiation.proto_bits(peer_info)
-    options = [*profile.push, *admission.push]
+def push_options(
+    profile: ServerProfile, admission: Admission, agreement: Agreement, peer_info: dict[str, str]
+) -> list[str]:
+    """Options in OpenVPN's order: configured ones, helper ones, then those of this client.
+
+    Unlike OpenVPN, push-reset keeps the helper options: a client without topology and route-gateway would not work.
+    """
+    common = [*(() if admission.push_reset else profile.push), *profile.helpers]
+    options = [option for option in common if not option.startswith(admission.push_remove)]
+    options += admission.push
     options.append(f"ifconfig {ipv4_text(admission.address)} {ipv4_text(admission.netmask)}")
-    if proto & negotiation.PROTO_DATA_V2:
+    if agreement.v2:
         options.append(f"peer-id {admission.peer_id}")
-    if negotiation.wants_cipher_pushed(peer_info):
-        options.append(f"cipher {cipher}")
-    flags = negotiation.protocol_flags(proto)
-    if flags:
-        options.append("protocol-flags " + " ".join(flags))
+    options += agreement.push
     if "IV_MTU" in peer_info:
         options.append(f"tun-mtu {profile.tun_mtu}")
     return options

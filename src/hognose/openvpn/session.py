@@ -12,19 +12,22 @@ from hognose.drops import Counters, DropReason
 from hognose.errors import PeerError
 from hognose.openvpn import negotiation
 from hognose.openvpn.control_messages import MessageReader
-from hognose.openvpn.control_wrap import ControlWrap, explain, make_wrap
 from hognose.openvpn.data_channel import DataChannel, DataKey
 from hognose.openvpn.data_format import DataFormat
 from hognose.openvpn.key_state import KeyState, Stage
+from hognose.openvpn.liveness import Liveness
+from hognose.openvpn.misconfiguration import explain_first_packet
+from hognose.openvpn.negotiation import Agreement, Disagreement
 from hognose.openvpn.profile import ServerProfile
 from hognose.openvpn.push import Admission, push_options, push_replies
+from hognose.openvpn.renegotiation import RenegotiationClock
+from hognose.openvpn.session_wrap import DYNAMIC_LABEL, DYNAMIC_LEN, SessionWrap
 from hognose.units import SECOND, Nanos, Random, UnixSeconds
 from hognose.wire import openvpn as wire
 
 PUSH_RESEND_GUARD: Nanos = 30 * SECOND  # OpenVPN push.c: no second reply to requests that crossed the first
 EXIT_DELAY: Nanos = 5 * SECOND  # after AUTH_FAILED, so that the client can fetch it
-RENEGOTIATION_INTERVAL: Nanos = 10 * SECOND  # a client cannot make us negotiate more often (facts 4.2)
-_RESET_OPCODES = (wire.HARD_RESET_CLIENT_V1, wire.HARD_RESET_CLIENT_V2, wire.HARD_RESET_CLIENT_V3)
+TEMPORARY_BACKOFF_S = 10  # what a client that was refused for a moment only is asked to wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,7 @@ class Authenticated:
     common_name: str
     version: str  # IV_VER and platform, as the client says
     peer_info: dict[str, str]
+    client_key: str = ""  # what a tls-crypt-v2 key says of itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,30 +48,48 @@ class Established:
     key_source: str  # tls-ekm or prf
     wrap: str
     tls: str
-    header: str  # V2 or V1 data packets
+    header: str  # V2 or V1 data packets; V2+epoch
 
 
 @dataclass(frozen=True, slots=True)
 class Renegotiated:
-    """New data keys are in place."""
+    """New data keys are in place; wrap: that of the negotiation's control packets."""
 
     key_id: int
     tls: str
+    wrap: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenegotiationFailed:
+    """The old keys stay in use; detail says why."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreed:
+    """An authenticated client's config does not fit ours: it was told and goes; detail is for the administrator."""
+
+    common_name: str
+    reason: DropReason
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class EndReason:
-    """Why the session is over; detail is for one log line."""
+    """Why the session is over; detail is for one log line; told: the reason was counted and logged already."""
 
     reason: DropReason
     detail: str = ""
+    told: bool = False
 
 
-SessionEvent = Authenticated | Established | Renegotiated
+SessionEvent = Authenticated | Established | Renegotiated | RenegotiationFailed | Disagreed
 
 
 class Session:
-    """Bounds: two negotiations at a time, see KeyState, DataChannel and Reliability for theirs."""
+    """Bounds: two negotiations at a time and a third that only listens; see KeyState, DataChannel, Reliability."""
 
     def __init__(
         self,
@@ -85,26 +107,26 @@ class Session:
         self._profile = profile
         self._random = random
         self._counters = counters
-        self._wrap: ControlWrap = make_wrap(profile.wrap)
+        self._wrap = SessionWrap(profile.wrap)
         self._session_id = self._fresh_session_id()
         self._remote_id = b""
         self._messages = MessageReader(counters)
         self._primary: KeyState | None = None  # the newest negotiation that is ACTIVE, or the first one
         self._pending: KeyState | None = None  # a renegotiation under way
+        self._retired: KeyState | None = None  # the one before primary: may still say something (OpenVPN 3)
+        self._retired_until: Nanos = 0
         self._data = DataChannel(counters)
         self._events: list[SessionEvent] = []
         self._admission: Admission | None = None
-        self._cipher = ""
-        self._use_export = False
-        self._v2 = True  # data packets with a peer id
+        self._agreement: Agreement | None = None
         self._push_requested = False
         self._pushed_at: Nanos = -PUSH_RESEND_GUARD
         self._started_at = now
-        self._renegotiated_at = now
-        self._last_received = now
-        self._last_sent = now
+        self._liveness = Liveness(now)
+        self._renegotiation = RenegotiationClock(profile, random, now)
         self._end_at: tuple[Nanos, EndReason] | None = None
         self._peer_info: dict[str, str] = {}
+        self._certificate = b""  # SHA-256 of the client's; a renegotiation must show the same
 
     # -- in and out ------------------------------------------------------------------------------------------------
 
@@ -118,6 +140,17 @@ class Session:
         """Inner bytes sent."""
         return self._data.bytes_out
 
+    @property
+    def cipher(self) -> str:
+        """Of the data channel; "" before it was agreed."""
+        return self._agreement.cipher if self._agreement is not None else ""
+
+    @property
+    def peer_chain(self) -> tuple[bytes, ...]:
+        """DER certificates of the client, its own first; () before TLS is done."""
+        tls = self._primary.tls if self._primary is not None else None
+        return tls.peer_chain if tls is not None and tls.handshake_done else ()
+
     def receive(self, records: list[bytes], now: Nanos, unix: UnixSeconds) -> list[bytes]:
         """Take whole records in order; returns inner packets. A broken rule sets `ended`, nothing is raised."""
         packets: list[bytes] = []
@@ -128,6 +161,8 @@ class Session:
             if index == len(records):  # the data path ends here
                 if self._data.exit_seen:
                     self._finish(DropReason.PEER_EXIT, "the client said goodbye")
+                elif self._renegotiation.used_up(self._profile, self._data):
+                    self._start_renegotiation(now)
                 return packets
         else:
             index = 0
@@ -140,22 +175,25 @@ class Session:
 
     def seal(self, packets: list[bytes], now: Nanos) -> list[bytes]:
         """Data records for inner packets; [] before there are keys (counted)."""
-        self._last_sent = now
+        self._liveness.last_sent = now
         return self._data.seal(packets, now)
 
     def poll(self, now: Nanos, unix: UnixSeconds) -> list[bytes]:
         """Control records, acknowledgements and pings that are due."""
         self.attention = False
         records: list[bytes] = []
-        if self._primary is not None:
-            self._poll_key(self._primary, records, now, unix)
-        if self._pending is not None:
-            self._poll_key(self._pending, records, now, unix)
-        ping = self._profile.ping_s * SECOND
-        if ping and self._data.established and self.ended is None and not records and now - self._last_sent >= ping:
+        for key in (self._primary, self._pending, self._retired):
+            if key is not None:
+                self._poll_key(key, records, now, unix)
+        if (
+            not records
+            and self._data.established
+            and self.ended is None
+            and self._liveness.ping_due(self._profile, now)
+        ):
             records += self._data.ping(now)
         if records:
-            self._last_sent = now
+            self._liveness.last_sent = now
         return records
 
     def take_events(self) -> list[SessionEvent]:
@@ -173,16 +211,32 @@ class Session:
         self._data.peer_id = admission.peer_id
         self._establish(now)
 
-    def refuse(self, reason: str, now: Nanos) -> None:
-        """The client may not enter: AUTH_FAILED with the reason, the end a moment later."""
-        if self._primary is not None and self._primary.tls is not None:
-            self._primary.send_message(f"AUTH_FAILED,{reason}")
-        self._end_at = (now + EXIT_DELAY, EndReason(DropReason.CERTIFICATE_REJECTED, f"refused: {reason}"))
+    def refuse(
+        self, text: str, now: Nanos, reason: DropReason = DropReason.CERTIFICATE_REJECTED, *, temporary: bool = False
+    ) -> None:
+        """The client may not enter or stay: AUTH_FAILED with the text, the end a moment later.
+
+        temporary: the client is asked to try again; one that does not know how (IV_PROTO bit 8) would give up for
+        good when it saw AUTH_FAILED, so it is told nothing and finds its connection closed.
+        """
+        key = self._primary
+        self._counters.drop(reason)
+        self._end_at = (now + EXIT_DELAY, EndReason(reason, f"refused: {text}", told=True))
+        if key is None or key.tls is None or not key.tls.handshake_done:
+            return
+        if not temporary:
+            key.send_message(f"AUTH_FAILED,{text}")
+        elif negotiation.proto_bits(self._peer_info) & negotiation.PROTO_AUTH_FAIL_TEMP:
+            key.send_message(f"AUTH_FAILED,TEMP[backoff {TEMPORARY_BACKOFF_S},advance no]:{text}")
 
     def shutdown(self, now: Nanos) -> None:
-        """An orderly end: the client is asked to reconnect (OpenVPN push.c send_restart)."""
+        """An orderly end: the client is asked to reconnect, passwords kept (OpenVPN push.c send_restart)."""
         if self._data.established and self._primary is not None:
-            self._primary.send_message("RESTART")
+            self._primary.send_message("RESTART,[P]")
+
+    def replace_profile(self, profile: ServerProfile) -> None:
+        """Settings that were read anew: timers and certificate checks go by them from now on."""
+        self._profile = profile
 
     # -- time ------------------------------------------------------------------------------------------------------
 
@@ -191,22 +245,21 @@ class Session:
         if self.ended is not None:
             return None
         times: list[Nanos] = []
-        for key in (self._primary, self._pending):
+        hand_window = self._profile.hand_window_s * SECOND
+        for key in (self._primary, self._pending, self._retired):
             if key is not None:
                 due = key.reliability.next_deadline()
                 if due is not None:
                     times.append(due)
                 if key.stage is not Stage.ACTIVE:
-                    times.append(key.started_at + self._profile.hand_window_s * SECOND)
+                    times.append(key.started_at + hand_window)
         if self._primary is None:
-            times.append(self._started_at + self._profile.hand_window_s * SECOND)
+            times.append(self._started_at + hand_window)
+        if self._retired is not None:
+            times.append(self._retired_until)
         if self._data.established:
-            if self._profile.ping_s:
-                times.append(self._last_sent + self._profile.ping_s * SECOND)
-            if self._profile.ping_timeout_s:
-                times.append(self._last_received + self._profile.ping_timeout_s * SECOND)
-            if self._profile.reneg_s and self._pending is None:
-                times.append(self._renegotiated_at + self._profile.reneg_s * SECOND)
+            times += self._liveness.deadlines(self._profile)
+            times.append(self._renegotiation.look_at(self._profile, self._pending is not None))
             key_time = self._data.next_deadline()
             if key_time is not None:
                 times.append(key_time)
@@ -227,16 +280,16 @@ class Session:
             if now - self._started_at >= hand_window:
                 self._finish(DropReason.HANDSHAKE_TIMEOUT, "the handshake was not completed within hand-window")
             return
-        if profile.ping_timeout_s and now - self._last_received >= profile.ping_timeout_s * SECOND:
-            self._finish(DropReason.PEER_TIMEOUT, "nothing was received within the keepalive time")
+        over = self._liveness.over(profile, self._data.bytes_in + self._data.bytes_out, now)
+        if over is not None:
+            self._finish(*over)
             return
         self._data.handle_deadline(now)
+        if self._retired is not None and now >= self._retired_until:
+            self._retired = None
         if self._pending is not None and now - self._pending.started_at >= hand_window:
-            self._counters.drop(DropReason.RENEGOTIATION_FAILED)
-            self._pending = None
-            self._renegotiated_at = now  # try again after another reneg-sec; the old key is still in use
-        due = profile.reneg_s and now - self._renegotiated_at >= profile.reneg_s * SECOND
-        if (due or self._data.worn_out) and self._pending is None:
+            self._give_up_renegotiation("the client did not complete it within hand-window", now)
+        if self._renegotiation.due(profile, self._data, now):
             self._start_renegotiation(now)
 
     # -- records ---------------------------------------------------------------------------------------------------
@@ -252,7 +305,7 @@ class Session:
                     index = self._open(records, index, packets, now)
                     continue
                 if self._primary is None:
-                    raise PeerError(DropReason.NO_HARD_RESET, _explain_first(opcode))
+                    raise PeerError(DropReason.NO_HARD_RESET, explain_first_packet(self._profile.wrap, records[index]))
                 self._counters.drop(DropReason.NO_DATA_KEY)
             else:
                 self._control(records[index], now, unix)
@@ -265,30 +318,31 @@ class Session:
         before = len(packets), self._data.unusual_in
         index = self._data.open_run(records, index, packets, now)
         if before != (len(packets), self._data.unusual_in):
-            self._last_received = now
+            self._liveness.last_received = now
         return index
 
     def _control(self, record: bytes, now: Nanos, unix: UnixSeconds) -> None:
         opcode, key_id = record[0] >> 3, record[0] & 7
         first = self._primary is None
-        if first and opcode != wire.HARD_RESET_CLIENT_V2:
-            raise PeerError(DropReason.NO_HARD_RESET, _explain_first(opcode))
-        opened = self._wrap.open(record)
+        opened = self._wrap.open_first(record, unix) if first else self._wrap.open(record)
         if isinstance(opened, DropReason):
-            if first:
-                raise PeerError(opened, explain(self._profile.wrap, record, opened))
             self._counters.drop(opened)
             return
         session_id, body_bytes = opened
         body = wire.parse_control_body(opcode, body_bytes)
         if body is None or session_id == wire.NO_SESSION_ID:
             if first:
-                raise PeerError(DropReason.BAD_CONTROL_PACKET, "the first packet is malformed")
+                raise PeerError(DropReason.BAD_CONTROL_PACKET, explain_first_packet(self._profile.wrap, record))
             self._counters.drop(DropReason.BAD_CONTROL_PACKET)
             return
         if first:
-            self._open_session(session_id, key_id, body, now)
-        self._last_received = now
+            # The client's hard reset: the only packet that begins anything.
+            if key_id != 0 or body.message_id != 0:
+                raise PeerError(DropReason.BAD_CONTROL_PACKET, explain_first_packet(self._profile.wrap, record))
+            self._remote_id = session_id
+            self._primary = self._fresh_key(0, now)
+            self._primary.reliability.queue(wire.HARD_RESET_SERVER_V2, b"")
+        self._liveness.last_received = now
         if session_id != self._remote_id or (body.acks and body.remote_session_id != self._session_id):
             self._counters.drop(DropReason.WRONG_SESSION_ID)
             return
@@ -301,48 +355,49 @@ class Session:
             self._counters.drop(DropReason.RECEIVE_WINDOW_FULL)
         self._advance(key, now, unix)
 
-    def _open_session(self, session_id: bytes, key_id: int, body: wire.ControlBody, now: Nanos) -> None:
-        """The client's hard reset: the only packet that begins anything."""
-        if key_id != 0 or body.message_id != 0:
-            raise PeerError(DropReason.BAD_CONTROL_PACKET, "a hard reset must have key id 0 and message id 0")
-        self._remote_id = session_id
-        self._primary = KeyState(self._profile, 0, now, self._messages)
-        self._primary.reliability.queue(wire.HARD_RESET_SERVER_V2, b"")
-
     def _key_for(self, opcode: int, key_id: int, body: wire.ControlBody, now: Nanos) -> KeyState | None:
         """The negotiation that a control packet belongs to; a soft reset may open one."""
-        primary, pending = self._primary, self._pending
-        if pending is not None and key_id == pending.key_id:
-            return pending
-        if primary is not None and key_id == primary.key_id:
-            return primary
+        primary = self._primary
+        for key in (self._pending, primary, self._retired):
+            if key is not None and key_id == key.key_id:
+                return key
         if (
             opcode == wire.SOFT_RESET_V1
             and body.message_id == 0
-            and pending is None
+            and self._pending is None
             and primary is not None
             and self._data.established
             and key_id == _next_key_id(primary.key_id)
-            and now - self._renegotiated_at >= min(RENEGOTIATION_INTERVAL, self._shortest_renegotiation())
+            and self._renegotiation.client_may(now)
         ):
             return self._begin_pending(key_id, now)
         return None
 
-    def _shortest_renegotiation(self) -> Nanos:
-        return RENEGOTIATION_INTERVAL if self._renegotiated_at > self._started_at else 0
+    # -- negotiation -----------------------------------------------------------------------------------------------
+
+    def _fresh_key(self, key_id: int, now: Nanos) -> KeyState:
+        return KeyState(self._profile, key_id, now, self._messages, self._wrap.overhead)
 
     def _begin_pending(self, key_id: int, now: Nanos) -> KeyState:
-        self._pending = KeyState(self._profile, key_id, now, self._messages)
+        self._pending = self._fresh_key(key_id, now)
         self._pending.reliability.queue(wire.SOFT_RESET_V1, b"")
-        self._renegotiated_at = now
+        self._renegotiation.restart(self._profile, now)
         return self._pending
 
     def _start_renegotiation(self, now: Nanos) -> None:
-        """Our own soft reset: by time, or because a key is worn out."""
-        if self._primary is not None and self._primary.stage is Stage.ACTIVE:
-            self._begin_pending(_next_key_id(self._primary.key_id), now)
+        """Our own soft reset: by time, by use, or because a key is worn out."""
+        primary = self._primary
+        if self._pending is None and self._end_at is None and primary is not None and primary.stage is Stage.ACTIVE:
+            self._begin_pending(_next_key_id(primary.key_id), now)
+            self.attention = True
 
-    # -- negotiation -----------------------------------------------------------------------------------------------
+    def _give_up_renegotiation(self, detail: str, now: Nanos) -> None:
+        """The old key is still in use; another try follows after another reneg-sec."""
+        self._counters.drop(DropReason.RENEGOTIATION_FAILED)
+        self._events.append(RenegotiationFailed(detail))
+        self._pending = None
+        self._renegotiation.restart(self._profile, now)
+        self.attention = True
 
     def _advance(self, key: KeyState, now: Nanos, unix: UnixSeconds) -> None:
         """Work on everything that is in order now."""
@@ -353,48 +408,41 @@ class Session:
                 if key.client is not None and not had_key:
                     self._key_received(key, now)
                 for message in messages:
-                    self._message(message, key, now)
+                    self._message(message, now)
             if key.progress():
                 self._active(key, now)
         except PeerError as error:
-            if key is not self._pending:
-                raise
+            if key is self._retired:
+                self._retired = None
+                return
             # A renegotiation that fails costs itself only, unless the certificate is no longer good.
-            if error.reason is DropReason.CERTIFICATE_REJECTED:
+            if key is not self._pending or error.reason is DropReason.CERTIFICATE_REJECTED:
                 raise
-            self._counters.drop(DropReason.RENEGOTIATION_FAILED)
-            self._pending = None
+            self._give_up_renegotiation(error.detail, now)
 
     def _key_received(self, key: KeyState, now: Nanos) -> None:
         """The client's key message is here: check what it says, answer."""
-        client = key.client
+        client, tls = key.client, key.tls
         assert client is not None
+        assert tls is not None
         if key is self._pending and self._primary is not None:
-            if key.common_name != self._primary.common_name:
-                raise PeerError(DropReason.CERTIFICATE_REJECTED, "another certificate name at renegotiation")
-            key.answer(self._random, self._cipher)
+            # OpenVPN ssl_verify.c tls_lock_common_name, cert_hash_compare.
+            if key.common_name != self._primary.common_name or tls.certificate_sha256 != self._certificate:
+                raise PeerError(DropReason.CERTIFICATE_REJECTED, "another certificate at renegotiation")
+            key.answer(self._random, self.cipher)
             return
-        if negotiation.option_value(client.options, "dev-type") == "tap":
-            raise PeerError(DropReason.BAD_KEY_METHOD, "the client uses `dev tap`; write `dev tun` in its config")
+        self._certificate = tls.certificate_sha256
         self._peer_info = client.peer_info
-        cipher = negotiation.choose_cipher(self._profile.ciphers, client.peer_info, client.options)
-        proto = negotiation.proto_bits(client.peer_info)
-        self._use_export = bool(proto & negotiation.PROTO_TLS_KEY_EXPORT) and bool(proto & negotiation.PROTO_CC_EXIT)
-        self._v2 = bool(proto & negotiation.PROTO_DATA_V2)
-        key.answer(self._random, cipher)
-        if cipher is None:
-            self._counters.drop(DropReason.NO_SHARED_CIPHER)
-            self.refuse("Data channel cipher negotiation failed (no shared cipher)", now)
-            assert self._end_at is not None
-            offered = ":".join(negotiation.client_ciphers(client.peer_info)) or "none"
-            self._end_at = (
-                self._end_at[0],
-                EndReason(DropReason.NO_SHARED_CIPHER, f"no shared data cipher; the client offers {offered}"),
-            )
+        agreed = negotiation.agree(self._profile, client)
+        if isinstance(agreed, Disagreement):
+            key.answer(self._random, None)
+            self.refuse(agreed.to_client, now, agreed.reason)
+            self._events.append(Disagreed(key.common_name, agreed.reason, agreed.detail))
             return
-        self._cipher = cipher
+        self._agreement = agreed
+        key.answer(self._random, agreed.cipher)
         version = " ".join(self._peer_info.get(name, "") for name in ("IV_VER", "IV_PLAT")).strip()
-        self._events.append(Authenticated(key.common_name, version or "unknown", self._peer_info))
+        self._events.append(Authenticated(key.common_name, version or "unknown", self._peer_info, self._wrap.metadata))
 
     def _active(self, key: KeyState, now: Nanos) -> None:
         """Our key message was acknowledged: the first keys wait for admission, later ones are installed."""
@@ -402,43 +450,54 @@ class Session:
             self._establish(now)
             return
         self._install(key, now)
+        self._retired, self._retired_until = self._primary, now + self._profile.hand_window_s * SECOND
         self._primary = key
         self._pending = None
         assert key.tls is not None
-        self._events.append(Renegotiated(key.key_id, key.tls.version))
+        wrap = "dynamic" if self._wrap.dynamic else self._wrap.kind
+        self._events.append(Renegotiated(key.key_id, key.tls.version, wrap))
 
     def _establish(self, now: Nanos) -> None:
         """Data keys and PUSH_REPLY, once both the admission and the acknowledgement are there."""
-        key = self._primary
+        key, agreement = self._primary, self._agreement
         if self._admission is None or key is None or key.stage is not Stage.ACTIVE or self._data.established:
             return
-        self._install(key, now)
+        assert agreement is not None
         assert key.tls is not None
-        self._events.append(
-            Established(
-                self._cipher,
-                "tls-ekm" if self._use_export else "prf",
-                self._profile.wrap.kind,
-                key.tls.version,
-                "V2" if self._v2 else "V1",
-            )
-        )
+        self._install(key, now)
+        if agreement.dynamic_tls_crypt:
+            self._wrap.use_dynamic(key.tls.export(DYNAMIC_LABEL, DYNAMIC_LEN))
+        self._liveness.established(now)
+        header = ("V2" if agreement.v2 else "V1") + ("+epoch" if agreement.epoch else "")
+        source = "tls-ekm" if agreement.use_export else "prf"
+        self._events.append(Established(agreement.cipher, source, self._wrap.kind, key.tls.version, header))
         # IV_PROTO REQUEST_PUSH: the client waits for the reply without asking.
         if negotiation.proto_bits(self._peer_info) & negotiation.PROTO_REQUEST_PUSH or self._push_requested:
             self._push(now)
 
     def _install(self, key: KeyState, now: Nanos) -> None:
-        keys = key.data_keys(self._remote_id, self._session_id, self._use_export)
+        agreement, profile = self._agreement, self._profile
+        assert agreement is not None
+        keys = key.data_keys(self._remote_id, self._session_id, agreement.use_export)
         # OpenVPN ssl.c key_state_soft_reset: the old key goes on sealing for a while, both open.
-        reneg = self._profile.reneg_s or self._profile.hand_window_s * 2
-        switch_at = key.started_at + min(self._profile.hand_window_s, reneg // 2) * SECOND
-        expires_at = key.started_at + self._profile.tran_window_s * SECOND
-        data_key = DataKey(key.key_id, DataFormat(self._cipher, v2=self._v2), keys, self._random)
+        reneg = profile.reneg_s or profile.hand_window_s * 2
+        switch_at = key.started_at + min(profile.hand_window_s, reneg // 2) * SECOND
+        expires_at = key.started_at + profile.tran_window_s * SECOND
+        data_format = DataFormat(
+            cipher=agreement.cipher,
+            digest=profile.digest,
+            framing=agreement.framing,
+            epoch=agreement.epoch,
+            v2=agreement.v2,
+            replay_window=profile.replay_window,
+            replay_time=profile.replay_time_s,
+        )
+        data_key = DataKey(key.key_id, data_format, keys, self._random)
         self._data.install(data_key, now, switch_at, max(expires_at, switch_at + 1))
 
     # -- control strings -------------------------------------------------------------------------------------------
 
-    def _message(self, text: str, key: KeyState, now: Nanos) -> None:
+    def _message(self, text: str, now: Nanos) -> None:
         if text == "PUSH_REQUEST":
             self._push_requested = True
             if self._data.established:
@@ -449,12 +508,14 @@ class Session:
             self._counters.drop(DropReason.BAD_CONTROL_MESSAGE)
 
     def _push(self, now: Nanos) -> None:
-        if now - self._pushed_at < PUSH_RESEND_GUARD or self._primary is None or self._admission is None:
+        key, admission, agreement = self._primary, self._admission, self._agreement
+        if now - self._pushed_at < PUSH_RESEND_GUARD or key is None or admission is None or agreement is None:
+            return
+        if self._end_at is not None:  # it was refused: nothing is given to it any more (CVE-2024-28882)
             return
         self._pushed_at = now
-        options = push_options(self._profile, self._admission, self._peer_info, self._cipher)
-        for reply in push_replies(options):
-            self._primary.send_message(reply)
+        for reply in push_replies(push_options(self._profile, admission, agreement, self._peer_info)):
+            key.send_message(reply)
 
     # -- small things ----------------------------------------------------------------------------------------------
 
@@ -478,11 +539,3 @@ class Session:
 def _next_key_id(key_id: int) -> int:
     """0, 1, … 7, 1, …: 0 is for the first keys of a session only (OpenVPN ssl.c)."""
     return key_id % 7 + 1
-
-
-def _explain_first(opcode: int) -> str:
-    if opcode == wire.HARD_RESET_CLIENT_V3:
-        return "the client uses tls-crypt-v2, which is not supported (yet)"
-    if opcode in _RESET_OPCODES:
-        return "the client uses key method 1, which nobody supports any more"
-    return "the first packet is no hard reset of an OpenVPN client"

@@ -6,13 +6,14 @@ against the CA at the injected time, the reason of a failure is read afterwards,
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import SSL, crypto
 
@@ -70,6 +71,14 @@ class TlsEndpoint(Protocol):
     def common_name(self) -> str:
         """The client certificate's common name; only after the handshake."""
 
+    @property
+    def certificate_sha256(self) -> bytes:
+        """SHA-256 of the client's certificate: the same client again has the same one."""
+
+    @property
+    def peer_chain(self) -> tuple[bytes, ...]:
+        """DER, the client's own certificate first; for TlsContext.recheck."""
+
 
 class TlsContext:
     """What all sessions share: certificates, key, CA. Raises ConfigError when OpenSSL refuses one of them."""
@@ -101,6 +110,12 @@ class TlsContext:
         self._context = context
         self._store = store
 
+    crl_next_update: UnixSeconds | None = None
+
+    def recheck(self, chain: tuple[bytes, ...], unix: UnixSeconds) -> str:
+        """Why a client's chain is no longer good; "" when it is."""
+        return ""
+
     def accept(self, unix: UnixSeconds) -> OpenSslEndpoint:
         """A fresh server connection that judges certificates as of `unix`."""
         self._store.set_time(datetime.fromtimestamp(unix, UTC))
@@ -115,6 +130,7 @@ class OpenSslEndpoint:
         self._connection.set_accept_state()
         self._done = False
         self._common_name = ""
+        self._chain: tuple[bytes, ...] = ()
 
     @property
     def handshake_done(self) -> bool:
@@ -131,6 +147,16 @@ class OpenSslEndpoint:
         """The client certificate's common name."""
         return self._common_name
 
+    @property
+    def certificate_sha256(self) -> bytes:
+        """SHA-256 of the client's certificate."""
+        return hashlib.sha256(self.peer_chain[0]).digest()
+
+    @property
+    def peer_chain(self) -> tuple[bytes, ...]:
+        """DER, the client's own certificate first."""
+        return self._chain
+
     def receive(self, data: bytes) -> None:
         """TLS bytes of the peer; PeerError(TLS_ERROR or CERTIFICATE_REJECTED) when it is over."""
         self._connection.bio_write(data)
@@ -145,6 +171,7 @@ class OpenSslEndpoint:
         certificate = self._connection.get_peer_certificate(as_cryptography=True)
         if certificate is None:
             raise PeerError(DropReason.CERTIFICATE_REJECTED, "no client certificate")
+        self._chain = (certificate.public_bytes(Encoding.DER),)
         self._common_name = check_client_certificate(certificate)
         self._done = True
 

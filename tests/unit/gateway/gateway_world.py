@@ -50,6 +50,11 @@ class GatewayWorld:
         config, _ = parse(text.replace("10.8.0.0 255.255.255.0", network), "server.conf")
         self.now = START
         self.counters = Counters()
+        # Names get addresses in the order in which they come, as a test's reader expects them.
+        self._addresses: dict[str, int] = {}
+        self._pool = config.pool
+        if not config.reservations:
+            config = replace(config, reservations=self._addresses)
         self.gateway = assemble(
             config,
             caps=caps or LinkCaps(mac=MAC),
@@ -163,6 +168,9 @@ class GatewayWorld:
 
     def start(self, name: str = "alice", address: str = "192.0.2.11", port: int = 40_000, **changes: object) -> Remote:
         """An OpenVPN client that has begun."""
+        first, last = self._pool
+        if len(self._addresses) <= last - first:
+            self._addresses.setdefault(name, first + len(self._addresses))
         remote = self.remote(address, port)
         identity = client_identity(name)
         fields: dict[str, object] = {"cert": identity.cert, "key": identity.key, **changes}

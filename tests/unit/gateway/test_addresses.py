@@ -1,6 +1,8 @@
-"""The pool: lowest first, sticky per name, bounded."""
+"""The pool: the same name, the same address; reservations; bounded."""
 
 from __future__ import annotations
+
+import hashlib
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -8,25 +10,52 @@ from hypothesis import strategies as st
 from hognose.gateway.addresses import AddressPool
 
 
-def test_lowest_first_and_sticky() -> None:
+def place(name: str, size: int) -> int:
+    return int(hashlib.sha256(name.encode()).hexdigest()[:16], 16) % size
+
+
+def test_a_name_has_its_place_whoever_came_before() -> None:
+    for order in ("abc", "cab"):
+        pool = AddressPool(1000, 1999)
+        taken = {name: pool.take(name) for name in order}
+        assert taken == {name: (1000 + place(name, 1000), False) for name in "abc"}
+
+
+def test_sticky_while_the_server_runs() -> None:
     pool = AddressPool(10, 13)
-    assert pool.take("a") == (10, False)
-    assert pool.take("b") == (11, False)
-    pool.release(10)
-    assert pool.take("c") == (12, False)  # 10 stays a's as long as others are free
-    assert pool.take("a") == (10, True)
+    taken = pool.take("a")
+    assert taken is not None
+    pool.release(taken[0])
+    assert pool.take("b") != taken
+    assert pool.take("c") != taken  # it stays a's as long as others are free
+    assert pool.take("a") == (taken[0], True)
     assert len(pool) == 3
 
 
 def test_a_remembered_address_is_given_away_last() -> None:
     pool = AddressPool(10, 11)
-    pool.take("a")
-    pool.release(10)
-    assert pool.take("b") == (11, False)
-    assert pool.take("c") == (10, False)
+    first = pool.take("a")
+    assert first is not None
+    pool.release(first[0])
+    assert pool.take("b") == (21 - first[0], False)
+    assert pool.take("c") == (first[0], False)
     assert pool.take("d") is None
-    pool.release(10)
-    assert pool.take("a") == (10, False)  # c held it in between
+    pool.release(first[0])
+    assert pool.take("a") == (first[0], False)  # c held it in between
+
+
+def test_reserved_and_fixed_addresses_are_nobody_elses() -> None:
+    pool = AddressPool(10, 12)
+    pool.reserve({"a": 11}, [12])
+    assert pool.take("x") == (10, False)
+    assert pool.take("y") is None
+    assert pool.take("a") == (11, False)
+    assert pool.take("z", 12) == (12, False)
+    assert pool.take("other", 12) is None  # taken
+    assert pool.take("far", 99) == (99, False)  # ifconfig-push may lie outside the pool
+    pool.release(11)
+    pool.reserve({}, [])
+    assert pool.take("y") == (11, False)
 
 
 def test_releasing_an_unknown_address_is_harmless() -> None:

@@ -42,6 +42,7 @@ class ClientKit:
     peer_info: str = PEER_INFO
     options: str = OPTIONS
     max_tls: int | None = None
+    wrapped_key: bytes = b""  # WKc, for wrap tls-crypt-v2; static_key is the client key in it
 
 
 @dataclass
@@ -75,7 +76,9 @@ class ModelClient:
         self.negotiations: dict[int, _Negotiation] = {}
         self.alerts: list[str] = []
         self._out: list[bytes] = []
-        self._wrap_pid = 0
+        self._wrap_pids: dict[bool, int] = {False: 0, True: 0}
+        self.dynamic_key = b""  # of dynamic tls-crypt, once it is pushed
+        self.exit_with_dynamic = False  # OpenVPN 3: key id 0 under the dynamic key
         self._data_pid: dict[int, int] = {}
         self._newest = 0
         self._randoms: dict[int, bytes] = {}
@@ -84,7 +87,7 @@ class ModelClient:
 
     def start(self, now: int) -> None:
         """The hard reset."""
-        self._begin(0, 7, now)
+        self._begin(0, 10 if self.kit.wrap == "tls-crypt-v2" else 7, now)
 
     def renegotiate(self, now: int) -> int:
         """A soft reset with the next key id."""
@@ -243,6 +246,13 @@ class ModelClient:
                 self.cipher = words[1]
             elif words[0] == "protocol-flags":
                 self.use_ekm = "tls-ekm" in words
+                if "dyn-tls-crypt" in words:
+                    label = b"EXPORTER-OpenVPN-dynamic-tls-crypt"
+                    exported = self.negotiations[0].tls.export_keying_material(label, 256, None)
+                    base = self.kit.static_key if self.kit.wrap != "none" else bytes(256)
+                    self.dynamic_key = bytes(a ^ b for a, b in zip(exported, base, strict=True))
+            elif option == "key-derivation tls-ekm":
+                self.use_ekm = True
 
     # -- keys and data ---------------------------------------------------------------------------------------------
 
@@ -296,30 +306,34 @@ class ModelClient:
         if message_id is not None:
             body += struct.pack(">I", message_id) + payload
         head = bytes((opcode << 3 | negotiation.key_id,)) + self.sid
-        self._wrap_pid += 1
-        ids = struct.pack(">II", self._wrap_pid, 1_800_000_000)
-        key = self.kit.static_key
+        dynamic = bool(self.dynamic_key) and (negotiation.key_id > 0 or self.exit_with_dynamic)
+        self._wrap_pids[dynamic] += 1
+        early = 0x0F000000 if self.kit.wrap == "tls-crypt-v2" and not dynamic else 0  # as OpenVPN 2.6 counts
+        ids = struct.pack(">II", early + self._wrap_pids[dynamic], 1_800_000_000)
+        if dynamic or self.kit.wrap in ("tls-crypt", "tls-crypt-v2"):
+            key = self.dynamic_key if dynamic else self.kit.static_key
+            tag = hmac.new(key[192:224], head + ids + body, hashlib.sha256).digest()
+            stream = Cipher(algorithms.AES(key[128:160]), modes.CTR(tag[:16])).encryptor()
+            wrapped_key = self.kit.wrapped_key if opcode in (10, 11) else b""
+            return head + ids + tag + stream.update(body) + wrapped_key
         if self.kit.wrap == "tls-auth":
             secret = self._hmac_key(send=True)
             return head + hmac.new(secret, ids + head + body, self.kit.digest).digest() + ids + body
-        if self.kit.wrap == "tls-crypt":
-            tag = hmac.new(key[192:224], head + ids + body, hashlib.sha256).digest()
-            stream = Cipher(algorithms.AES(key[128:160]), modes.CTR(tag[:16])).encryptor()
-            return head + ids + tag + stream.update(body)
         return head + body
 
     def _unwrap(self, record: bytes) -> bytes | None:
-        key = self.kit.static_key
+        dynamic = bool(self.dynamic_key) and record[0] & 7 > 0
+        if dynamic or self.kit.wrap in ("tls-crypt", "tls-crypt-v2"):
+            key = self.dynamic_key if dynamic else self.kit.static_key
+            tag = record[17:49]
+            stream = Cipher(algorithms.AES(key[0:32]), modes.CTR(tag[:16])).decryptor()
+            body = stream.update(record[49:])
+            return body if hmac.new(key[64:96], record[:17] + body, hashlib.sha256).digest() == tag else None
         if self.kit.wrap == "tls-auth":
             size = hashlib.new(self.kit.digest).digest_size
             tag, rest = record[9 : 9 + size], record[9 + size :]
             want = hmac.new(self._hmac_key(send=False), rest[:8] + record[:9] + rest[8:], self.kit.digest).digest()
             return rest[8:] if tag == want else None
-        if self.kit.wrap == "tls-crypt":
-            tag = record[17:49]
-            stream = Cipher(algorithms.AES(key[0:32]), modes.CTR(tag[:16])).decryptor()
-            body = stream.update(record[49:])
-            return body if hmac.new(key[64:96], record[:17] + body, hashlib.sha256).digest() == tag else None
         return record[9:]
 
     def _hmac_key(self, *, send: bool) -> bytes:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import heapq
+import hmac
 import os
 import random
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from tests.unit.openvpn.client import ClientKit, ModelClient
 from tests.world.pki import SERVER, Authority, Identity
 
@@ -21,6 +23,7 @@ from hognose.units import ipv4_int
 SECOND = 1_000_000_000
 UNIX = 1_800_000_000
 KEY = bytes(range(256))
+SERVER_V2_KEY = bytes((7 * n + 3) % 256 for n in range(128))
 START = 100 * SECOND
 
 
@@ -46,13 +49,25 @@ def tls_context(minimum: str = "1.2", maximum: str = "") -> TlsContext:
     return TlsContext(TlsSettings(authority().pem, identity.cert, identity.key, minimum, maximum))
 
 
+@lru_cache(maxsize=4)
+def wrapped_client_key(metadata: bytes = b"\1" + UNIX.to_bytes(8, "big")) -> tuple[bytes, bytes]:
+    """(client key, WKc) under SERVER_V2_KEY, built from the protocol page and nothing of ours."""
+    client_key = bytes(range(255, -1, -1))
+    length = (32 + 256 + len(metadata) + 2).to_bytes(2, "big")
+    tag = hmac.new(SERVER_V2_KEY[64:96], length + client_key + metadata, "sha256").digest()
+    stream = Cipher(algorithms.AES(SERVER_V2_KEY[:32]), modes.CTR(tag[:16])).encryptor()
+    return client_key, tag + stream.update(client_key + metadata) + length
+
+
 def profile(wrap: str = "none", **changes: object) -> ServerProfile:
     direction = 0 if wrap == "tls-auth" else None
     settings = WrapSettings(wrap, KEY, direction) if wrap != "none" else WrapSettings()  # type: ignore[arg-type]
+    if wrap == "tls-crypt-v2":
+        settings = WrapSettings(v2_key=SERVER_V2_KEY)
     base = ServerProfile(
         tls=tls_context(),
         wrap=settings,
-        push=("route-gateway 10.8.0.1", "topology subnet"),
+        helpers=("route-gateway 10.8.0.1", "topology subnet"),
         ping_s=10,
         ping_timeout_s=60,
     )
@@ -62,6 +77,8 @@ def profile(wrap: str = "none", **changes: object) -> ServerProfile:
 def kit(wrap: str = "none", **changes: object) -> ClientKit:
     identity = client_identity()
     base = ClientKit(authority().pem, identity.cert, identity.key, wrap, KEY, 1 if wrap == "tls-auth" else None)
+    if wrap == "tls-crypt-v2":
+        base.static_key, base.wrapped_key = wrapped_client_key()
     return replace(base, **changes)  # type: ignore[arg-type]
 
 

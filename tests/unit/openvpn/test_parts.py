@@ -210,7 +210,6 @@ def test_proto_bits_and_options() -> None:
     assert negotiation.proto_bits({"IV_PROTO": "9" * 40}) == 0
     assert negotiation.proto_bits({}) == 0
     assert negotiation.option_value("V4,comp-lzo,cipher X", "comp-lzo") == ""
-    assert negotiation.protocol_flags(0) == ()
     text = negotiation.options_string(profile("tls-auth"), None)
     assert text == (
         "V4,dev-type tun,link-mtu 1543,tun-mtu 1500,proto TCPv4_SERVER,keydir 0,auth SHA1,keysize 128,tls-auth,"

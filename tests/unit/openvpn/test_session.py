@@ -25,7 +25,7 @@ from tests.unit.openvpn.link import (
 from tests.world.pki import SERVER, Authority
 
 from hognose.drops import Counters, DropReason
-from hognose.openvpn.session import Established, Renegotiated, Session
+from hognose.openvpn.session import Disagreed, Established, Renegotiated, Session
 
 PACKET = b"\x45" + bytes(99)
 OLD_CLIENT = "IV_VER=2.4.0\nIV_PROTO=2\nIV_NCP=2\n"
@@ -48,7 +48,7 @@ def exchange(link: Link, count: int = 3) -> None:
     assert link.client.packets[before_out:] == want
 
 
-@pytest.mark.parametrize("wrap", ["none", "tls-auth", "tls-crypt"])
+@pytest.mark.parametrize("wrap", ["none", "tls-auth", "tls-crypt", "tls-crypt-v2"])
 @pytest.mark.parametrize("cipher", ["AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305"])
 @pytest.mark.parametrize("tls", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
 def test_connect_and_exchange(wrap: str, cipher: str, tls: int) -> None:
@@ -59,7 +59,7 @@ def test_connect_and_exchange(wrap: str, cipher: str, tls: int) -> None:
     assert event.tls == ("TLSv1.2" if tls == SSL.TLS1_2_VERSION else "TLSv1.3")
     assert link.client.messages == [
         "PUSH_REPLY,route-gateway 10.8.0.1,topology subnet,ifconfig 10.8.0.2 255.255.255.0,peer-id 7,"
-        f"cipher {cipher},protocol-flags cc-exit tls-ekm,tun-mtu 1500"
+        f"cipher {cipher},protocol-flags cc-exit tls-ekm dyn-tls-crypt,tun-mtu 1500"
     ]
     exchange(link)
     assert sum(link.counters.drops) == 0
@@ -112,7 +112,7 @@ def test_the_cipher_of_the_options_string_counts_without_iv_ciphers() -> None:
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("wrap", ["none", "tls-auth", "tls-crypt"])
+@pytest.mark.parametrize("wrap", ["none", "tls-auth", "tls-crypt", "tls-crypt-v2"])
 def test_datagrams_that_get_lost_repeated_and_reordered(wrap: str, seed: int) -> None:
     """The session does not know its transport: control survives a link that OpenVPN's UDP would face."""
     link = Link(profile(wrap), kit(wrap), Quality(loss=0.15, repeat=0.1, reorder=0.2), seed)
@@ -265,7 +265,9 @@ def test_no_shared_cipher_is_told() -> None:
     link.run(lambda: link.session.ended is not None, 20)
     assert link.session.ended is not None
     assert link.session.ended.reason is DropReason.NO_SHARED_CIPHER
-    assert "AES-256-CBC" in link.session.ended.detail
+    [event] = [event for event in link.events if isinstance(event, Disagreed)]
+    assert "AES-256-CBC" in event.detail
+    assert "CHACHA20-POLY1305" in event.detail
     assert link.client.messages == ["AUTH_FAILED,Data channel cipher negotiation failed (no shared cipher)"]
 
 
@@ -273,7 +275,7 @@ def test_an_orderly_stop_is_told() -> None:
     link = Link(profile(), kit())
     link.connect()
     link.session.shutdown(link.now)
-    link.run(lambda: "RESTART" in link.client.messages, 5)
+    link.run(lambda: "RESTART,[P]" in link.client.messages, 5)
 
 
 def test_a_handshake_that_takes_too_long() -> None:
@@ -467,4 +469,4 @@ def test_a_wrong_static_key_is_explained() -> None:
     link.run(lambda: link.session.ended is not None, 5)
     assert link.session.ended is not None
     assert link.session.ended.reason is DropReason.BAD_HMAC
-    assert "wrong key" in link.session.ended.detail
+    assert "the client has another static key" in link.session.ended.detail

@@ -1,0 +1,76 @@
+"""Who is connected, in the lines of OpenVPN's status file (OpenVPN multi.c multi_print_status).
+
+Versions 2 (commas) and 3 (tabs) have a title, the time, headers, one CLIENT_LIST and one ROUTING_TABLE line per
+client, END. Version 1 is for people. Our CLIENT_LIST has one more column at its end: the client's program.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import hognose
+from hognose.gateway.peers import Peer
+from hognose.units import UnixSeconds, ipv4_text
+
+_CLIENT_COLUMNS = (
+    "Common Name", "Real Address", "Virtual Address", "Virtual IPv6 Address", "Bytes Received", "Bytes Sent",
+    "Connected Since", "Connected Since (time_t)", "Username", "Client ID", "Peer ID", "Data Channel Cipher",
+    "Client Version",
+)  # fmt: skip
+_ROUTE_COLUMNS = ("Virtual Address", "Common Name", "Real Address", "Last Ref", "Last Ref (time_t)")
+_SEPARATORS = {2: ",", 3: "\t"}
+
+
+def status_lines(peers: Iterable[Peer], version: int, unix: UnixSeconds) -> list[str]:
+    """Lines about established clients, at the wall clock's `unix`; version 1, 2 or 3."""
+    established = [peer for peer in peers if peer.established_at and peer.session is not None]
+    if version == 1:
+        return _for_people(established, unix)
+    rows: list[tuple[str, ...]] = [
+        ("TITLE", f"Hognose {hognose.__version__}"),
+        ("TIME", _time(unix), str(unix)),
+        ("HEADER", "CLIENT_LIST", *_CLIENT_COLUMNS),
+        *(("CLIENT_LIST", *_client(peer)) for peer in established),
+        ("HEADER", "ROUTING_TABLE", *_ROUTE_COLUMNS),
+        *(("ROUTING_TABLE", *_route(peer, unix)) for peer in established),
+        ("GLOBAL_STATS", "Max bcast/mcast queue length", "0"),
+        ("END",),
+    ]
+    separator = _SEPARATORS[version]
+    return [separator.join(_plain(word) for word in row) for row in rows]
+
+
+def _for_people(peers: list[Peer], unix: UnixSeconds) -> list[str]:
+    lines = ["OpenVPN CLIENT LIST", f"Updated,{_time(unix)}"]
+    lines.append("Common Name,Real Address,Bytes Received,Bytes Sent,Connected Since")
+    for peer in peers:
+        name, real, _, _, received, sent, since, *_ = _client(peer)
+        lines.append(",".join(_plain(word) for word in (name, real, received, sent, since)))
+    lines += ["ROUTING TABLE", "Virtual Address,Common Name,Real Address,Last Ref"]
+    lines += [",".join(_plain(word) for word in _route(peer, unix)[:4]) for peer in peers]
+    return [*lines, "GLOBAL STATS", "Max bcast/mcast queue length,0", "END"]
+
+
+def _client(peer: Peer) -> tuple[str, ...]:
+    session = peer.session
+    assert session is not None
+    number = str(peer.conn.id)
+    since = peer.authenticated_unix
+    return (
+        peer.common_name, peer.name, ipv4_text(peer.address), "", str(session.bytes_in), str(session.bytes_out),
+        _time(since), str(since), "UNDEF", number, number, session.cipher, peer.version,
+    )  # fmt: skip
+
+
+def _route(peer: Peer, unix: UnixSeconds) -> tuple[str, ...]:
+    return ipv4_text(peer.address), peer.common_name, peer.name, _time(unix), str(unix)
+
+
+def _plain(word: str) -> str:
+    """Without what would end a field or a line: names are the peer's words."""
+    return "".join(c if c.isprintable() and c not in ",\t" else "_" for c in word)
+
+
+def _time(unix: UnixSeconds) -> str:
+    return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%d %H:%M:%S")
