@@ -87,7 +87,7 @@ class CbcRecords:
             end = len(plain) - padding
             if not 0 < padding <= BLOCK_LEN or end < PACKET_ID_LEN or plain[end:] != _PADDINGS[padding]:
                 counters.drop(DropReason.BAD_DATA_PACKET)
-            elif not replay.accept(int.from_bytes(plain[:PACKET_ID_LEN], "big"), now):
+            elif not replay.accept(int.from_bytes(plain[:PACKET_ID_LEN], "big")):
                 counters.drop(DropReason.DATA_REPLAY)
             else:
                 payloads.append(plain[PACKET_ID_LEN:end])

@@ -37,7 +37,7 @@ _V1_HEAD = 5
 _IPV4 = 0x45
 _EMPTY, _NO_BYTE = -1, -2  # in place of a first byte
 _HEAD = Struct(">II")
-_NO_WINDOW = ReplayWindow()  # before the first key of a run; nothing is written to it
+_DATA_OPCODES = (DATA_V1, DATA_V2)
 
 
 class DataKey:
@@ -84,14 +84,15 @@ class DataChannel:
     """Open and seal batches. Bound: one key per key id, at most three alive (old, current, next)."""
 
     __slots__ = (
-        "_bytes_before", "_counters", "_current", "_hidden_in", "_keys", "_next", "_packets_before", "_switch_at",
-        "_v2_word", "bytes_in", "bytes_out", "exit_seen", "occ_requests", "packets_in", "packets_out", "peer_id",
-        "unusual_in",
+        "_aead_keys", "_bytes_before", "_counters", "_current", "_hidden_in", "_keys", "_next", "_packets_before",
+        "_switch_at", "_v2_word", "bytes_in", "bytes_out", "exit_seen", "occ_requests", "packets_in", "packets_out",
+        "peer_id", "unusual_in",
     )  # fmt: skip
 
     def __init__(self, counters: Counters) -> None:
         self._counters = counters
         self._keys: dict[int, DataKey] = {}
+        self._aead_keys: dict[int, DataKey] = {}  # those that open_run's loop is for, by the first byte of a V2 record
         self._current: DataKey | None = None  # seals
         self._next: DataKey | None = None  # seals from _switch_at on
         self._switch_at: Nanos = 0
@@ -143,7 +144,10 @@ class DataChannel:
 
     def install(self, key: DataKey, now: Nanos, switch_at: Nanos, expires_at: Nanos) -> None:
         """A new key: opens at once, seals from switch_at on; the one before it lives until expires_at."""
+        self._forget(key.key_id)
         self._keys[key.key_id] = key
+        if key.other is None:
+            self._aead_keys[first_byte(DATA_V2, key.key_id)] = key
         key.bytes_in_before = self.bytes_in + self._hidden_in
         key.bytes_out_before = self.bytes_out
         self._bytes_before = self.bytes_in + self.bytes_out
@@ -172,7 +176,7 @@ class DataChannel:
             self._switch()
         for key_id in [key_id for key_id, key in self._keys.items() if key.expires_at and key.expires_at <= now]:
             if self._keys[key_id] is not self._current:
-                del self._keys[key_id]
+                self._forget(key_id)
 
     def open_run(self, records: list[bytes], index: int, packets: list[bytes], now: Nanos = 0) -> int:
         """Open data records from `index` on, appending inner packets; returns the index of the first other record.
@@ -186,33 +190,22 @@ class DataChannel:
         before = len(packets)
         opened_bytes = 0
         expected = _NO_BYTE
-        highest = highest_before = 0
-        replay = _NO_WINDOW
         while index < count:
             record = records[index]
             first = record[0] if record else _EMPTY
             if first != expected:
-                opcode = first >> 3
-                if opcode != DATA_V2 and opcode != DATA_V1:
-                    if record:
+                found = self._aead_keys.get(first)
+                if found is None:
+                    if record and first >> 3 not in _DATA_OPCODES:
                         break
-                    counters.drop(DropReason.BAD_DATA_PACKET)
-                    index += 1
-                    continue
-                if highest != highest_before:
-                    replay.touched = now
-                found = self._keys.get(first & 7)
-                if found is None or found.other is not None or opcode == DATA_V1:
-                    index = self._open_special(found, records, index, packets, now)
+                    index = self._open_special(records, index, packets, now)
                     expected = _NO_BYTE
-                    highest = highest_before = 0
                     continue
                 key, replay, expected = found, found.replay, first
-                decrypt, iv, ordinary = key.open_aead.decrypt, key.open_iv, key.ordinary
                 if now >= replay.tick_at:
                     replay.tick(now)
-                mask = replay.mask
-                highest = highest_before = replay.highest
+                decrypt, iv, ordinary = key.open_aead.decrypt, key.open_iv, key.ordinary
+                highest, mask = replay.highest, replay.mask
             index += 1
             packet_id = int.from_bytes(record[4:8], "big")
             if packet_id <= highest and not replay.is_new(packet_id):
@@ -228,7 +221,7 @@ class DataChannel:
             if packet_id == highest + 1:
                 replay.highest = highest = packet_id
                 replay.seen = (replay.seen << 1 | 1) & mask
-            elif not replay.accept(packet_id, now):
+            elif not replay.accept(packet_id):
                 counters.drop(DropReason.DATA_REPLAY)
                 continue
             else:
@@ -238,8 +231,6 @@ class DataChannel:
                 opened_bytes += len(plain)
             else:
                 self._unusual(key, plain, packets)
-        if highest != highest_before:
-            replay.touched = now
         self.bytes_in += opened_bytes
         opened = len(packets) - before
         self.packets_in += opened
@@ -256,11 +247,11 @@ class DataChannel:
             self._counters.drop(DropReason.NO_DATA_KEY, len(packets))
             return []
         if key.special:
-            framed = key.frame(packets)
-            self._count_out(0, sum(map(len, packets)) - sum(map(len, framed)))  # inner bytes are counted
             if key.other is not None or not key.form.v2:
-                return self._seal_special(key, framed)
-            packets = framed
+                return self._seal_special(key, packets)
+            inner_bytes = sum(map(len, packets))
+            packets = key.frame(packets)
+            self._count_out(0, inner_bytes - sum(map(len, packets)))  # the framing is no traffic
         records: list[bytes] = []
         append = records.append
         encrypt, iv, word, pack = key.seal_aead.encrypt, key.seal_iv, self._v2_word, _HEAD.pack
@@ -288,6 +279,10 @@ class DataChannel:
         self.bytes_out += size
         self._counters.stats[Stat.DATA_PACKETS_OUT] += packets
         self._counters.stats[Stat.DATA_BYTES_OUT] += size
+
+    def _forget(self, key_id: int) -> None:
+        self._keys.pop(key_id, None)
+        self._aead_keys.pop(first_byte(DATA_V2, key_id), None)
 
     def _use(self, key: DataKey) -> None:
         self._current = key
@@ -325,15 +320,14 @@ class DataChannel:
         self._counters.drop(DropReason.DATA_AUTHENTICATION)
         key.failures += 1
         if key.failures > FAILED_TAGS_LIMIT:
-            self._keys.pop(key.key_id, None)
+            self._forget(key.key_id)
 
-    def _open_special(
-        self, key: DataKey | None, records: list[bytes], index: int, packets: list[bytes], now: Nanos
-    ) -> int:
-        """Records that the loop of AEAD V2 is not for: V1, CBC, epochs; returns the index of what is left."""
+    def _open_special(self, records: list[bytes], index: int, packets: list[bytes], now: Nanos) -> int:
+        """A record that open_run's loop is not for, perhaps more of its kind; returns the index of what is left."""
         record = records[index]
+        key = self._keys.get(record[0] & 7) if record else None
         if key is None:
-            self._counters.drop(DropReason.NO_DATA_KEY)
+            self._counters.drop(DropReason.NO_DATA_KEY if record else DropReason.BAD_DATA_PACKET)
             return index + 1
         payloads: list[bytes] = []
         if key.other is None:
@@ -369,22 +363,24 @@ class DataChannel:
         except (InvalidTag, ValueError):
             self._failed(key, record)
             return
-        if replay.accept(packet_id, now):
+        if replay.accept(packet_id):
             payloads.append(plain)
         else:
             self._counters.drop(DropReason.DATA_REPLAY)
 
-    def _seal_special(self, key: DataKey, payloads: list[bytes]) -> list[bytes]:
+    def _seal_special(self, key: DataKey, packets: list[bytes]) -> list[bytes]:
         """V1, CBC and epochs; [] and NO_DATA_KEY when ids or epochs are used up."""
         word = self._v2_word.to_bytes(V2_HEAD_LEN, "big")
         head = word if key.form.v2 else bytes((first_byte(DATA_V1, key.key_id),))
+        payloads = key.frame(packets)
         if key.other is None:
             records = _seal_v1(key, head, payloads)
         else:
             records = key.other.seal_records(head, payloads)
-        if payloads and not records:
-            self._counters.drop(DropReason.NO_DATA_KEY, len(payloads))
-        self._count_out(len(records), sum(map(len, payloads)) if records else 0)
+        if records:
+            self._count_out(len(packets), sum(map(len, packets)))
+        else:
+            self._counters.drop(DropReason.NO_DATA_KEY, len(packets))
         return records
 
 

@@ -137,7 +137,7 @@ class EpochRecords:
                 loaded = -1  # it may have been one too many
                 counters.drop(DropReason.DATA_AUTHENTICATION)
                 continue
-            if not replay.accept(counter, now):
+            if not replay.accept(counter):
                 counters.drop(DropReason.DATA_REPLAY)
                 continue
             if epoch > self._receive.epoch:

@@ -20,14 +20,13 @@ class ReplayWindow:
     tick_at has come. Cost of a step: a shift of `size` bits. Bound: one mark per second of `time` and REAP_INTERVAL.
     """
 
-    __slots__ = ("_floor", "_marks", "_reap_at", "_time", "highest", "mask", "seen", "size", "tick_at", "touched")
+    __slots__ = ("_floor", "_marks", "_reap_at", "_time", "highest", "mask", "seen", "size", "tick_at")
 
     def __init__(self, size: int = WINDOW, time: Nanos = 0) -> None:
         self.size = size
         self.mask = (1 << size) - 1
         self.highest = 0
         self.seen = 0  # bit n: highest - n was seen
-        self.touched: Nanos = 0  # when highest last rose
         self.tick_at: Nanos = 0 if time and size else NEVER
         self._time = time
         self._floor = 0  # ids up to here are seen or given up
@@ -41,7 +40,7 @@ class ReplayWindow:
             return self.size > 0 or behind == -1 or not self.highest
         return packet_id > self._floor and behind < self.size and not self.seen >> behind & 1
 
-    def accept(self, packet_id: int, now: Nanos = 0) -> bool:
+    def accept(self, packet_id: int) -> bool:
         """True exactly once for every id inside the window or ahead of it; 0 is never valid."""
         ahead = packet_id - self.highest
         if ahead > 0:
@@ -49,7 +48,6 @@ class ReplayWindow:
                 return False
             self.seen = (self.seen << ahead | 1) & self.mask if ahead < self.size else 1 & self.mask
             self.highest = packet_id
-            self.touched = now
             return True
         if packet_id <= self._floor or -ahead >= self.size or self.seen >> -ahead & 1:
             return False
@@ -57,10 +55,13 @@ class ReplayWindow:
         return True
 
     def tick(self, now: Nanos) -> None:
-        """Give up ids below one that came more than `time` ago; before the packets of this moment are looked at."""
+        """Give up ids below one that came more than `time` ago; before the packets of this moment are looked at.
+
+        What came since the last tick came before tick_at, or this tick would have been earlier.
+        """
         marks = self._marks
         if self.highest > (marks[-1][1] if marks else self._floor):
-            marks.append((self.touched, self.highest))
+            marks.append((self.tick_at, self.highest))
         if now >= self._reap_at:
             while marks and marks[0][0] + self._time < now:
                 self._floor = marks.popleft()[1]
