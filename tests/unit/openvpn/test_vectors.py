@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 
-from hognose.drops import Counters, DropReason
+from hognose.drops import DropReason
 from hognose.openvpn.control_wrap import make_wrap
-from hognose.openvpn.data_channel import DataChannel, DataKey
-from hognose.openvpn.data_format import DataFormat
 from hognose.openvpn.key_exchange import ServerKeyMessage, parse_client_message, prf_keys
 from hognose.openvpn.prf import tls1_prf
 from hognose.openvpn.profile import WrapSettings
@@ -139,25 +137,3 @@ def test_prf_and_key_expansion(case: dict[str, Any]) -> None:
     answer = ServerKeyMessage(bytes.fromhex(server["random1"]), bytes.fromhex(server["random2"]))
     keys = prf_keys(message, answer, bytes.fromhex(case["client_sid"]), bytes.fromhex(case["server_sid"]))
     assert keys.hex() == case["key_expansion"]
-
-
-@pytest.mark.parametrize("case", load("data_aead"))
-def test_data_packets_of_real_peers(case: dict[str, Any]) -> None:
-    """Client packets open under the captured keys; server packets are what we would have sealed."""
-    keys = [bytes.fromhex(k) for k in case["data_keys_256"]]
-    for packet in case["packets"]:
-        raw, plain = bytes.fromhex(packet["raw"]), bytes.fromhex(packet["plaintext"])
-        key256 = next(k for k in keys if packet["key"] in k.hex())
-        channel = DataChannel(Counters())
-        channel.peer_id = packet.get("peer_id") or 0
-        form = DataFormat(case["cipher"], v2=packet["op"] == wire.DATA_V2)
-        key = DataKey(packet["key_id"], form, key256)
-        key.next_id = packet["packet_id"]
-        channel.install(key, 0, 0, 0)
-        if packet["dir"] == "c2s":
-            opened: list[bytes] = []
-            assert channel.open_run([raw], 0, opened) == 1
-            known = plain.startswith((wire.PING, wire.OCC_MAGIC))
-            assert opened == ([] if known else [plain])
-        else:
-            assert channel.seal([plain], 0) == [raw]
