@@ -8,8 +8,9 @@ from pathlib import Path
 
 from hognose.cli.reference import directive_table
 from hognose.config import blockfile
+from hognose.config.clients import MAX_FILES
 from hognose.config.embed import BLOCK_SIZE, MAX_BLOCK_SIZE, embed
-from hognose.config.parser import ReadFile, parse
+from hognose.config.parser import ReadFile, ReadFolder, parse
 from hognose.errors import ConfigError
 from hognose.host.status import ExitStatus
 
@@ -62,7 +63,14 @@ def embed_words(words: list[str], usage: str) -> int:
 def embed_file(path: str, block_size: int) -> int:
     """The exit status; standard output stays empty unless it is 0."""
     try:
-        text, warned = embed(_read(path), path, _reader(path), block_size=block_size, unix=int(time.time()))
+        text, warned = embed(
+            _read(path),
+            path,
+            _reader(path),
+            block_size=block_size,
+            unix=int(time.time()),
+            read_folder=_folder_reader(path),
+        )
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return ExitStatus.CONFIG
@@ -77,12 +85,23 @@ def embed_file(path: str, block_size: int) -> int:
 def check_file(path: str) -> int:
     """Say whether a config, with files or embedded, would be served."""
     try:
-        config, warned = parse(_read(path), path, _reader(path), int(time.time()))
+        text = _read(path)
+        config, warned = parse(
+            text,
+            path,
+            _reader(path),
+            int(time.time()),
+            read_folder=_folder_reader(path),
+            allow_no_authentication=True,
+        )
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return ExitStatus.CONFIG
     for warning in warned:
         sys.stdout.write(f"warning: {warning.in_file(path)}\n")
+    if not blockfile.complete(text.encode()):
+        how = "a line was changed; embed the file again, or the server may not take it for complete"
+        sys.stdout.write(f"warning: {path}:1: the digest is not that of the text: {how}\n")
     sys.stdout.write(f"{path}: OK, serves tcp port {config.port}\n")
     return ExitStatus.OK
 
@@ -106,6 +125,31 @@ def _reader(config: str) -> ReadFile:
         return data.decode("utf-8")
 
     return read_file
+
+
+def _folder_reader(config: str) -> ReadFolder:
+    """Reads the files of a directory relative to the config's folder; those with a dot in front are left out."""
+    folder = Path(config).parent
+
+    def read_folder(path: str) -> dict[str, str]:
+        texts: dict[str, str] = {}
+        left = blockfile.MAX_BYTES
+        for each in sorted((folder / path).iterdir()):
+            if each.name.startswith(".") or not each.is_file():
+                continue
+            if len(texts) == MAX_FILES:
+                raise OSError(0, f"more than {MAX_FILES} files")
+            data = _bounded(each)
+            left -= len(data)
+            if left < 0:
+                raise OSError(0, f"its files are larger than {blockfile.MAX_BYTES} bytes together")
+            try:
+                texts[each.name] = data.decode("utf-8")
+            except UnicodeDecodeError:
+                raise OSError(0, f"{each.name} is not a text file") from None
+        return texts
+
+    return read_folder
 
 
 def _bounded(path: Path) -> bytes:

@@ -1,7 +1,9 @@
 """A config with its files to one text without: what the block device carries (server.conf.full).
 
 Only what must change does: a directive that names a file becomes an inline block, comments and the other lines stay.
-The output is plain OpenVPN text, padded with comment lines to whole blocks; embedding it again gives the same bytes.
+The first line is the digest of the others (blockfile.py), the last ones are padding to whole blocks. The output is
+OpenVPN's own language, but client-config-dir and ifconfig-pool-persist, which openvpn itself reads from files only;
+embedding it again gives the same bytes.
 """
 
 from __future__ import annotations
@@ -72,12 +74,18 @@ def _embedded(directive: Directive, files: Collected) -> list[str] | None:
 
 
 def _padded(lines: list[str], block_size: int) -> str:
-    """The text with lines of # behind it until its size is a multiple of the block size; old padding is replaced."""
+    """The text behind its generation line, with lines of # until its size is a multiple of the block size.
+
+    An old generation line and old padding are replaced.
+    """
+    if lines and lines[0].startswith(blockfile.GENERATION):
+        lines = lines[1:]
     end = len(lines)
     while end and not lines[end - 1].strip("#"):
         end -= 1
     text = "".join(line + "\n" for line in lines[:end])
-    missing = -len(text.encode()) % block_size
+    missing = -(len(blockfile.generation_line("")) + len(text.encode())) % block_size
     full, rest = divmod(missing, _PADDING_LINE)
     padding = [_PADDING_LINE] * full + ([rest] if rest else [])
-    return text + "".join("#" * (size - 1) + "\n" for size in padding)
+    text += "".join("#" * (size - 1) + "\n" for size in padding)
+    return blockfile.generation_line(text) + text
