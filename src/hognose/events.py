@@ -20,6 +20,8 @@ class EventKind(Enum):
     READY = "ready"
     CONFIG_WARNING = "config_warning"
     CONFIG_ERROR = "config_error"
+    CONFIG_RELOADED = "config_reloaded"
+    CONFIG_UNREADABLE = "config_unreadable"
     DEVICE_ERROR = "device_error"
     STATS = "stats"
     STOPPING = "stopping"
@@ -74,7 +76,20 @@ EVENTS: dict[EventKind, EventSpec] = {
         "warning", ("where", "directive", "text"), "A line of the config is ignored; the text says why."
     ),
     EventKind.CONFIG_ERROR: EventSpec(
-        "error", ("text",), "The config cannot be used; the text names file, line and directive."
+        "error",
+        ("text", "effect"),
+        "The config cannot be used; the text names file, line and directive. While serving, the effect says that the "
+        "old config stays in force.",
+    ),
+    EventKind.CONFIG_RELOADED: EventSpec(
+        "info",
+        ("generation", "changed"),
+        "A new config was read while serving; generation is the beginning of its SHA-256, changed names settings.",
+    ),
+    EventKind.CONFIG_UNREADABLE: EventSpec(
+        "warning",
+        ("text",),
+        "The config could not be read again; the old one stays in force. Once until it can be read.",
     ),
     EventKind.DEVICE_ERROR: EventSpec("error", ("text",), "The frame device or block device failed."),
     EventKind.STATS: EventSpec("info", ("*",), "All non-zero counters; every 60 s when changed and at the end."),

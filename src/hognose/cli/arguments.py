@@ -2,31 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from hognose.events import EventKind
 from hognose.host.console import LEVELS
 from hognose.units import Ipv4Int, ipv4_int, ipv4_text, netmask
 
 USAGE = """arguments:
   --ipv4=ADDRESS/PREFIX      the server's own address, for example 10.0.0.2/24
   --ipv4-gateway=ADDRESS     the router to the Internet
-  -l LEVEL, --logs=LEVEL     error, warning, info or debug; info when absent
+  --nat-table-size=FLOWS     flows through the NAT at once, 100 to 65536; by memory when absent
+  --really-no-authentication allow verify-client-cert none: anybody is served
+  --delay=SECONDS            wait before the network is touched, 0 to 3600
+  -l LEVEL, --logs=LEVEL     error, warning, info or debug; info when absent; [SRC:]LEVEL,... by source, where SRC
+                             begins the names of events (client:debug) or is one of the reference system's
   --name=NAME                a name for the log
+  --ipv4-only=true, --ipv6-only=false, --accept-router-advertisements=false
+                             what is done anyway; IPv6 (--ipv6, --ipv6-gateway) is not yet supported
   --help                     this text"""
 
-_VALUED = ("--ipv4", "--ipv4-gateway", "-l", "--logs", "--name")
-_FEWER = {"quiet": "error", "app": "error"}  # levels of the reference system that say less than error
-# The reference system's other arguments, so that their absence here is no riddle.
-_NOT_YET = (
+MIN_NAT_FLOWS, MAX_NAT_FLOWS = 100, 65_536
+MAX_DELAY = 3600  # seconds
+_VALUED = (
+    "--ipv4",
+    "--ipv4-gateway",
+    "--nat-table-size",
+    "--delay",
+    "-l",
+    "--logs",
+    "--name",
     "--ipv6",
     "--ipv6-gateway",
     "--ipv4-only",
     "--ipv6-only",
     "--accept-router-advertisements",
-    "--nat-table-size",
-    "--really-no-authentication",
-    "--delay",
 )
+_FEWER = {"quiet": "error", "app": "error"}  # levels of the reference system that say less than error
+# The reference system's log sources, and the beginnings of our events' names that tell the same.
+_SOURCES: dict[str, tuple[str, ...]] = {
+    "application": ("boot", "ready", "device_", "stats", "stop", "internal_error"),
+    "ovpn": ("config_", "peer_", "client_", "crl_"),
+    "ovpn.config": ("config_",),
+    "ovpn.engine": ("peer_", "client_", "crl_"),
+    "miragevpn": ("peer_", "client_"),
+    "miragevpn.mirage": ("peer_", "client_"),
+    "tcp": ("peer_",),
+}
+# The outer stack has IPv4 only: the word that says so, and what stands in its way otherwise.
+_IPV4_ONLY = {"--ipv4-only": "true", "--ipv6-only": "false", "--accept-router-advertisements": "false"}
+_NO_IPV6 = "the server is reached by IPv4 only"
 
 
 class ArgumentError(ValueError):
@@ -35,7 +59,10 @@ class ArgumentError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class BootArguments:
-    """What the arguments say; address 0 when --ipv4 is absent."""
+    """What the arguments say; address 0 when --ipv4 is absent, nat_flows 0 when --nat-table-size is.
+
+    log_sources: levels of single sources, as Console takes them. warnings: one line each for the log.
+    """
 
     address: Ipv4Int = 0
     prefix_len: int = 0
@@ -43,38 +70,73 @@ class BootArguments:
     log_level: str = "info"
     name: str = "hognose"
     help: bool = False
+    log_sources: tuple[tuple[str, str], ...] = ()
+    nat_flows: int = 0
+    no_authentication: bool = False
+    delay: int = 0  # seconds
+    warnings: tuple[str, ...] = ()
 
 
 def parse_arguments(words: list[str]) -> BootArguments:
     """ArgumentError names the word that is unknown or wrong."""
-    address, prefix_len, gateway = 0, 0, None
-    level, name, wants_help = "info", "hognose", False
+    arguments = BootArguments()
     rest = list(words)
     while rest:
         word = rest.pop(0)
         option, separator, value = word.partition("=")
         if option.startswith("-l") and len(option) > 2:  # -lLEVEL
             option, value, separator = "-l", word[2:].removeprefix("="), "="
-        if option in _VALUED and not separator:
-            if not rest:
-                raise ArgumentError(f"{option} needs a value")
-            value = rest.pop(0)
-        if option == "--ipv4":
-            address, prefix_len = _network(value)
-        elif option == "--ipv4-gateway":
-            gateway = _address(option, value)
-        elif option in ("-l", "--logs"):
-            level = _level(value)
-        elif option == "--name":
-            name = value
+        if option in _VALUED:
+            if not separator:
+                if not rest:
+                    raise ArgumentError(f"{option} needs a value")
+                value = rest.pop(0)
+            arguments = _with_value(arguments, option, value)
+        elif word == "--really-no-authentication":
+            arguments = replace(arguments, no_authentication=True)
         elif word in ("--help", "-h"):
-            wants_help = True
+            arguments = replace(arguments, help=True)
         else:
-            raise ArgumentError(
-                f"{option} is not supported (yet)" if option in _NOT_YET else f"unknown argument {word!r}; see --help"
-            )
-    _check(address, prefix_len, gateway)
-    return BootArguments(address, prefix_len, gateway, level, name, wants_help)
+            raise ArgumentError(f"unknown argument {word!r}; see --help")
+    _check(arguments.address, arguments.prefix_len, arguments.gateway)
+    return arguments
+
+
+def _with_value(arguments: BootArguments, option: str, value: str) -> BootArguments:
+    """The arguments with one more of _VALUED."""
+    if option == "--ipv4":
+        address, prefix_len = _network(value)
+        return replace(arguments, address=address, prefix_len=prefix_len)
+    if option == "--ipv4-gateway":
+        return replace(arguments, gateway=_address(option, value))
+    if option == "--nat-table-size":
+        return replace(arguments, nat_flows=_number(option, value, MIN_NAT_FLOWS, MAX_NAT_FLOWS, "flows"))
+    if option == "--delay":
+        return replace(arguments, delay=_number(option, value, 0, MAX_DELAY, "seconds"))
+    if option in ("-l", "--logs"):
+        return _with_levels(arguments, value)
+    if option == "--name":
+        return replace(arguments, name=value)
+    _refuse_ipv6(option, value)
+    return arguments
+
+
+def _number(option: str, value: str, least: int, most: int, unit: str) -> int:
+    if value.isascii() and value.isdigit() and len(value) < 10 and least <= int(value) <= most:
+        return int(value)
+    raise ArgumentError(f"{option}={value} is no number of {unit} from {least} to {most}")
+
+
+def _refuse_ipv6(option: str, value: str) -> None:
+    """What asks for no IPv6 is what we do; the rest is not there yet."""
+    wanted = _IPV4_ONLY.get(option)
+    if value == wanted:
+        return
+    if wanted is None:
+        raise ArgumentError(f"{option} is not yet supported: {_NO_IPV6}; leave {option} out")
+    if value not in ("true", "false"):
+        raise ArgumentError(f"{option}={value} is neither true nor false")
+    raise ArgumentError(f"{option}={value} is not yet supported: {_NO_IPV6}; leave it out or write {option}={wanted}")
 
 
 def _check(address: Ipv4Int, prefix_len: int, gateway: Ipv4Int | None) -> None:
@@ -108,11 +170,28 @@ def _address(option: str, value: str) -> Ipv4Int:
     return address
 
 
-def _level(value: str) -> str:
-    """LEVEL, or SRC:LEVEL,… of the reference system: the most talkative level named counts for all sources."""
-    levels = [part.rpartition(":")[2] for part in value.split(",")]
-    for index, level in enumerate(levels):
-        levels[index] = _FEWER.get(level, level)
-        if levels[index] not in LEVELS:
-            raise ArgumentError(f"-l {value}: {level!r} is none of {', '.join(LEVELS)}")
-    return max(levels, key=lambda level: LEVELS[level])
+def _with_levels(arguments: BootArguments, value: str) -> BootArguments:
+    """[SRC:]LEVEL,…: no source or `*` is the level of all that have none of their own."""
+    level, sources, warnings = arguments.log_level, list(arguments.log_sources), list(arguments.warnings)
+    for part in value.split(","):
+        source, _, word = part.rpartition(":")
+        word = _FEWER.get(word, word)
+        if word not in LEVELS:
+            raise ArgumentError(f"-l {value}: {word!r} is none of {', '.join(LEVELS)}")
+        if source in ("", "*"):
+            level = word
+            continue
+        beginnings = _beginnings(source)
+        sources += [(beginning, word) for beginning in beginnings]
+        if not beginnings:
+            warnings.append(f"-l {part}: no event comes from {source!r}; ignored")
+    return replace(arguments, log_level=level, log_sources=tuple(sources), warnings=tuple(warnings))
+
+
+def _beginnings(source: str) -> tuple[str, ...]:
+    """Beginnings of the names of events that a source stands for: our own ones, or those of the reference system."""
+    if any(kind.value.startswith(source) for kind in EventKind):
+        return (source,)
+    while source not in _SOURCES and "." in source:  # tcp.pcb is part of tcp
+        source = source.rpartition(".")[0]
+    return _SOURCES.get(source, ())

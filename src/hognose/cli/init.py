@@ -12,12 +12,13 @@ import sys
 
 import hognose
 from hognose.cli.arguments import USAGE, ArgumentError, BootArguments, parse_arguments
-from hognose.cli.service import read_config, serve
+from hognose.cli.reload import load
+from hognose.cli.service import serve, warn_of_arguments
 from hognose.device.tap import open_tap
 from hognose.drops import Counters
 from hognose.errors import ConfigError, DeviceError
 from hognose.events import EventKind
-from hognose.host import boot
+from hognose.host import boot, clock
 from hognose.host.console import Console
 from hognose.host.status import ExitStatus
 
@@ -51,7 +52,7 @@ def _run(words: list[str], machine: boot.Machine, console: Console) -> ExitStatu
     if not arguments.address:
         console.event(EventKind.CONFIG_ERROR, text="--ipv4 is missing, for example -- --ipv4=10.0.0.2/24")
         return ExitStatus.ARGUMENTS
-    return _serve(arguments, machine, Console(arguments.log_level))
+    return _serve(arguments, machine, Console(arguments.log_level, sources=arguments.log_sources))
 
 
 def _serve(arguments: BootArguments, machine: boot.Machine, console: Console) -> ExitStatus:
@@ -64,16 +65,21 @@ def _serve(arguments: BootArguments, machine: boot.Machine, console: Console) ->
         memory_mib=memory >> 20,
         argv=" ".join(sys.argv[1:]),
     )
+    warn_of_arguments(arguments, console)
     try:
-        data = boot.read_config_device()
+        source = boot.open_config_device(machine)
+        loaded = load(source, "server.conf", console, clock.wall(), no_authentication=arguments.no_authentication)
+    except ConfigError as error:
+        console.event(EventKind.CONFIG_ERROR, text=str(error))
+        return ExitStatus.CONFIG
     except DeviceError as error:
         console.event(EventKind.DEVICE_ERROR, text=str(error))
         return ExitStatus.BLOCK_DEVICE
     try:
-        config = read_config(data, "server.conf", console)
+        clock.wait(arguments.delay)
         device = open_tap(machine.frame_device(), counters)
         serve(
-            config,
+            loaded,
             device,
             arguments,
             memory_bytes=memory,

@@ -5,17 +5,20 @@ from __future__ import annotations
 import sys
 
 from hognose.cli.arguments import USAGE, ArgumentError, BootArguments, parse_arguments
-from hognose.cli.service import read_config, serve
+from hognose.cli.reload import load
+from hognose.cli.service import serve, warn_of_arguments
 from hognose.device.tap import open_tap
 from hognose.drops import Counters
 from hognose.errors import ConfigError, DeviceError
 from hognose.events import EventKind
+from hognose.host import clock
+from hognose.host.config_source import ConfigSource
 from hognose.host.console import Console
 from hognose.host.signals import SignalPipe
 from hognose.host.status import ExitStatus
 
 SERVE_USAGE = f"""usage: hognose serve --config FILE --device PATH [--mac MAC] [--offload=on|off] [arguments]
-  --config FILE              an embedded config (hognose config embed)
+  --config FILE              an embedded config (hognose config embed); SIGHUP reads it again
   --device PATH              /dev/tapN of a macvtap, or /dev/net/tun:NAME of a tap
   --mac MAC                  our own MAC address; needed for a tap
   --offload=on|off           super-frames and partial checksums, on when absent
@@ -36,7 +39,8 @@ def run(words: list[str]) -> int:
     except ArgumentError as error:
         sys.stderr.write(f"hognose serve: {error}\n")
         return ExitStatus.ARGUMENTS
-    console = Console(boot.log_level)
+    console = Console(boot.log_level, sources=boot.log_sources)
+    warn_of_arguments(boot, console)
     status = _serve(own, boot, mac, console)
     console.event(EventKind.STOPPED, status=int(status))
     return status
@@ -44,23 +48,24 @@ def run(words: list[str]) -> int:
 
 def _serve(own: dict[str, str], boot: BootArguments, mac: bytes | None, console: Console) -> ExitStatus:
     counters = Counters()
+    path = own["--config"]
     try:
-        with open(own["--config"], "rb") as file:
-            data = file.read()
-    except OSError as error:
-        console.event(EventKind.CONFIG_ERROR, text=f"{own['--config']}: {error.strerror}")
-        return ExitStatus.BLOCK_DEVICE
+        source = ConfigSource(path, path)
+        loaded = load(source, path, console, clock.wall(), no_authentication=boot.no_authentication)
+    except (ConfigError, DeviceError) as error:
+        console.event(EventKind.CONFIG_ERROR, text=str(error))
+        return ExitStatus.CONFIG if isinstance(error, ConfigError) else ExitStatus.BLOCK_DEVICE
     try:
-        config = read_config(data, own["--config"], console)
+        clock.wait(boot.delay)
         device = open_tap(own["--device"], counters, mac=mac, offloads=own["--offload"] == "on")
         serve(
-            config,
+            loaded,
             device,
             boot,
             memory_bytes=int(own["--memory"]) << 20,
             console=console,
             counters=counters,
-            sources=[SignalPipe()],
+            sources=[SignalPipe(source.request)],
         )
     except ConfigError as error:
         console.event(EventKind.CONFIG_ERROR, text=str(error))

@@ -1,40 +1,47 @@
-"""Serving, the same in every world: config bytes and an open device in, an exit status out."""
+"""Serving, the same in every world: a config and an open device in, an exit status out."""
 
 from __future__ import annotations
 
 import gc
 import os
 import platform
+from dataclasses import replace
+from typing import cast
 
 import cryptography
 from cryptography.hazmat.backends.openssl import backend
 
 import hognose
 from hognose.cli.arguments import BootArguments
-from hognose.config import blockfile
-from hognose.config.model import ServerConfig
-from hognose.config.parser import parse
+from hognose.cli.reload import Apply, ConfigReload, LoadedConfig
 from hognose.device.tap import TapDevice
 from hognose.drops import Counters
 from hognose.events import EventKind
 from hognose.gateway.assemble import Uplink, assemble
+from hognose.gateway.gateway import Gateway
 from hognose.host import clock, heap, loop
 from hognose.host.console import Console
 from hognose.limits import Limits
 from hognose.units import ipv4_text
 
 
-def read_config(data: bytes, file: str, console: Console) -> ServerConfig:
-    """The config of a block device or file; warnings go to the log. ConfigError as parse raises it."""
-    config, warned = parse(blockfile.decode(data, file), file, unix=clock.wall())
-    for warning in warned:
-        where = f"{file}:{warning.line}" if warning.line else file
-        console.event(EventKind.CONFIG_WARNING, where=where, directive=warning.directive, text=warning.text)
-    return config
+def bounds(memory_bytes: int, nat_flows: int) -> Limits:
+    """Limits by memory, with --nat-table-size where it is given (0: it is not)."""
+    limits = Limits.for_memory(memory_bytes)
+    if not nat_flows:
+        return limits
+    per_client = min(limits.nat.flows_per_client, nat_flows)
+    return replace(limits, nat=replace(limits.nat, flows=nat_flows, flows_per_client=per_client))
+
+
+def warn_of_arguments(arguments: BootArguments, console: Console) -> None:
+    """What the arguments ask for in vain."""
+    for text in arguments.warnings:
+        console.event(EventKind.CONFIG_WARNING, where="arguments", directive="-l", text=text)
 
 
 def serve(
-    config: ServerConfig,
+    loaded: LoadedConfig,
     device: TapDevice,
     arguments: BootArguments,
     *,
@@ -44,7 +51,8 @@ def serve(
     sources: list[loop.StopSource],
 ) -> None:
     """Serve until a stop source asks for the end. ConfigError before the ready line, DeviceError after it."""
-    limits = Limits.for_memory(memory_bytes)
+    config = loaded.config
+    limits = bounds(memory_bytes, arguments.nat_flows)
     gateway = assemble(
         config,
         caps=device.caps,
@@ -77,4 +85,14 @@ def serve(
     # the data path, so the youngest generation stays small.
     gc.collect()
     gc.freeze()
-    loop.run(gateway, device, console, counters, sources)
+    core, apply = _reconfigurable(gateway)
+    watch = ConfigReload(loaded, now=clock.monotonic(), apply=apply, console=console)
+    loop.run(core, device, console, counters, sources, watch)
+
+
+def _reconfigurable(gateway: Gateway) -> tuple[loop.Core, Apply]:
+    """The gateway with the two methods that the shell calls, where it does not have them yet."""
+    for name, nothing in (("take_status", list), ("reconfigure", lambda config, now, unix: None)):
+        if not hasattr(gateway, name):
+            setattr(gateway, name, nothing)
+    return cast(loop.Core, gateway), cast(Apply, getattr(gateway, "reconfigure"))  # noqa: B009

@@ -7,13 +7,13 @@ from typing import Protocol
 
 from hognose.device.tap import FRAME_DEVICE
 from hognose.errors import DeviceError
+from hognose.host.config_source import ConfigSource
 from hognose.host.linux_vm import LinuxMachine
 from hognose.host.loop import StopSource
 from hognose.host.nano_kernel import NanoKernelMachine
 from hognose.host.status import ExitStatus
 
 CONFIG_DEVICE = "/dev/vda"
-CONFIG_MAX_BYTES = 1024 * 1024  # a config block device larger than this is not ours
 
 
 class Machine(Protocol):
@@ -24,6 +24,9 @@ class Machine(Protocol):
 
     def frame_device(self) -> str:
         """Path of the frame device (docs/device.md), made if it has to be. DeviceError when there is none."""
+
+    def forget_blocks(self, fd: int) -> None:
+        """Let the next read of this block device see what is on it now."""
 
     def stop_sources(self) -> list[StopSource]:
         """What asks for an orderly end."""
@@ -49,19 +52,9 @@ def memory_bytes() -> int:
     return 512 * 1024 * 1024
 
 
-def read_config_device(path: str = CONFIG_DEVICE) -> bytes:
-    """The whole config block device; DeviceError with one line when it is not there or too large."""
+def open_config_device(machine: Machine, path: str = CONFIG_DEVICE) -> ConfigSource:
+    """The config block device; DeviceError with one line when it is not there."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            chunks = []
-            size = 0
-            while chunk := file.read(256 * 1024):
-                chunks.append(chunk)
-                size += len(chunk)
-                if size > CONFIG_MAX_BYTES:
-                    raise DeviceError(f"config block device {path} holds more than {CONFIG_MAX_BYTES} bytes")
-            return b"".join(chunks)
-    except OSError as error:
-        raise DeviceError(
-            f"config block device {path}: {error.strerror}: attach the config (--block:storage=server.conf.full)"
-        ) from None
+        return ConfigSource(path, f"config block device {path}", machine.forget_blocks)
+    except DeviceError as error:
+        raise DeviceError(f"{error}: attach the config (--block:storage=server.conf.full)") from None

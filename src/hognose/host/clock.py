@@ -1,4 +1,4 @@
-"""The clocks; host.loop is their only caller."""
+"""The clocks, and the one place that waits by them outside the poll loop."""
 
 from __future__ import annotations
 
@@ -15,3 +15,8 @@ def monotonic() -> Nanos:
 def wall() -> UnixSeconds:
     """Seconds since 1970 as the machine believes."""
     return int(time.time())
+
+
+def wait(seconds: int) -> None:
+    """Let so many seconds pass (--delay); nothing is served yet."""
+    time.sleep(seconds)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from typing import TextIO
 
 from hognose.events import EVENTS, Event, EventKind
@@ -30,16 +31,27 @@ def format_value(value: str | int) -> str:
 
 
 class Console:
-    """Prints events at or above a level."""
+    """Prints events at or above a level.
 
-    def __init__(self, level: str = "info", stream: TextIO | None = None) -> None:
-        self._level = LEVELS[level]
+    sources: (beginning of an event's name, its own level); the longest beginning that fits decides, of equal ones the
+    last.
+    """
+
+    def __init__(
+        self, level: str = "info", stream: TextIO | None = None, sources: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        by_length = sorted(sources, key=lambda source: len(source[0]))
+        self._levels = dict.fromkeys(EventKind, LEVELS[level])
+        for kind in EventKind:
+            for beginning, own in by_length:
+                if kind.value.startswith(beginning):
+                    self._levels[kind] = LEVELS[own]
         self._stream = stream or sys.stdout
 
     def log(self, event: Event) -> None:
         """Print one event; a console that cannot be written to is nobody's reason to stop."""
         spec = EVENTS[event.kind]
-        if LEVELS[spec.level] > self._level:
+        if LEVELS[spec.level] > self._levels[event.kind]:
             return
         words = [spec.level, event.kind.value]
         words += [f"{name}={format_value(value)}" for name, value in event.fields.items()]

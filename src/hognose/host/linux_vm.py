@@ -5,6 +5,7 @@ Everything here needs a kernel that we own: never call it outside a VM of ours.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import struct
 
@@ -21,6 +22,7 @@ _REBOOT_MAGIC1 = 0xFEE1DEAD
 _REBOOT_MAGIC2 = 672274793
 _REBOOT_POWER_OFF = 0x4321FEDC
 _MS_NOSUID_NODEV_NOEXEC = 2 | 4 | 8
+_BLKFLSBUF = 0x1261  # linux/fs.h
 
 # linux/input.h: struct input_event on 64-bit: seconds, microseconds, type, code, value
 _INPUT_EVENT = struct.Struct("=qqHHi")
@@ -39,6 +41,10 @@ class LinuxMachine:
     def frame_device(self) -> str:
         """A macvtap on the NIC, as FRAME_DEVICE."""
         return make_frame_device()
+
+    def forget_blocks(self, fd: int) -> None:
+        """Empty the kernel's cache of the device: what it holds is as old as the first read. OSError as of ioctl."""
+        fcntl.ioctl(fd, _BLKFLSBUF, 0)
 
     def stop_sources(self) -> list[StopSource]:
         """The power button."""

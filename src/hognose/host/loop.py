@@ -1,7 +1,8 @@
 """The poll loop: the sole caller of the clocks, and the only place where the core meets the machine.
 
 Drain the device, run the core once, write what it gives, print its events, sleep until the next deadline.
-System calls here: poll, read, writev, clock (vdso), write of log lines. Nothing else on the run-time path.
+System calls here: poll, read, writev, clock (vdso), write of log lines; pread of the config now and then. Nothing else
+on the run-time path.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from hognose.units import MS, SECOND, Nanos, UnixSeconds
 STATS_INTERVAL_NS: Nanos = 60 * SECOND
 STOP_GRACE_NS: Nanos = 3 * SECOND  # time that clients get to hear of an orderly end
 MAX_SLEEP_MS = 60_000
+_NEVER: Nanos = 1 << 63
 
 
 class Core(Protocol):
@@ -32,6 +34,9 @@ class Core(Protocol):
 
     def take_events(self) -> list[Event]:
         """Drained events."""
+
+    def take_status(self) -> list[str]:
+        """Drained status lines (directive status); the loop puts `status ` in front of each."""
 
     def stop(self, reason: str, now: Nanos, unix: UnixSeconds) -> None:
         """Begin an orderly end."""
@@ -57,6 +62,17 @@ class Device(Protocol):
         """Send frames."""
 
 
+class ConfigWatch(Protocol):
+    """Looks for a new config from time to time and puts it in force; never raises."""
+
+    @property
+    def next_check(self) -> Nanos:
+        """When check must run again; 0 for at once."""
+
+    def check(self, now: Nanos, unix: UnixSeconds) -> None:
+        """Look now."""
+
+
 class StopSource(Protocol):
     """An fd that asks for an orderly end when it becomes readable: the power button, a signal pipe."""
 
@@ -66,11 +82,32 @@ class StopSource(Protocol):
         """Consume what is readable; the reason to stop, or None when it was something else."""
 
 
-def run(core: Core, device: Device, console: Console, counters: Counters, sources: list[StopSource]) -> None:
+def run(
+    core: Core,
+    device: Device,
+    console: Console,
+    counters: Counters,
+    sources: list[StopSource],
+    watch: ConfigWatch | None = None,
+) -> None:
     """Serve until a stop source asks for the end and the clients have been told (at most STOP_GRACE_NS).
 
-    Raises DeviceError when the frame device is gone.
+    Raises DeviceError when the frame device is gone; what the core has to say by then is printed in any case.
     """
+    try:
+        _run(core, device, console, counters, sources, watch)
+    finally:
+        _print_news(core, console)
+
+
+def _run(
+    core: Core,
+    device: Device,
+    console: Console,
+    counters: Counters,
+    sources: list[StopSource],
+    watch: ConfigWatch | None,
+) -> None:
     poller = select.poll()
     poller.register(device.fd, select.POLLIN)
     for source in sources:
@@ -81,35 +118,42 @@ def run(core: Core, device: Device, console: Console, counters: Counters, source
     stop_at: Nanos | None = None
     stats_at = clock.monotonic() + STATS_INTERVAL_NS
     printed: dict[str, int] = {}
+    check_at = watch.next_check if watch is not None else _NEVER
     while True:
         frames = device.read_batch()
         now = clock.monotonic()
+        if now >= check_at and watch is not None:  # before the step, which sends what it causes
+            watch.check(now, clock.wall())
+            check_at = watch.next_check
         out = core.step(frames, now, clock.wall())
         if out or blocked:
             device.write_batch(out)
             if device.blocked != blocked:
                 blocked = device.blocked
                 poller.modify(device_fd, select.POLLIN | (select.POLLOUT if blocked else 0))
-        for event in core.take_events():
-            console.log(event)
+        _print_news(core, console)
         if now >= stats_at:
             stats_at = now + STATS_INTERVAL_NS
             printed = _print_stats(console, counters, printed)
         if stop_at is not None and (core.stopped or now >= stop_at):
             _print_stats(console, counters, {})
             return
-        for fd, _ in poller.poll(_sleep_ms(core.next_deadline(), stop_at, stats_at, now)):
+        for fd, _ in poller.poll(_sleep_ms(core.next_deadline(), stop_at, min(stats_at, check_at), now)):
             if fd == device_fd:
                 continue
             reason = by_fd[fd].pressed()
+            if watch is not None and stop_at is None:  # SIGHUP
+                check_at = watch.next_check
             if reason and stop_at is None:
+                now = clock.monotonic()  # the poll may have slept since the last look
                 stop_at = now + STOP_GRACE_NS
+                check_at = _NEVER
                 core.stop(reason, now, clock.wall())
 
 
-def _sleep_ms(deadline: Nanos | None, stop_at: Nanos | None, stats_at: Nanos, now: Nanos) -> int:
+def _sleep_ms(deadline: Nanos | None, stop_at: Nanos | None, shell_at: Nanos, now: Nanos) -> int:
     """Milliseconds until the earliest time, rounded up so that nobody wakes too early twice."""
-    earliest = stats_at
+    earliest = shell_at
     if deadline is not None and deadline < earliest:
         earliest = deadline
     if stop_at is not None and stop_at < earliest:
@@ -119,6 +163,13 @@ def _sleep_ms(deadline: Nanos | None, stop_at: Nanos | None, stats_at: Nanos, no
     return min(MAX_SLEEP_MS, (earliest - now + MS - 1) // MS)
 
 
+def _print_news(core: Core, console: Console) -> None:
+    for event in core.take_events():
+        console.log(event)
+    for line in core.take_status():
+        console.line(f"status {line}")
+
+
 def _print_stats(console: Console, counters: Counters, before: dict[str, int]) -> dict[str, int]:
     current = counters.non_zero()
     if current != before and current:
@@ -126,4 +177,4 @@ def _print_stats(console: Console, counters: Counters, before: dict[str, int]) -
     return current
 
 
-__all__ = ["Core", "Device", "DeviceError", "StopSource", "run"]
+__all__ = ["ConfigWatch", "Core", "Device", "DeviceError", "StopSource", "run"]

@@ -19,6 +19,9 @@ class NanoKernelMachine:
         """There from the start."""
         return FRAME_DEVICE
 
+    def forget_blocks(self, fd: int) -> None:
+        """Nothing: every read asks the tender, and the tender its file."""
+
     def stop_sources(self) -> list[StopSource]:
         """None: the tender tells its guest nothing."""
         return []

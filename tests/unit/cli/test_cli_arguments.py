@@ -9,7 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hognose.cli.arguments import USAGE, ArgumentError, BootArguments, parse_arguments
+from hognose.cli.service import bounds
+from hognose.limits import MIB, Limits
 from hognose.units import ipv4_int
+
+BY_IPV4 = "the server is reached by IPv4 only"
 
 
 def test_the_reference_launch_line() -> None:
@@ -32,9 +36,28 @@ def test_nothing_given() -> None:
         (["-ldebug"], "log_level", "debug"),
         (["-l=debug"], "log_level", "debug"),
         (["--logs=warning"], "log_level", "warning"),
-        (["--logs", "*:info,tcp:debug,ovpn.engine:error"], "log_level", "debug"),
+        (["--logs", "*:info,tcp:debug,ovpn.engine:error"], "log_level", "info"),
+        (["--logs", "tcp:debug,warning"], "log_level", "warning"),
         (["--logs=quiet"], "log_level", "error"),
-        (["--logs=x:app"], "log_level", "error"),
+        (["--logs=app"], "log_level", "error"),
+        (["--logs=client:debug,client_ended:error"], "log_sources", (("client", "debug"), ("client_ended", "error"))),
+        (["--logs=tcp:debug"], "log_sources", (("peer_", "debug"),)),
+        (["--logs=tcp.pcb:debug", "-l", "stats:quiet"], "log_sources", (("peer_", "debug"), ("stats", "error"))),
+        (["--logs=ovpn.config:debug"], "log_sources", (("config_", "debug"),)),
+        (["--logs=arp.handler:debug"], "log_sources", ()),
+        (
+            ["--logs=arp.handler:debug"],
+            "warnings",
+            ("-l arp.handler:debug: no event comes from 'arp.handler'; ignored",),
+        ),
+        (["--nat-table-size=4096"], "nat_flows", 4096),
+        (["--nat-table-size", "100"], "nat_flows", 100),
+        (["--nat-table-size=65536"], "nat_flows", 65_536),
+        (["--really-no-authentication"], "no_authentication", True),
+        (["--delay=3600"], "delay", 3600),
+        (["--delay", "0"], "delay", 0),
+        (["--ipv4-only=true", "--ipv6-only=false"], "warnings", ()),
+        (["--accept-router-advertisements", "false"], "warnings", ()),
         (["--name=edge"], "name", "edge"),
         (["--name", "--help"], "name", "--help"),
         (["--help"], "help", True),
@@ -52,8 +75,30 @@ def test_understood(words: list[str], attribute: str, value: object) -> None:
         (["--frobnicate=1"], "unknown argument '--frobnicate=1'; see --help"),
         (["server.conf"], "unknown argument 'server.conf'; see --help"),
         (["--help=yes"], "unknown argument '--help=yes'; see --help"),
-        (["--ipv6=fd00::2/64"], "--ipv6 is not supported (yet)"),
-        (["--nat-table-size=4096"], "--nat-table-size is not supported (yet)"),
+        (["--ipv6=fd00::2/64"], f"--ipv6 is not yet supported: {BY_IPV4}; leave --ipv6 out"),
+        (["--ipv6-gateway=fe80::1"], f"--ipv6-gateway is not yet supported: {BY_IPV4}; leave --ipv6-gateway out"),
+        (
+            ["--ipv4-only=false"],
+            f"--ipv4-only=false is not yet supported: {BY_IPV4}; leave it out or write --ipv4-only=true",
+        ),
+        (
+            ["--ipv6-only", "true"],
+            f"--ipv6-only=true is not yet supported: {BY_IPV4}; leave it out or write --ipv6-only=false",
+        ),
+        (["--ipv4-only=yes"], "--ipv4-only=yes is neither true nor false"),
+        (["--nat-table-size=99"], "--nat-table-size=99 is no number of flows from 100 to 65536"),
+        (["--nat-table-size=65537"], "--nat-table-size=65537 is no number of flows from 100 to 65536"),
+        (["--nat-table-size=many"], "--nat-table-size=many is no number of flows from 100 to 65536"),
+        (["--nat-table-size=" + "9" * 5000], f"--nat-table-size={'9' * 5000} is no number of flows from 100 to 65536"),
+        (["--nat-table-size"], "--nat-table-size needs a value"),
+        (["--delay=3601"], "--delay=3601 is no number of seconds from 0 to 3600"),
+        (["--delay=-1"], "--delay=-1 is no number of seconds from 0 to 3600"),
+        (["--delay=²"], "--delay=² is no number of seconds from 0 to 3600"),
+        (
+            ["--really-no-authentication=true"],
+            "unknown argument '--really-no-authentication=true'; see --help",
+        ),
+        (["--backtrace=true"], "unknown argument '--backtrace=true'; see --help"),
         (["--ipv4"], "--ipv4 needs a value"),
         (["--name"], "--name needs a value"),
         (["--ipv4="], "--ipv4= is not ADDRESS/PREFIX, for example 10.0.0.2/24"),
@@ -71,6 +116,8 @@ def test_understood(words: list[str], attribute: str, value: object) -> None:
         (["--ipv4=10.0.0.2/24", "--ipv4-gateway=10.0.1.1"], "--ipv4-gateway=10.0.1.1 is not in 10.0.0.2/24"),
         (["--ipv4=10.0.0.2/24", "--ipv4-gateway=10.0.0.2"], "--ipv4-gateway is the server's own address"),
         (["-l", "loud"], "-l loud: 'loud' is none of error, warning, info, debug"),
+        (["-l", "client:loud"], "-l client:loud: 'loud' is none of error, warning, info, debug"),
+        (["-l", "info,"], "-l info,: '' is none of error, warning, info, debug"),
         (["-l"], "-l needs a value"),
     ],
 )
@@ -87,5 +134,31 @@ def test_any_words_give_arguments_or_one_line(words: list[str]) -> None:
 
 
 def test_the_usage_names_every_argument() -> None:
-    for option in ("--ipv4=", "--ipv4-gateway=", "-l ", "--logs=", "--name=", "--help"):
+    named = [
+        "--ipv4=",
+        "--ipv4-gateway=",
+        "--nat-table-size=",
+        "--really-no-authentication",
+        "--delay=",
+        "-l ",
+        "--logs=",
+    ]
+    named += ["--name=", "--help", "--ipv4-only=", "--ipv6-only=", "--accept-router-advertisements=", "--ipv6,"]
+    for option in [*named, "--ipv6-gateway"]:
         assert option in USAGE
+
+
+@pytest.mark.parametrize(
+    ("memory", "asked", "flows", "per_client"),
+    [
+        (1024 * MIB, 0, 32_768, 4096),
+        (1024 * MIB, 65_536, 65_536, 4096),
+        (1024 * MIB, 2048, 2048, 2048),
+        (64 * MIB, 100, 100, 100),
+        (64 * MIB, 65_536, 65_536, 1024),
+    ],
+)
+def test_the_nat_table_size(memory: int, asked: int, flows: int, per_client: int) -> None:
+    limits = bounds(memory, asked)
+    assert (limits.nat.flows, limits.nat.flows_per_client) == (flows, per_client)
+    assert limits.tcp == Limits.for_memory(memory).tcp

@@ -46,6 +46,30 @@ def test_levels_and_line_shape(tmp_path: Path) -> None:
     )
 
 
+def test_a_source_has_its_own_level(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    with path.open("w") as stream:
+        sources = (
+            ("client_ended", "error"),
+            ("client", "debug"),
+            ("peer", "debug"),
+            ("stats", "info"),
+            ("stats", "error"),
+        )
+        console = Console("warning", stream, sources)
+        console.event(EventKind.READY, version="1")
+        console.event(EventKind.CLIENT_ESTABLISHED, conn=1)
+        console.event(EventKind.CLIENT_ENDED, conn=1)
+        console.event(EventKind.PEER_CONNECTED, conn=2)
+        console.event(EventKind.STATS)
+        console.event(EventKind.CONFIG_WARNING, where="x")
+    assert path.read_text().splitlines() == [
+        "info client_established conn=1",
+        "debug peer_connected conn=2",
+        "warning config_warning where=x",
+    ]
+
+
 def test_a_closed_console_is_no_reason_to_stop(tmp_path: Path) -> None:
     stream = (tmp_path / "log").open("w")
     stream.close()

@@ -1,0 +1,78 @@
+"""The config's bytes, again and again: a file or block device that stays open from the first read to the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from hognose.errors import DeviceError
+
+CONFIG_MAX_BYTES = 1024 * 1024  # a config device or file larger than this is not ours
+HEAD_BYTES = 512  # one sector: the least that a block device gives
+_CHUNK = 256 * 1024
+
+
+class ConfigSource:
+    """An open config.
+
+    name stands in front of errors. forget is called with the descriptor before each read: it makes the kernel ask the
+    device anew (Linux keeps a block device's sectors in memory). DeviceError when the path cannot be opened.
+    """
+
+    def __init__(self, path: str, name: str, forget: Callable[[int], None] | None = None) -> None:
+        self._path = path
+        self._name = name
+        self._forget = forget
+        self._fd = self._open()
+        self.requested = False  # somebody asked for a look at once, at what the path names now
+        self.repeatable = self._seekable()  # a pipe can be read once only
+
+    def request(self) -> None:
+        """Ask for a look at once (SIGHUP)."""
+        self.requested = True
+
+    def head(self) -> bytes:
+        """The first HEAD_BYTES, or what there is; DeviceError."""
+        return self._read(0, HEAD_BYTES)
+
+    def whole(self) -> bytes:
+        """All of it; DeviceError also for more than CONFIG_MAX_BYTES."""
+        chunks: list[bytes] = []
+        size = 0
+        while chunk := self._read(size, _CHUNK):
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > CONFIG_MAX_BYTES:
+                raise DeviceError(f"{self._name} holds more than {CONFIG_MAX_BYTES} bytes")
+        return b"".join(chunks)
+
+    def reopen(self) -> None:
+        """Go on with what the path names now; on DeviceError the old one stays open."""
+        self.requested = False
+        fd = self._open()
+        os.close(self._fd)
+        self._fd = fd
+        self.repeatable = self._seekable()
+
+    def _open(self) -> int:
+        try:
+            return os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise DeviceError(f"{self._name}: {error.strerror}") from None
+
+    def _seekable(self) -> bool:
+        try:
+            os.lseek(self._fd, 0, os.SEEK_SET)
+        except OSError:
+            return False
+        return True
+
+    def _read(self, position: int, size: int) -> bytes:
+        try:
+            if not self.repeatable:
+                return os.read(self._fd, size)
+            if self._forget is not None and position == 0:
+                self._forget(self._fd)
+            return os.pread(self._fd, size, position)
+        except OSError as error:
+            raise DeviceError(f"{self._name}: {error.strerror}") from None

@@ -1,0 +1,283 @@
+"""A new config while serving, in virtual time: what is read, when it is taken, what the log says."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pytest
+from tests.unit.openvpn.link import authority, server_identity
+from tests.world.server import ServerSettings
+
+from hognose.cli.reload import CHECK_INTERVAL_NS, ConfigReload, load
+from hognose.config.model import ServerConfig
+from hognose.errors import ConfigError, DeviceError
+from hognose.host.config_source import HEAD_BYTES, ConfigSource
+from hognose.host.console import Console
+from hognose.units import SECOND, Nanos, UnixSeconds
+
+START: Nanos = 1000 * SECOND
+UNIX: UnixSeconds = 1_800_000_000
+
+
+def text(*lines: str) -> bytes:
+    """A good config without a generation."""
+    return ServerSettings(authority(), server_identity(), "none", extra=list(lines)).text().encode()
+
+
+def told(data: bytes) -> bytes:
+    """The same behind its generation line."""
+    return b"# hognose sha256 " + sha256(data).hexdigest().encode() + b"\n" + data
+
+
+class FakeSource(ConfigSource):
+    """Bytes in memory; counts what is read."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self.replaced: bytes | None = None  # what the path names
+        self.error = ""
+        self.requested, self.repeatable = False, True
+        self.heads = self.wholes = 0
+
+    def head(self) -> bytes:
+        self.heads += 1
+        self._fail()
+        return self.data[:HEAD_BYTES]
+
+    def whole(self) -> bytes:
+        self.wholes += 1
+        self._fail()
+        return self.data
+
+    def reopen(self) -> None:
+        self.requested = False
+        if self.replaced is not None:
+            self.data = self.replaced
+
+    def _fail(self) -> None:
+        if self.error:
+            raise DeviceError(self.error)
+
+
+class KeptConsole(Console):
+    """Keeps its lines."""
+
+    def __init__(self) -> None:
+        super().__init__("info")
+        self.printed: list[str] = []
+
+    def line(self, text: str) -> None:
+        self.printed.append(text)
+
+
+class World:
+    """A server that has begun with a config, and whose time passes look by look."""
+
+    def __init__(self, data: bytes) -> None:
+        self.now = START
+        self.source = FakeSource(data)
+        self.applied: list[ServerConfig] = []
+        self.failure: Exception | None = None
+        console = KeptConsole()
+        self._printed = console.printed
+        loaded = load(self.source, "server.conf", console, UNIX)
+        self.watch = ConfigReload(loaded, now=self.now, apply=self._apply, console=console)
+        self.source.wholes = 0
+        self.lines()
+
+    def _apply(self, config: ServerConfig, now: Nanos, unix: UnixSeconds) -> None:
+        assert (now, unix) == (self.now, UNIX)
+        if self.failure is not None:
+            raise self.failure
+        self.applied.append(config)
+
+    def look(self, looks: int = 1) -> list[str]:
+        """The next looks; what they have printed."""
+        for _ in range(looks):
+            assert self.watch.next_check in (0, self.now + CHECK_INTERVAL_NS)
+            self.now += 0 if self.watch.next_check == 0 else CHECK_INTERVAL_NS
+            self.watch.check(self.now, UNIX)
+        return self.lines()
+
+    def lines(self) -> list[str]:
+        lines = self._printed.copy()
+        self._printed.clear()
+        return lines
+
+
+def test_without_a_change_one_sector_is_read() -> None:
+    world = World(told(text()))
+    assert world.look(10) == []
+    assert (world.source.heads, world.source.wholes, world.applied) == (10, 0, [])
+
+
+def test_without_a_generation_all_is_read_and_nothing_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(text())
+    monkeypatch.setattr("hognose.cli.reload.parse", None)
+    assert world.look(10) == []
+    assert (world.source.wholes, world.applied) == (10, [])
+
+
+def test_a_whole_new_text_is_taken_at_once() -> None:
+    world = World(told(text()))
+    new = world.source.data = told(text("client-to-client", "max-clients 5"))
+    generation = new.split(b"\n")[0].split()[-1].decode()
+    assert world.look() == [f"info config_reloaded generation={generation[:12]} changed=client_to_client,max_clients"]
+    assert [config.max_clients for config in world.applied] == [5]
+    world.source.wholes = 0
+    assert world.look(5) == []
+    assert (world.source.wholes, len(world.applied)) == (0, 1)
+
+
+def test_a_text_that_is_being_written_is_waited_for() -> None:
+    old, new = told(text()), told(text("max-clients 5"))
+    world = World(old)
+    for written in (100, 700, 1500):
+        world.source.data = new[:written] + old[written:]
+        assert world.look() == []
+    world.source.data = new
+    [line] = world.look()
+    assert line.endswith("changed=max_clients")
+
+
+def test_an_embedded_text_edited_by_hand_is_taken_when_it_rests() -> None:
+    world = World(told(text()))
+    edited = world.source.data = told(text("max-clients 5")).replace(b"max-clients 5", b"max-clients 6")
+    assert world.look() == []
+    warning, reloaded = world.look()
+    assert warning.startswith('warning config_warning where=server.conf directive="" text="the text is not the one')
+    assert f"generation={sha256(edited).hexdigest()[:12]} changed=max_clients" in reloaded
+    assert world.look(3) == []
+    world.source.data = edited.replace(b"max-clients 6", b"max-clients 7")  # the head is the same, but tells nothing
+    assert len(world.look(2)) == 2
+    assert [config.max_clients for config in world.applied] == [6, 7]
+
+
+def test_a_writer_that_rests_longer_than_two_looks() -> None:
+    """The half text is refused, the whole one is found although its head is the same."""
+    new = told(text("max-clients 5"))
+    world = World(told(text()))
+    world.source.data = new[:1000]
+    warning, error = world.look(2)
+    assert "config_warning" in warning
+    assert "config_error" in error
+    world.source.data = new
+    [line] = world.look()
+    assert line.endswith("changed=max_clients")
+
+
+def test_a_text_without_generation_is_taken_when_it_rests() -> None:
+    world = World(text())
+    world.source.data = text("max-clients 5")
+    assert world.look() == []
+    world.source.data = text("max-clients 6")
+    assert world.look() == []
+    assert [line.split()[-1] for line in world.look()] == ["changed=max_clients"]
+    assert world.applied[0].max_clients == 6
+
+
+def test_a_text_that_comes_back_is_nothing_new() -> None:
+    world = World(text())
+    old = world.source.data
+    for data in (text("max-clients 5"), old, text("max-clients 5"), old, old):
+        world.source.data = data
+        assert world.look() == []
+    assert world.applied == []
+
+
+def test_a_hangup_takes_what_the_path_names_at_once() -> None:
+    world = World(text())
+    world.source.replaced = text("max-clients 5")
+    assert world.look(3) == []
+    world.source.request()
+    assert world.watch.next_check == 0
+    [line] = world.look()
+    assert line.endswith("changed=max_clients")
+    assert world.watch.next_check == world.now + CHECK_INTERVAL_NS
+    world.source.request()
+    assert world.look() == []
+
+
+def test_a_broken_text_leaves_the_old_config_in_force() -> None:
+    world = World(told(text()))
+    broken = text("max-clients many")
+    world.source.data = told(broken)
+    [line] = world.look()
+    number = 1 + told(broken).decode().splitlines().index("max-clients many")
+    assert line.startswith(f'error config_error text="server.conf:{number}: max-clients: ')
+    assert line.endswith('effect="the old config stays in force"')
+    assert world.look(3) == []
+    assert world.applied == []
+    world.source.data = told(text("max-clients 5"))
+    [line] = world.look()
+    assert line.endswith("changed=max_clients")
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(b"", "server.conf: empty"), (b"\0" * 4096, "server.conf: empty"), (b"\xff\xfe" * 600, "not UTF-8")],
+)
+def test_what_is_no_config_leaves_the_old_one_in_force(data: bytes, words: str) -> None:
+    world = World(told(text()))
+    world.source.data = data
+    [line] = world.look(2)
+    assert words in line
+    assert world.applied == []
+
+
+def test_comments_alone_change_nothing() -> None:
+    world = World(told(text()))
+    world.source.data = told(text("# a comment"))
+    [line] = world.look()
+    assert line.endswith("changed=nothing")
+    assert world.applied == []
+
+
+def test_warnings_of_the_new_text_are_told() -> None:
+    world = World(told(text()))
+    world.source.data = told(text("user nobody", "max-clients 5"))
+    warning, reloaded = world.look()
+    assert warning.startswith("warning config_warning where=server.conf:")
+    assert "directive=user" in warning
+    assert reloaded.endswith("changed=max_clients")
+
+
+def test_a_device_that_fails_is_told_once() -> None:
+    world = World(told(text()))
+    world.source.error = "config block device /dev/vda: Input/output error"
+    expected = [
+        'warning config_unreadable text="config block device /dev/vda: Input/output error; '
+        'the old config stays in force"'
+    ]
+    assert world.look(5) == expected
+    world.source.error = ""
+    assert world.look() == []
+    world.source.error = "config block device /dev/vda: Input/output error"
+    assert world.look(5) == expected
+    world.source.error = ""
+    world.source.data = told(text("max-clients 5"))
+    assert len(world.look()) == 1
+
+
+def test_a_config_that_the_gateway_cannot_use() -> None:
+    world = World(told(text()))
+    world.source.data = told(text("max-clients 5"))
+    world.failure = ConfigError("no", file="server.conf", directive="ca")
+    [line] = world.look()
+    assert line.startswith('error config_error text="server.conf')
+    assert "effect=" in line
+    world.source.data = told(text("max-clients 6"))
+    world.failure = RuntimeError("with a key in it")
+    assert world.look() == ["error internal_error where=reload error=RuntimeError conn=0"]
+    world.failure = None
+    world.source.data = told(text("max-clients 7"))
+    [line] = world.look()
+    assert line.endswith("changed=max_clients")
+
+
+def test_a_pipe_is_not_read_again() -> None:
+    world = World(text())
+    world.source.repeatable = False
+    world.source.error = "would be read"
+    assert world.look(3) == []
+    assert world.source.wholes == 0
