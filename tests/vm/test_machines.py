@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,32 @@ def test_the_default_route_through_the_tunnel(setting: Setting, carrier: str) ->
             setting.topology.transfer("c1", "get", MIB)
     finally:
         spaces.run("c1", "ip", "route", "del", "default", check=False)
+
+
+def generation(config: str) -> bytes:
+    """The config behind its generation line, in whole blocks."""
+    first = len("# hognose sha256 \n") + 64
+    body = (config + "\n" * (-(len(config) + first) % 512)).encode()
+    return b"# hognose sha256 " + sha256(body).hexdigest().encode() + b"\n" + body
+
+
+def test_a_new_config_on_the_device_is_found(setting: Setting, carrier: str) -> None:
+    """Bytes that change on the host's side: the guest's own cache of them must not hide that."""
+    if carrier == "nested":
+        pytest.skip("the nested machine's block device is a file of its own, out of our reach")
+    old, new, broken = (generation(setting.config(extra=(f"max-clients {n}",))) for n in ("4", "5", "x"))
+    assert len(old) == len(new) == len(broken)
+    with Server(carrier, setting.topology.namespaces, old, setting.folder).ready() as server:
+        path = setting.folder / "server.conf.full"
+        for data, event, words in (
+            (new, "config_reloaded", f"generation={new[17:29].decode()} changed=max_clients"),
+            (broken, "config_error", 'effect="the old config stays in force"'),
+        ):
+            path.write_bytes(data)
+            server.event(event, 45)
+            assert words in server.log
+        with setting.client("c1") as client:
+            client.connected(60)
 
 
 @pytest.mark.parametrize(
