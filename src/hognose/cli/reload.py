@@ -144,4 +144,4 @@ class ConfigReload:
         self._head = data[:HEAD_BYTES]
         told = blockfile.generation(self._head)
         self._whole = told is not None and blockfile.complete(data)
-        self._name = told.decode() if told is not None and self._whole else self._digest.hex()
+        self._name = told.hex() if told is not None and self._whole else self._digest.hex()
