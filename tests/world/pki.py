@@ -1,56 +1,178 @@
-"""A throw-away PKI in memory: certificates of every kind that a test needs, and static keys."""
+"""A throw-away PKI in memory: certificates of every kind that a test needs, odd ones too, CRLs, and static keys."""
 
 from __future__ import annotations
 
+import base64
 import os
+import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
+_CURVES = {"P-256": ec.SECP256R1, "P-384": ec.SECP384R1, "P-521": ec.SECP521R1}
+# sha256WithRSAEncryption and its elder sisters: DER of the OID, all of one length (RFC 4055, RFC 8017).
+_WITH_RSA = {"sha256": bytes.fromhex("06092a864886f70d01010b"), "sha1": bytes.fromhex("06092a864886f70d010105"),
+             "md5": bytes.fromhex("06092a864886f70d010104")}  # fmt: skip
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
 
 
 @dataclass(frozen=True)
 class Identity:
-    """PEM texts of one certificate and its key."""
+    """PEM texts of one certificate and its key; certificates of its authorities may follow in cert."""
 
     cert: str
     key: str
 
+    @property
+    def certificate(self) -> x509.Certificate:
+        """The first one."""
+        return x509.load_pem_x509_certificate(self.cert.encode())
+
+    @property
+    def sha256(self) -> bytes:
+        """Its fingerprint."""
+        return self.certificate.fingerprint(SHA256())
+
+    def with_chain(self, *pems: str) -> Identity:
+        """Further certificates to send along."""
+        return Identity("".join((self.cert, *pems)), self.key)
+
 
 class Authority:
-    """A certificate authority."""
+    """A certificate authority, a root or, with `parent`, a subordinate one."""
 
-    def __init__(self, name: str = "Test CA") -> None:
-        self._key = ec.generate_private_key(ec.SECP256R1())
+    def __init__(
+        self,
+        name: str = "Test CA",
+        *,
+        parent: Authority | None = None,
+        key: str = "P-256",
+        start_days: int = -1,
+        days: int = 3650,
+        path_length: int | None = None,
+        is_ca: bool = True,
+        digest: str = "sha256",
+    ) -> None:
+        self._key = private_key(key, name)
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        builder = _builder(self._name, self._name, self._key, -1, 3650)
-        builder = builder.add_extension(x509.BasicConstraints(True, None), True)
-        self._cert = builder.add_extension(_usage(sign_certificates=True), True).sign(self._key, SHA256())
-        self.pem = self._cert.public_bytes(Encoding.PEM).decode()
+        self._digest = digest
+        signer, issuer = (self._key, self._name) if parent is None else (parent._key, parent._name)
+        builder = _builder(self._name, issuer, self._key, start_days, days)
+        builder = builder.add_extension(x509.BasicConstraints(is_ca, path_length if is_ca else None), True)
+        builder = builder.add_extension(_usage(sign_certificates=is_ca), True)
+        self.certificate = builder.sign(signer, _hash(signer))
+        self.pem = self.certificate.public_bytes(Encoding.PEM).decode()
 
     def issue(
-        self, name: str, usage: x509.ObjectIdentifier = CLIENT, start_days: int = -1, days: int = 365
+        self,
+        name: str | bytes,
+        usage: x509.ObjectIdentifier | None = CLIENT,
+        start_days: int = -1,
+        days: int = 365,
+        *,
+        key: str = "P-256",
+        subject: Sequence[tuple[x509.ObjectIdentifier, str]] | None = None,
+        key_usage: x509.KeyUsage | bool | None = True,
+        extensions: Sequence[x509.ExtensionType] = (),
+        digest: str = "",
+        own_signature: bool = False,
     ) -> Identity:
-        """A certificate from start_days (relative to today) for so many days."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        builder = _builder(subject, self._name, key, start_days, days)
-        builder = builder.add_extension(x509.BasicConstraints(False, None), True)
-        builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), False)
-        cert = builder.add_extension(_usage(sign_certificates=False), True).sign(self._key, SHA256())
-        private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-        return Identity(cert.public_bytes(Encoding.PEM).decode(), private)
+        """A certificate from start_days (relative to today) for so many days.
+
+        subject replaces the one common name; usage None and key_usage None leave the extensions out; own_signature
+        makes it a self-signed one. digest sha1 or md5 needs an authority with an RSA key.
+        """
+        own = private_key(key)
+        parts = [(NameOID.COMMON_NAME, str(name))] if subject is None else subject
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            full = x509.Name([x509.NameAttribute(oid, value, _validate=False) for oid, value in parts])
+            builder = _builder(full, full if own_signature else self._name, own, start_days, days)
+            builder = builder.add_extension(x509.BasicConstraints(False, None), True)
+            if usage is not None:
+                builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), False)
+            if key_usage is True:
+                key_usage = _usage(sign_certificates=False)
+            if key_usage:
+                builder = builder.add_extension(key_usage, True)
+            for extension in extensions:
+                builder = builder.add_extension(extension, False)
+            signer = own if own_signature else self._key
+            cert = builder.sign(signer, _hash(signer))
+        pem = cert.public_bytes(Encoding.PEM).decode()
+        if digest or self._digest != "sha256":
+            pem = _signed_again(cert, signer, digest or self._digest)
+        private = own.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+        return Identity(pem, private)
+
+    def revocation_list(
+        self,
+        *revoked: Identity | Authority,
+        start_days: int = -1,
+        days: int = 30,
+        extensions: Sequence[x509.ExtensionType] = (),
+        damaged: bool = False,
+    ) -> str:
+        """A CRL in PEM form; damaged breaks its signature."""
+        start = datetime.now(UTC) + timedelta(days=start_days)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self._name)
+        builder = builder.last_update(start).next_update(start + timedelta(days=days))
+        for one in revoked:
+            entry = x509.RevokedCertificateBuilder().serial_number(one.certificate.serial_number)
+            builder = builder.add_revoked_certificate(entry.revocation_date(start).build())
+        for extension in extensions:
+            builder = builder.add_extension(extension, True)
+        der = builder.sign(self._key, _hash(self._key)).public_bytes(Encoding.DER)
+        return _pem("X509 CRL", der[:-1] + bytes((der[-1] ^ 1,)) if damaged else der)
+
+
+def damaged(identity: Identity) -> Identity:
+    """The same certificate with a signature that is wrong by one bit."""
+    der = identity.certificate.public_bytes(Encoding.DER)
+    return Identity(_pem("CERTIFICATE", der[:-1] + bytes((der[-1] ^ 1,))), identity.key)
+
+
+def name_of(*parts: tuple[x509.ObjectIdentifier, str]) -> list[tuple[x509.ObjectIdentifier, str]]:
+    """A subject for `issue`."""
+    return list(parts)
+
+
+def key_usage(*names: str) -> x509.KeyUsage:
+    """Those bits and no others."""
+    every = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+             "key_cert_sign", "crl_sign", "encipher_only", "decipher_only")  # fmt: skip
+    return x509.KeyUsage(**{name: name in names for name in every})
+
+
+def private_key(kind: str, salt: str = "") -> PrivateKey:
+    """A key: P-256, P-384, P-521, Ed25519 fresh; RSA1024, RSA2048, RSA4096 made once per salt, they take long."""
+    if kind in _CURVES:
+        return ec.generate_private_key(_CURVES[kind]())
+    if kind == "Ed25519":
+        return ed25519.Ed25519PrivateKey.generate()
+    return _rsa_key(int(kind.removeprefix("RSA")), salt)
+
+
+@lru_cache(maxsize=16)
+def _rsa_key(bits: int, salt: str) -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, bits)
+
+
+def _hash(key: PrivateKey) -> SHA256 | None:
+    return None if isinstance(key, ed25519.Ed25519PrivateKey) else SHA256()
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, start_days: int, days: int
+    subject: x509.Name, issuer: x509.Name, key: PrivateKey, start_days: int, days: int
 ) -> x509.CertificateBuilder:
     start = datetime.now(UTC) + timedelta(days=start_days)
     return (
@@ -65,11 +187,30 @@ def _builder(
 
 
 def _usage(*, sign_certificates: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not sign_certificates, content_commitment=False, key_encipherment=False,
-        data_encipherment=False, key_agreement=False, key_cert_sign=sign_certificates, crl_sign=sign_certificates,
-        encipher_only=False, decipher_only=False,
-    )  # fmt: skip
+    return key_usage("key_cert_sign", "crl_sign") if sign_certificates else key_usage("digital_signature")
+
+
+def _signed_again(cert: x509.Certificate, key: PrivateKey, digest: str) -> str:
+    """With a digest that no library signs certificates with any more."""
+    assert isinstance(key, rsa.RSAPrivateKey)
+    old, new = _WITH_RSA["sha256"], _WITH_RSA[digest]
+    tbs = cert.tbs_certificate_bytes.replace(old, new)
+    signature = key.sign(tbs, padding.PKCS1v15(), MD5() if digest == "md5" else SHA1())
+    return _pem("CERTIFICATE", _der(0x30, tbs + _der(0x30, new + b"\5\0") + _der(3, b"\0" + signature)))
+
+
+def _der(tag: int, body: bytes) -> bytes:
+    size = len(body)
+    if size < 128:
+        return bytes((tag, size)) + body
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((tag, 0x80 | len(length))) + length + body
+
+
+def _pem(label: str, der: bytes) -> str:
+    text = base64.b64encode(der).decode()
+    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
+    return "\n".join([f"-----BEGIN {label}-----", *lines, f"-----END {label}-----", ""])
 
 
 def static_key() -> str:

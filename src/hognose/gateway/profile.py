@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hognose.config.model import ServerConfig
 from hognose.limits import Limits
+from hognose.openvpn.certificates import CertificateRules
 from hognose.openvpn.profile import ServerProfile, WrapSettings
 from hognose.openvpn.tls import TlsContext, TlsSettings
 from hognose.units import ipv4_text
@@ -11,7 +12,6 @@ from hognose.units import ipv4_text
 
 def make_profile(config: ServerConfig, limits: Limits) -> ServerProfile:
     """Settings of all sessions; ConfigError when TLS cannot be set up with them."""
-    tls = TlsContext(TlsSettings(config.ca, config.cert, config.key, config.tls_version_min, config.tls_version_max))
     wrap = WrapSettings(
         kind=config.wrap,
         key=config.static_key,
@@ -21,7 +21,7 @@ def make_profile(config: ServerConfig, limits: Limits) -> ServerProfile:
         v2_max_age_days=config.tls_crypt_v2_max_age,
     )
     return ServerProfile(
-        tls=tls,
+        tls=TlsContext(_tls_settings(config)),
         wrap=wrap,
         ciphers=config.data_ciphers,
         fallback_cipher=config.data_ciphers_fallback,
@@ -47,6 +47,33 @@ def make_profile(config: ServerConfig, limits: Limits) -> ServerProfile:
         max_packet_size=config.max_packet_size,
         tun_mtu=config.tun_mtu,
         limits=limits.openvpn,
+    )
+
+
+def _tls_settings(config: ServerConfig) -> TlsSettings:
+    policy = config.policy
+    return TlsSettings(
+        ca=config.ca,
+        cert=config.cert,
+        key=config.key,
+        min_version=config.tls_version_min,
+        max_version=config.tls_version_max,
+        ciphers=config.tls_cipher,
+        ciphersuites=config.tls_ciphersuites,
+        groups=config.tls_groups,
+        cert_profile=config.tls_cert_profile,
+        extra_certs=config.extra_certs,
+        crl=policy.crl,
+        verify_client_cert=policy.verify_client_cert,
+        rules=CertificateRules(
+            fingerprints=policy.fingerprints,
+            name_kind=policy.name_kind,
+            name=policy.name,
+            key_usage=policy.key_usage,
+            eku=policy.eku,
+            remote_cert_tls=policy.remote_cert_tls,
+            username_field=policy.username_field,
+        ),
     )
 
 

@@ -1,44 +1,68 @@
 """TLS inside control messages: pyOpenSSL over memory BIOs, behind a small protocol that tests can fake.
 
 No Python callback goes into OpenSSL (docs/decisions/0001-no-verify-callback.md): the chain is verified by OpenSSL
-against the CA at the injected time, the reason of a failure is read afterwards, and key usage is checked here.
+against the CA at the injected time, the reason of a failure is read afterwards; revocation and the administrator's
+rules are checked (crl.py, certificates.py) as soon as the handshake is done, before any key message is accepted.
 """
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 
 from hognose.drops import DropReason
 from hognose.errors import ConfigError, PeerError
+from hognose.openvpn import openssl_binding
+from hognose.openvpn.certificates import (
+    CHAIN_MAX,
+    NO_NAME,
+    CertificateRules,
+    check_identity,
+    fingerprint,
+    load_certificates,
+    load_der,
+    to_der,
+)
+from hognose.openvpn.crl import RevocationLists
+from hognose.openvpn.tls_names import cipher_string, ciphersuites
+from hognose.openvpn.verify_errors import explain, explain_tls
 from hognose.units import UnixSeconds
 
 _VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
-# TLS 1.2: forward secrecy and AEAD only (facts/tcp-nat-security.md 4.4); TLS 1.3 suites are all of that kind.
-DEFAULT_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"
 _OPTIONS = SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE
 _READ_SIZE = 65_536
-COMMON_NAME_MAX = 64  # RFC 5280 ub-common-name
+_PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """PEM texts and bounds; versions are "1.2" or "1.3", max_version "" for the newest."""
+    """PEM texts ("" for absent), versions "1.2" or "1.3" (max_version "" for the newest), OpenVPN's words for the rest.
+
+    ca "" is allowed with rules.fingerprints: then a certificate is good when it is pinned, whatever its chain. ciphers,
+    ciphersuites, groups: of tls-cipher, tls-ciphersuites, tls-groups; "" for our own choice. extra_certs is sent along
+    with the server's certificate.
+    """
 
     ca: str
     cert: str
     key: str
     min_version: str = "1.2"
     max_version: str = ""
-    ciphers: str = DEFAULT_CIPHERS
+    ciphers: str = ""
+    ciphersuites: str = ""
+    groups: str = ""
+    cert_profile: str = "preferred"
+    extra_certs: str = ""
+    crl: str = ""
+    verify_client_cert: Literal["require", "optional", "none"] = "require"
+    rules: CertificateRules = field(default_factory=CertificateRules)
 
 
 class TlsEndpoint(Protocol):
@@ -69,67 +93,175 @@ class TlsEndpoint(Protocol):
 
     @property
     def common_name(self) -> str:
-        """The client certificate's common name; only after the handshake."""
+        """The client's name by its certificate (x509-username-field); UNDEF without one; "" before the handshake."""
 
     @property
     def certificate_sha256(self) -> bytes:
-        """SHA-256 of the client's certificate: the same client again has the same one."""
+        """SHA-256 of the client's certificate, b"" without one: the same client again has the same one."""
 
     @property
     def peer_chain(self) -> tuple[bytes, ...]:
-        """DER, the client's own certificate first; for TlsContext.recheck."""
+        """DER, the client's own certificate first, without the root; for TlsContext.recheck."""
 
 
 class TlsContext:
-    """What all sessions share: certificates, key, CA. Raises ConfigError when OpenSSL refuses one of them."""
+    """What all sessions share: certificates, key, CA, CRL, rules. ConfigError when OpenSSL refuses one of them.
+
+    warnings: sentences for the administrator about settings that are obeyed in part only.
+    """
 
     def __init__(self, settings: TlsSettings) -> None:
-        try:
-            context = SSL.Context(SSL.TLS_SERVER_METHOD)
-            context.set_options(_OPTIONS)
-            context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-            context.set_min_proto_version(_VERSIONS[settings.min_version])
-            if settings.max_version:
-                context.set_max_proto_version(_VERSIONS[settings.max_version])
-            context.set_cipher_list(settings.ciphers.encode())
-            certificates = x509.load_pem_x509_certificates(settings.cert.encode())
-            context.use_certificate(certificates[0])
-            for intermediate in certificates[1:]:
-                context.add_extra_chain_cert(intermediate)
-            context.use_privatekey(_private_key(settings.key))
-            store = context.get_cert_store()
-            assert store is not None
-            for authority in x509.load_pem_x509_certificates(settings.ca.encode()):
-                store.add_cert(crypto.X509.from_cryptography(authority))
-                context.add_client_ca(authority)
-            context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
-        except SSL.Error as error:
-            raise ConfigError(f"TLS set-up failed: {_first_reason(error)}") from None
-        except (ValueError, TypeError, crypto.Error) as error:
-            raise ConfigError(f"TLS set-up failed: {error}") from None
+        self._settings = settings
+        self.warnings: tuple[str, ...] = ()
+        self.pinned_only = not settings.ca and bool(settings.rules.fingerprints)
+        if not settings.ca and not self.pinned_only and settings.verify_client_cert != "none":
+            raise ConfigError("is missing; write the clients' CA, or peer-fingerprint", directive="ca")
+        if settings.crl and not settings.ca:
+            raise ConfigError(
+                "needs a ca; with peer-fingerprint alone, take clients off its list", directive="crl-verify"
+            )
+        context = SSL.Context(SSL.TLS_SERVER_METHOD)
+        context.set_options(_OPTIONS)
+        context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+        self._set_algorithms(context)
+        self._use_identity(context)
+        self._trust(context)
         self._context = context
-        self._store = store
 
-    crl_next_update: UnixSeconds | None = None
-
-    def recheck(self, chain: tuple[bytes, ...], unix: UnixSeconds) -> str:
-        """Why a client's chain is no longer good; "" when it is."""
-        return ""
+    @property
+    def crl_next_update(self) -> UnixSeconds | None:
+        """When the first CRL runs out and clients are refused; None without one."""
+        return None if self._lists is None else self._lists.next_update
 
     def accept(self, unix: UnixSeconds) -> OpenSslEndpoint:
         """A fresh server connection that judges certificates as of `unix`."""
-        self._store.set_time(datetime.fromtimestamp(unix, UTC))
-        return OpenSslEndpoint(self._context)
+        return OpenSslEndpoint(self, self._context, unix)
+
+    def judge(self, chain: tuple[bytes, ...], unix: UnixSeconds) -> str:
+        """The client's name by a chain that OpenSSL has verified (or need not); PeerError(CERTIFICATE_REJECTED)."""
+        if not chain:
+            if self._settings.verify_client_cert == "require":
+                raise PeerError(DropReason.CERTIFICATE_REJECTED, "the client sent no certificate")
+            return NO_NAME
+        if len(chain) > CHAIN_MAX:
+            raise PeerError(DropReason.CERTIFICATE_REJECTED, f"client certificate: more than {CHAIN_MAX} in its chain")
+        try:
+            leaf = load_der(chain[0])
+            name = check_identity(leaf, self._settings.rules, pinned_only=self.pinned_only)
+            revoked = "" if self._lists is None else self._lists.check(chain, unix)
+        except ValueError:
+            raise PeerError(DropReason.CERTIFICATE_REJECTED, "client certificate: it is malformed") from None
+        if revoked:
+            raise PeerError(DropReason.CERTIFICATE_REJECTED, f"client certificate {name}: {revoked}")
+        return name
+
+    def recheck(self, chain: tuple[bytes, ...], unix: UnixSeconds) -> str:
+        """ "" when a live client's chain (TlsEndpoint.peer_chain) is good as of `unix` for this context, else why not.
+
+        The context may be another one than accepted the client: after a reload, live clients are judged by the new CA,
+        CRL, fingerprints and rules.
+        """
+        try:
+            if chain and not self.pinned_only and self._settings.verify_client_cert != "none":
+                self._verify(chain, unix)
+            self.judge(chain if self._settings.verify_client_cert != "none" else (), unix)
+        except PeerError as error:
+            return error.detail
+        except ValueError:
+            return "client certificate: it is malformed"
+        return ""
+
+    def _verify(self, chain: tuple[bytes, ...], unix: UnixSeconds) -> None:
+        """What OpenSSL does in a handshake, once more."""
+        leaf, *others = [crypto.X509.from_cryptography(load_der(der)) for der in chain]
+        store = crypto.X509Store()
+        for authority in self._authorities:
+            store.add_cert(crypto.X509.from_cryptography(authority))
+        store.set_time(datetime.fromtimestamp(unix, UTC))
+        openssl_binding.set_client_purpose(store)
+        try:
+            crypto.X509StoreContext(store, leaf, others).verify_certificate()
+        except crypto.X509StoreContextError as error:
+            raise PeerError(DropReason.CERTIFICATE_REJECTED, explain(int(error.errors[0]))) from None
+
+    def _set_algorithms(self, context: SSL.Context) -> None:
+        settings = self._settings
+        for directive, version in (
+            ("tls-version-min", settings.min_version),
+            ("tls-version-max", settings.max_version or "1.3"),
+        ):
+            if version not in _VERSIONS:
+                raise ConfigError(f"`{version}`: write 1.2 or 1.3", directive=directive)
+        context.set_min_proto_version(_VERSIONS[settings.min_version])
+        if settings.max_version:
+            context.set_max_proto_version(_VERSIONS[settings.max_version])
+        names, warned = cipher_string(settings.ciphers, settings.cert_profile)
+        try:
+            context.set_cipher_list(names.encode())
+        except SSL.Error as error:
+            raise ConfigError(f"OpenSSL refuses it: {_first_reason(error)}", directive="tls-cipher") from None
+        self.warnings += tuple(warned)
+        if settings.ciphersuites and not openssl_binding.set_ciphersuites(context, ciphersuites(settings.ciphersuites)):
+            raise ConfigError(
+                "OpenSSL does not know all of them; write for example TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256",
+                directive="tls-ciphersuites",
+            )
+        if settings.groups:
+            problem = openssl_binding.set_groups(context, settings.groups)
+            if problem:
+                raise ConfigError(f"{problem}; leave tls-groups out for OpenSSL's own list", directive="tls-groups")
+
+    def _use_identity(self, context: SSL.Context) -> None:
+        """The server's own certificate, key, and what is sent along."""
+        settings = self._settings
+        own, *sent = _certificates(settings.cert, "cert")
+        if settings.extra_certs:
+            sent += _certificates(settings.extra_certs, "extra-certs")
+        try:
+            context.use_certificate(own)
+            for intermediate in sent:
+                context.add_extra_chain_cert(intermediate)
+        except SSL.Error as error:
+            raise ConfigError(f"OpenSSL refuses it: {_first_reason(error)}", directive="cert") from None
+        try:
+            context.use_privatekey(_private_key(settings.key))
+        except SSL.Error as error:
+            raise ConfigError(f"OpenSSL refuses it with this cert: {_first_reason(error)}", directive="key") from None
+
+    def _trust(self, context: SSL.Context) -> None:
+        """CA, CRL, and how a client's certificate is asked for."""
+        settings = self._settings
+        store = context.get_cert_store()
+        assert store is not None
+        self._authorities = _certificates(settings.ca, "ca") if settings.ca else []
+        for authority in self._authorities:
+            store.add_cert(crypto.X509.from_cryptography(authority))
+            context.add_client_ca(authority)
+        self._lists = RevocationLists(settings.crl, self._authorities) if settings.crl else None
+        if settings.verify_client_cert == "none":
+            context.set_verify(SSL.VERIFY_NONE)
+        elif self.pinned_only:
+            if not openssl_binding.ask_without_judging(context, settings.verify_client_cert == "require"):
+                raise ConfigError("needs a ca with this build of OpenSSL", directive="peer-fingerprint")
+        elif settings.verify_client_cert == "optional":
+            context.set_verify(SSL.VERIFY_PEER)
+        else:
+            context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
 
 
 class OpenSslEndpoint:
     """TlsEndpoint over OpenSSL; about 42 KB of memory from its first moment."""
 
-    def __init__(self, context: SSL.Context) -> None:
+    def __init__(self, owner: TlsContext, context: SSL.Context, unix: UnixSeconds) -> None:
+        self._owner = owner
+        self._unix = unix
         self._connection = SSL.Connection(context, None)
         self._connection.set_accept_state()
+        openssl_binding.set_verify_time(self._connection, unix)
         self._done = False
+        self._failed = False
         self._common_name = ""
+        self._sha256 = b""
         self._chain: tuple[bytes, ...] = ()
 
     @property
@@ -144,21 +276,23 @@ class OpenSslEndpoint:
 
     @property
     def common_name(self) -> str:
-        """The client certificate's common name."""
+        """The client's name by its certificate; UNDEF without one; "" before the handshake."""
         return self._common_name
 
     @property
     def certificate_sha256(self) -> bytes:
-        """SHA-256 of the client's certificate."""
-        return hashlib.sha256(self.peer_chain[0]).digest()
+        """SHA-256 of the client's certificate, b"" without one."""
+        return self._sha256
 
     @property
     def peer_chain(self) -> tuple[bytes, ...]:
-        """DER, the client's own certificate first."""
+        """DER, the client's own certificate first, without the root."""
         return self._chain
 
     def receive(self, data: bytes) -> None:
         """TLS bytes of the peer; PeerError(TLS_ERROR or CERTIFICATE_REJECTED) when it is over."""
+        if self._failed:
+            raise PeerError(DropReason.TLS_ERROR, "the connection has failed before")
         self._connection.bio_write(data)
         if self._done:
             return
@@ -167,12 +301,13 @@ class OpenSslEndpoint:
         except SSL.WantReadError:
             return
         except SSL.Error as error:
+            self._failed = True
             raise self._failure(error) from None
-        certificate = self._connection.get_peer_certificate(as_cryptography=True)
-        if certificate is None:
-            raise PeerError(DropReason.CERTIFICATE_REJECTED, "no client certificate")
-        self._chain = (certificate.public_bytes(Encoding.DER),)
-        self._common_name = check_client_certificate(certificate)
+        try:
+            self._identify()
+        except PeerError:
+            self._failed = True
+            raise
         self._done = True
 
     def take_output(self) -> bytes:
@@ -193,7 +328,7 @@ class OpenSslEndpoint:
         except (SSL.WantReadError, SSL.ZeroReturnError):
             return b"".join(parts)
         except SSL.Error as error:
-            raise PeerError(DropReason.TLS_ERROR, _first_reason(error)) from None
+            raise PeerError(DropReason.TLS_ERROR, explain_tls(_first_reason(error))) from None
 
     def write(self, data: bytes) -> None:
         """One TLS record (OpenVPN reads a control string in one piece)."""
@@ -206,53 +341,48 @@ class OpenSslEndpoint:
         """Keying material (RFC 5705), no context value."""
         return self._connection.export_keying_material(label.encode(), length, None)
 
+    def _identify(self) -> None:
+        """Judge the certificate of a handshake that OpenSSL has finished."""
+        certificate = self._connection.get_peer_certificate(as_cryptography=True)
+        if certificate is not None:
+            verified = self._connection.get_verified_chain(as_cryptography=True) or []
+            # A pinned certificate's chain means nothing; of the others the root is known to whoever checks again.
+            others = [] if self._owner.pinned_only else verified[1:-1]
+            self._chain = tuple(to_der(one) for one in (certificate, *others))
+            self._sha256 = fingerprint(certificate)
+        self._common_name = self._owner.judge(self._chain, self._unix)
+
     def _failure(self, error: SSL.Error) -> PeerError:
         reason = _first_reason(error)
-        if "certificate verify failed" not in reason:
-            if "peer did not return a certificate" in reason:
-                return PeerError(DropReason.CERTIFICATE_REJECTED, "the client sent no certificate")
-            return PeerError(DropReason.TLS_ERROR, reason)
-        # pyOpenSSL has no accessor for the verify result; both names are stable in the cffi library below it.
-        library, ffi = SSL._lib, SSL._ffi  # type: ignore[attr-defined]
-        code = library.SSL_get_verify_result(self._connection._ssl)  # type: ignore[union-attr]
-        text = ffi.string(library.X509_verify_cert_error_string(code)).decode()  # type: ignore[union-attr]
-        return PeerError(DropReason.CERTIFICATE_REJECTED, f"client certificate: {text}")
+        if "certificate verify failed" in reason:
+            code = openssl_binding.verify_result(self._connection)
+            return PeerError(DropReason.CERTIFICATE_REJECTED, explain(code))
+        if "peer did not return a certificate" in reason:
+            return PeerError(DropReason.CERTIFICATE_REJECTED, "the client sent no certificate")
+        return PeerError(DropReason.TLS_ERROR, explain_tls(reason))
 
 
-def _private_key(pem: str) -> rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey:
-    """A key of a kind that TLS servers use; ValueError for any other."""
-    key = load_pem_private_key(pem.encode(), None)
-    if not isinstance(key, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey, ed25519.Ed25519PrivateKey)):
-        raise ValueError("the private key must be RSA, EC or Ed25519")
-    return key
-
-
-def check_client_certificate(certificate: x509.Certificate) -> str:
-    """The common name of a chain-verified certificate; PeerError(CERTIFICATE_REJECTED) where its usage forbids it.
-
-    As OpenVPN's `remote-cert-tls client`, but absent extensions are allowed as RFC 5280 4.2.1.3 and 4.2.1.12 have it.
-    """
+def _certificates(pem: str, directive: str) -> list[x509.Certificate]:
+    """At least one certificate; ConfigError, without a word of the text, for anything else."""
     try:
-        usages = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-        if ExtendedKeyUsageOID.CLIENT_AUTH not in usages and ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE not in usages:
-            raise PeerError(DropReason.CERTIFICATE_REJECTED, "client certificate: extended key usage is not clientAuth")
-    except x509.ExtensionNotFound:
-        pass
+        return load_certificates(pem)
     except ValueError:
-        raise PeerError(DropReason.CERTIFICATE_REJECTED, "client certificate: unreadable extensions") from None
+        raise ConfigError(
+            "there is no readable certificate in it; write PEM certificates", directive=directive
+        ) from None
+
+
+def _private_key(pem: str) -> _PrivateKey:
+    """A key of a kind that TLS servers use; ConfigError, without a word of the text, for any other."""
     try:
-        usage = certificate.extensions.get_extension_for_class(x509.KeyUsage).value
-        if not (usage.digital_signature or usage.key_agreement):
-            raise PeerError(DropReason.CERTIFICATE_REJECTED, "client certificate: key usage forbids signatures")
-    except x509.ExtensionNotFound:
-        pass
-    names = [str(name.value) for name in certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    if not names or not names[-1]:
-        raise PeerError(DropReason.CERTIFICATE_REJECTED, "client certificate: no common name")
-    name = names[-1]
-    if len(name) > COMMON_NAME_MAX or not all(c.isprintable() for c in name):
-        raise PeerError(DropReason.CERTIFICATE_REJECTED, "client certificate: unusable common name")
-    return name
+        key = load_pem_private_key(pem.encode(), None)
+    except TypeError:
+        raise ConfigError("it is encrypted; decrypt it with `openssl pkey`", directive="key") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise ConfigError("there is no readable private key in it; write it in PEM form", directive="key") from None
+    if not isinstance(key, _PrivateKey):
+        raise ConfigError("it must be RSA, EC, Ed25519 or Ed448", directive="key")
+    return key
 
 
 def _first_reason(error: SSL.Error) -> str:

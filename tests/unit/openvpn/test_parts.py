@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-from datetime import UTC, datetime, timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.openvpn.link import authority, client_identity, profile, server_identity
+from tests.unit.openvpn.link import profile
 
 from hognose.drops import Counters, DropReason
-from hognose.errors import ConfigError, PeerError
+from hognose.errors import PeerError
 from hognose.limits import OpenvpnLimits
 from hognose.openvpn import negotiation
 from hognose.openvpn.control_messages import MESSAGE_MAX, MessageReader
-from hognose.openvpn.data_channel import DataChannel, DataKey
+from hognose.openvpn.data_channel import LAST_PACKET_ID, RENEGOTIATE_AT, DataChannel, DataKey
 from hognose.openvpn.data_format import DataFormat
 from hognose.openvpn.framing import RecordSplitter, join
 from hognose.openvpn.key_exchange import parse_client_message
 from hognose.openvpn.push import push_replies
 from hognose.openvpn.reliability import Reliability
 from hognose.openvpn.replay import WINDOW, ReplayWindow, WrapReplay
-from hognose.openvpn.tls import TlsContext, TlsSettings, check_client_certificate
-from hognose.openvpn.usage_limits import LAST_PACKET_ID, RENEGOTIATE_AT
 
 RECORDS = st.lists(st.binary(min_size=1, max_size=300), max_size=20)
 
@@ -263,68 +256,3 @@ def test_v1_records_that_do_not_open() -> None:
     drops = counters.drops
     assert (drops[DropReason.DATA_AUTHENTICATION], drops[DropReason.DATA_REPLAY]) == (1, 1)
     assert (drops[DropReason.BAD_DATA_PACKET], drops[DropReason.NO_DATA_KEY]) == (1, 1)
-
-
-# -- TLS set-up --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("part", ["ca", "cert", "key", "mismatch", "ciphers"])
-def test_tls_settings_that_cannot_work(part: str) -> None:
-    own = server_identity()
-    texts = {"ca": authority().pem, "cert": own.cert, "key": own.key}
-    if part == "mismatch":
-        texts["key"] = client_identity().key
-    elif part in texts:
-        texts[part] = "nonsense"
-    ciphers = "nonsense" if part == "ciphers" else "ECDHE+AESGCM"
-    with pytest.raises(ConfigError, match="TLS set-up failed"):
-        TlsContext(TlsSettings(**texts, ciphers=ciphers))
-
-
-def test_intermediate_certificates_are_sent_along() -> None:
-    own = server_identity()
-    TlsContext(TlsSettings(authority().pem, own.cert + authority().pem, own.key, "1.2", "1.3"))
-
-
-def issue(extensions: list[tuple[x509.ExtensionType, bool]], names: list[str]) -> x509.Certificate:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name) for name in names])
-    start = datetime(2024, 1, 1, tzinfo=UTC)
-    builder = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
-    builder = builder.serial_number(1).not_valid_before(start).not_valid_after(start + timedelta(days=9999))
-    for extension, critical in extensions:
-        builder = builder.add_extension(extension, critical)
-    return builder.sign(key, SHA256())
-
-
-def usage(**allowed: bool) -> x509.KeyUsage:
-    names = ("digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
-             "key_cert_sign", "crl_sign", "encipher_only", "decipher_only")  # fmt: skip
-    return x509.KeyUsage(**{name: allowed.get(name, False) for name in names})
-
-
-def test_certificates_by_their_usage() -> None:
-    client, anything = ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
-    for extensions in (
-        [],
-        [(x509.ExtendedKeyUsage([client]), False), (usage(digital_signature=True), True)],
-        [(x509.ExtendedKeyUsage([anything]), False), (usage(key_agreement=True), True)],
-    ):
-        assert check_client_certificate(issue(extensions, ["alice"])) == "alice"
-    for extensions, words in (
-        ([(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False)], "clientAuth"),
-        ([(usage(key_cert_sign=True), True)], "signatures"),
-    ):
-        with pytest.raises(PeerError, match=words) as caught:
-            check_client_certificate(issue(extensions, ["alice"]))
-        assert caught.value.reason is DropReason.CERTIFICATE_REJECTED
-
-
-@pytest.mark.parametrize("names", [[], ["a\tb"], ["\x1b[31m"]])
-def test_common_names_that_cannot_be_used(names: list[str]) -> None:
-    with pytest.raises(PeerError, match="common name"):
-        check_client_certificate(issue([], names))
-
-
-def test_the_last_common_name_counts() -> None:
-    assert check_client_certificate(issue([], ["first", "last"])) == "last"

@@ -1,0 +1,109 @@
+"""Certificate revocation lists of crl-verify: OpenSSL checks, we choose which ones and say what is wrong.
+
+OpenVPN asks OpenSSL to check the whole chain and passes over a certificate whose issuer has no list at all (openvpn
+ssl_verify_openssl.c verify_callback). So do we for the authorities in the chain, but the client's own certificate must
+be covered by a list, else a wrong file would let revoked clients in (docs/verdicts.md).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from OpenSSL import crypto
+
+from hognose.errors import ConfigError
+from hognose.openvpn import openssl_binding
+from hognose.openvpn.certificates import load_der
+from hognose.units import UnixSeconds
+
+LISTS_MAX = 64
+_BEGIN, _END = "-----BEGIN X509 CRL-----", "-----END X509 CRL-----"
+_UNABLE_TO_GET_CRL, _HAS_EXPIRED, _NOT_YET_VALID, _REVOKED = 3, 12, 11, 23
+_BAD_SIGNATURE = (5, 8)
+
+
+class RevocationLists:
+    """The lists of one config, with the authorities that sign them. ConfigError for what is no list."""
+
+    def __init__(self, pem: str, authorities: list[x509.Certificate]) -> None:
+        self._lists = _parse(pem)
+        self._parsed = [openssl_binding.parse_crl(one.public_bytes(Encoding.DER)) for one in self._lists]
+        self._authorities = [crypto.X509.from_cryptography(authority) for authority in authorities]
+
+    @property
+    def next_update(self) -> UnixSeconds | None:
+        """When the first of them runs out: the newest list of each issuer counts; None when none ever does."""
+        newest: dict[bytes, UnixSeconds | None] = {}
+        for one in self._lists:
+            issuer = one.issuer.public_bytes()
+            until = None if one.next_update_utc is None else int(one.next_update_utc.timestamp())
+            before = newest.get(issuer, until)
+            newest[issuer] = None if until is None or before is None else max(before, until)
+        return min((until for until in newest.values() if until is not None), default=None)
+
+    def check(self, chain: tuple[bytes, ...], unix: UnixSeconds) -> str:
+        """ "" when nothing in a chain (DER, the client's own first) is revoked as of `unix`, else what is wrong."""
+        certificates = [crypto.X509.from_cryptography(load_der(der)) for der in chain]
+        store = self._store(unix)
+        for depth, certificate in enumerate(certificates):
+            try:
+                crypto.X509StoreContext(store, certificate, certificates[depth + 1 :]).verify_certificate()
+            except crypto.X509StoreContextError as error:
+                code, at = error.errors[0], error.errors[1]
+                if code == _UNABLE_TO_GET_CRL and at == 0 and depth > 0:
+                    continue
+                return self._explain(int(code), str(error), error.certificate, depth)
+        return ""
+
+    def _store(self, unix: UnixSeconds) -> crypto.X509Store:
+        """A fresh one: the time of a store can be set once only (openssl_binding.set_verify_time)."""
+        store = crypto.X509Store()
+        for authority in self._authorities:
+            store.add_cert(authority)
+        for parsed in self._parsed:
+            openssl_binding.add_crl(store, parsed)
+        store.set_flags(crypto.X509StoreFlags.CRL_CHECK)
+        store.set_time(datetime.fromtimestamp(unix, UTC))
+        return store
+
+    def _explain(self, code: int, text: str, culprit: crypto.X509, depth: int) -> str:
+        certificate = culprit.to_cryptography()
+        issuer = _printable(certificate.issuer.rfc4514_string())
+        whose = "the client's certificate" if depth == 0 else "an authority of its chain"
+        if code == _REVOKED:
+            return f"crl-verify: {whose} (serial {certificate.serial_number:x}) is revoked"
+        if code == _UNABLE_TO_GET_CRL:
+            return f"crl-verify: there is no CRL of its issuer {issuer}; add that authority's CRL"
+        lists = [one for one in self._lists if one.issuer == certificate.issuer]
+        if code == _HAS_EXPIRED and lists:
+            until = max((one.next_update_utc for one in lists if one.next_update_utc), default=None)
+            return f"crl-verify: the CRL of {issuer} has expired on {until:%Y-%m-%d %H:%M} UTC; publish a new one"
+        if code == _NOT_YET_VALID and lists:
+            since = min(one.last_update_utc for one in lists)
+            return f"crl-verify: the CRL of {issuer} is not valid before {since:%Y-%m-%d %H:%M} UTC; check the clock"
+        if code in _BAD_SIGNATURE:
+            return f"crl-verify: the CRL of {issuer} has a bad signature; publish it again with this authority's key"
+        return f"crl-verify: {text}"
+
+
+def _parse(pem: str) -> list[x509.CertificateRevocationList]:
+    """Every list of a PEM text, at least one; text around them is ignored as OpenSSL does."""
+    lists: list[x509.CertificateRevocationList] = []
+    parts = pem.split(_BEGIN)[1:]
+    if not parts:
+        raise ConfigError(f"there is no `{_BEGIN}` in it; write a CRL in PEM form", directive="crl-verify")
+    if len(parts) > LISTS_MAX:
+        raise ConfigError(f"more than {LISTS_MAX} CRLs", directive="crl-verify")
+    for number, part in enumerate(parts, 1):
+        body, mark, _ = part.partition(_END)
+        try:
+            lists.append(x509.load_pem_x509_crl(f"{_BEGIN}{body}{mark}\n".encode()))
+        except ValueError:
+            raise ConfigError(f"CRL {number} is damaged; write it again in PEM form", directive="crl-verify") from None
+    return lists
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)

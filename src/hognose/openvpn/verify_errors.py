@@ -1,0 +1,51 @@
+"""OpenSSL's reasons in an administrator's words: what failed and what to do about it."""
+
+from __future__ import annotations
+
+from hognose.openvpn import openssl_binding
+
+# X509_V_ERR codes (openssl verify(1)); the same numbers in OpenSSL 1.1.1 to 4.0.
+_ADVICE = {
+    2: "the CA that issued it is not in `ca`, and the client does not send it",
+    9: "check its dates and this machine's clock",
+    10: "issue a new one, or check this machine's clock",
+    18: "it is signed by itself, not by the CA in `ca`; issue one with that CA, or pin it with peer-fingerprint",
+    19: "its chain ends in a root that is not in `ca`; use a certificate of the CA in `ca`",
+    20: "the CA that issued it is not in `ca`, and the client does not send it; add its intermediate CAs to the "
+    "client's cert or extra-certs, or to `ca`",
+    21: "the CA that issued it is not in `ca`; add its intermediate CAs to the client's cert, or to `ca`",
+    22: "shorten its chain",
+    25: "one of its CAs may not have another CA below it; issue it with another one",
+    26: "it is not for TLS clients: issue one with the extended key usage clientAuth and key usage digitalSignature",
+    66: "its key is too short for tls-cert-profile; issue one with a larger key",
+    67: "a CA of its chain has a key that is too short for tls-cert-profile",
+    68: "a signature in its chain uses a digest (MD5, SHA-1) that is too weak for tls-cert-profile",
+    79: "one of its issuers is not a CA certificate (basic constraints); issue it with a real CA",
+    92: "one of its issuers may not sign certificates (key usage); issue it with a real CA",
+}
+_TLS_ADVICE = {
+    "no shared cipher": "client and server share no TLS 1.2 cipher: look at tls-cipher on both sides, and whether the "
+    "server's key (RSA or EC) fits it",
+    "no suitable key share": "client and server share no TLS group: look at tls-groups on both sides",
+    "unsupported protocol": "the client's TLS version is too old: look at its tls-version-max and our tls-version-min",
+    "wrong version number": "what came is no TLS, or its version is not allowed here",
+    "no shared signature algorithms": "client and server share no signature algorithm: look at the kind of the "
+    "server's key and at tls-cert-profile",
+    "no suitable signature algorithm": "client and server share no signature algorithm: look at the kind of the "
+    "server's key",
+    "unexpected eof while reading": "the client gave up in the middle of the handshake; its log says why",
+}
+
+
+def explain(code: int) -> str:
+    """One sentence for an X509_V_ERR code; begins with `client certificate: ` and OpenSSL's own words."""
+    text = f"client certificate: {openssl_binding.verify_text(code)}"
+    return f"{text}; {_ADVICE[code]}" if code in _ADVICE else text
+
+
+def explain_tls(reason: str) -> str:
+    """One sentence for a reason of OpenSSL's error queue; alerts are the client's own verdict on us."""
+    advice = _TLS_ADVICE.get(reason, "")
+    if "alert" in reason:
+        advice = "the client refuses: its log says why (its ca, verify-x509-name, remote-cert-tls or TLS settings)"
+    return f"{reason}; {advice}" if advice else reason

@@ -1,0 +1,90 @@
+"""A TLS client against a TlsContext, in memory; both verdicts come back."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from OpenSSL import SSL
+from tests.world.pki import SERVER, Authority, Identity
+
+from hognose.errors import PeerError
+from hognose.openvpn.certificates import CertificateRules
+from hognose.openvpn.tls import OpenSslEndpoint, TlsContext, TlsSettings
+
+NOW = int(time.time())
+DAY = 86_400
+
+
+@dataclass
+class World:
+    """One CA, one server identity."""
+
+    authority: Authority = field(default_factory=Authority)
+
+    def __post_init__(self) -> None:
+        self.server = self.authority.issue("server", SERVER)
+
+    def context(self, rules: CertificateRules | None = None, **settings: object) -> TlsContext:
+        """A context of this world; settings replace TlsSettings' fields."""
+        given = {"ca": self.authority.pem, "cert": self.server.cert, "key": self.server.key, **settings}
+        return TlsContext(TlsSettings(rules=rules or CertificateRules(), **given))  # type: ignore[arg-type]
+
+
+def client(identity: Identity | None, minimum: int = 0, maximum: int = 0, ciphers: str = "") -> SSL.Connection:
+    """A client that trusts everybody."""
+    context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+    context.set_cipher_list(f"{ciphers or 'DEFAULT'}:@SECLEVEL=0".encode())
+    if minimum:
+        context.set_min_proto_version(minimum)
+    if maximum:
+        context.set_max_proto_version(maximum)
+    if identity is not None:
+        own, *others = x509.load_pem_x509_certificates(identity.cert.encode())
+        context.use_certificate(own)
+        for other in others:
+            context.add_extra_chain_cert(other)
+        context.use_privatekey(load_pem_private_key(identity.key.encode(), None))  # type: ignore[arg-type]
+    connection = SSL.Connection(context, None)
+    connection.set_connect_state()
+    return connection
+
+
+def handshake(context: TlsContext, ours: SSL.Connection, unix: int = NOW) -> OpenSslEndpoint:
+    """The endpoint when both are done; PeerError as the server raised it."""
+    endpoint = context.accept(unix)
+    for _ in range(8):
+        try:
+            ours.do_handshake()
+        except SSL.WantReadError:
+            pass
+        sent = output(ours)
+        if sent:
+            endpoint.receive(sent)
+        if endpoint.handshake_done:
+            return endpoint
+        answer = endpoint.take_output()
+        if answer:
+            ours.bio_write(answer)
+    raise AssertionError("the handshake does not end")
+
+
+def verdict(context: TlsContext, identity: Identity | None, unix: int = NOW, **kind: object) -> str:
+    """ "" when the server lets a client in, else the detail of its refusal."""
+    try:
+        handshake(context, client(identity, **kind), unix)  # type: ignore[arg-type]
+    except PeerError as error:
+        return error.detail
+    return ""
+
+
+def output(connection: SSL.Connection) -> bytes:
+    """What a client wants to send."""
+    data = b""
+    try:
+        while True:
+            data += connection.bio_read(65_536)
+    except SSL.WantReadError:
+        return data

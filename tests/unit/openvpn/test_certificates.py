@@ -1,0 +1,227 @@
+"""Names and usages of certificates against the administrator's rules; what openvpn does stands in docs/verdicts.md."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from tests.world.pki import CLIENT, SERVER, Authority, key_usage, name_of
+
+from hognose.drops import DropReason
+from hognose.errors import ConfigError, PeerError
+from hognose.openvpn.certificates import CertificateRules, check_identity, load_certificates, subject_text
+
+CN, O, OU, MAIL = (
+    NameOID.COMMON_NAME,
+    NameOID.ORGANIZATION_NAME,
+    NameOID.ORGANIZATIONAL_UNIT_NAME,
+    NameOID.EMAIL_ADDRESS,
+)
+AUTHORITY = Authority()
+Subject = Sequence[tuple[x509.ObjectIdentifier, str]]
+
+
+def issue(*names: str, **more: object) -> x509.Certificate:
+    """With these common names; read as the server reads it."""
+    subject: object = more.pop("subject", name_of(*[(CN, name) for name in names]))
+    identity = AUTHORITY.issue("", subject=subject, **more)  # type: ignore[arg-type]
+    [certificate] = load_certificates(identity.cert)
+    return certificate
+
+
+def refusal(certificate: x509.Certificate, rules: CertificateRules | None = None, **more: bool) -> str:
+    """The detail of a refusal, "" when there is none."""
+    try:
+        check_identity(certificate, rules or CertificateRules(), **more)
+    except PeerError as error:
+        return error.detail if error.reason is DropReason.CERTIFICATE_REJECTED else f"wrong reason {error}"
+    return ""
+
+
+# -- names -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ((), "it has no common name"),
+        (("",), "it has no common name"),
+        (("first", ""), "it has no common name"),
+        (("a\tb",), "unusable common name: control characters"),
+        (("alice\0mallory",), "unusable common name: control characters"),
+        (("\x1b[31m",), "unusable common name: control characters"),
+        (("a\u202eb",), "unusable common name: control characters or others"),
+        (("x" * 65,), "longer than 64 bytes"),
+        (("ü" * 33,), "longer than 64 bytes"),
+    ],
+)
+def test_common_names_that_cannot_be_used(names: tuple[str, ...], words: str) -> None:
+    assert words in refusal(issue(*names))
+
+
+@pytest.mark.parametrize("name", ["alice", "Jürgen Groß", "a/b=c, d", "x" * 64, "ü" * 32, "田中", "-dash", "UNDEF"])
+def test_common_names_as_they_are(name: str) -> None:
+    assert check_identity(issue(name), CertificateRules()) == name
+
+
+def test_the_last_common_name_counts() -> None:
+    assert check_identity(issue("first", "last"), CertificateRules()) == "last"
+
+
+def test_username_fields() -> None:
+    mail = x509.SubjectAlternativeName([x509.DNSName("x.example"), x509.RFC822Name("a@x.example")])
+    certificate = issue(subject=name_of((O, "Acme"), (CN, "alice"), (MAIL, "alice@x.example")), extensions=[mail])
+    serial = subprocess.run(
+        ["openssl", "x509", "-noout", "-serial"], input=_pem(certificate), capture_output=True, check=True
+    ).stdout.decode()
+    for field, name in (
+        ("CN", "alice"),
+        ("commonName", "alice"),
+        ("2.5.4.3", "alice"),
+        ("emailAddress", "alice@x.example"),
+        ("O CN", "Acme_alice"),
+        ("ext:subjectAltName", "a@x.example"),
+        ("serialNumber", "0x" + serial.strip().partition("=")[2]),
+    ):
+        assert check_identity(certificate, CertificateRules(username_field=field)) == name
+    assert "it has no `OU`" in refusal(certificate, CertificateRules(username_field="OU"))
+    assert "it has no `ext:issuerAltName`" in refusal(certificate, CertificateRules(username_field="ext:issuerAltName"))
+    assert "it has no `2.3.4.5`" in refusal(certificate, CertificateRules(username_field="2.3.4.5"))
+    long = issue(subject=name_of(*[(oid, "x" * 64) for oid in (CN, O, OU, NameOID.TITLE)]))
+    assert "longer than 255" in refusal(long, CertificateRules(username_field="CN O OU title"))
+
+
+@pytest.mark.parametrize("field", ["", "nonsense", "ext:keyUsage", "ext:nonsense", "CN nonsense", "int:CN"])
+def test_username_fields_that_there_are_not(field: str) -> None:
+    with pytest.raises(ConfigError, match="x509-username-field: "):
+        CertificateRules(username_field=field)
+
+
+def test_no_common_name_is_needed_where_another_field_names() -> None:
+    certificate = issue(subject=name_of((MAIL, "a@x.example")))
+    assert check_identity(certificate, CertificateRules(username_field="emailAddress")) == "a@x.example"
+
+
+# -- verify-x509-name --------------------------------------------------------------------------------------------------
+
+
+def _pem(certificate: x509.Certificate) -> bytes:
+    return certificate.public_bytes(Encoding.PEM)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        name_of((NameOID.COUNTRY_NAME, "KG"), (NameOID.STATE_OR_PROVINCE_NAME, "NA"), (CN, "Server-1"), (MAIL, "me@x")),
+        name_of((CN, 'a, b + c = "d" \\ /'), (O, "Ünï ⇒ 田"), (NameOID.USER_ID, "u1"), (NameOID.DOMAIN_COMPONENT, "x")),
+        name_of((CN, "a\x01b\x7fc\nd"), (NameOID.SERIAL_NUMBER, "7"), (NameOID.GIVEN_NAME, "g"), (NameOID.TITLE, "t")),
+        name_of((x509.ObjectIdentifier("1.2.3.4.5.6.7"), "private"), (NameOID.SURNAME, "s"), (CN, "")),
+        [],
+    ],
+)
+def test_subjects_as_openssl_prints_them(subject: Subject) -> None:
+    """OpenVPN prints with these options of openssl(1): XN_FLAG_SEP_CPLUS_SPC, FN_SN, UTF8_CONVERT, ESC_CTRL."""
+    certificate = issue(subject=subject)
+    options = "sep_comma_plus_space,sname,utf8,esc_ctrl"
+    command = ["openssl", "x509", "-noout", "-subject", "-nameopt", options]
+    printed = subprocess.run(command, input=_pem(certificate), capture_output=True, check=True).stdout.decode()
+    assert subject_text(certificate) == printed.removeprefix("subject=").removesuffix("\n")
+
+
+def test_several_values_in_one_part_of_a_subject() -> None:
+    group = x509.RelativeDistinguishedName([x509.NameAttribute(CN, "a"), x509.NameAttribute(MAIL, "b")])
+
+    class Fake:
+        subject = x509.Name([x509.RelativeDistinguishedName([x509.NameAttribute(O, "-x")]), group])
+
+    assert subject_text(Fake) in ("O=-x, CN=a + emailAddress=b", "O=-x, emailAddress=b + CN=a")  # type: ignore[arg-type]
+
+
+def test_verify_x509_name() -> None:
+    certificate = issue(subject=name_of((O, "Acme"), (CN, "gate-1")))
+    for kind, name, good in (
+        ("subject", "O=Acme, CN=gate-1", True),
+        ("subject", "CN=gate-1", False),
+        ("subject", "gate-1", False),
+        ("name", "gate-1", True),
+        ("name", "gate", False),
+        ("name", "Gate-1", False),
+        ("name-prefix", "gate-", True),
+        ("name-prefix", "gate-1", True),
+        ("name-prefix", "gate-12", False),
+        ("name-prefix", "ate", False),
+    ):
+        said = refusal(certificate, CertificateRules(name_kind=kind, name=name))
+        assert (said == "") is good
+        assert good or ("verify-x509-name: its" in said and f"`{name}`" in said)
+    other = CertificateRules(name_kind="name", name="Acme", username_field="O")
+    assert check_identity(certificate, other) == "Acme"
+    with pytest.raises(ConfigError, match="verify-x509-name: write subject"):
+        CertificateRules(name_kind="nonsense", name="x")
+
+
+# -- usages ------------------------------------------------------------------------------------------------------------
+
+
+def test_purpose_of_tls_clients() -> None:
+    """Absent extensions allow everything (RFC 5280); what OpenSSL has checked already is checked here again."""
+    anything = ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE
+    assert refusal(issue("a", usage=None, key_usage=None)) == ""
+    assert refusal(issue("a", key_usage=key_usage("key_agreement"))) == ""
+    assert "not clientAuth" in refusal(issue("a", usage=SERVER))
+    assert "not clientAuth" in refusal(issue("a", usage=anything))
+    assert "forbids signatures" in refusal(issue("a", key_usage=key_usage("key_encipherment")))
+    assert refusal(issue("a", usage=SERVER), pinned_only=True) == ""
+
+
+def test_remote_cert_ku() -> None:
+    certificate = issue("a", key_usage=key_usage("digital_signature", "key_encipherment"))
+    for values, good in (
+        ((0xA0,), True),
+        ((0x80,), True),
+        ((0x88, 0xA0), True),
+        ((0x88,), False),
+        ((0xA8,), False),
+        ((0,), True),
+    ):
+        assert (refusal(certificate, CertificateRules(key_usage=values)) == "") is good
+    assert "its key usage is a0, expected one of 88" in refusal(certificate, CertificateRules(key_usage=(0x88,)))
+    agreement = issue("a", key_usage=key_usage("key_agreement", "encipher_only"))
+    assert refusal(agreement, CertificateRules(key_usage=(0x09,))) == ""
+    assert "no key usage" in refusal(issue("a", key_usage=None), CertificateRules(key_usage=(0,)))
+    assert "no key usage" in refusal(issue("a", key_usage=None), CertificateRules(key_usage=(0x80,)))
+
+
+def test_remote_cert_eku() -> None:
+    certificate = issue("a", usage=CLIENT)
+    for name, good in (
+        ("TLS Web Client Authentication", True),
+        ("clientAuth", True),
+        ("1.3.6.1.5.5.7.3.2", True),
+        ("TLS Web Server Authentication", False),
+        ("1.3.6.1.5.5.7.3.1", False),
+        ("1.2.3.4", False),
+    ):
+        assert (refusal(certificate, CertificateRules(eku=name)) == "") is good
+    private = issue("a", usage=x509.ObjectIdentifier("1.2.3.4"))
+    assert refusal(private, CertificateRules(eku="1.2.3.4"), pinned_only=True) == ""
+    assert "lacks clientAuth" in refusal(issue("a", usage=None), CertificateRules(eku="clientAuth"))
+    with pytest.raises(ConfigError, match="remote-cert-eku: no key usage is called `nonsense`"):
+        CertificateRules(eku="nonsense")
+
+
+def test_remote_cert_tls() -> None:
+    rules = CertificateRules(remote_cert_tls=True)
+    assert refusal(issue("a"), rules) == ""
+    assert "remote-cert-tls: its extended key usage lacks" in refusal(issue("a", usage=None), rules)
+    assert "remote-cert-tls: it has no key usage" in refusal(issue("a", key_usage=None), rules)
+    assert "lacks" in refusal(issue("a", usage=SERVER), rules, pinned_only=True)
+
+
+def test_extensions_that_cannot_be_read() -> None:
+    broken = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.37"), b"\x30\x03abc")
+    assert "malformed" in refusal(issue("a", usage=None, extensions=[broken]))
