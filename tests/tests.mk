@@ -1,11 +1,11 @@
 # Included by the Makefile: everything CI runs, in stages that can be run alone.
 
-.PHONY: test tools sim interop vm hvt static-interpreter packing newest demo bench
+.PHONY: test tools sim interop compat vm hvt static-interpreter packing newest demo bench
 
 TOOLS := openvpn iproute2 nftables iputils-ping tcpdump strace easy-rsa iperf3 ethtool procps kmod \
 	python3-venv qemu-system-x86 file gcc libc6-dev zstd
 LOG := build/test-report
-STAGES := check unit sim newest image packing static-interpreter interop vm hvt
+STAGES := check unit sim newest image packing static-interpreter interop compat vm hvt
 .PHONY: $(addprefix run-,$(STAGES))
 
 # Every stage runs, whatever became of those before it, and leaves a line in $(LOG); the report at the end lists them
@@ -30,6 +30,7 @@ run-image: ; $(call stage,image,$(MAKE) --no-print-directory image)
 run-packing: ; $(call stage,packing,$(PY) -m pytest -q tests/image)
 run-static-interpreter: ; $(call stage,static-interpreter,$(MAKE) --no-print-directory static-interpreter)
 run-interop: ; $(call stage,interop,$(PY) -m pytest -q tests/interop)
+run-compat: ; $(call stage,compat,$(PY) -m pytest -q tests/compat)
 run-vm: ; $(call stage,vm,$(PY) -m pytest -q tests/vm)
 run-hvt: ; $(call stage,hvt,$(PY) -m pytest -q tests/hvt)
 
@@ -52,6 +53,11 @@ sim: venv
 
 interop: tools venv
 	$(PY) -m pytest -q tests/interop
+
+# Clients of other releases (fetched from the host's Debian mirror) against the hosted server; docs/compatibility.md has
+# all of them, written by tests/compat/matrix.py by hand.
+compat: tools venv
+	$(PY) -m pytest -q tests/compat
 
 vm: tools venv image
 	$(PY) -m pytest -q tests/vm

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-import re
+import functools
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
+from tests.compat.cells import Cell
+from tests.world import old_clients
 from tests.world.openvpn_client import ClientSettings, OpenvpnClient
-from tests.world.pki import SERVER, Authority, Identity, static_key
+from tests.world.pki import SERVER, Authority, Identity, static_key, tls_crypt_v2_keys
 from tests.world.server import Server, ServerSettings
 from tests.world.topology import INTERNET, Topology
 
 MIB = 1 << 20
 GATEWAY = "10.8.0.1"
 TO_INTERNET = "route 198.51.100.0 255.255.255.0"
+
+
+class Listening(Protocol):
+    """What a check needs to know of a server."""
+
+    def event(self, name: str, timeout: float = 10, count: int = 1) -> dict[str, str]: ...
 
 
 @dataclass
@@ -28,9 +37,18 @@ class Setting:
     def __post_init__(self) -> None:
         self.server_identity = self.authority.issue("server", SERVER)
 
+    @functools.cached_property
+    def v2_keys(self) -> tuple[str, str]:
+        """The tls-crypt-v2 keys of the server and of every client."""
+        return tls_crypt_v2_keys()
+
+    def wrap_key(self, wrap: str, side: int) -> str:
+        """The key of a wrap for the server (side 0) or a client (side 1)."""
+        return self.v2_keys[side] if wrap == "tls-crypt-v2" else self.key
+
     def config(self, wrap: str = "tls-crypt", extra: tuple[str, ...] = ()) -> str:
         """An embedded server config."""
-        return ServerSettings(self.authority, self.server_identity, wrap, self.key, list(extra)).text()
+        return ServerSettings(self.authority, self.server_identity, wrap, self.wrap_key(wrap, 0), list(extra)).text()
 
     def server(self, carrier: str, wrap: str = "tls-crypt", extra: tuple[str, ...] = (), mem: int = 256) -> Server:
         """A server that is up."""
@@ -45,13 +63,15 @@ class Setting:
         identity: Identity | None = None,
         key: str | None = None,
         common_name: str = "",
+        program: tuple[str, ...] = ("openvpn",),
+        label: str = "",
     ) -> OpenvpnClient:
         """A client that was started."""
         who = identity or self.authority.issue(common_name or name)
         settings = ClientSettings(
-            self.authority.pem, who, wrap=wrap, static_key=key or self.key, extra=[TO_INTERNET, *extra]
+            self.authority.pem, who, wrap=wrap, static_key=key or self.wrap_key(wrap, 1), extra=[TO_INTERNET, *extra]
         )
-        return OpenvpnClient(self.topology.namespaces, name, settings, self.folder)
+        return OpenvpnClient(self.topology.namespaces, name, settings, self.folder, program=program, label=label)
 
 
 def check_basics(setting: Setting, client: OpenvpnClient, size: int) -> None:
@@ -62,19 +82,61 @@ def check_basics(setting: Setting, client: OpenvpnClient, size: int) -> None:
     setting.topology.transfer(client.name, "put", size)
 
 
-def check_negotiated(server: Server, client: OpenvpnClient, *, wrap: str, cipher: str, tls: str) -> None:
-    """Cipher, wrap, TLS version and key source, as both sides say."""
+def check_negotiated(
+    server: Listening,
+    client: OpenvpnClient,
+    *,
+    wrap: str,
+    cipher: str,
+    tls: str,
+    key_source: str = "tls-ekm",
+    digest: str = "",
+    epoch: bool = False,
+) -> None:
+    """Cipher, wrap, TLS version, key source and data format, as both sides say; digest is that of tls-auth and CBC."""
     event = server.event("client_established")
-    assert (event["cipher"], event["wrap"], event["tls"]) == (cipher, wrap, tls)
-    assert event["key_source"] == "tls-ekm"
-    log = client.log
-    assert f"Data Channel: cipher '{cipher}'" in log
-    assert f"Control Channel: {tls}," in log
-    assert re.search(r"Protocol options: .*protocol-flags .*tls-ekm", log)
-    encrypted = "Outgoing Control Channel Encryption: Cipher 'AES-256-CTR'" in log
-    authenticated = "Outgoing Control Channel Authentication: Using" in log
-    expected = {"tls-crypt": (True, False), "tls-auth": (False, True), "none": (False, False)}
-    assert (encrypted, authenticated) == expected[wrap]
+    said = {name: event[name] for name in ("cipher", "wrap", "tls", "key_source")}
+    assert said == {"cipher": cipher, "wrap": wrap, "tls": tls, "key_source": key_source}, f"the server says {event}"
+    assert ("epoch" in event.values()) is epoch, f"the server says {event}"
+    heard = client.negotiated
+    expected = {
+        "cipher": cipher,
+        "tls": tls,
+        "wrap": wrap.removesuffix("-v2"),
+        "key_source": key_source,
+        "format": "epoch" if epoch else "",
+    }
+    if digest and wrap == "tls-auth":
+        expected["digest"] = digest
+    if digest and cipher.endswith("-CBC"):
+        expected["auth"] = digest
+    assert {name: heard[name] for name in expected} == expected, f"the client says {heard}"
+
+
+def check_cell(server: Listening, client: OpenvpnClient, cell: Cell, *, epoch: bool) -> None:
+    """What a cell of the compatibility matrix must negotiate; epoch: whether both sides can."""
+    check_negotiated(
+        server,
+        client,
+        wrap=cell.wrap,
+        cipher=cell.cipher,
+        tls=cell.tls,
+        key_source=cell.key_source,
+        digest=cell.digest,
+        epoch=epoch,
+    )
+
+
+def check_release(setting: Setting, carrier: str, cell: Cell) -> None:
+    """A client of any release gets what its cell says, and bytes pass; NotServed when there is no such client."""
+    program = old_clients.openvpn(cell.release)
+    with (
+        setting.server(carrier, cell.wrap, cell.server_lines) as server,
+        setting.client("c1", cell.wrap, cell.client_lines, program=program) as client,
+    ):
+        client.connected()
+        check_cell(server, client, cell, epoch=cell.epoch)
+        check_basics(setting, client, MIB)
 
 
 def check_client_to_client(setting: Setting, carrier: str, allowed: bool) -> None:

@@ -8,7 +8,16 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from tests.interop.cases import MIB, Setting, check_basics, check_client_to_client, check_negotiated
+from tests.compat.cells import Cell, machine_cells
+from tests.interop.cases import (
+    MIB,
+    Setting,
+    check_basics,
+    check_client_to_client,
+    check_negotiated,
+    check_release,
+)
+from tests.world.old_clients import NotServed
 from tests.world.server import Server
 from tests.world.tender import hvt_carrier
 from tests.world.topology import Topology
@@ -45,6 +54,14 @@ def test_cell(setting: Setting, carrier: str, wrap: str, cipher: str, tls: str) 
         client.connected()
         check_negotiated(server, client, wrap=wrap, cipher=cipher, tls=f"TLSv{tls}")
         check_basics(setting, client, MIB)
+
+
+@pytest.mark.parametrize("cell", machine_cells(), ids=lambda cell: cell.name)
+def test_a_client_of_each_release(setting: Setting, carrier: str, cell: Cell) -> None:
+    try:
+        check_release(setting, carrier, cell)
+    except NotServed as error:
+        pytest.skip(str(error))
 
 
 @pytest.mark.timeout(600)

@@ -59,7 +59,6 @@ ORIGINS = {
 }
 
 
-@functools.cache
 def openvpn(release: str) -> tuple[str, ...]:
     """Words that run the openvpn program of a release (`2.5`); the installed one when it is of that release.
 
@@ -67,12 +66,9 @@ def openvpn(release: str) -> tuple[str, ...]:
     """
     if version(("openvpn",)).startswith(f"{release}."):
         return ("openvpn",)
-    CACHE.mkdir(parents=True, exist_ok=True)
-    tree = CACHE / f"openvpn-{release}"
-    with (CACHE / f"openvpn-{release}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not tree.exists():
-            _fetch(release, tree)
+    tree = _fetched(release)
+    if isinstance(tree, str):
+        raise NotServed(tree)
     program = _command(tree)
     found = version(program)
     if not found.startswith(f"{release}."):
@@ -96,6 +92,21 @@ def libraries(program: tuple[str, ...]) -> str:
     return match[1] if match else "unknown"
 
 
+@functools.cache
+def _fetched(release: str) -> Path | str:
+    """Where it lies unpacked, or why it cannot be had; asked once per process, by one process at a time."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    tree = CACHE / f"openvpn-{release}"
+    with (CACHE / f"openvpn-{release}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            if not tree.exists():
+                _fetch(release, tree)
+        except NotServed as error:
+            return str(error)
+    return tree
+
+
 def _command(tree: Path) -> tuple[str, ...]:
     """ld.so by hand: the program's own interpreter path is that of the host's other libc."""
     loaders = [path for folder in LIBRARIES for path in (tree / folder).glob("ld-*.so*") if not path.is_symlink()]
@@ -110,9 +121,7 @@ def _fetch(release: str, tree: Path) -> None:
     root, partial = CACHE / f"apt-{origin.suite}", tree.with_suffix(".part")
     shutil.rmtree(root, ignore_errors=True)
     shutil.rmtree(partial, ignore_errors=True)
-    script = FETCH.format(
-        apt=REPO / "image/apt.sh", suite=origin.suite, extra=origin.extra, root=root, tree=partial
-    )  # fmt: skip
+    script = FETCH.format(apt=REPO / "image/apt.sh", suite=origin.suite, extra=origin.extra, root=root, tree=partial)
     told = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=False)
     if told.returncode:
         lines = (told.stdout + told.stderr).splitlines()

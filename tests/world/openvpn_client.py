@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 from dataclasses import dataclass, field
@@ -40,12 +41,25 @@ class ClientSettings:
 class OpenvpnClient:
     """A running client; use as a context manager."""
 
-    def __init__(self, namespaces: Namespaces, name: str, settings: ClientSettings, folder: Path) -> None:
-        config = folder / f"{name}.ovpn"
+    def __init__(
+        self,
+        namespaces: Namespaces,
+        name: str,
+        settings: ClientSettings,
+        folder: Path,
+        *,
+        program: tuple[str, ...] = ("openvpn",),
+        label: str = "",
+    ) -> None:
+        """program: words that run it (old_clients.py); label tells the logs of one namespace's clients apart."""
+        config = folder / f"{name}{label}.ovpn"
         config.write_text(settings.text())
         self._namespaces = namespaces
         self.name = name
-        self.process = Process(namespaces.command(name, "openvpn", "--config", str(config)), folder / f"{name}.log")
+        command = namespaces.command(name, *program, "--config", str(config))
+        # Debian's own openssl.cnf of another release may name what this one's library does not know.
+        environment = {**os.environ, "OPENSSL_CONF": os.devnull} if program != ("openvpn",) else None
+        self.process = Process(command, folder / f"{name}{label}.log", environment=environment)
 
     def __enter__(self) -> OpenvpnClient:
         return self
@@ -71,6 +85,28 @@ class OpenvpnClient:
             raise RuntimeError(f"no tunnel address in the log:\n{self.log[-1500:]}")
         return str(found[-1])
 
+    @property
+    def negotiated(self) -> dict[str, str]:
+        """What it says about its first keys; the words differ between 2.5 and later releases.
+
+        wrap is tls-auth, tls-crypt (version 2 too: a client logs the same) or none; digest is that of tls-auth,
+        auth that of CBC; key_source, format (epoch or not) and flags follow from the protocol-flags pushed to it.
+        """
+        log = self.log
+        flags = _first(r"Protocol options: .*protocol-flags ([\w -]+)", log).split()
+        digest = _first(r"Outgoing Control Channel Authentication: Using \d+ bit message hash '([\w-]+)'", log)
+        encrypted = "Outgoing Control Channel Encryption: Cipher 'AES-256-CTR'" in log
+        return {
+            "cipher": _first(r"Data Channel: (?:using negotiated )?cipher '([\w-]+)'", log),
+            "auth": _first(r"Outgoing Data Channel: Using \d+ bit message hash '([\w-]+)'", log),
+            "tls": _first(r"Control Channel: (TLSv[\d.]+),", log),
+            "wrap": "tls-crypt" if encrypted else "tls-auth" if digest else "none",
+            "digest": digest,
+            "key_source": "tls-ekm" if "tls-ekm" in flags else "prf",
+            "format": "epoch" if "aead-epoch" in flags else "",
+            "flags": " ".join(flags),
+        }
+
     def run(self, *words: str, check: bool = True, timeout: float = 60) -> str:
         """A command in its namespace."""
         return self._namespaces.run(self.name, *words, check=check, timeout=timeout)
@@ -87,3 +123,8 @@ class OpenvpnClient:
     def stop(self) -> None:
         """In an orderly way."""
         self.process.stop(signal.SIGTERM, 5)
+
+
+def _first(pattern: str, text: str) -> str:
+    found = re.search(pattern, text)
+    return found[1] if found else ""

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import os
+import subprocess
+import tempfile
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
@@ -218,3 +221,15 @@ def static_key() -> str:
     digits = os.urandom(256).hex()
     lines = [digits[at : at + 32] for at in range(0, 512, 32)]
     return "\n".join(["-----BEGIN OpenVPN Static key V1-----", *lines, "-----END OpenVPN Static key V1-----", ""])
+
+
+def tls_crypt_v2_keys() -> tuple[str, str]:
+    """A tls-crypt-v2 server key and a client key wrapped with it, both made by the installed openvpn."""
+    with tempfile.TemporaryDirectory() as name:
+        server, client = Path(name) / "server.key", Path(name) / "client.key"
+        for words in (
+            ["--genkey", "tls-crypt-v2-server", str(server)],
+            ["--tls-crypt-v2", str(server), "--genkey", "tls-crypt-v2-client", str(client)],
+        ):
+            subprocess.run(["openvpn", *words], check=True, capture_output=True)
+        return server.read_text(), client.read_text()

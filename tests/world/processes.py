@@ -12,11 +12,13 @@ from pathlib import Path
 class Process:
     """A started program; output goes to `log`."""
 
-    def __init__(self, command: list[str], log: Path, cwd: Path | None = None) -> None:
+    def __init__(
+        self, command: list[str], log: Path, cwd: Path | None = None, environment: dict[str, str] | None = None
+    ) -> None:
         self.log = log
         with log.open("wb") as file:
             self._process = subprocess.Popen(
-                command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=cwd
+                command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=cwd, env=environment
             )
 
     @property

@@ -1,0 +1,58 @@
+"""docs/compatibility.md from the recorded results."""
+
+from __future__ import annotations
+
+from tests.compat.cells import CIPHERS, RELEASES, WRAPS, Cell, all_cells
+from tests.compat.results import FAILED, PASSED, Result
+
+HEAD = """# Compatible clients
+
+Written by `python tests/compat/matrix.py`, by hand and as root; every cell is a run of a real client against the hosted
+server (over TCP, on the host recipe of the README), kept with its time. In each run the client connects, pings the
+server and a host beyond the NAT, moves 8 MiB each way (compared by SHA-256), keeps a ping and transfers going without a
+loss while keys are renegotiated twice, is killed, and connects again. Wrap, cipher, TLS version, key source and data
+format must be the expected ones in the logs of both sides.
+
+The clients are Debian's packages. CI runs a subset (`make compat`): every pair of wrap and cipher, of release and wrap,
+of release and cipher. Three cells are also run in the VM and as a guest of solo5-hvt (tests/vm/test_machines.py).
+"""
+
+
+def render(results: dict[str, Result]) -> str:
+    """The whole document."""
+    parts = [HEAD]
+    for release in RELEASES:
+        parts.append(_release(release, results))
+    return "\n".join(parts)
+
+
+def _release(release: str, results: dict[str, Result]) -> str:
+    mine = {cell.name: results[cell.name] for cell in all_cells() if cell.release == release and cell.name in results}
+    program = next((result.client for result in mine.values() if result.client), "")
+    lines = [f"## OpenVPN {release}", ""]
+    if not program:
+        reasons = sorted({result.reason for result in mine.values()}) or ["not run"]
+        return "\n".join([*lines, f"Not available: {'; '.join(reasons)}", ""])
+    times = sorted(result.when for result in mine.values())
+    servers = ", ".join(sorted({result.server for result in mine.values()}))
+    lines += [f"Client {program}; {len(mine)} cells, run from {times[0]} to {times[-1]} UTC at commit {servers}.", ""]
+    lines += [f"| wrap | {' | '.join(CIPHERS)} |", f"|---|{'---|' * len(CIPHERS)}"]
+    for wrap in WRAPS:
+        words = [_words(Cell(release, wrap, cipher), mine) for cipher in CIPHERS]
+        lines.append(f"| {wrap} | {' | '.join(words)} |")
+    failures = [f"- {name}: {result.reason}" for name, result in mine.items() if result.outcome == FAILED]
+    return "\n".join([*lines, "", *failures, *([""] if failures else [])])
+
+
+def _words(cell: Cell, results: dict[str, Result]) -> str:
+    result = results.get(cell.name)
+    if result is None:
+        return "not run"
+    if result.outcome != PASSED:
+        return f"**{result.outcome}**"
+    how = [cell.tls.removeprefix("TLSv"), cell.key_source]
+    if cell.epoch:
+        how.append("epoch")
+    if cell.cipher.endswith("-CBC"):
+        how.append(f"HMAC-{cell.digest}")
+    return f"passed: TLS {', '.join(how)}"
