@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from hognose.config.channels import check_push
 from hognose.config.collected import Collected
@@ -89,7 +90,7 @@ def _block_sections(lines: Collected, directive: Directive) -> Iterator[_Section
             text = "a line `[common name]` is needed before the first setting"
             raise ConfigError(text, file=lines.file, line=first + index, directive=directive.name)
     seen: set[str] = set()
-    for start, end in zip(starts, [*starts[1:], len(body)], strict=True):
+    for start, end in pairwise([*starts, len(body)]):
         name = _heading(body[start]) or ""
         if not _is_name(name) or name in seen:
             text = "given twice" if name in seen else "this name cannot be a client's"

@@ -69,8 +69,10 @@ def _embedded(directive: Directive, files: Collected) -> list[str] | None:
     elif not directive.head:
         return None
     body = split_lines(files.text(directive))
-    head = f"key-direction {words[0]}" if name == "tls-auth" else f"{name} [inline] {' '.join(words)}"
-    return [*([head] if words else []), f"<{name}>", *body, f"</{name}>"]
+    head = []
+    if words:
+        head = [f"key-direction {words[0]}" if name == "tls-auth" else f"{name} [inline] {' '.join(words)}"]
+    return [*head, f"<{name}>", *body, f"</{name}>"]
 
 
 def _padded(lines: list[str], block_size: int) -> str:

@@ -8,7 +8,7 @@ from typing import get_args
 
 from hognose.config import keys
 from hognose.config.collected import Collected
-from hognose.config.lexer import Directive
+from hognose.config.lexer import Directive, split_lines
 from hognose.config.model import CertificatePolicy, ClientCertificate
 from hognose.config.tls_names import TLS13_SUITES, openssl_cipher
 from hognose.errors import ConfigError
@@ -112,7 +112,7 @@ def _fingerprints(lines: Collected) -> tuple[bytes, ...]:
     """Without doubles, in order (OpenVPN options.c, parse_hash_fingerprint_multiline)."""
     found: dict[bytes, None] = {}
     for directive in lines.every("peer-fingerprint"):
-        texts = directive.words if directive.block is None else directive.block.splitlines()
+        texts = directive.words if directive.block is None else split_lines(directive.block)
         for text in texts:
             if directive.block is not None and (not text.strip() or text.lstrip()[0] in "#;"):
                 continue
