@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hognose.cli import config_parser, config_tool, main, reference
+from hognose.config import blockfile
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "config"
 SERVER_CONF = str(VECTORS / "server.conf")
@@ -45,6 +46,54 @@ def test_check(capsys: pytest.CaptureFixture[str]) -> None:
     assert errors == ""
     assert lines[0].startswith(f"warning: {SERVER_CONF}:7: dh: ignored: ")
     assert lines[-1] == f"{SERVER_CONF}: OK, serves tcp port 1194"
+
+
+def make_folder(tmp_path: Path) -> Path:
+    """The handbook's config with its files, a directory of clients and a list of addresses."""
+    for name in ("ca.crt", "server.crt", "server.key", "ta.key", "server.conf"):
+        shutil.copy(VECTORS / name, tmp_path / name)
+    ccd = tmp_path / "ccd"
+    ccd.mkdir()
+    (ccd / "alice").write_text("ifconfig-push 10.8.0.9\n")
+    (ccd / ".alice.swp").write_bytes(b"\xff")
+    (ccd / "old").mkdir()
+    (tmp_path / "ipp.txt").write_text("bob,10.8.0.2\n")
+    with (tmp_path / "server.conf").open("a") as file:
+        file.write("client-config-dir ccd\n")
+    return ccd
+
+
+def test_a_directory_and_a_list_of_addresses_are_embedded(
+    capsysbinary: pytest.CaptureFixture[bytes], tmp_path: Path
+) -> None:
+    make_folder(tmp_path)
+    assert config_tool.run(["embed", str(tmp_path / "server.conf")]) == 0
+    output = capsysbinary.readouterr().out
+    assert b"\n<client-config-dir>\n[alice]\nifconfig-push 10.8.0.9\n</client-config-dir>\n" in output
+    assert b"\n<ifconfig-pool-persist>\nbob,10.8.0.2\n</ifconfig-pool-persist>\n" in output
+    assert blockfile.complete(output)
+    (tmp_path / "again").write_bytes(output)
+    assert config_tool.run(["embed", str(tmp_path / "again")]) == 0
+    assert capsysbinary.readouterr().out == output
+    (tmp_path / "again").write_bytes(output.replace(b"keepalive 10 30", b"keepalive 10 40"))
+    assert config_tool.run(["check", str(tmp_path / "again")]) == 0
+    assert b"again:1: the digest is not that of the text: a line was changed" in capsysbinary.readouterr().out
+
+
+def test_directories_that_cannot_be_embedded(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    ccd = make_folder(tmp_path)
+    config = tmp_path / "server.conf"
+    place = f"{config}:17: client-config-dir: cannot read ccd: "
+    (ccd / "bob").write_bytes(b"\xff\n")
+    assert config_tool.run(["check", str(config)]) == 3
+    assert capsys.readouterr().err == place + "bob is not a text file\n"
+    for name in ("bob", "carol"):
+        (ccd / name).write_bytes(b"#\n" * 300_000)
+    assert config_tool.run(["check", str(config)]) == 3
+    assert capsys.readouterr().err == place + "its files are larger than 1048576 bytes together\n"
+    shutil.rmtree(ccd)
+    assert config_tool.run(["check", str(config)]) == 3
+    assert capsys.readouterr().err == place + "No such file or directory\n"
 
 
 @pytest.mark.parametrize("command", ["embed", "check"])
@@ -192,7 +241,18 @@ def test_the_output_is_utf8_whatever_the_locale(tmp_path: Path) -> None:
 @pytest.mark.skipif(shutil.which("openvpn") is None, reason="openvpn is not installed")
 def test_openvpn_itself_accepts_the_output(tmp_path: Path) -> None:
     """It takes every option and loads every file, and stops where it would open the tun."""
-    for source in (SERVER_CONF, str(VECTORS / "reference-tool.server.conf.full")):
+    v2 = tmp_path / "v2"  # not where openvpn runs, which writes ipp.txt there
+    v2.mkdir()
+    for name in ("ca.crt", "server.crt", "server.key", "v2s.key"):
+        shutil.copy(VECTORS / name, v2 / name)
+    text = Path(SERVER_CONF).read_text().replace("tls-auth ta.key 0", "tls-crypt-v2 v2s.key force-cookie")
+    (v2 / "server.conf").write_text(text)
+    for source in (
+        SERVER_CONF,
+        str(VECTORS / "reference-tool.server.conf.full"),
+        str(VECTORS / "reference-tool.tls-crypt-v2.server.conf.full"),
+        str(v2 / "server.conf"),
+    ):
         done = run_tool("hognose", "config", "embed", source)
         assert done.returncode == 0
         full = tmp_path / "server.conf.full"

@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "config"
 NOT_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
 NOT_AFTER = datetime(2030, 1, 1, tzinfo=UTC)
+NEXT_UPDATE = datetime(2028, 6, 1, tzinfo=UTC)
 BETWEEN = int(datetime(2028, 1, 1, tzinfo=UTC).timestamp())
 BASE = "proto tcp\ndev tun\ntopology subnet\nserver 10.8.0.0 255.255.255.0\nkeepalive 10 60\n"
 
@@ -59,6 +60,21 @@ def key_pem(key: ec.EllipticCurvePrivateKey, password: bytes = b"") -> str:
     """PEM of a private key, encrypted when a password is given."""
     encryption = BestAvailableEncryption(password) if password else NoEncryption()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
+
+
+def crl_pem(issuer: str = "CA", *, updates: datetime = NEXT_UPDATE) -> str:
+    """A list with one revoked certificate."""
+    revoked = x509.RevokedCertificateBuilder().serial_number(7).revocation_date(datetime(2026, 1, 1, tzinfo=UTC))
+    return (
+        x509.CertificateRevocationListBuilder()
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
+        .last_update(datetime(2026, 1, 1, tzinfo=UTC))
+        .next_update(updates)
+        .add_revoked_certificate(revoked.build())
+        .sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
+        .public_bytes(Encoding.PEM)
+        .decode()
+    )
 
 
 @cache

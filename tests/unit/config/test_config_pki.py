@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import NameOID
-from tests.unit.config.config_samples import BASE, BETWEEN, block, config_text, identity
+from tests.unit.config.config_samples import BASE, BETWEEN, NEXT_UPDATE, block, config_text, crl_pem, identity
 
 from hognose.config.model import CertificatePolicy, ServerConfig
 from hognose.config.parser import parse
@@ -18,23 +13,7 @@ from hognose.config.tls_names import openssl_cipher
 from hognose.errors import ConfigError
 
 PRINT = ":".join(f"{value:02X}" for value in range(32))
-NEXT_UPDATE = datetime(2028, 6, 1, tzinfo=UTC)
 SELF_SIGNED = BASE + block("cert", identity()["cert"]) + block("key", identity()["key"])
-
-
-def crl_pem(issuer: str = "CA", *, updates: datetime = NEXT_UPDATE) -> str:
-    """A list with one revoked certificate."""
-    revoked = x509.RevokedCertificateBuilder().serial_number(7).revocation_date(datetime(2026, 1, 1, tzinfo=UTC))
-    return (
-        x509.CertificateRevocationListBuilder()
-        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
-        .last_update(datetime(2026, 1, 1, tzinfo=UTC))
-        .next_update(updates)
-        .add_revoked_certificate(revoked.build())
-        .sign(ec.generate_private_key(ec.SECP256R1()), hashes.SHA256())
-        .public_bytes(Encoding.PEM)
-        .decode()
-    )
 
 
 def parse_extra(extra: str, *, allow: bool = False) -> ServerConfig:
