@@ -119,11 +119,6 @@ class Collected:
             raise ConfigError(f"missing; write `{example}`", file=self.file, directive=name)
         return directive
 
-    def word(self, name: str, default: str) -> str:
-        """The first word of a directive."""
-        directive = self.get(name)
-        return directive.words[0] if directive is not None and directive.words else default
-
     def number(self, name: str, default: int, low: int, high: int, *, at: int = 0) -> int:
         """The word `at` of a directive as a number in a range; default when the directive or the word is absent."""
         directive = self.get(name)

@@ -155,3 +155,5 @@ def test_a_directory_that_is_not_there_or_not_embedded() -> None:
         parse(config_text("ccd-exclusive\n"), "f")
     with pytest.raises(ConfigError, match=r"more than 16384 files"):
         from_folder({str(number): "" for number in range(16_385)})
+    with pytest.raises(ConfigError, match=r"more than 16384 clients"):
+        from_block("".join(f"[{number}]\n" for number in range(16_385)))

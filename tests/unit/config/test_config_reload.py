@@ -48,3 +48,5 @@ def test_names_are_the_administrators() -> None:
     assert restart_fields(OLD, new) == ["port", "server", "tls-crypt", "tls-auth", "key-direction", "keepalive"]
     assert with_live_fields(OLD, new) == replace(OLD, push=("block-ipv6",))
     assert restart_fields(OLD, OLD) == []
+    plain = parse(config_text(), "f")[0]
+    assert restart_fields(OLD, plain) == restart_fields(plain, OLD) == ["tls-crypt"]
