@@ -1,0 +1,224 @@
+"""The epoch format against packets made by hand (data_packets.py): keys that move on, and when they must not."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.openvpn import data_packets as by_hand
+
+from hognose.drops import Counters, DropReason
+from hognose.openvpn.data_channel import DataChannel, DataKey
+from hognose.openvpn.data_epoch import (
+    FUTURE_KEYS,
+    LAST_COUNTER,
+    LAST_EPOCH,
+    RENEGOTIATE_EPOCH,
+    EpochKey,
+    EpochRecords,
+)
+from hognose.openvpn.data_format import DataFormat
+from hognose.openvpn.usage_limits import (
+    FAILED_TAGS_LIMIT,
+    FAILED_TAGS_RENEGOTIATE_AT,
+    GCM_LIMIT,
+    GCM_RENEGOTIATE_AT,
+)
+
+KEYS = bytes(range(256))
+CLIENT, SERVER = KEYS[:128], KEYS[128:]
+PACKET = b"\x45" + bytes(range(83))
+GCM = "AES-256-GCM"
+SECRET = bytes(range(50, 82))  # of an epoch far away
+
+
+class World:
+    """One key in a channel."""
+
+    def __init__(self, cipher: str = GCM) -> None:
+        self.cipher = cipher
+        self.counters = Counters()
+        self.channel = DataChannel(self.counters)
+        key = DataKey(0, DataFormat(cipher, epoch=True), KEYS)
+        assert isinstance(key.other, EpochRecords)
+        self.records = key.other
+        self.channel.install(key, 0, 0, 0)
+
+    def arrive(self, epoch: int, counter: int, secret: bytes = b"") -> DropReason | None:
+        """A good packet of the client; None when it came out whole, or why it was dropped."""
+        return self.take(by_hand.epoch_packet(CLIENT, self.cipher, epoch, counter, PACKET, secret))
+
+    def take(self, record: bytes) -> DropReason | None:
+        before, opened = list(self.counters.drops), list[bytes]()
+        assert self.channel.open_run([record], 0, opened) == 1
+        found = [reason for reason in DropReason if self.counters.drops[reason] != before[reason]]
+        assert opened == ([] if found else [PACKET])
+        return found[0] if found else None
+
+    def sent(self, secret: bytes = b"", count: int = 1) -> tuple[int, int]:
+        """Epoch and counter of the first of `count` packets that we send now, which are good."""
+        found = [by_hand.open_epoch(SERVER, self.cipher, r, secret) for r in self.channel.seal([PACKET] * count, 0)]
+        first = found[0]
+        assert found == [(first[0], first[1] + number, PACKET) for number in range(count)]
+        return first[:2]
+
+    def receive_at(self, epoch: int) -> None:
+        """The state of a session in which epochs have come far."""
+        self.records._receive = EpochKey(self.records._form, epoch, SECRET)
+        self.records._future = []
+        self.records._derive_future()
+
+    def send_at(self, epoch: int) -> EpochKey:
+        self.records._send = EpochKey(self.records._form, epoch, SECRET)
+        return self.records._send
+
+
+def after(steps: int) -> bytes:
+    """SECRET, so many epochs later."""
+    return by_hand.epoch_secret(SECRET, 1 + steps)
+
+
+@pytest.mark.parametrize("cipher", ["AES-128-GCM", "AES-192-GCM", GCM, "CHACHA20-POLY1305"])
+def test_both_directions(cipher: str) -> None:
+    world = World(cipher)
+    assert [world.arrive(1, counter) for counter in (1, 2, 5, 3)] == [None] * 4
+    assert world.sent(count=5) == (1, 1)
+    assert world.sent() == (1, 6)
+    assert not world.channel.worn_out
+
+
+@pytest.mark.parametrize("ahead", range(1, FUTURE_KEYS + 1))
+def test_a_jump(ahead: int) -> None:
+    """Exactly FUTURE_KEYS ahead must work too (CVE-2025-15497 was a mistake there)."""
+    world = World()
+    assert world.arrive(1, 1) is None
+    assert world.arrive(1 + ahead, 1) is None
+    assert (world.records.receive_epoch, world.records.send_epoch) == (1 + ahead, 1 + ahead)
+    assert world.sent() == (1 + ahead, 1)  # ours follows, and its counter begins anew
+    assert world.arrive(1, 2) is None  # the one before it still opens
+    assert world.arrive(1, 1) is DropReason.DATA_REPLAY  # with its own window
+    assert world.arrive(1 + ahead, 1) is DropReason.DATA_REPLAY
+    assert world.arrive(1 + ahead, 2) is None
+    if ahead > 1:
+        assert world.arrive(2, 1) is DropReason.BAD_DATA_EPOCH  # passed over
+    assert world.arrive(1 + ahead + FUTURE_KEYS, 1) is None
+    assert world.arrive(1, 3) is DropReason.BAD_DATA_EPOCH
+
+
+def test_ours_may_be_ahead() -> None:
+    world = World()
+    world.records._send = world.records._send.following().following()
+    assert world.arrive(2, 1) is None
+    assert world.sent() == (3, 1)
+
+
+@pytest.mark.parametrize("epoch", [0, 1 + FUTURE_KEYS + 1, 0x8000, 0xFFFF])
+def test_epochs_that_are_not_looked_at(epoch: int) -> None:
+    world = World()
+    assert world.arrive(epoch, 1, SECRET) is DropReason.BAD_DATA_EPOCH
+    assert world.records.receive_epoch == 1
+
+
+def test_only_a_good_tag_moves_anything() -> None:
+    world = World()
+    good = by_hand.epoch_packet(CLIENT, GCM, 3, 1, PACKET)
+    for at in range(1, len(good)):
+        reason = world.take(good[:at] + bytes([good[at] ^ 4]) + good[at + 1 :])
+        assert reason in (DropReason.DATA_AUTHENTICATION, DropReason.BAD_DATA_EPOCH)
+    for size in range(len(good)):
+        reason = world.take(good[:size])
+        assert reason is (DropReason.BAD_DATA_PACKET if size < 28 else DropReason.DATA_AUTHENTICATION)
+    assert (world.records.receive_epoch, world.records.send_epoch) == (1, 1)
+    assert world.take(good) is None
+
+
+def test_a_record_of_version_1_is_none() -> None:
+    assert World().take(bytes([6 << 3]) + bytes(60)) is DropReason.BAD_DATA_PACKET
+
+
+def test_a_counter_of_zero_is_nobodys() -> None:
+    assert World().arrive(1, 0) is DropReason.DATA_REPLAY
+
+
+def test_counters_have_48_bits() -> None:
+    world = World()
+    assert world.arrive(1, LAST_COUNTER) is None
+    assert world.arrive(1, 1) is DropReason.DATA_REPLAY  # far behind
+    assert world.arrive(1, LAST_COUNTER - 63) is None
+    assert world.arrive(1, LAST_COUNTER - 64) is DropReason.DATA_REPLAY
+    world.records._send.next_counter = LAST_COUNTER - 1
+    assert world.sent(count=2) == (1, LAST_COUNTER - 1)
+    assert world.sent() == (2, 1)
+    world.records._send.next_counter = LAST_COUNTER
+    assert world.sent(count=2) == (3, 1)
+
+
+def test_a_gcm_key_is_not_used_beyond_its_limit() -> None:
+    world = World()
+    world.records._send.used = GCM_LIMIT - 7  # what one packet of 84 bytes counts for: 6 blocks and itself
+    assert world.sent() == (1, 1)
+    assert world.records._send.used == GCM_LIMIT
+    assert world.sent() == (2, 1)
+    assert world.records._send.used == 7
+    other = World("CHACHA20-POLY1305")
+    other.records._send.used = GCM_LIMIT
+    assert other.sent() == (1, 1)
+
+
+@pytest.mark.parametrize(("used", "failures"), [(GCM_RENEGOTIATE_AT, 0), (0, FAILED_TAGS_RENEGOTIATE_AT)])
+def test_the_peer_is_told_that_its_key_is_worn(used: int, failures: int) -> None:
+    world = World()
+    world.records._receive.used, world.records._receive.failures = used, failures
+    assert world.sent() == (1, 1)
+    world.records._receive.used += bool(used)
+    world.records._receive.failures += bool(failures)
+    assert world.sent() == (2, 1)
+    assert world.sent() == (2, 2)  # told once
+    assert world.arrive(2, 1) is None
+    assert world.sent() == (2, 3)
+
+
+def test_a_key_with_too_many_wrong_tags_opens_nothing() -> None:
+    world = World()
+    bad = by_hand.epoch_packet(CLIENT, GCM, 1, 1, PACKET)[:-1] + b"?"
+    world.records._receive.failures = FAILED_TAGS_LIMIT
+    opened: list[bytes] = []
+    good = by_hand.epoch_packet(CLIENT, GCM, 1, 2, PACKET)
+    assert world.channel.open_run([good, bad, by_hand.epoch_packet(CLIENT, GCM, 1, 3, PACKET)], 0, opened) == 3
+    assert opened == [PACKET]
+    assert world.counters.drops[DropReason.DATA_AUTHENTICATION] == 1
+    assert world.counters.drops[DropReason.BAD_DATA_EPOCH] == 1
+    assert world.arrive(2, 1) is None  # the next epoch's key is another
+
+
+def test_the_end_of_the_epochs() -> None:
+    world = World()
+    world.receive_at(LAST_EPOCH - 1)
+    world.send_at(LAST_EPOCH - 1)
+    assert world.channel.worn_out
+    for beyond in (LAST_EPOCH + 1, LAST_EPOCH + 2, 0xFFFF):
+        assert world.arrive(beyond, 1, after(beyond - LAST_EPOCH + 1)) is DropReason.BAD_DATA_EPOCH
+    assert world.arrive(LAST_EPOCH, 1, after(1)) is None
+    assert world.sent(after(1)) == (LAST_EPOCH, 1)
+    world.records._receive.failures = FAILED_TAGS_RENEGOTIATE_AT + 1
+    assert world.sent(after(1)) == (LAST_EPOCH, 2)  # nothing to tell with, but nothing stops
+    world.records._send.next_counter = LAST_COUNTER + 1
+    assert world.channel.seal([PACKET] * 3, 0) == []
+    assert world.counters.drops[DropReason.NO_DATA_KEY] == 3
+
+
+def test_a_new_negotiation_is_asked_for() -> None:
+    world = World()
+    world.send_at(RENEGOTIATE_EPOCH - 1)
+    assert not world.channel.worn_out
+    world.send_at(RENEGOTIATE_EPOCH)
+    assert world.channel.worn_out
+
+
+def test_bursts_of_several_epochs() -> None:
+    """Epochs change within a batch; order within the batch is kept."""
+    world = World()
+    numbers = [(1, 1), (2, 1), (1, 2), (2, 2), (6, 1), (2, 3), (1, 3), (6, 2)]
+    opened: list[bytes] = []
+    burst = [by_hand.epoch_packet(CLIENT, GCM, e, c, b"\x45" + bytes([e, c])) for e, c in numbers]
+    assert world.channel.open_run(burst, 0, opened) == len(burst)
+    assert [(p[1], p[2]) for p in opened] == [n for n in numbers if n != (1, 3)]
+    assert world.counters.drops[DropReason.BAD_DATA_EPOCH] == 1
