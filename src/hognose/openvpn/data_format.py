@@ -68,17 +68,20 @@ class DataFormat:
 
     def record_len(self, packet_len: int) -> int:
         """Bytes of the OpenVPN packet around an inner packet, without the length in front of it on TCP."""
-        head = V2_HEAD_LEN if self.v2 else V1_HEAD_LEN
-        size = packet_len + (self.framing in ("comp-lzo", "stub"))
-        if self.aead:
-            return head + (EPOCH_ID_LEN if self.epoch else PACKET_ID_LEN) + TAG_LEN + size
-        padded = (PACKET_ID_LEN + size) // BLOCK_LEN * BLOCK_LEN + BLOCK_LEN
-        return head + DIGEST_LENGTHS[self.digest] + BLOCK_LEN + padded
+        outer, inner = self._overhead()
+        size = inner + packet_len
+        return outer + (size if self.aead else size // BLOCK_LEN * BLOCK_LEN + BLOCK_LEN)
 
     def packet_len(self, record_len: int) -> int:
         """The largest inner packet whose OpenVPN packet has at most so many bytes; 0 when there is none."""
-        size = max(0, record_len - self.record_len(0))
-        # CBC pads: with one block more for the empty packet, up to 15 bytes may still fit.
-        while self.record_len(size + 1) <= record_len:
-            size += 1
-        return size
+        outer, inner = self._overhead()
+        size = record_len - outer
+        return max(0, (size if self.aead else size // BLOCK_LEN * BLOCK_LEN - 1) - inner)
+
+    def _overhead(self) -> tuple[int, int]:
+        """Bytes in front of, or behind, what is encrypted, and of the packet id and framing in it."""
+        head = V2_HEAD_LEN if self.v2 else V1_HEAD_LEN
+        framing = self.framing in ("comp-lzo", "stub")
+        if self.aead:
+            return head + (EPOCH_ID_LEN if self.epoch else PACKET_ID_LEN) + TAG_LEN, framing
+        return head + DIGEST_LENGTHS[self.digest] + BLOCK_LEN, PACKET_ID_LEN + framing
