@@ -84,9 +84,9 @@ class DataChannel:
     """Open and seal batches. Bound: one key per key id, at most three alive (old, current, next)."""
 
     __slots__ = (
-        "_aead_keys", "_bytes_before", "_counters", "_current", "_hidden_in", "_keys", "_next", "_packets_before",
-        "_switch_at", "_v2_word", "bytes_in", "bytes_out", "exit_seen", "occ_requests", "packets_in", "packets_out",
-        "peer_id", "unusual_in",
+        "_aead_keys", "_bytes_before", "_counters", "_current", "_head", "_hidden_in", "_keys", "_next",
+        "_packets_before", "_switch_at", "_v2_word", "bytes_in", "bytes_out", "exit_seen", "occ_requests",
+        "packets_in", "packets_out", "peer_id", "unusual_in",
     )  # fmt: skip
 
     def __init__(self, counters: Counters) -> None:
@@ -96,7 +96,8 @@ class DataChannel:
         self._current: DataKey | None = None  # seals
         self._next: DataKey | None = None  # seals from _switch_at on
         self._switch_at: Nanos = 0
-        self._v2_word = 0
+        self._v2_word = 0  # of what is sealed now: op/key, peer id
+        self._head = b""  # the same as bytes; only op/key for V1
         self._hidden_in = 0  # bytes of authentic payloads that were for us, or unreadable
         self._bytes_before = 0  # both directions, when the newest key was installed
         self._packets_before = 0
@@ -246,12 +247,12 @@ class DataChannel:
         if key is None or key.next_id + len(packets) > LAST_PACKET_ID:
             self._counters.drop(DropReason.NO_DATA_KEY, len(packets))
             return []
+        inner_bytes = 0
         if key.special:
             if key.other is not None or not key.form.v2:
                 return self._seal_special(key, packets)
             inner_bytes = sum(map(len, packets))
             packets = key.frame(packets)
-            self._count_out(0, inner_bytes - sum(map(len, packets)))  # the framing is no traffic
         records: list[bytes] = []
         append = records.append
         encrypt, iv, word, pack = key.seal_aead.encrypt, key.seal_iv, self._v2_word, _HEAD.pack
@@ -264,7 +265,7 @@ class DataChannel:
             sealed_bytes += len(packet)
             packet_id += 1
         key.next_id = packet_id
-        self._count_out(len(packets), sealed_bytes)
+        self._count_out(len(packets), inner_bytes or sealed_bytes)  # the framing is no traffic
         return records
 
     def ping(self, now: Nanos) -> list[bytes]:
@@ -287,6 +288,8 @@ class DataChannel:
     def _use(self, key: DataKey) -> None:
         self._current = key
         self._v2_word = first_byte(DATA_V2, key.key_id) << 24 | self.peer_id
+        word = self._v2_word.to_bytes(V2_HEAD_LEN, "big")
+        self._head = word if key.form.v2 else bytes((first_byte(DATA_V1, key.key_id),))
 
     def _switch(self) -> None:
         assert self._next is not None
@@ -370,13 +373,11 @@ class DataChannel:
 
     def _seal_special(self, key: DataKey, packets: list[bytes]) -> list[bytes]:
         """V1, CBC and epochs; [] and NO_DATA_KEY when ids or epochs are used up."""
-        word = self._v2_word.to_bytes(V2_HEAD_LEN, "big")
-        head = word if key.form.v2 else bytes((first_byte(DATA_V1, key.key_id),))
         payloads = key.frame(packets)
         if key.other is None:
-            records = _seal_v1(key, head, payloads)
+            records = _seal_v1(key, self._head, payloads)
         else:
-            records = key.other.seal_records(head, payloads)
+            records = key.other.seal_records(self._head, payloads)
         if records:
             self._count_out(len(packets), sum(map(len, packets)))
         else:

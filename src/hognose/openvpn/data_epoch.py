@@ -120,7 +120,7 @@ class EpochRecords:
                 if found is None:
                     counters.drop(DropReason.BAD_DATA_EPOCH)
                     continue
-                key, loaded = found, epoch
+                key, loaded, later = found, epoch, epoch > self._receive.epoch
                 decrypt, iv_head, iv_tail, replay = key.aead.decrypt, key.iv_head, key.iv_tail, key.replay
                 if now >= replay.tick_at:
                     replay.tick(now)
@@ -140,18 +140,27 @@ class EpochRecords:
             if not replay.accept(counter):
                 counters.drop(DropReason.DATA_REPLAY)
                 continue
-            if epoch > self._receive.epoch:
+            if later:
                 self._follow(key)
-            key.used += gcm_use(1, len(plain))
+                later = False
+            key.used += 2 + (len(plain) >> 4)  # gcm_use(1, …), without a call
             append(plain)
         return index
 
     def seal_records(self, head: bytes, payloads: list[bytes]) -> list[bytes]:
         """Records for payloads, in order; [] when the epochs are used up. head: op/key and peer id."""
-        use = gcm_use(len(payloads), sum(map(len, payloads)))
-        if not self._ready_to_seal(len(payloads), use):
-            return []
-        key = self._send
+        count = len(payloads)
+        use = gcm_use(count, sum(map(len, payloads)))
+        key, receive = self._send, self._receive
+        if (
+            key.used + use > GCM_LIMIT
+            or key.next_counter + count > LAST_COUNTER
+            or receive.used > GCM_RENEGOTIATE_AT
+            or receive.failures > FAILED_TAGS_RENEGOTIATE_AT
+        ):
+            if not self._ready_to_seal(count, use):
+                return []
+            key = self._send
         encrypt, iv_head, iv_tail = key.aead.encrypt, key.iv_head, key.iv_tail
         number = key.epoch << 48 | key.next_counter
         records: list[bytes] = []
@@ -160,12 +169,12 @@ class EpochRecords:
             start = head + number.to_bytes(EPOCH_ID_LEN, "big")
             append(start + encrypt((number ^ iv_head).to_bytes(EPOCH_ID_LEN, "big") + iv_tail, payload, start))
             number += 1
-        key.next_counter += len(payloads)
+        key.next_counter += count
         key.used += use
         return records
 
     def _ready_to_seal(self, packets: int, use: int) -> bool:
-        """Move on to the next epoch if this one is used up; False when there is none (epoch_check_send_iterate)."""
+        """Near a limit: move on to the next epoch if need be; False if there is none (epoch_check_send_iterate)."""
         send, receive = self._send, self._receive
         if send.next_counter + packets - 1 > LAST_COUNTER or (self._form.gcm and send.used + use > GCM_LIMIT):
             if send.epoch >= LAST_EPOCH:
