@@ -189,8 +189,19 @@ def _path() -> str:
     return f"{Path(sys.executable).parent}:/usr/bin:/bin:/usr/sbin:/sbin"
 
 
-# restart_syscall is the poll that strace's arrival interrupted.
-LOAD_CALLS = {"read", "readv", "write", "writev", "poll", "ppoll", "clock_gettime", "ioctl", "restart_syscall"}
+# pread64 is the look at the config; restart_syscall is the poll that strace's arrival interrupted.
+LOAD_CALLS = {
+    "read",
+    "readv",
+    "pread64",
+    "write",
+    "writev",
+    "poll",
+    "ppoll",
+    "clock_gettime",
+    "ioctl",
+    "restart_syscall",
+}
 # At a handshake only: OpenSSL's random generator reseeds, and looks whether the process was forked; a first use grows
 # the heap.
 HANDSHAKE_CALLS = {"getrandom", "getpid", "futex", "brk", "mmap", "munmap", "mremap", "madvise"}
