@@ -42,16 +42,21 @@ static void storage_describe(struct open_file *file)
     file->size = host_block_size();
 }
 
-/* Block by block of the tender's 512 bytes; the program reads from where it likes. */
+/*
+ * Block by block of the tender's 512 bytes; the program reads from where it likes. No block is read that nobody asked for:
+ * the tender ends when its file has become shorter and one reads behind the end.
+ */
 static long storage_read(struct open_file *file, struct vector *to)
 {
     long total = 0;
 
-    while (file->position < file->size) {
+    while (file->position < file->size && (to->iov || to->len)) {
         uint64_t within = file->position % 512, block = file->position - within;
         size_t size = file->size - block < CHUNK ? file->size - block : CHUNK;
         long count;
 
+        if (to->iov == 0 && to->len < size - within)
+            size = (within + to->len + 511) / 512 * 512;
         if (host_block_read(block, chunk, size) < 0)
             return total ? total : -EIO;
         count = vector_put(to, chunk + within, size - within);

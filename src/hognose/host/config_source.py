@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from hognose.errors import DeviceError
 
@@ -37,14 +37,16 @@ class ConfigSource:
 
     def whole(self) -> bytes:
         """All of it; DeviceError also for more than CONFIG_MAX_BYTES."""
-        chunks: list[bytes] = []
-        size = 0
-        while chunk := self._read(size, _CHUNK):
-            chunks.append(chunk)
-            size += len(chunk)
-            if size > CONFIG_MAX_BYTES:
+        return b"".join(self.pieces(_CHUNK))
+
+    def pieces(self, size: int) -> Iterator[bytes]:
+        """All of it from the beginning, read as it is taken; DeviceError as for whole."""
+        position = 0
+        while piece := self._read(position, size):
+            position += len(piece)
+            if position > CONFIG_MAX_BYTES:
                 raise DeviceError(f"{self._name} holds more than {CONFIG_MAX_BYTES} bytes")
-        return b"".join(chunks)
+            yield piece
 
     def reopen(self) -> None:
         """Go on with what the path names now; on DeviceError the old one stays open."""

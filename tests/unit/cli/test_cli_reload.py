@@ -30,33 +30,26 @@ def told(data: bytes) -> bytes:
 
 
 class FakeSource(ConfigSource):
-    """Bytes in memory; counts what is read."""
+    """Bytes in memory; remembers what is read."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
         self.replaced: bytes | None = None  # what the path names
         self.error = ""
         self.requested, self.repeatable = False, True
-        self.heads = self.wholes = 0
-
-    def head(self) -> bytes:
-        self.heads += 1
-        self._fail()
-        return self.data[:HEAD_BYTES]
-
-    def whole(self) -> bytes:
-        self.wholes += 1
-        self._fail()
-        return self.data
+        self.reads: list[tuple[int, int]] = []
+        self._name = "fake"
 
     def reopen(self) -> None:
         self.requested = False
         if self.replaced is not None:
             self.data = self.replaced
 
-    def _fail(self) -> None:
+    def _read(self, position: int, size: int) -> bytes:
         if self.error:
             raise DeviceError(self.error)
+        self.reads.append((position, size))
+        return self.data[position : position + size]
 
 
 class KeptConsole(Console):
@@ -82,7 +75,7 @@ class World:
         self._printed = console.printed
         loaded = load(self.source, "server.conf", console, UNIX)
         self.watch = ConfigReload(loaded, now=self.now, apply=self._apply, console=console)
-        self.source.wholes = 0
+        self.source.reads.clear()
         self.lines()
 
     def _apply(self, config: ServerConfig, now: Nanos, unix: UnixSeconds) -> None:
@@ -108,14 +101,15 @@ class World:
 def test_without_a_change_one_sector_is_read() -> None:
     world = World(told(text()))
     assert world.look(10) == []
-    assert (world.source.heads, world.source.wholes, world.applied) == (10, 0, [])
+    assert (world.source.reads, world.applied) == ([(0, HEAD_BYTES)] * 10, [])
 
 
 def test_without_a_generation_all_is_read_and_nothing_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(text())
     monkeypatch.setattr("hognose.cli.reload.parse", None)
     assert world.look(10) == []
-    assert (world.source.wholes, world.applied) == (10, [])
+    assert {position for position, _ in world.source.reads} == {0, len(world.source.data)}
+    assert world.applied == []
 
 
 def test_a_whole_new_text_is_taken_at_once() -> None:
@@ -124,9 +118,9 @@ def test_a_whole_new_text_is_taken_at_once() -> None:
     generation = new.split(b"\n")[0].split()[-1].decode()
     assert world.look() == [f"info config_reloaded generation={generation[:12]} changed=client_to_client,max_clients"]
     assert [config.max_clients for config in world.applied] == [5]
-    world.source.wholes = 0
+    world.source.reads.clear()
     assert world.look(5) == []
-    assert (world.source.wholes, len(world.applied)) == (0, 1)
+    assert (world.source.reads, len(world.applied)) == ([(0, HEAD_BYTES)] * 5, 1)
 
 
 def test_a_text_that_is_being_written_is_waited_for() -> None:
@@ -280,4 +274,37 @@ def test_a_pipe_is_not_read_again() -> None:
     world.source.repeatable = False
     world.source.error = "would be read"
     assert world.look(3) == []
-    assert world.source.wholes == 0
+    assert world.source.reads == []
+
+
+def test_a_text_ends_where_its_digest_says() -> None:
+    """A shorter text over a longer one, as `dd conv=notrunc` leaves it; nothing is read behind its last sector."""
+    world = World(told(text("max-clients 5", *[f'push "route 10.{n}.0.0 255.255.0.0"' for n in range(200)])))
+    new = told(text("max-clients 6"))
+    new += bytes(-len(new) % HEAD_BYTES)
+    world.source.data = new + world.source.data[len(new) :]
+    [line] = world.look()
+    assert line.endswith("changed=push,max_clients")
+    assert max(position + size for position, size in world.source.reads) == len(new)
+    assert world.look(2) == []
+    again = World(world.source.data)  # and so it does at the next start
+    assert again.look(2) == []
+
+
+def test_a_sector_of_another_text_in_between() -> None:
+    """The head of one text, then the whole of another one: the writer is faster than the reader."""
+    world = World(told(text()))
+    new, newer = told(text("max-clients 5")), told(text("max-clients 6"))
+    world.source.data = new
+    heads = [new[:HEAD_BYTES]]
+    read = world.source._read
+
+    def overtaken(position: int, size: int) -> bytes:
+        if heads and world.source.reads:
+            world.source.data = newer
+            heads.clear()
+        return read(position, size)
+
+    world.source._read = overtaken  # type: ignore[method-assign]
+    assert len(world.look(2)) == 1
+    assert world.applied[-1].max_clients == 6
