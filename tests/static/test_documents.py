@@ -80,6 +80,16 @@ def test_the_example_config_is_good() -> None:
     assert config.wrap == "tls-crypt"
 
 
+def test_the_tests_that_the_parity_tables_name_exist() -> None:
+    text = (ROOT / "docs" / "parity.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(\w+/test_\w+)::(\w+)`", text)
+    assert len(named) > 50
+    for module, test in named:
+        folder = "tests" if module.split("/")[0] in ("interop", "vm") else "tests/unit"
+        source = ROOT / folder / f"{module}.py"
+        assert f"\ndef {test}(" in source.read_text(encoding="utf-8"), f"{module}::{test}"
+
+
 def test_the_version_is_the_same_everywhere() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     assert project["project"]["version"] == hognose.__version__
