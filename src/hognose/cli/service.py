@@ -6,19 +6,17 @@ import gc
 import os
 import platform
 from dataclasses import replace
-from typing import cast
 
 import cryptography
 from cryptography.hazmat.backends.openssl import backend
 
 import hognose
 from hognose.cli.arguments import BootArguments
-from hognose.cli.reload import Apply, ConfigReload, LoadedConfig
+from hognose.cli.reload import ConfigReload, LoadedConfig
 from hognose.device.tap import TapDevice
 from hognose.drops import Counters
 from hognose.events import EventKind
 from hognose.gateway.assemble import Uplink, assemble
-from hognose.gateway.gateway import Gateway
 from hognose.host import clock, heap, loop
 from hognose.host.console import Console
 from hognose.limits import Limits
@@ -85,14 +83,5 @@ def serve(
     # the data path, so the youngest generation stays small.
     gc.collect()
     gc.freeze()
-    core, apply = _reconfigurable(gateway)
-    watch = ConfigReload(loaded, now=clock.monotonic(), apply=apply, console=console)
-    loop.run(core, device, console, counters, sources, watch)
-
-
-def _reconfigurable(gateway: Gateway) -> tuple[loop.Core, Apply]:
-    """The gateway with the two methods that the shell calls, where it does not have them yet."""
-    for name, nothing in (("take_status", list), ("reconfigure", lambda config, now, unix: None)):
-        if not hasattr(gateway, name):
-            setattr(gateway, name, nothing)
-    return cast(loop.Core, gateway), cast(Apply, getattr(gateway, "reconfigure"))  # noqa: B009
+    watch = ConfigReload(loaded, now=clock.monotonic(), apply=gateway.reconfigure, console=console)
+    loop.run(gateway, device, console, counters, sources, watch)
