@@ -31,7 +31,7 @@ from hognose.openvpn.certificates import (
     to_der,
 )
 from hognose.openvpn.crl import RevocationLists
-from hognose.openvpn.tls_names import cipher_string, ciphersuites
+from hognose.openvpn.tls_algorithms import cipher_string
 from hognose.openvpn.verify_errors import explain, explain_tls
 from hognose.units import UnixSeconds
 
@@ -43,7 +43,7 @@ _PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519Pr
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """PEM texts ("" for absent), versions "1.2" or "1.3" (max_version "" for the newest), OpenVPN's words for the rest.
+    """PEM texts ("" for absent), versions "1.2" or "1.3" (max_version "" for the newest), OpenSSL's names for the rest.
 
     ca "" is allowed with rules.fingerprints: then a certificate is good when it is pinned, whatever its chain. ciphers,
     ciphersuites, groups: of tls-cipher, tls-ciphersuites, tls-groups; "" for our own choice. extra_certs is sent along
@@ -116,10 +116,6 @@ class TlsContext:
         self.pinned_only = not settings.ca and bool(settings.rules.fingerprints)
         if not settings.ca and not self.pinned_only and settings.verify_client_cert != "none":
             raise ConfigError("is missing; write the clients' CA, or peer-fingerprint", directive="ca")
-        if settings.crl and not settings.ca:
-            raise ConfigError(
-                "needs a ca; with peer-fingerprint alone, take clients off its list", directive="crl-verify"
-            )
         context = SSL.Context(SSL.TLS_SERVER_METHOD)
         context.set_options(_OPTIONS)
         context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
@@ -201,7 +197,7 @@ class TlsContext:
         except SSL.Error as error:
             raise ConfigError(f"OpenSSL refuses it: {_first_reason(error)}", directive="tls-cipher") from None
         self.warnings += tuple(warned)
-        if settings.ciphersuites and not openssl_binding.set_ciphersuites(context, ciphersuites(settings.ciphersuites)):
+        if settings.ciphersuites and not openssl_binding.set_ciphersuites(context, settings.ciphersuites):
             raise ConfigError(
                 "OpenSSL does not know all of them; write for example TLS_AES_256_GCM_SHA384:TLS_AES_128_GCM_SHA256",
                 directive="tls-ciphersuites",
@@ -238,6 +234,11 @@ class TlsContext:
             store.add_cert(crypto.X509.from_cryptography(authority))
             context.add_client_ca(authority)
         self._lists = RevocationLists(settings.crl, self._authorities) if settings.crl else None
+        if self.pinned_only and self._lists is not None:
+            self._lists = None  # as OpenVPN: there is nobody whose list it could be
+            self.warnings += (
+                "crl-verify: nothing is looked up without a ca; take clients off peer-fingerprint's list",
+            )
         if settings.verify_client_cert == "none":
             context.set_verify(SSL.VERIFY_NONE)
         elif self.pinned_only:

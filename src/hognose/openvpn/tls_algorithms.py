@@ -1,8 +1,7 @@
-"""tls-cipher, tls-ciphersuites, tls-groups, tls-cert-profile: the administrator's words in OpenSSL's.
+"""tls-cipher and tls-cert-profile in OpenSSL's cipher string language (openvpn ssl_openssl.c tls_ctx_restrict_ciphers).
 
-OpenVPN takes IANA names with dashes (`TLS-ECDHE-RSA-WITH-AES-256-GCM-SHA384`), OpenSSL's names, and OpenSSL's cipher
-string language (openvpn ssl_openssl.c convert_tls_list_to_openssl). Names that OpenSSL does not know are left out with
-a warning as there, and a list of which nothing is left is an error.
+The config has OpenSSL's names already. Names that this OpenSSL does not know are left out with a warning, as OpenVPN
+does, and a list of which nothing is left is an error.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ DEFAULT_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 # openvpn ssl_openssl.c tls_ctx_set_cert_profile: OpenSSL's security levels stand in for mbed TLS's profiles.
 SECURITY_LEVELS = {"insecure": 0, "legacy": 1, "preferred": 2, "suiteb": 3}
 _SUITE_B = "SUITEB128"
-_IANA = re.compile(r"TLS-(?P<exchange>[A-Z0-9-]+?)-WITH-(?P<rest>[A-Z0-9-]+)")
 _WORD = re.compile(r"[A-Za-z0-9!+@=_.-]{1,80}")
 
 
@@ -32,11 +30,10 @@ def cipher_string(tls_cipher: str, profile: str) -> tuple[str, list[str]]:
             raise ConfigError("write cipher names with colons between them", directive="tls-cipher")
         if name.startswith("@SECLEVEL"):
             raise ConfigError("write tls-cert-profile instead of @SECLEVEL", directive="tls-cipher")
-        word = openssl_name(name)
-        if word[0] not in "!-+@" and not openssl_binding.known_ciphers(word):
+        if name[0] not in "!-+@" and not openssl_binding.known_ciphers(name):
             warnings.append(f"tls-cipher: `{name}` is left out, OpenSSL does not have it")
             continue
-        words.append(word)
+        words.append(name)
     if tls_cipher and not openssl_binding.known_ciphers(":".join(words) or "!ALL"):
         raise ConfigError(
             "OpenSSL has no cipher of this list; write for example TLS-ECDHE-ECDSA-WITH-AES-256-GCM-SHA384",
@@ -44,21 +41,3 @@ def cipher_string(tls_cipher: str, profile: str) -> tuple[str, list[str]]:
         )
     base = ":".join(words) or (_SUITE_B if profile == "suiteb" else DEFAULT_CIPHERS)
     return f"{base}:@SECLEVEL={SECURITY_LEVELS[profile]}", warnings
-
-
-def openssl_name(name: str) -> str:
-    """OpenSSL's name of a TLS 1.2 suite that is written in OpenVPN's way; any other word unchanged."""
-    match = _IANA.fullmatch(name)
-    if not match:
-        return name
-    rest = match["rest"].replace("AES-128", "AES128").replace("AES-256", "AES256")
-    rest = rest.replace("CAMELLIA-128-CBC", "CAMELLIA128").replace("CAMELLIA-256-CBC", "CAMELLIA256")
-    rest = rest.replace("ARIA-128", "ARIA128").replace("ARIA-256", "ARIA256").replace("3DES-EDE-CBC", "DES-CBC3")
-    rest = rest.replace("AES128-CBC", "AES128").replace("AES256-CBC", "AES256")
-    rest = rest.replace("CHACHA20-POLY1305-SHA256", "CHACHA20-POLY1305")
-    return rest if match["exchange"] == "RSA" else f"{match['exchange']}-{rest}"
-
-
-def ciphersuites(tls_ciphersuites: str) -> str:
-    """TLS 1.3 suites: OpenVPN writes them with dashes, OpenSSL with underscores."""
-    return tls_ciphersuites.replace("-", "_")
