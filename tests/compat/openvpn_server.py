@@ -49,7 +49,7 @@ class OpenvpnServer:
             return {"tls": _found(CONTROL, line)}
         if name != "client_established":
             raise ValueError(name)
-        self.process.wait_for(r"SENT CONTROL .*PUSH_REPLY", timeout, count)
+        self.process.wait_for(r"/\S+ Timers: ping", timeout, count)  # 2.6 and later; data is served from here on
         log = self.log
         # A server prints its static wraps at its start, and a client's own key when that client comes.
         wrap = "none"
@@ -60,7 +60,7 @@ class OpenvpnServer:
         elif "Control Channel Authentication: Using" in log:
             wrap = "tls-auth"
         return {
-            "cipher": _found(r"Data Channel: (?:[Cc]ipher )?'([^']+)'", log),
+            "cipher": _found(r"PUSH_REPLY,.*cipher ([\w-]+)", log),
             "wrap": wrap,
             "tls": _found(CONTROL, log),
             "key_source": "tls-ekm" if re.search(r"PUSH_REPLY,.*tls-ekm", log) else "prf",
