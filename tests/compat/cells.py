@@ -51,6 +51,11 @@ class Cell:
         return self.release == "2.7" and not self.cipher.endswith("-CBC")
 
     @property
+    def client_renegotiates(self) -> bool:
+        """In a quarter of the cells the client starts the renegotiations, in the others the server."""
+        return (RELEASES.index(self.release) + WRAPS.index(self.wrap_name) + CIPHERS.index(self.cipher)) % 4 == 0
+
+    @property
     def server_lines(self) -> tuple[str, ...]:
         """For server.conf beside what every server has."""
         return (f"data-ciphers {self.cipher}", f"auth {self.digest}")

@@ -64,7 +64,7 @@ class OpenvpnServer:
             "wrap": wrap,
             "tls": _found(CONTROL, log),
             "key_source": "tls-ekm" if re.search(r"PUSH_REPLY,.*tls-ekm", log) else "prf",
-            "header": "epoch" if re.search(r"PUSH_REPLY,.*aead-epoch", log) else "",
+            "header": "V2+epoch" if re.search(r"PUSH_REPLY,.*aead-epoch", log) else "V2",
         }
 
     def stop(self) -> int:
