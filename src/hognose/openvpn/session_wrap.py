@@ -96,10 +96,12 @@ class SessionWrap:
             return self._base.open(record)
         if record[0] & 7:
             return self._dynamic.open(record)
-        opened = self._base.open(record)
+        # OpenVPN 3 says EXIT with key id 0 under the dynamic key (facts/openvpn-protocol.md 0.8). Without a wrap
+        # everything looks open, so that the key is asked first.
+        first, second = (self._dynamic, self._base) if self.kind == "none" else (self._base, self._dynamic)
+        opened = first.open(record)
         if isinstance(opened, DropReason):
-            # OpenVPN 3 says EXIT with key id 0 under the dynamic key (facts/openvpn-protocol.md 0.8).
-            again = self._dynamic.open(record)
+            again = second.open(record)
             return opened if isinstance(again, DropReason) else again
         return opened
 
