@@ -8,7 +8,8 @@ from hognose.openvpn.negotiation import Agreement
 from hognose.openvpn.profile import ServerProfile
 from hognose.units import Ipv4Int, ipv4_text
 
-CHUNK = 940  # OpenVPN closes a chunk before it would exceed this (PUSH_BUNDLE_SIZE minus its safety)
+_REPLY = "PUSH_REPLY"
+CHUNK = 940  # bytes; OpenVPN closes a chunk before an option makes it so long (PUSH_BUNDLE_SIZE minus its safety)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +51,18 @@ def push_options(
 def push_replies(options: list[str]) -> list[str]:
     """PUSH_REPLY messages; more than one carry push-continuation (2 = more follows, 1 = the last)."""
     chunks: list[list[str]] = [[]]
-    size = 0
+    size = len(_REPLY)
     for option in options:
-        if chunks[-1] and size + len(option) + 1 > CHUNK - len("PUSH_REPLY,push-continuation 2"):
+        length = len(option.encode())
+        if chunks[-1] and size + length >= CHUNK:
             chunks.append([])
-            size = 0
+            size = len(_REPLY)
         chunks[-1].append(option)
-        size += len(option) + 1
+        size += 1 + length
     if len(chunks) == 1:
-        return [",".join(["PUSH_REPLY", *chunks[0]])]
+        return [",".join([_REPLY, *chunks[0]])]
     last = len(chunks) - 1
     return [
-        ",".join(["PUSH_REPLY", *chunk, f"push-continuation {1 if index == last else 2}"])
+        ",".join([_REPLY, *chunk, f"push-continuation {1 if index == last else 2}"])
         for index, chunk in enumerate(chunks)
     ]
