@@ -9,6 +9,7 @@ from hognose.gateway.client_policy import ClientPolicy
 from hognose.gateway.journal import Journal
 from hognose.gateway.peers import Peer
 from hognose.nat.nat import Nat
+from hognose.openvpn.certificates import NO_NAME
 from hognose.openvpn.push import Admission
 from hognose.openvpn.session import Authenticated, Disagreed, Established, Renegotiated, RenegotiationFailed, Session
 from hognose.units import SECOND, Ipv4Int, Nanos, UnixSeconds, ipv4_text
@@ -140,7 +141,7 @@ class Admissions:
             return self._refuse(peer, session, unwelcome, DropReason.CLIENT_DISABLED, now)
         if self.stopping:
             return self._refuse(peer, session, "the server is stopping", DropReason.SERVER_STOPPING, now)
-        if not policy.duplicate_cn:
+        if not policy.duplicate_cn and event.common_name != NO_NAME:
             self._replace(event.common_name, peer)
         if len(self.clients) >= policy.max_clients:
             return self._refuse(peer, session, "the server is full", DropReason.CLIENTS_FULL, now)

@@ -10,6 +10,8 @@ from hognose.units import Ipv4Int
 
 DEFAULT_NAME = "DEFAULT"  # of the file that stands for all clients without their own (OpenVPN multi.c)
 _NOTHING = ClientSettings()
+# OpenVPN string.c CC_ for names of files: what a common name may hold and a file's name may not becomes _.
+_FILE_NAME = str.maketrans(dict.fromkeys('/\\:*?"<>|', "_"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +33,22 @@ class ClientPolicy:
 
     def settings(self, common_name: str) -> ClientSettings:
         """A client's own, those of DEFAULT, or nothing special."""
-        own = self.clients.get(common_name)
+        own = self.clients.get(file_name(common_name))
         return own if own is not None else self.clients.get(DEFAULT_NAME, _NOTHING)
 
     def unwelcome(self, common_name: str) -> str:
         """Why a client of this name may not be here; "" when it may. ccd-exclusive does not count DEFAULT."""
         if self.settings(common_name).disable:
             return "disabled by the server's client-config-dir"
-        if self.exclusive and common_name not in self.clients:
+        if self.exclusive and file_name(common_name) not in self.clients:
             return "not in the server's client-config-dir"
         return ""
 
     def fixed_addresses(self) -> list[Ipv4Int]:
         """Of ifconfig-push."""
         return [settings.address for settings in self.clients.values() if settings.address]
+
+
+def file_name(common_name: str) -> str:
+    """The name of a client's file in client-config-dir."""
+    return common_name.translate(_FILE_NAME)
