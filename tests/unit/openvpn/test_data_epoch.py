@@ -190,6 +190,7 @@ def test_a_key_with_too_many_wrong_tags_opens_nothing() -> None:
 
 
 def test_the_end_of_the_epochs() -> None:
+    assert LAST_EPOCH == 65535 - 4 - 1
     world = World()
     world.receive_at(LAST_EPOCH - 1)
     world.send_at(LAST_EPOCH - 1)

@@ -278,6 +278,7 @@ def test_counts_since_the_newest_key() -> None:
     made.open_run([from_client(DataFormat(GCM), 1, PACKET), from_client(DataFormat(GCM), 2, PING)], 0, [])
     made.seal([PACKET, IPV6], 0)
     made.ping(0)
+    assert made._hidden_in == len(PING)  # counts for the cipher's limit only
     assert (made.key_packets, made.key_bytes) == (3, 2 * len(PACKET) + len(IPV6))
     made.install(DataKey(1, DataFormat(GCM, epoch=True), KEYS), 0, 1 << 60, 1 << 61)
     assert (made.key_packets, made.key_bytes) == (0, 0)
@@ -303,6 +304,17 @@ def test_keys_of_different_formats_side_by_side() -> None:
     made.handle_deadline(20)
     assert made.open_run([from_client(DataFormat(GCM), 3, PACKET)], 0, opened) == 1
     assert drops(counters)[DropReason.NO_DATA_KEY] == 2
+
+
+def test_ids_of_both_versions_are_counted_together() -> None:
+    made, key, counters = channel(DataFormat(GCM))
+    one, two, three = (by_hand.aead_packet(CLIENT, GCM, number, PACKET, 1) for number in (1, 2, 3))
+    opened: list[bytes] = []
+    first, second = (by_hand.aead_packet(CLIENT, GCM, number, PACKET, 2) for number in (1, 2))
+    assert made.open_run([first, two, three, second, three, one], 0, opened) == 6
+    assert len(opened) == 3
+    assert drops(counters) == {DropReason.DATA_REPLAY: 3}
+    assert key.replay.highest == 3
 
 
 # -- bad bytes ---------------------------------------------------------------------------------------------------------
