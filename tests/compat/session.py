@@ -22,10 +22,11 @@ LOAD = 2 * MIB  # per transfer while keys change
 PAUSE_S = 0.2  # between them, so that cells side by side do not fill the processors
 RENEGOTIATIONS = 2
 # Server's and client's lines when the server starts the renegotiations, and when the client does; Hognose answers the
-# client's second one ten seconds after the first. Who sends changes keys half of its reneg-sec or a hand-window later.
+# client's second one ten seconds after the first. Who sends changes keys half of its reneg-sec or a hand-window later:
+# each side's must be over before the other begins again, for then the key before the last is forgotten.
 BY_SERVER = ("reneg-sec 4", "hand-window 5"), ("reneg-sec 7",)
-BY_CLIENT = (), ("reneg-sec 4",)
-SWITCHED_S = 3.5
+BY_CLIENT = ("hand-window 5",), ("reneg-sec 6",)
+SWITCHED_S = 5.5
 PATIENCE_S = 40
 # Lines of a client, and counters of the server, that say that a packet was lost to a change of keys.
 LOST = ("Decrypt packet error", "Decrypt error", "TLS Error", "Bad encapsulated packet length")
