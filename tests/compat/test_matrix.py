@@ -14,7 +14,7 @@ from tests.world import old_clients
 
 pytestmark = pytest.mark.interop
 
-WORKERS = max(2, min(4, os.cpu_count() or 1))
+WORKERS = max(3, min(4, os.cpu_count() or 1))
 CELLS = covering_cells()
 
 
