@@ -236,9 +236,7 @@ class TlsContext:
         self._lists = RevocationLists(settings.crl, self._authorities) if settings.crl else None
         if self.pinned_only and self._lists is not None:
             self._lists = None  # as OpenVPN: there is nobody whose list it could be
-            self.warnings += (
-                "crl-verify: nothing is looked up without a ca; take clients off peer-fingerprint's list",
-            )
+            self.warnings += ("crl-verify: nothing is looked up without a ca; take clients off the fingerprints",)
         if settings.verify_client_cert == "none":
             context.set_verify(SSL.VERIFY_NONE)
         elif self.pinned_only:

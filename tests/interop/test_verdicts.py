@@ -1,0 +1,154 @@
+"""Whom the real OpenVPN server lets in and whom ours does: the same clients at both, in one run."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.interop.verdict_cases import CASES, SETTINGS, Case, Pki
+from tests.world.pki import Identity
+from tests.world.processes import Process
+from tests.world.server import Server
+from tests.world.topology import HOST, Topology
+
+from hognose.host.console import format_value
+
+pytestmark = pytest.mark.interop
+
+REAL = "192.0.2.12 1195"  # in the namespace c2; the host takes port 1194 away even on its bridge
+OURS = f"{HOST} 1194"
+BASE = ("proto tcp-server", "dev tun", "topology subnet", "server 10.8.0.0 255.255.255.0",
+        "keepalive 10 60", "dh none")  # fmt: skip
+CLIENT = ("client", "dev null", "proto tcp", "nobind", "verb 3", "ifconfig-noexec", "route-noexec", "auth-nocache",
+          "remap-usr1 SIGTERM", "connect-retry-max 1", "connect-timeout 5", "hand-window 15",
+          "tls-cert-profile insecure")  # fmt: skip
+
+
+def text(lines: tuple[str, ...], blocks: dict[str, str]) -> str:
+    """A config with everything inline."""
+    parts = [*lines]
+    for name, body in blocks.items():
+        if body:
+            parts += [f"<{name}>", body.strip(), f"</{name}>"]
+    return "\n".join(parts) + "\n"
+
+
+@dataclass
+class Verdict:
+    """Whether a client was let in, its name by the server, and what the server said of it."""
+
+    accepted: bool
+    name: str
+    log: str
+
+
+class Rivals:
+    """Both servers with one setting."""
+
+    def __init__(self, topology: Topology, folder: Path, pki: Pki, setting: str) -> None:
+        side = SETTINGS[setting]
+        blocks = {"ca": pki.ca.pem, "cert": pki.server.cert, "key": pki.server.key, **side.blocks(pki)}
+        config = folder / "openvpn.conf"
+        config.write_text(text((*BASE, "port 1195", "verb 3", "disable-dco", *side.lines), blocks))
+        self._spaces, self._folder, self._pki = topology.namespaces, folder, pki
+        self.real = Process(self._spaces.command("c2", "openvpn", "--config", str(config)), folder / "openvpn.log")
+        ours = text((*BASE, "port 1194", *side.lines), blocks)
+        padded = ours + "\n" * (-len(ours.encode()) % 512)
+        self.ours = Server("hosted", self._spaces, padded, folder)
+
+    def ready(self) -> Rivals:
+        """Both are up."""
+        self.real.wait_for("Initialization Sequence Completed")
+        self.ours.ready()
+        return self
+
+    def stop(self) -> None:
+        """Both."""
+        self.ours.process.stop()
+        self.real.stop()
+
+    def at_real(self, case: Case, identity: Identity | None) -> Verdict:
+        """What OpenVPN does."""
+        before = len(self.real.text)
+        accepted = self._run(REAL, case, identity)
+        log = self.real.text[before:]
+        names = re.findall(r"\[(.*)\] Peer Connection Initiated", log)
+        return Verdict(accepted, names[-1] if names else "", self.real.text[before:])
+
+    def at_ours(self, case: Case, identity: Identity | None) -> Verdict:
+        """What we do."""
+        pattern = r"^\w+ (client_established|peer_rejected) "
+        before = len(re.findall(pattern, self.ours.log, re.M))
+        accepted = self._run(OURS, case, identity)
+        line = self.ours.process.wait_for(pattern, 10, before + 1)[-1]
+        name = re.search(r'common_name=("(?:[^"\\]|\\.)*"|\S+)', line)
+        return Verdict(accepted, name[1].strip('"') if name and accepted else "", line)
+
+    def _run(self, address: str, case: Case, identity: Identity | None) -> bool:
+        blocks = {"ca": self._pki.ca.pem}
+        if identity is not None:
+            blocks |= {"cert": identity.cert, "key": identity.key}
+        config = self._folder / "client.ovpn"
+        config.write_text(text((*CLIENT, f"remote {address}", *case.lines), blocks))
+        client = Process(self._spaces.command("c1", "openvpn", "--config", str(config)), self._folder / "client.log")
+        try:
+            client.wait_for("Initialization Sequence Completed", 20)
+        except RuntimeError:
+            assert "TCP connection established" in client.text, client.text
+            assert not client.running, client.text
+            return False
+        finally:
+            client.stop()
+        return True
+
+
+@pytest.fixture(scope="module")
+def topology(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topology]:
+    with Topology("hn-verdicts", tmp_path_factory.mktemp("topology")) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def pki() -> Pki:
+    return Pki()
+
+
+@pytest.fixture(scope="module")
+def rivals(
+    request: pytest.FixtureRequest, topology: Topology, pki: Pki, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Rivals]:
+    pair = Rivals(topology, tmp_path_factory.mktemp("verdicts"), pki, request.param)
+    try:
+        yield pair.ready()
+    finally:
+        pair.stop()
+
+
+@pytest.mark.parametrize(
+    ("rivals", "case"), [(case.setting, case) for case in CASES], indirect=["rivals"], ids=[case.id for case in CASES]
+)
+def test_verdict(rivals: Rivals, pki: Pki, case: Case) -> None:
+    identity = case.client(pki)
+    real, ours = rivals.at_real(case, identity), rivals.at_ours(case, identity)
+    assert real.accepted is case.openvpn, real.log
+    assert ours.accepted is case.ours, ours.log
+    if real.accepted and ours.accepted:
+        assert ours.name == format_value(real.name).strip('"')
+    if not ours.accepted:
+        assert case.says in ours.log
+        assert "reason=certificate_rejected" in ours.log or "reason=tls_error" in ours.log
+    assert "internal_error" not in rivals.ours.log
+    assert "BEGIN" not in rivals.ours.log
+
+
+def test_the_table_is_sound() -> None:
+    """Ours is never more lenient, differences have a reason, every setting has a case, no case comes twice."""
+    assert len(CASES) >= 48
+    assert {case.setting for case in CASES} == set(SETTINGS)
+    assert len({case.id for case in CASES}) == len(CASES)
+    for case in CASES:
+        assert case.openvpn or not case.ours
+        assert bool(case.why) is (case.openvpn is not case.ours)
