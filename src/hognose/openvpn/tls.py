@@ -195,7 +195,7 @@ class TlsContext:
         try:
             context.set_cipher_list(names.encode())
         except SSL.Error as error:
-            raise ConfigError(f"OpenSSL refuses it: {_first_reason(error)}", directive="tls-cipher") from None
+            raise ConfigError(f"OpenSSL refuses it: {_reasons(error)[0]}", directive="tls-cipher") from None
         self.warnings += tuple(warned)
         if settings.ciphersuites and not openssl_binding.set_ciphersuites(context, settings.ciphersuites):
             raise ConfigError(
@@ -218,11 +218,11 @@ class TlsContext:
             for intermediate in sent:
                 context.add_extra_chain_cert(intermediate)
         except SSL.Error as error:
-            raise ConfigError(f"OpenSSL refuses it: {_first_reason(error)}", directive="cert") from None
+            raise ConfigError(f"OpenSSL refuses it: {_reasons(error)[0]}", directive="cert") from None
         try:
             context.use_privatekey(_private_key(settings.key))
         except SSL.Error as error:
-            raise ConfigError(f"OpenSSL refuses it with this cert: {_first_reason(error)}", directive="key") from None
+            raise ConfigError(f"OpenSSL refuses it with this cert: {_reasons(error)[0]}", directive="key") from None
 
     def _trust(self, context: SSL.Context) -> None:
         """CA, CRL, and how a client's certificate is asked for."""
@@ -327,14 +327,14 @@ class OpenSslEndpoint:
         except (SSL.WantReadError, SSL.ZeroReturnError):
             return b"".join(parts)
         except SSL.Error as error:
-            raise PeerError(DropReason.TLS_ERROR, explain_tls(_first_reason(error))) from None
+            raise PeerError(DropReason.TLS_ERROR, explain_tls(_reasons(error)[0])) from None
 
     def write(self, data: bytes) -> None:
         """One TLS record (OpenVPN reads a control string in one piece)."""
         try:
             self._connection.send(data)
         except SSL.Error as error:
-            raise PeerError(DropReason.TLS_ERROR, _first_reason(error)) from None
+            raise PeerError(DropReason.TLS_ERROR, _reasons(error)[0]) from None
 
     def export(self, label: str, length: int) -> bytes:
         """Keying material (RFC 5705), no context value."""
@@ -352,13 +352,13 @@ class OpenSslEndpoint:
         self._common_name = self._owner.judge(self._chain, self._unix)
 
     def _failure(self, error: SSL.Error) -> PeerError:
-        reason = _first_reason(error)
-        if "certificate verify failed" in reason:
+        reasons = _reasons(error)
+        if "certificate verify failed" in reasons:
             code = openssl_binding.verify_result(self._connection)
             return PeerError(DropReason.CERTIFICATE_REJECTED, explain(code))
-        if "peer did not return a certificate" in reason:
+        if "peer did not return a certificate" in reasons:
             return PeerError(DropReason.CERTIFICATE_REJECTED, "the client sent no certificate")
-        return PeerError(DropReason.TLS_ERROR, explain_tls(reason))
+        return PeerError(DropReason.TLS_ERROR, explain_tls(reasons[0]))
 
 
 def _certificates(pem: str, directive: str) -> list[x509.Certificate]:
@@ -384,8 +384,7 @@ def _private_key(pem: str) -> _PrivateKey:
     return key
 
 
-def _first_reason(error: SSL.Error) -> str:
-    """The most telling text of OpenSSL's error queue."""
+def _reasons(error: SSL.Error) -> list[str]:
+    """OpenSSL's error queue, oldest first, never empty."""
     queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
-    reasons = [str(entry[-1]) for entry in queue if entry and entry[-1]]
-    return reasons[0] if reasons else type(error).__name__
+    return [str(entry[-1]) for entry in queue if entry and entry[-1]] or [type(error).__name__]

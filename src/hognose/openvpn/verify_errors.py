@@ -7,6 +7,7 @@ from hognose.openvpn import openssl_binding
 # X509_V_ERR codes (openssl verify(1)); the same numbers in OpenSSL 1.1.1 to 4.0.
 _ADVICE = {
     2: "the CA that issued it is not in `ca`, and the client does not send it",
+    7: "its signature is not by the key of the CA in `ca`: it was changed, or another CA has the same name",
     9: "check its dates and this machine's clock",
     10: "issue a new one, or check this machine's clock",
     18: "it is signed by itself, not by the CA in `ca`; issue one with that CA, or pin it with peer-fingerprint",

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from OpenSSL import SSL
 from tests.unit.openvpn.handshake import DAY, NOW, World, client, handshake, output, verdict
-from tests.world.pki import SERVER, Authority, Identity
+from tests.world.pki import SERVER, Authority, Identity, damaged
 
 from hognose.drops import DropReason
 from hognose.errors import ConfigError, PeerError
@@ -56,6 +56,8 @@ def test_what_is_said_of_bad_clients(world: World) -> None:
         (ca.issue("late", start_days=-30, days=10), "certificate has expired; issue a new one"),
         (ca.issue("early", start_days=3), "check its dates and this machine"),
         (Authority("Other CA").issue("mallory"), "not in `ca`"),
+        (Authority("Test CA").issue("mallory"), "not by the key of the CA in `ca`"),
+        (damaged(ca.issue("alice")), "not by the key of the CA in `ca`"),
         (ca.issue("self", own_signature=True), "signed by itself"),
         (ca.issue("server", SERVER), "purpose; it is not for TLS clients"),
         (Authority("Sub", parent=ca).issue("deep"), "not in `ca`"),
