@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
+from tests.unit.openvpn import data_packets
 
 RESEND = 2_000_000_000
 PEER_INFO = (
@@ -43,6 +43,11 @@ class ClientKit:
     options: str = OPTIONS
     max_tls: int | None = None
     wrapped_key: bytes = b""  # WKc, for wrap tls-crypt-v2; static_key is the client key in it
+    data_digest: str = "SHA1"  # of a CBC data channel
+    framing: str = ""  # compression framing before anything is pushed: "", "comp-lzo", "stub"
+    hello_padding: int = 0  # bytes that make the ClientHello longer, as a post-quantum key share does
+    soft_resets: bool = True  # False: as OpenVPN 3, which answers a soft reset with its ClientHello at once
+    switch_after: int = 0  # nanoseconds for which the old key goes on sealing after a renegotiation began
 
 
 @dataclass
@@ -57,6 +62,7 @@ class _Negotiation:
     sent_key: bytes = b""
     plain: bytes = b""
     done: bool = False
+    began: int = 0
 
 
 class ModelClient:
@@ -79,8 +85,13 @@ class ModelClient:
         self._wrap_pids: dict[bool, int] = {False: 0, True: 0}
         self.dynamic_key = b""  # of dynamic tls-crypt, once it is pushed
         self.exit_with_dynamic = False  # OpenVPN 3: key id 0 under the dynamic key
+        self.epoch = False  # the data format of OpenVPN 2.7
+        self.send_epoch = 1
+        self.framing = kit.framing
         self._data_pid: dict[int, int] = {}
         self._newest = 0
+        self._sealing: list[tuple[int, int]] = []  # (from when, key id) of keys to seal with
+        self._now = 0
         self._randoms: dict[int, bytes] = {}
 
     # -- what a test does ------------------------------------------------------------------------------------------
@@ -100,11 +111,20 @@ class ModelClient:
         """Keys and options are there."""
         return bool(self.data_keys) and any(m.startswith("PUSH_REPLY") for m in self.messages)
 
-    def say(self, text: str, now: int) -> None:
-        """A control string."""
-        negotiation = self.negotiations[max(self.data_keys, default=0)]
-        negotiation.tls.send(text.encode() + b"\0")
+    def say(self, text: str, now: int, key_id: int | None = None) -> None:
+        """A control string, on the newest key or that one."""
+        self.say_bytes(text.encode() + b"\0", now, key_id)
+
+    def say_bytes(self, plaintext: bytes, now: int, key_id: int | None = None) -> None:
+        """Whatever bytes, in one TLS record."""
+        negotiation = self.negotiations[self._key_id if key_id is None else key_id]
+        negotiation.tls.send(plaintext)
         self._flush(negotiation, now)
+
+    @property
+    def _key_id(self) -> int:
+        """Of the key that seals now."""
+        return next((key_id for since, key_id in reversed(self._sealing) if since <= self._now), 0)
 
     def send(self, packet: bytes, key_id: int | None = None, packet_id: int | None = None) -> None:
         """One inner packet."""
@@ -112,6 +132,7 @@ class ModelClient:
 
     def poll(self, now: int) -> list[bytes]:
         """Records to send: new ones, repeats, acknowledgements."""
+        self._now = now
         for negotiation in self.negotiations.values():
             for message_id, entry in negotiation.unacked.items():
                 if entry[2] <= now:  # type: ignore[operator]
@@ -124,6 +145,7 @@ class ModelClient:
 
     def receive(self, record: bytes, now: int) -> None:
         """One record of the server."""
+        self._now = now
         opcode, key_id = record[0] >> 3, record[0] & 7
         if opcode in (6, 9):
             self._data(record)
@@ -138,9 +160,9 @@ class ModelClient:
             assert body[offset : offset + 8] == self.sid
             offset += 8
         self.server_sid = record[1:9]
-        if opcode == 3 and key_id not in self.negotiations:
+        if opcode == 3 and key_id == self._newest % 7 + 1:
             self._newest = key_id
-            self._begin(key_id, 3, now)
+            self._begin(key_id, 3 if self.kit.soft_resets else 0, now)
         negotiation = self.negotiations.get(key_id)
         if negotiation is None:
             return
@@ -161,6 +183,8 @@ class ModelClient:
 
     def _begin(self, key_id: int, opcode: int, now: int) -> None:
         context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        if self.kit.hello_padding:
+            context.set_alpn_protos([b"x" * 200] * (self.kit.hello_padding // 200))
         context.use_certificate(x509.load_pem_x509_certificate(self.kit.cert.encode()))
         context.use_privatekey(load_pem_private_key(self.kit.key.encode(), None))
         if self.kit.max_tls is not None:
@@ -171,8 +195,10 @@ class ModelClient:
         tls = SSL.Connection(context, None)
         tls.set_connect_state()
         negotiation = self.negotiations[key_id] = _Negotiation(key_id, tls)
+        negotiation.began = now
         self._randoms.pop(key_id, None)
-        self._queue(negotiation, opcode, b"", now)
+        if opcode:
+            self._queue(negotiation, opcode, b"", now)
 
     def _queue(self, negotiation: _Negotiation, opcode: int, payload: bytes, now: int) -> None:
         negotiation.unacked[negotiation.next_out] = [opcode, payload, now]
@@ -245,14 +271,17 @@ class ModelClient:
             elif words[0] == "cipher":
                 self.cipher = words[1]
             elif words[0] == "protocol-flags":
-                self.use_ekm = "tls-ekm" in words
+                self.use_ekm |= "tls-ekm" in words
                 if "dyn-tls-crypt" in words:
                     label = b"EXPORTER-OpenVPN-dynamic-tls-crypt"
                     exported = self.negotiations[0].tls.export_keying_material(label, 256, None)
                     base = self.kit.static_key if self.kit.wrap != "none" else bytes(256)
                     self.dynamic_key = bytes(a ^ b for a, b in zip(exported, base, strict=True))
+                self.epoch = "aead-epoch" in words
             elif option == "key-derivation tls-ekm":
                 self.use_ekm = True
+            elif words[0] in ("compress", "comp-lzo"):
+                self.framing = {"compress stub-v2": "stub-v2", "comp-lzo no": "comp-lzo"}.get(option, "stub")
 
     # -- keys and data ---------------------------------------------------------------------------------------------
 
@@ -265,38 +294,63 @@ class ModelClient:
             seed = b"OpenVPN key expansion" + ours[80:112] + theirs[32:64] + self.sid + self.server_sid
             keys = prf(master, seed, 256)
         self.data_keys[negotiation.key_id] = keys
-
-    def _aead(self, half: bytes) -> AESGCM | ChaCha20Poly1305:
-        if self.cipher == "CHACHA20-POLY1305":
-            return ChaCha20Poly1305(half[:32])
-        return AESGCM(half[: 16 if "128" in self.cipher else 32])
+        self._data_pid[negotiation.key_id] = 0
+        since = negotiation.began + self.kit.switch_after if self._sealing else 0
+        self._sealing = [*self._sealing[-1:], (since, negotiation.key_id)]
 
     def seal(self, packet: bytes, key_id: int | None = None, packet_id: int | None = None) -> bytes:
-        """A data record."""
-        key_id = self._newest if key_id is None else key_id
+        """A data record, of the current key or that one, with the next packet id or that one."""
+        return self.seal_payload(self._frame(packet), key_id, packet_id)
+
+    def seal_payload(self, payload: bytes, key_id: int | None = None, packet_id: int | None = None) -> bytes:
+        """A data record of a payload with its compression framing."""
+        key_id = self._key_id if key_id is None else key_id
         if packet_id is None:
             packet_id = self._data_pid[key_id] = self._data_pid.get(key_id, 0) + 1
         half = self.data_keys[key_id][:128]
-        number = struct.pack(">I", packet_id)
-        if self.peer_id is None:
-            head, aad = bytes((6 << 3 | key_id,)) + number, number
+        version, peer_id = (1, 0) if self.peer_id is None else (2, self.peer_id)
+        if self.epoch:
+            record = data_packets.epoch_packet(
+                half, self.cipher, self.send_epoch, packet_id, payload, key_id=key_id, peer_id=peer_id
+            )
+        elif "CBC" in self.cipher:
+            iv = os.urandom(16)
+            record = data_packets.cbc_packet(
+                half, self.cipher, self.kit.data_digest, packet_id, payload, iv, version, key_id, peer_id
+            )
         else:
-            head = aad = bytes((9 << 3 | key_id,)) + self.peer_id.to_bytes(3, "big") + number
-        sealed = self._aead(half).encrypt(number + half[64:72], packet, aad)
-        return head + sealed[-16:] + sealed[:-16]
+            record = data_packets.aead_packet(half, self.cipher, packet_id, payload, version, key_id, peer_id)
+        return record
 
     def _data(self, record: bytes) -> None:
-        v2 = record[0] >> 3 == 9
-        start = 4 if v2 else 1
         half = self.data_keys[record[0] & 7][128:]
-        number = record[start : start + 4]
-        aad = record[:8] if v2 else number
-        body = record[start + 4 :]
-        plain = self._aead(half).decrypt(number + half[64:72], body[16:] + body[:16], aad)
-        if plain == PING:
+        if self.epoch:
+            _, _, payload = data_packets.open_epoch(half, self.cipher, record)
+        elif "CBC" in self.cipher:
+            _, _, payload = data_packets.open_cbc(half, self.cipher, self.kit.data_digest, record)
+        else:
+            payload = data_packets.open_aead(half, self.cipher, record)
+        packet = self._unframe(payload)
+        if packet == PING:
             self.pings += 1
         else:
-            self.packets.append(plain)
+            self.packets.append(packet)
+
+    def _frame(self, packet: bytes) -> bytes:
+        if self.framing == "comp-lzo":
+            return b"\xfa" + packet
+        if self.framing == "stub":
+            return b"\xfb" + packet[1:] + packet[:1]
+        return b"\x50\0" + packet if self.framing == "stub-v2" and packet[:1] == b"\x50" else packet
+
+    def _unframe(self, payload: bytes) -> bytes:
+        if self.framing == "comp-lzo":
+            assert payload[0] == 0xFA
+            return payload[1:]
+        if self.framing == "stub":
+            assert payload[0] == 0xFB
+            return payload[-1:] + payload[1:-1]
+        return payload
 
     # -- wraps -----------------------------------------------------------------------------------------------------
 

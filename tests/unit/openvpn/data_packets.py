@@ -36,6 +36,14 @@ def aead_packet(
     return start + number + sealed[-16:] + sealed[:-16]
 
 
+def open_aead(half: bytes, cipher: str, packet: bytes) -> bytes:
+    """The payload; InvalidTag unless all is right."""
+    start = 4 if packet[0] >> 3 == 9 else 1
+    number, body = packet[start : start + 4], packet[start + 4 :]
+    associated = packet[:8] if start == 4 else number
+    return aead(cipher, half[: key_size(cipher)]).decrypt(number + half[64:72], body[16:] + body[:16], associated)
+
+
 def cbc_body(half: bytes, cipher: str, digest: str, iv: bytes, padded: bytes) -> bytes:
     """HMAC, IV, ciphertext of whole blocks."""
     context = Cipher(algorithms.AES(half[: key_size(cipher)]), modes.CBC(iv)).encryptor()
@@ -45,11 +53,19 @@ def cbc_body(half: bytes, cipher: str, digest: str, iv: bytes, padded: bytes) ->
 
 
 def cbc_packet(
-    half: bytes, cipher: str, digest: str, packet_id: int, payload: bytes, iv: bytes, version: int = 2, key_id: int = 0
+    half: bytes,
+    cipher: str,
+    digest: str,
+    packet_id: int,
+    payload: bytes,
+    iv: bytes,
+    version: int = 2,
+    key_id: int = 0,
+    peer_id: int = 0,
 ) -> bytes:
     padder = PKCS7(128).padder()
     padded = padder.update(packet_id.to_bytes(4, "big") + payload) + padder.finalize()
-    return head(version, key_id) + cbc_body(half, cipher, digest, iv, padded)
+    return head(version, key_id, peer_id) + cbc_body(half, cipher, digest, iv, padded)
 
 
 def open_cbc(half: bytes, cipher: str, digest: str, packet: bytes) -> tuple[bytes, int, bytes]:
@@ -82,11 +98,20 @@ def epoch_nonce(secret: bytes, number: bytes) -> bytes:
     return bytes(a ^ b for a, b in zip(number + bytes(4), expand(secret, "data_iv", 12), strict=True))
 
 
-def epoch_packet(half: bytes, cipher: str, epoch: int, counter: int, payload: bytes, secret: bytes = b"") -> bytes:
+def epoch_packet(
+    half: bytes,
+    cipher: str,
+    epoch: int,
+    counter: int,
+    payload: bytes,
+    secret: bytes = b"",
+    key_id: int = 0,
+    peer_id: int = 0,
+) -> bytes:
     """secret: of the epoch, where deriving it step by step would take too long."""
     secret = secret or epoch_secret(half, epoch)
     number = epoch.to_bytes(2, "big") + counter.to_bytes(6, "big")
-    start = head(2, 0) + number
+    start = head(2, key_id, peer_id) + number
     key = expand(secret, "data_key", key_size(cipher))
     return start + aead(cipher, key).encrypt(epoch_nonce(secret, number), payload, start)
 
