@@ -350,7 +350,7 @@ class ModelClient:
         if self.framing == "stub":
             assert payload[0] == 0xFB
             return payload[-1:] + payload[1:-1]
-        return payload
+        return payload[2:] if self.framing == "stub-v2" and payload[:2] == b"\x50\0" else payload
 
     # -- wraps -----------------------------------------------------------------------------------------------------
 
