@@ -299,16 +299,18 @@ class Session:
     ) -> None:
         """Control and data records in the order they came."""
         while index < len(records):
-            opcode = records[index][0] >> 3
-            if opcode in (wire.DATA_V2, wire.DATA_V1):
+            record = records[index]
+            if not record:  # a datagram may be empty
+                self._counters.drop(DropReason.BAD_CONTROL_PACKET)
+            elif record[0] >> 3 in (wire.DATA_V2, wire.DATA_V1):
                 if self._data.established:
                     index = self._open(records, index, packets, now)
                     continue
                 if self._primary is None:
-                    raise PeerError(DropReason.NO_HARD_RESET, explain_first_packet(self._profile.wrap, records[index]))
+                    raise PeerError(DropReason.NO_HARD_RESET, explain_first_packet(self._profile.wrap, record))
                 self._counters.drop(DropReason.NO_DATA_KEY)
             else:
-                self._control(records[index], now, unix)
+                self._control(record, now, unix)
             index += 1
         if self._data.exit_seen:
             self._finish(DropReason.PEER_EXIT, "the client said goodbye")
