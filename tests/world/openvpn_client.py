@@ -15,7 +15,7 @@ from .processes import Process
 
 @dataclass
 class ClientSettings:
-    """What goes into a client's config; extra are further lines."""
+    """What goes into a client's config; extra are further lines. key_direction goes with tls-auth, None is no line."""
 
     ca: str
     identity: Identity
@@ -23,14 +23,15 @@ class ClientSettings:
     wrap: str = "tls-crypt"
     static_key: str = ""
     extra: list[str] = field(default_factory=list)
+    key_direction: int | None = 1
 
     def text(self) -> str:
         """The config, everything inline."""
         lines = ["client", "dev tun", "proto tcp", f"remote {self.remote} 1194", "nobind", "verb 4"]
         lines += ["connect-retry 1 2", "remote-cert-tls server", *self.extra]
         blocks = {"ca": self.ca, "cert": self.identity.cert, "key": self.identity.key}
-        if self.wrap == "tls-auth":
-            lines.append("key-direction 1")
+        if self.wrap == "tls-auth" and self.key_direction is not None:
+            lines.append(f"key-direction {self.key_direction}")
         if self.wrap != "none":
             blocks[self.wrap] = self.static_key
         for name, body in blocks.items():

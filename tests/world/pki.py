@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import os
 import subprocess
 import tempfile
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -233,3 +235,14 @@ def tls_crypt_v2_keys() -> tuple[str, str]:
         ):
             subprocess.run(["openvpn", *words], check=True, capture_output=True)
         return server.read_text(), client.read_text()
+
+
+def tls_crypt_v2_client_key(server_key: str, made_at: int) -> str:
+    """A client key under a server's, made at that time: openvpn itself only knows today (tls-crypt-v2.txt)."""
+    secret = base64.b64decode("".join(server_key.splitlines()[1:-1]))
+    client_key, metadata = os.urandom(256), b"\1" + made_at.to_bytes(8, "big")
+    length = (32 + 256 + len(metadata) + 2).to_bytes(2, "big")
+    tag = hmac.digest(secret[64:96], length + client_key + metadata, "sha256")
+    stream = Cipher(algorithms.AES(secret[:32]), modes.CTR(tag[:16])).encryptor()
+    wrapped = tag + stream.update(client_key + metadata) + length
+    return _pem("OpenVPN tls-crypt-v2 client key", client_key + wrapped)

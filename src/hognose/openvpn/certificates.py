@@ -215,7 +215,8 @@ def _check_name(certificate: x509.Certificate, rules: CertificateRules, name: st
     if not good:
         must = "begin with" if rules.name_kind == "name-prefix" else "be"
         shown = "".join(c if c.isprintable() else "?" for c in actual)
-        raise _refusal(f"verify-x509-name: its {rules.name_kind} is `{shown}`, it must {must} `{rules.name}`")
+        what = "subject" if rules.name_kind == "subject" else "name"
+        raise _refusal(f"verify-x509-name: its {what} is `{shown}`, it must {must} `{rules.name}`")
 
 
 def _field(certificate: x509.Certificate, field: str) -> str:

@@ -57,7 +57,8 @@ def agree(profile: ServerProfile, client: ClientKeyMessage) -> Agreement | Disag
     cipher = choose_cipher(profile.ciphers, peer_info, options, profile.fallback_cipher)
     if cipher is None:
         offered = ":".join(client_ciphers(peer_info)) or option_value(options, "cipher") or "none"
-        text = f"no shared data cipher; the client offers {offered}, data-ciphers here are {':'.join(profile.ciphers)}"
+        ours = ":".join(profile.ciphers)
+        text = f"no shared data cipher; write `data-ciphers {ours}` in the client's config, it offers {offered}"
         words = "Data channel cipher negotiation failed (no shared cipher)"
         return Disagreement(DropReason.NO_SHARED_CIPHER, words, text)
     framing = _framing(profile, peer_info, options)

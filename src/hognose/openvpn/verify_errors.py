@@ -12,8 +12,7 @@ _ADVICE = {
     10: "issue a new one, or check this machine's clock",
     18: "it is signed by itself, not by the CA in `ca`; issue one with that CA, or pin it with peer-fingerprint",
     19: "its chain ends in a root that is not in `ca`; use a certificate of the CA in `ca`",
-    20: "the CA that issued it is not in `ca`, and the client does not send it; add its intermediate CAs to the "
-    "client's cert or extra-certs, or to `ca`",
+    20: "its CA is not in `ca`; issue one with that CA, or add intermediate CAs to the client's cert or to `ca`",
     21: "the CA that issued it is not in `ca`; add its intermediate CAs to the client's cert, or to `ca`",
     22: "shorten its chain",
     25: "one of its CAs may not have another CA below it; issue it with another one",
@@ -28,7 +27,7 @@ _TLS_ADVICE = {
     "no shared cipher": "client and server share no TLS 1.2 cipher: look at tls-cipher on both sides, and whether the "
     "server's key (RSA or EC) fits it",
     "no suitable key share": "client and server share no TLS group: look at tls-groups on both sides",
-    "unsupported protocol": "the client's TLS version is too old: look at its tls-version-max and our tls-version-min",
+    "unsupported protocol": "the client's TLS version is too old: raise its tls-version-max, or lower tls-version-min here",
     "wrong version number": "what came is no TLS, or its version is not allowed here",
     "no shared signature algorithms": "client and server share no signature algorithm: look at the kind of the "
     "server's key and at tls-cert-profile",

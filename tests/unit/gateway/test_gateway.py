@@ -205,7 +205,7 @@ def test_no_shared_cipher() -> None:
     [event] = world.events_of("peer_rejected")
     assert (event["reason"], event["detail"]) == (
         "no_shared_cipher",
-        "no shared data cipher; the client offers AES-256-GCM, data-ciphers here are CHACHA20-POLY1305",
+        "no shared data cipher; write `data-ciphers CHACHA20-POLY1305` in the client's config, it offers AES-256-GCM",
     )
 
 
