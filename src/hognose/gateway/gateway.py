@@ -37,6 +37,7 @@ RECORD_OVERHEAD = 32
 STATUS_BACKLOG = 10_000  # status lines that wait to be printed; a report is left out when they do
 # Ends of clients whose line says more than the reason's name.
 _TELLING = (DropReason.CERTIFICATE_REJECTED, DropReason.CLIENT_DISABLED, DropReason.TLS_ERROR)
+_GAVE_UP = "the client gave up in the TLS handshake: its log says why (its ca, verify-x509-name, remote-cert-tls)"
 _NEVER: Nanos = 1 << 63
 P = ParamSpec("P")
 
@@ -245,6 +246,8 @@ class Gateway:
             if session.attention:  # data alone moves timers to later only; peer deadlines see to them
                 self._run_session(peer, session, now, unix)
         if conn.eof and not peer.closing:
+            if session is not None and session.in_tls:
+                raise PeerError(DropReason.PEER_CLOSED, _GAVE_UP)
             self._end(peer, DropReason.PEER_CLOSED, now)
             conn.close(now)
 

@@ -36,7 +36,7 @@ def explain_first_packet(settings: WrapSettings, record: bytes) -> str:
     if settings.kind == "none":
         return _without_wrap(record)
     if _is_plain_reset(record):
-        return f"the client has no {settings.kind}, this server has; write `{settings.kind} ta.key` in its config"
+        return f"the client has no {settings.kind}, this server has; write `{_client_line(settings)}` in its config"
     if settings.kind == "tls-auth":
         return _under_tls_auth(settings, record)
     return _under_tls_crypt(settings, record)
@@ -54,7 +54,9 @@ def _without_wrap(record: bytes) -> str:
         return f"the client's hard reset has message id {body.message_id}, 0 expected; update the client"
     sizes = {_PLAIN_RESET_LEN + 8 + size: digest for digest, size in DIGEST_SIZES.items()}
     if len(record) == _TLS_CRYPT_RESET_LEN:
-        return "the client uses tls-crypt (or tls-auth with SHA256), this server neither; write it here too, or in neither"
+        return (
+            "the client uses tls-crypt (or tls-auth with SHA256), this server neither; write it here too, or in neither"
+        )
     if len(record) in sizes:
         return f"the client uses tls-auth with {sizes[len(record)]}, this server not; write it here too, or in neither"
     return "the first packet is malformed: the client uses tls-auth or tls-crypt, or is no OpenVPN client"
@@ -76,6 +78,13 @@ def _under_tls_auth(settings: WrapSettings, record: bytes) -> str:
     if not isinstance(TlsCryptWrap(settings.key).open(record), DropReason):
         return "the client uses tls-crypt with our key; write `tls-auth ta.key 1` in its config, or tls-crypt here"
     return "tls-auth: the client has another static key; give it the key of this server"
+
+
+def _client_line(settings: WrapSettings) -> str:
+    """The wrap in a client's config; the file's name is the one of OpenVPN's examples."""
+    if settings.kind == "tls-auth" and settings.direction is not None:
+        return f"tls-auth ta.key {1 - settings.direction}"
+    return f"{settings.kind} ta.key"
 
 
 def _client_direction(settings: WrapSettings) -> str:

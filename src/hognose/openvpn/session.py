@@ -151,6 +151,11 @@ class Session:
         tls = self._primary.tls if self._primary is not None else None
         return tls.peer_chain if tls is not None and tls.handshake_done else ()
 
+    @property
+    def in_tls(self) -> bool:
+        """The first TLS handshake is under way: a client that goes away now does not like what it sees of us."""
+        return self._primary is not None and self._primary.stage is Stage.TLS
+
     def receive(self, records: list[bytes], now: Nanos, unix: UnixSeconds) -> list[bytes]:
         """Take whole records in order; returns inner packets. A broken rule sets `ended`, nothing is raised."""
         packets: list[bytes] = []

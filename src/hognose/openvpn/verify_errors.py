@@ -27,7 +27,8 @@ _TLS_ADVICE = {
     "no shared cipher": "client and server share no TLS 1.2 cipher: look at tls-cipher on both sides, and whether the "
     "server's key (RSA or EC) fits it",
     "no suitable key share": "client and server share no TLS group: look at tls-groups on both sides",
-    "unsupported protocol": "the client's TLS version is too old: raise its tls-version-max, or lower tls-version-min here",
+    "unsupported protocol": "the client's TLS version is too old: raise its tls-version-max, or lower our "
+    "tls-version-min",
     "wrong version number": "what came is no TLS, or its version is not allowed here",
     "no shared signature algorithms": "client and server share no signature algorithm: look at the kind of the "
     "server's key and at tls-cert-profile",
