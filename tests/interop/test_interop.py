@@ -185,6 +185,31 @@ def test_handbook_files(setting: Setting, tmp_path: Path) -> None:
             client.stop()
 
 
+@pytest.mark.parametrize(
+    ("name", "wrap"), [("reference-tool", "tls-auth"), ("reference-tool.tls-crypt-v2", "tls-crypt-v2")]
+)
+def test_what_the_reference_tool_wrote_boots_unchanged(setting: Setting, tmp_path: Path, name: str, wrap: str) -> None:
+    vectors = REPO / "tests/vectors/config"
+    for file in ("ca.crt", "alice.crt", "alice.key", "ta.key", "v2c.key"):
+        shutil.copy(vectors / file, tmp_path)
+    config = (vectors / "alice.config.txt").read_text().replace("remote 10.0.0.2", "remote 192.0.2.1")
+    if wrap == "tls-crypt-v2":
+        config = config.replace("tls-auth ta.key 1", "tls-crypt-v2 v2c.key")
+    (tmp_path / "alice.ovpn").write_text(f"{config}\nverb 4\nroute 198.51.100.0 255.255.255.0\n")
+    spaces = setting.topology.namespaces
+    with Server("hosted", spaces, (vectors / f"{name}.server.conf.full").read_bytes(), tmp_path).ready() as server:
+        client = Process(spaces.command("c1", "openvpn", "--config", "alice.ovpn"), tmp_path / "alice.log", tmp_path)
+        try:
+            client.wait_for("Initialization Sequence Completed", 20)
+            setting.topology.transfer("c1", "get", MIB)
+            # Its ping and ping-restart are its server's: the client is told half of the time-out.
+            assert "ping 10,ping-restart 15" in client.text
+            [line] = server.process.wait_for("client_established")
+            assert f"wrap={wrap}" in line
+        finally:
+            client.stop()
+
+
 def _path() -> str:
     return f"{Path(sys.executable).parent}:/usr/bin:/bin:/usr/sbin:/sbin"
 
