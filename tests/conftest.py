@@ -8,10 +8,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.world import tender  # found through the path above
+
+# How long an example takes says something about the machine, nothing about the code.
+settings.register_profile("hognose", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("hognose")
 
 NEEDED = {
     "interop": ("openvpn", "ip", "nft", "ping", "tcpdump", "strace"),

@@ -118,7 +118,7 @@ def test_a_crl_that_has_expired_closes_the_door(world: World, alice: Identity) -
     assert "publish a new one" in said
     assert verdict(context, alice, NOW) == ""
     assert context.crl_next_update is not None
-    assert abs(context.crl_next_update - (NOW + 29 * DAY)) < 120
+    assert abs(context.crl_next_update - (NOW + 29 * DAY)) < 3600  # the list was made at some time of this run
 
 
 def test_a_crl_of_the_future_and_of_others(world: World, alice: Identity) -> None:
@@ -141,11 +141,11 @@ def test_several_crls(world: World, alice: Identity) -> None:
     assert "an authority of its chain" in verdict(both, deep)
     assert verdict(both, alice) == ""
     assert both.crl_next_update is not None
-    assert abs(both.crl_next_update - (NOW + 9 * DAY)) < 120
+    assert abs(both.crl_next_update - (NOW + 9 * DAY)) < 3600  # the list was made at some time of this run
     # A newer list of the same issuer stands for the older one.
     renewed = RevocationLists(own + middle.revocation_list(days=40), [ca.certificate])
     assert renewed.next_update is not None
-    assert abs(renewed.next_update - (NOW + 39 * DAY)) < 120
+    assert abs(renewed.next_update - (NOW + 39 * DAY)) < 3600  # the list was made at some time of this run
 
 
 @pytest.mark.parametrize("text", ["nonsense", "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "cut"])
