@@ -10,8 +10,8 @@ HEAD = """# Compatible clients
 Written by `python tests/compat/matrix.py`, by hand and as root; every cell is a run of a real client against the hosted
 server (over TCP, on the host recipe of the README), kept with its time. In each run the client connects, pings the
 server and a host beyond the NAT, moves 8 MiB each way (compared by SHA-256), keeps a ping and transfers going without a
-loss while keys are renegotiated twice, is killed, and connects again. Wrap, cipher, TLS version, key source and data
-format must be the expected ones in the logs of both sides.
+loss while keys are renegotiated twice (from the client in a quarter of the cells), is killed, and connects again. Wrap,
+cipher, TLS version, key source and data format must be the expected ones in the logs of both sides.
 
 The clients are Debian's packages. CI runs a subset (`make compat`): every pair of wrap and cipher, of release and wrap,
 of release and cipher. Three cells are also run in the VM and as a guest of solo5-hvt (tests/vm/test_machines.py).
