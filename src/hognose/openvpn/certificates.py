@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -33,6 +34,9 @@ _ALTERNATIVES: dict[str, _Alternatives] = {
     "issuerAltName": x509.IssuerAlternativeName,
 }
 _SERIAL = "serialNumber"
+# What cryptography raises over certificates that OpenSSL could still read; found by changing bytes at random.
+UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, x509.InvalidVersion, x509.DuplicateExtension,
+              x509.UnsupportedGeneralNameType, UnsupportedAlgorithm)  # fmt: skip
 # RFC 5280 4.2.1.3, in the order of the bits: 0x80 is digitalSignature.
 _USAGE_BITS = (
     (0x80, "digital_signature"),
@@ -86,16 +90,30 @@ class CertificateRules:
             )
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """cryptography warns about odd certificates on standard error; a peer must not be able to make it speak."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def load_certificates(pem: str) -> list[x509.Certificate]:
     """Certificates of a PEM text in their order; ValueError when there is none or one is broken."""
-    with _quiet():
-        return x509.load_pem_x509_certificates(pem.encode())
+    with quiet():
+        try:
+            return x509.load_pem_x509_certificates(pem.encode())
+        except UNREADABLE:
+            raise ValueError("no readable certificate") from None
 
 
 def load_der(der: bytes) -> x509.Certificate:
     """One certificate; ValueError when it is broken."""
-    with _quiet():
-        return x509.load_der_x509_certificate(der)
+    with quiet():
+        try:
+            return x509.load_der_x509_certificate(der)
+        except UNREADABLE:
+            raise ValueError("no readable certificate") from None
 
 
 def to_der(certificate: x509.Certificate) -> bytes:
@@ -115,7 +133,7 @@ def check_identity(certificate: x509.Certificate, rules: CertificateRules, *, pi
     directive asks for it (OpenVPN: verify_hash_no_ca overrides OpenSSL's verdict).
     """
     try:
-        with _quiet():
+        with quiet():
             if rules.fingerprints:
                 _check_fingerprint(certificate, rules.fingerprints)
             if not pinned_only:
@@ -123,7 +141,7 @@ def check_identity(certificate: x509.Certificate, rules: CertificateRules, *, pi
             _check_usages(certificate, rules)
             name = username(certificate, rules.username_field)
             _check_name(certificate, rules, name)
-    except (ValueError, TypeError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+    except UNREADABLE:
         raise _refusal("it is malformed: its subject or extensions cannot be read") from None
     return name
 
@@ -147,21 +165,13 @@ def subject_text(certificate: x509.Certificate) -> str:
     Parts in the certificate's order, ` + ` inside a multi-valued one; control characters as backslash and two digits.
     """
     groups = []
-    with _quiet():
+    with quiet():
         for group in certificate.subject.rdns:
             parts = [f"{openssl_binding.short_name(a.oid.dotted_string)}={_escaped(a.value)}" for a in group]
             groups.append(" + ".join(parts))
     text = ", ".join(groups)
     stripped = text.lstrip("-")
     return "_" * (len(text) - len(stripped)) + stripped
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """cryptography warns about odd certificates on standard error; a peer must not be able to make it speak."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
 
 
 def _refusal(text: str) -> PeerError:

@@ -15,7 +15,7 @@ from OpenSSL import crypto
 
 from hognose.errors import ConfigError
 from hognose.openvpn import openssl_binding
-from hognose.openvpn.certificates import load_der
+from hognose.openvpn.certificates import UNREADABLE, load_der
 from hognose.units import UnixSeconds
 
 LISTS_MAX = 64
@@ -25,23 +25,19 @@ _BAD_SIGNATURE = (5, 8)
 
 
 class RevocationLists:
-    """The lists of one config, with the authorities that sign them. ConfigError for what is no list."""
+    """The lists of one config, with the authorities that sign them. ConfigError for what is no list.
+
+    next_update: when the first of them runs out; the newest list of each issuer counts; None when none ever does.
+    """
 
     def __init__(self, pem: str, authorities: list[x509.Certificate]) -> None:
         self._lists = _parse(pem)
-        self._parsed = [openssl_binding.parse_crl(one.public_bytes(Encoding.DER)) for one in self._lists]
+        try:
+            self._parsed = [openssl_binding.parse_crl(one.public_bytes(Encoding.DER)) for one in self._lists]
+            self.next_update = _next_update(self._lists)
+        except UNREADABLE:
+            raise ConfigError("a CRL is damaged; write it again in PEM form", directive="crl-verify") from None
         self._authorities = [crypto.X509.from_cryptography(authority) for authority in authorities]
-
-    @property
-    def next_update(self) -> UnixSeconds | None:
-        """When the first of them runs out: the newest list of each issuer counts; None when none ever does."""
-        newest: dict[bytes, UnixSeconds | None] = {}
-        for one in self._lists:
-            issuer = one.issuer.public_bytes()
-            until = None if one.next_update_utc is None else int(one.next_update_utc.timestamp())
-            before = newest.get(issuer, until)
-            newest[issuer] = None if until is None or before is None else max(before, until)
-        return min((until for until in newest.values() if until is not None), default=None)
 
     def check(self, chain: tuple[bytes, ...], unix: UnixSeconds) -> str:
         """ "" when nothing in a chain (DER, the client's own first) is revoked as of `unix`, else what is wrong."""
@@ -88,6 +84,17 @@ class RevocationLists:
         return f"crl-verify: {text}"
 
 
+def _next_update(lists: list[x509.CertificateRevocationList]) -> UnixSeconds | None:
+    """The earliest over the issuers, of each the newest list."""
+    newest: dict[bytes, UnixSeconds | None] = {}
+    for one in lists:
+        issuer = one.issuer.public_bytes()
+        until = None if one.next_update_utc is None else int(one.next_update_utc.timestamp())
+        before = newest.get(issuer, until)
+        newest[issuer] = None if until is None or before is None else max(before, until)
+    return min((until for until in newest.values() if until is not None), default=None)
+
+
 def _parse(pem: str) -> list[x509.CertificateRevocationList]:
     """Every list of a PEM text, at least one; text around them is ignored as OpenSSL does."""
     lists: list[x509.CertificateRevocationList] = []
@@ -100,7 +107,7 @@ def _parse(pem: str) -> list[x509.CertificateRevocationList]:
         body, mark, _ = part.partition(_END)
         try:
             lists.append(x509.load_pem_x509_crl(f"{_BEGIN}{body}{mark}\n".encode()))
-        except ValueError:
+        except UNREADABLE:
             raise ConfigError(f"CRL {number} is damaged; write it again in PEM form", directive="crl-verify") from None
     return lists
 

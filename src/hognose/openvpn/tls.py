@@ -23,11 +23,13 @@ from hognose.openvpn import openssl_binding
 from hognose.openvpn.certificates import (
     CHAIN_MAX,
     NO_NAME,
+    UNREADABLE,
     CertificateRules,
     check_identity,
     fingerprint,
     load_certificates,
     load_der,
+    quiet,
     to_der,
 )
 from hognose.openvpn.crl import RevocationLists
@@ -38,6 +40,7 @@ from hognose.units import UnixSeconds
 _VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
 _OPTIONS = SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE
 _READ_SIZE = 65_536
+MALFORMED = "client certificate: it is malformed"
 _PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 
 
@@ -142,11 +145,12 @@ class TlsContext:
         if len(chain) > CHAIN_MAX:
             raise PeerError(DropReason.CERTIFICATE_REJECTED, f"client certificate: more than {CHAIN_MAX} in its chain")
         try:
-            leaf = load_der(chain[0])
-            name = check_identity(leaf, self._settings.rules, pinned_only=self.pinned_only)
-            revoked = "" if self._lists is None else self._lists.check(chain, unix)
-        except ValueError:
-            raise PeerError(DropReason.CERTIFICATE_REJECTED, "client certificate: it is malformed") from None
+            with quiet():
+                leaf = load_der(chain[0])
+                name = check_identity(leaf, self._settings.rules, pinned_only=self.pinned_only)
+                revoked = "" if self._lists is None else self._lists.check(chain, unix)
+        except (*UNREADABLE, crypto.Error):
+            raise PeerError(DropReason.CERTIFICATE_REJECTED, MALFORMED) from None
         if revoked:
             raise PeerError(DropReason.CERTIFICATE_REJECTED, f"client certificate {name}: {revoked}")
         return name
@@ -163,8 +167,8 @@ class TlsContext:
             self.judge(chain if self._settings.verify_client_cert != "none" else (), unix)
         except PeerError as error:
             return error.detail
-        except ValueError:
-            return "client certificate: it is malformed"
+        except (*UNREADABLE, crypto.Error):
+            return MALFORMED
         return ""
 
     def _verify(self, chain: tuple[bytes, ...], unix: UnixSeconds) -> None:
@@ -230,10 +234,13 @@ class TlsContext:
         store = context.get_cert_store()
         assert store is not None
         self._authorities = _certificates(settings.ca, "ca") if settings.ca else []
-        for authority in self._authorities:
-            store.add_cert(crypto.X509.from_cryptography(authority))
-            context.add_client_ca(authority)
-        self._lists = RevocationLists(settings.crl, self._authorities) if settings.crl else None
+        try:
+            for authority in self._authorities:
+                store.add_cert(crypto.X509.from_cryptography(authority))
+                context.add_client_ca(authority)
+            self._lists = RevocationLists(settings.crl, self._authorities) if settings.crl else None
+        except (SSL.Error, crypto.Error):
+            raise ConfigError("OpenSSL refuses one of its certificates", directive="ca") from None
         if self.pinned_only and self._lists is not None:
             self._lists = None  # as OpenVPN: there is nobody whose list it could be
             self.warnings += ("crl-verify: nothing is looked up without a ca; take clients off the fingerprints",)
@@ -342,9 +349,13 @@ class OpenSslEndpoint:
 
     def _identify(self) -> None:
         """Judge the certificate of a handshake that OpenSSL has finished."""
-        certificate = self._connection.get_peer_certificate(as_cryptography=True)
+        try:
+            with quiet():
+                certificate = self._connection.get_peer_certificate(as_cryptography=True)
+                verified = self._connection.get_verified_chain(as_cryptography=True) or []
+        except (*UNREADABLE, crypto.Error):
+            raise PeerError(DropReason.CERTIFICATE_REJECTED, MALFORMED) from None
         if certificate is not None:
-            verified = self._connection.get_verified_chain(as_cryptography=True) or []
             # A pinned certificate's chain means nothing; of the others the root is known to whoever checks again.
             others = [] if self._owner.pinned_only else verified[1:-1]
             self._chain = tuple(to_der(one) for one in (certificate, *others))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
@@ -265,6 +268,25 @@ def test_live_clients_are_judged_by_a_new_config(world: World, alice: Identity) 
     assert world.context(verify_client_cert="none").recheck(server, NOW) == ""
     assert "malformed" in world.context().recheck((b"\x30\x03abc",), NOW)
     assert "more than 16" in world.context().recheck(chain * 17, NOW)
+
+
+def test_certificates_with_any_byte_changed(world: World) -> None:
+    """A verdict for whatever OpenSSL may have let through: never an exception of a parser."""
+    mail = x509.SubjectAlternativeName([x509.DNSName("x.example"), x509.RFC822Name("a@x.example")])
+    [good] = handshake(world.context(), client(world.authority.issue("alice", extensions=[mail]))).peer_chain
+    strict = world.context(
+        CertificateRules(name_kind="subject", name="CN=alice", username_field="CN ext:subjectAltName serialNumber"),
+        crl=world.authority.revocation_list(),
+    )
+    assert strict.recheck((good,), NOW) == ""
+    for at in range(len(good)):
+        for value in (0, 0x16, 0x1E, 0x30, 0xFF):
+            odd = good[:at] + bytes((value,)) + good[at + 1 :]
+            if odd == good:
+                continue
+            with contextlib.suppress(PeerError):
+                strict.judge((odd,), NOW)
+            assert strict.recheck((odd, good), NOW) != ""
 
 
 # -- algorithms --------------------------------------------------------------------------------------------------------
