@@ -69,6 +69,12 @@ def test_what_is_said_of_bad_clients(world: World) -> None:
         assert words in verdict(context, identity)
 
 
+def test_purposes_are_checked_behind_openssl_too(world: World) -> None:
+    server = world.authority.issue("server", SERVER).certificate.public_bytes(_DER)
+    with pytest.raises(PeerError, match="not clientAuth"):
+        world.context().judge((server,), NOW)
+
+
 def test_time_goes_on_for_one_context(world: World, alice: Identity) -> None:
     """OpenSSL keeps the first time that a store is given; a server runs for years."""
     context = world.context()
