@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import os
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cryptography import x509
@@ -47,6 +48,9 @@ class ClientKit:
     framing: str = ""  # compression framing before anything is pushed: "", "comp-lzo", "stub"
     hello_padding: int = 0  # bytes that make the ClientHello longer, as a post-quantum key share does
     soft_resets: bool = True  # False: as OpenVPN 3, which answers a soft reset with its ClientHello at once
+    username: str = ""
+    password: str = ""
+    cut: Callable[[bytes], list[bytes]] = lambda message: [message]  # the key message into TLS records
     switch_after: int = 0  # nanoseconds for which the old key goes on sealing after a renegotiation began
 
 
@@ -233,14 +237,19 @@ class ModelClient:
             self._queue(negotiation, 4, data[at : at + 1000], now)
 
     def _send_key(self, negotiation: _Negotiation) -> None:
+        for piece in self.kit.cut(self._key_message(negotiation)):
+            negotiation.tls.send(piece)
+
+    def _key_message(self, negotiation: _Negotiation) -> bytes:
         secret = os.urandom(48 + 64)
         negotiation.sent_key = secret
 
         def text(value: str) -> bytes:
-            return struct.pack(">H", len(value) + 1) + value.encode() + b"\0"
+            raw = value.encode() + b"\0" if value else b""
+            return struct.pack(">H", len(raw)) + raw
 
-        message = bytes(4) + b"\2" + secret + text(self.kit.options) + bytes(4) + text(self.kit.peer_info)
-        negotiation.tls.send(message)
+        strings = (self.kit.options, self.kit.username, self.kit.password, self.kit.peer_info)
+        return bytes(4) + b"\2" + secret + b"".join(text(value) for value in strings)
 
     def _plaintext(self, negotiation: _Negotiation) -> None:
         if negotiation.key_id not in self._randoms:
@@ -359,6 +368,10 @@ class ModelClient:
         body = bytes((len(acks),)) + struct.pack(f">{len(acks)}I", *acks) + (self.server_sid if acks else b"")
         if message_id is not None:
             body += struct.pack(">I", message_id) + payload
+        return self.wrapped(opcode, negotiation, body)
+
+    def wrapped(self, opcode: int, negotiation: _Negotiation, body: bytes) -> bytes:
+        """A control packet with this body, under the wrap that its key id asks for."""
         head = bytes((opcode << 3 | negotiation.key_id,)) + self.sid
         dynamic = bool(self.dynamic_key) and (negotiation.key_id > 0 or self.exit_with_dynamic)
         self._wrap_pids[dynamic] += 1
