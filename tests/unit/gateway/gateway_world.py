@@ -120,9 +120,10 @@ class GatewayWorld:
 
     def _sent(self, frame: bytes) -> list[bytes]:
         """One frame of the gateway's; what the world answers at once."""
-        vnet, ethernet = frame[:12], Ether(frame[12:])
-        assert ethernet.src == MAC.hex(":")
-        if ARP in ethernet:
+        vnet = frame[:12]
+        assert frame[18:24] == MAC
+        if frame[24:26] == b"\x08\x06":
+            ethernet = Ether(frame[12:])
             self.arp.append(ethernet)
             asked = ethernet[ARP]
             if asked.op == 1 and asked.pdst == ROUTER and self.answers_arp:
@@ -135,7 +136,7 @@ class GatewayWorld:
                 for segment in read((int.from_bytes(packet[16:20], "big"), vnet, [packet])):
                     remote.receive(segment)
                 return []
-        assert ethernet.dst == ROUTER_MAC
+        assert frame[12:18].hex(":") == ROUTER_MAC
         if vnet[1]:
             self.super_frames.append((vnet, packet))
         self.outside.append(IP(packet))

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from tests.unit.openvpn.client import ModelClient, _Negotiation
-from tests.unit.openvpn.link import ADMISSION, SECOND, UNIX, Link, kit, profile
+import os
 
-from hognose.drops import DropReason
-from hognose.openvpn.session import Authenticated, Established, Renegotiated
+from tests.unit.openvpn.client import PEER_INFO, ModelClient, _Negotiation
+from tests.unit.openvpn.link import ADMISSION, SECOND, START, UNIX, Link, kit, profile
+
+from hognose.drops import Counters, DropReason
+from hognose.openvpn.session import Authenticated, Established, Renegotiated, Session
 from hognose.wire import openvpn as wire
 
+PACKET = b"\x45" + bytes(99)
+WRAPS = ["none", "tls-auth", "tls-crypt", "tls-crypt-v2"]
+EPOCH = PEER_INFO.replace("IV_PROTO=990", "IV_PROTO=8094")
+CBC = PEER_INFO.replace("AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305", "AES-256-CBC")
+OLD = "IV_PROTO=2\nIV_NCP=2\n"
 STAGES = (
     "fresh", "reset", "TLS", "not admitted", "not acknowledged", "established", "renegotiating", "renegotiated",
     "refused", "ended",
@@ -98,3 +105,34 @@ def whole_life(link: Link, seconds: float = 700) -> None:
         link.session.poll(link.now, UNIX)
         link.session.take_events()
     raise AssertionError("timers run without end")
+
+
+def alive(link: Link) -> None:
+    """The session still carries packets both ways."""
+    before = len(link.inner), len(link.client.packets)
+    link.client.send(PACKET)
+    for record in link.session.seal([PACKET], link.now):
+        link.send(record, to_server=False)
+    link.run(lambda: len(link.inner) > before[0] and len(link.client.packets) > before[1], 5)
+
+
+def give(link: Link, *records: bytes) -> None:
+    """Records for the session, out of turn; what it answers is on its way."""
+    link.inner += link.session.receive(list(records), link.now, UNIX)
+    for record in link.session.poll(link.now, UNIX):
+        link.send(record, to_server=False)
+
+
+def fresh(wrap: str = "none") -> tuple[Session, Counters]:
+    """A session that has heard nothing yet."""
+    counters = Counters()
+    session = Session(profile(wrap), log_id=1, random=os.urandom, now=START, unix=UNIX, counters=counters)
+    return session, counters
+
+
+def v3_reset() -> bytes:
+    """The first record of a tls-crypt-v2 client."""
+    link = Link(profile("tls-crypt-v2"), kit("tls-crypt-v2"))
+    link.client.start(link.now)
+    [record] = link.client.poll(link.now)
+    return record
