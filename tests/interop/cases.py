@@ -25,6 +25,11 @@ class Listening(Protocol):
     def event(self, name: str, timeout: float = 10, count: int = 1) -> dict[str, str]: ...
 
 
+def block(name: str, body: str) -> str:
+    """An embedded file."""
+    return f"<{name}>\n{body.strip()}\n</{name}>"
+
+
 @dataclass
 class Setting:
     """One PKI, one static key, one topology; makes servers and clients that fit each other."""
@@ -46,9 +51,10 @@ class Setting:
         """The key of a wrap for the server (side 0) or a client (side 1)."""
         return self.v2_keys[side] if wrap == "tls-crypt-v2" else self.key
 
-    def config(self, wrap: str = "tls-crypt", extra: tuple[str, ...] = ()) -> str:
+    def config(self, wrap: str = "tls-crypt", extra: tuple[str, ...] = (), *, with_ca: bool = True) -> str:
         """An embedded server config."""
-        return ServerSettings(self.authority, self.server_identity, wrap, self.wrap_key(wrap, 0), list(extra)).text()
+        key = self.wrap_key(wrap, 0)
+        return ServerSettings(self.authority, self.server_identity, wrap, key, list(extra), with_ca).text()
 
     def server(self, carrier: str, wrap: str = "tls-crypt", extra: tuple[str, ...] = (), mem: int = 256) -> Server:
         """A server that is up."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
-from tests.interop.cases import Setting
+from tests.interop.cases import Setting, block
 from tests.world.openvpn_client import ClientSettings, OpenvpnClient
 from tests.world.pki import (
     CLIENT,
@@ -46,11 +46,6 @@ class Misfit:
     key: Callable[[Setting], str] | None = None
     key_direction: int | None = 1
     identity: Callable[[Setting], Identity] | None = None
-
-
-def block(name: str, body: str) -> str:
-    """An embedded file."""
-    return f"<{name}>\n{body.strip()}\n</{name}>"
 
 
 def known(setting: Setting, name: str) -> Identity:

@@ -23,13 +23,14 @@ INIT_STATUS = re.compile(r"^hognose: exit status (\d+)$", re.M)
 
 @dataclass
 class ServerSettings:
-    """What goes into server.conf; extra are further lines."""
+    """What goes into server.conf; extra are further lines; with_ca False leaves the CA out (peer-fingerprint alone)."""
 
     authority: Authority
     identity: Identity
     wrap: str = "tls-crypt"
     static_key: str = ""
     extra: list[str] = field(default_factory=list)
+    with_ca: bool = True
 
     def text(self) -> str:
         """An embedded config."""
@@ -38,6 +39,8 @@ class ServerSettings:
             lines.append("keepalive 10 60")
         lines += self.extra
         blocks = {"ca": self.authority.pem, "cert": self.identity.cert, "key": self.identity.key}
+        if not self.with_ca:
+            del blocks["ca"]
         if self.wrap == "tls-auth":
             lines.append("key-direction 0")
         if self.wrap != "none":
@@ -67,6 +70,7 @@ class Server:
         path = folder / "server.conf.full"
         path.write_bytes(config.encode() if isinstance(config, str) else config)
         words = ARGUMENTS if arguments is None else arguments
+        self._config = path
         self._qmp = folder / "qmp"
         if carrier == "hosted":
             command = [sys.executable, "-m", "hognose", "serve", "--config", str(path)]
@@ -108,6 +112,15 @@ class Server:
         """Fields of the count-th event line of that name."""
         line = self.process.wait_for(rf"^\w+ {name}( |$)", timeout, count)[count - 1]
         return {key: value.strip('"') for key, value in re.findall(r'(\w+)=("(?:[^"\\]|\\.)*"|\S+)', line)}
+
+    def rewrite(self, config: str | bytes) -> None:
+        """Other bytes in the config's file, in place: a block device would change like that."""
+        self._config.write_bytes(config.encode() if isinstance(config, str) else config)
+
+    def reload(self, config: str | bytes) -> None:
+        """A new config, and SIGHUP (hosted only)."""
+        self.rewrite(config)
+        self.process.send_signal(signal.SIGHUP)
 
     def power_button(self) -> None:
         """Press it (VM only)."""
