@@ -8,14 +8,18 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from tests.unit.config.config_samples import crl_pem
 from tests.world.topology import RECIPE
 
 import hognose
 from hognose.cli.arguments import USAGE, parse_arguments
 from hognose.cli.reference import directive_table, event_table
 from hognose.config.parser import parse
+from hognose.errors import ConfigError
 
 ROOT = Path(__file__).resolve().parents[2]
+VECTORS = ROOT / "tests" / "vectors" / "config"
+CRL_OF_ANOTHER = "holds a list that no certificate in `ca` has issued"
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "solo5").rglob("*.md")])
 
 
@@ -74,10 +78,84 @@ def test_the_example_config_is_good() -> None:
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
     example = re.search(r"^```\n(proto tcp\n.*?)^```", text, re.DOTALL | re.MULTILINE)
     assert example
-    vectors = ROOT / "tests" / "vectors" / "config"
-    config, warned = parse(example[1], "server.conf", lambda name: (vectors / name).read_text())
+    config, warned = parse(example[1], "server.conf", lambda name: (VECTORS / name).read_text())
     assert warned == []
     assert config.wrap == "tls-crypt"
+
+
+BASE = """proto tcp
+dev tun
+topology subnet
+server 10.8.0.0 255.255.255.0
+ca ca.crt
+cert server.crt
+key server.key
+keepalive 10 60
+"""
+
+
+def answer(line: str) -> str:
+    """What a config with this line is told."""
+    name = line.split(maxsplit=1)[0]
+    text = "".join(f"{each}\n" for each in (line, *(one for one in BASE.splitlines() if one.split()[0] != name)))
+    try:
+        _, warned = parse(text, "server.conf", lambda file: (VECTORS / file).read_text())
+    except ConfigError as error:
+        return str(error).replace(f"server.conf:1: {name}", "error", 1)
+    return "; ".join(each.in_file("server.conf").replace(f"server.conf:1: {name}", "warning", 1) for each in warned)
+
+
+def test_the_answers_in_the_document_are_those_of_the_program() -> None:
+    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([^`]+)` \| ((?:error|warning): .*) \|$", text, re.MULTILINE)
+    assert len(rows) > 10
+    assert [(line, answer(line)) for line, _ in rows] == rows
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs" / "examples").glob("*/server.conf")), ids=lambda p: p.parent.name
+)
+def test_the_example_configs_are_good(path: Path) -> None:
+    """The real client meets them in tests/interop/test_examples.py; here: nothing in them is wrong or in vain."""
+    files = {"v2-server.key": "v2s.key"}
+
+    def read_file(name: str) -> str:
+        own = path.parent / name
+        if name == "crl.pem":
+            return crl_pem()
+        return (own if own.exists() else VECTORS / files.get(name, name)).read_text()
+
+    def read_folder(name: str) -> dict[str, str]:
+        return {each.name: each.read_text() for each in (path.parent / name).iterdir()}
+
+    config, warned = parse(path.read_text(), path.name, read_file, read_folder=read_folder)
+    idle = {"dh", "persist-key", "persist-tun", "user", "group", "verb"} if path.parent.name == "old-clients" else set()
+    assert {each.directive for each in warned if each.text != CRL_OF_ANOTHER} == idle
+    assert config.wrap != "none" or config.tls_crypt_v2_key
+
+
+def test_every_document_is_reached_from_the_readme() -> None:
+    """By links from page to page; docs/decisions and the examples' files by their folder or by a page."""
+    seen: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        if page in seen or not page.exists():
+            continue
+        seen.add(page)
+        if page.suffix == ".md":
+            links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text(encoding="utf-8"))
+            waiting += [(page.parent / link).resolve() for link in links if "://" not in link]
+    wanted = [
+        *(ROOT / "docs").glob("*.md"),
+        *(each for each in (ROOT / "docs" / "examples").rglob("*") if each.is_file()),
+    ]
+    assert sorted(str(path.relative_to(ROOT)) for path in wanted if path not in seen) == []
+
+
+def test_the_readme_links_every_page() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [path.name for path in (ROOT / "docs").glob("*.md") if f"](docs/{path.name})" not in text] == []
 
 
 def test_the_tests_that_the_parity_tables_name_exist() -> None:
