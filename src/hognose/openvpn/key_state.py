@@ -14,7 +14,7 @@ from hognose.openvpn.control_messages import MessageReader
 from hognose.openvpn.key_exchange import ClientKeyMessage, ServerKeyMessage
 from hognose.openvpn.profile import ServerProfile
 from hognose.openvpn.reliability import Reliability
-from hognose.openvpn.tls import TlsEndpoint
+from hognose.openvpn.tls import TlsContext, TlsEndpoint
 from hognose.units import SECOND, Nanos, Random, UnixSeconds
 from hognose.wire.openvpn import CONTROL_V1, CONTROL_WKC_V1
 
@@ -52,6 +52,10 @@ class KeyState:
         self._chunk = max(_LEAST_CHUNK, profile.max_packet_size - _AROUND - wrap_overhead)
         self._plaintext = b""
         self._tls_bytes = 0
+
+    def judged_by(self, tls: TlsContext) -> bool:
+        """Whether the client's certificate was judged by this context, and not by one from before a reload."""
+        return self._profile.tls is tls
 
     @property
     def common_name(self) -> str:

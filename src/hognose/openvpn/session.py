@@ -413,7 +413,7 @@ class Session:
                 had_key = key.client is not None
                 messages = key.receive(opcode, payload, unix)
                 if key.client is not None and not had_key:
-                    self._key_received(key, now)
+                    self._key_received(key, now, unix)
                 for message in messages:
                     self._message(message, now)
             if key.progress():
@@ -427,11 +427,15 @@ class Session:
                 raise
             self._give_up_renegotiation(error.detail, now)
 
-    def _key_received(self, key: KeyState, now: Nanos) -> None:
+    def _key_received(self, key: KeyState, now: Nanos, unix: UnixSeconds) -> None:
         """The client's key message is here: check what it says, answer."""
         client, tls = key.client, key.tls
         assert client is not None
         assert tls is not None
+        if not key.judged_by(self._profile.tls):  # a reload came between
+            text = self._profile.tls.recheck(tls.peer_chain, unix)
+            if text:
+                raise PeerError(DropReason.CERTIFICATE_REJECTED, text)
         if key is self._pending and self._primary is not None:
             # OpenVPN ssl_verify.c tls_lock_common_name, cert_hash_compare.
             if key.common_name != self._primary.common_name or tls.certificate_sha256 != self._certificate:

@@ -20,12 +20,14 @@ from tests.unit.openvpn.link import (
     client_identity,
     kit,
     profile,
+    server_identity,
     tls_context,
 )  # fmt: skip
 from tests.world.pki import SERVER, Authority
 
 from hognose.drops import Counters, DropReason
 from hognose.openvpn.session import Disagreed, Established, Renegotiated, Session
+from hognose.openvpn.tls import TlsContext, TlsSettings
 
 PACKET = b"\x45" + bytes(99)
 OLD_CLIENT = "IV_VER=2.4.0\nIV_PROTO=2\nIV_NCP=2\n"
@@ -470,3 +472,19 @@ def test_a_wrong_static_key_is_explained() -> None:
     assert link.session.ended is not None
     assert link.session.ended.reason is DropReason.BAD_HMAC
     assert "the client has another static key" in link.session.ended.detail
+
+
+def test_a_handshake_that_a_reload_overtakes_is_judged_by_the_new_list() -> None:
+    old = profile()
+    link = Link(old, kit())
+    link.client.start(link.now)
+    link.run(lambda: link.session._primary is not None and link.session._primary.tls is not None, 10)
+    identity = server_identity()
+    crl = authority().revocation_list(client_identity(), start_days=-400, days=4000)
+    wanted = TlsSettings(authority().pem, identity.cert, identity.key, crl=crl)
+    link.session.replace_profile(replace(old, tls=TlsContext(wanted)))
+    link.run(lambda: link.session.ended is not None, 10)
+    assert link.session.ended is not None
+    assert link.session.ended.reason is DropReason.CERTIFICATE_REJECTED
+    assert "revoked" in link.session.ended.detail
+    assert not link.has(Established)
