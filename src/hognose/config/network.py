@@ -103,7 +103,7 @@ def reservations(
         return {}
     lines.number("ifconfig-pool-persist", 600, 0, 2_147_483_647, at=1 if directive.block is None else 0)
     if lines.is_absent(directive):
-        text = "the file is not there: no address is reserved; a client gets the same one while the server runs"
+        text = "the file is not there: no address is reserved; a client's follows from its name"
         lines.warn(directive, text)
         return {}
     first, last = bounds if bounds[0] else (tunnel.network + 2, tunnel.broadcast - 1)

@@ -57,10 +57,12 @@ def identity(lines: Collected, unix: UnixSeconds | None) -> Identity:
     return found
 
 
+_USERNAME_FIELD = re.compile(r"(ext:)?[A-Za-z][A-Za-z0-9]{0,63}|[0-2](\.\d{1,20}){1,20}")
+
+
 def policy(lines: Collected, ca: str, unix: UnixSeconds | None, *, allow_no_authentication: bool) -> CertificatePolicy:
     """What a client's certificate must be."""
     kind, name = _verify_name(lines)
-    lines.choice("x509-username-field", "CN", ("CN",))
     return CertificatePolicy(
         crl=_crl(lines, ca, unix),
         fingerprints=_fingerprints(lines),
@@ -70,7 +72,19 @@ def policy(lines: Collected, ca: str, unix: UnixSeconds | None, *, allow_no_auth
         key_usage=_key_usage(lines),
         eku=_eku(lines),
         remote_cert_tls=lines.choice("remote-cert-tls", "", ("client",)) == "client",
+        username_field=_username_field(lines),
     )
+
+
+def _username_field(lines: Collected) -> str:
+    """Fields of the subject, or ext:subjectAltName; lower-case names are meant in upper case (options.c)."""
+    directive = lines.get("x509-username-field")
+    if directive is None:
+        return "CN"
+    for word in directive.words:
+        if not _USERNAME_FIELD.fullmatch(word):
+            raise lines.error(directive, f"`{word}` is no field of a certificate; write `x509-username-field CN`")
+    return " ".join(word.upper() if word.islower() else word for word in directive.words)
 
 
 def _verify_client_cert(lines: Collected, allowed: bool) -> ClientCertificate:

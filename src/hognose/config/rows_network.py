@@ -68,7 +68,7 @@ NETWORK: dict[str, Row] = {
     "lladdr": reject("there is no tap device; remove the line"),
     "tap-sleep": ignore("there is no tap device"),
     "tun-ipv6": ignore(_NO_IPV6),
-    "server-ipv6": reject(f'not yet: {_NO_IPV6}; remove the line, and write `push "block-ipv6"` against leaks'),
+    "server-ipv6": reject(f"not yet: {_NO_IPV6}; remove the line; docs/examples.md (full tunnel) stops leaks"),
     "ifconfig-ipv6": ignore(_NO_IPV6),
     "ifconfig-ipv6-pool": ignore(_NO_IPV6),
     "ifconfig-ipv6-push": ignore(_NO_IPV6),

@@ -41,7 +41,9 @@ TLS: dict[str, Row] = {
     "remote-cert-tls": honour("`client`: the certificate must be made for clients", 1, 1),
     "remote-cert-ku": honour("key usages in hex, one of them must be the certificate's; any when none is given", 0, 16),
     "remote-cert-eku": honour("extended key usage that the certificate must have, OpenSSL's name or OID", 1, 1),
-    "x509-username-field": honour("`CN` only", 1, 1),
+    "x509-username-field": honour(
+        "field of the certificate that is a client's name: `CN`, `emailAddress`, `ext:subjectAltName` …", 1, 4
+    ),
     "capath": reject("there are no directories; write all certificates to one file: `ca ca.crt`"),
     "pkcs12": reject(_PKCS12),
     "askpass": reject(

@@ -81,6 +81,7 @@ class Gateway:
         self._wake_at: Nanos = 0  # no timer is due before; 0 after a step, until somebody asks for the next deadline
         self._dirty: list[Peer] = []  # peers with packets in `down`
         self._stopping = False
+        self._tell_tls_warnings(now)
 
     # -- the shell's side ------------------------------------------------------------------------------------------
 
@@ -132,6 +133,7 @@ class Gateway:
         ConfigError when TLS refuses it; then everything stays as it was. The log names what needs a restart.
         """
         needs_restart = self._live.change(config)
+        self._tell_tls_warnings(now)
         if needs_restart:
             self._journal.add(EventKind.CONFIG_NEEDS_RESTART, now, directives=" ".join(needs_restart))
         self._admissions.apply(self._live.policy)
@@ -458,6 +460,11 @@ class Gateway:
         warning = self._routine.crl_warning(live.profile.tls.crl_next_update, now, unix)
         if warning:
             self._journal.add(EventKind.CRL_EXPIRES, now, text=warning)
+
+    def _tell_tls_warnings(self, now: Nanos) -> None:
+        for text in self._live.profile.tls.warnings:
+            directive, _, words = text.partition(": ")
+            self._journal.add(EventKind.CONFIG_WARNING, now, where="TLS", directive=directive, text=words)
 
     def _write_status(self, unix: UnixSeconds) -> None:
         if len(self._status) < STATUS_BACKLOG:

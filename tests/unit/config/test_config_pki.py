@@ -122,6 +122,8 @@ def test_no_authentication_only_by_the_boot_argument(value: str) -> None:
         ("verify-client-cert", {}),
         ("verify-client-cert require", {}),
         ("x509-username-field CN", {}),
+        ("x509-username-field uid ext:subjectAltName", {"username_field": "UID ext:subjectAltName"}),
+        ("x509-username-field emailAddress", {"username_field": "emailAddress"}),
         ("verify-x509-name 'C=DE, CN=alice'", {"name_kind": "subject", "name": "C=DE, CN=alice"}),
         ("verify-x509-name alice name", {"name_kind": "name", "name": "alice"}),
         ("verify-x509-name client- name-prefix", {"name_kind": "name-prefix", "name": "client-"}),
@@ -157,7 +159,7 @@ def test_tls(line: str, attribute: str, value: object) -> None:
     ("line", "expected"),
     [
         ("verify-client-cert maybe", "`maybe` is not understood; write `verify-client-cert require`"),
-        ("x509-username-field ext:subjectAltName", "write `x509-username-field CN`"),
+        ("x509-username-field ext:", "write `x509-username-field CN`"),
         ("verify-x509-name alice suffix", "`suffix` is not understood; write `verify-x509-name NAME name`"),
         ("verify-x509-name ''", "the name is empty"),
         ("remote-cert-tls server", "write `remote-cert-tls client`"),
