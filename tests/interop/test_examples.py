@@ -26,6 +26,7 @@ EXAMPLES = REPO / "docs" / "examples"
 TEXT = (REPO / "docs" / "examples.md").read_text(encoding="utf-8")
 SPACES = {"alice": "c1", "bob": "c2", "carol": "c3"}
 ELSEWHERE = "203.0.113.1"
+PING = ("ping", "-c", "1", "-W", "2")
 LOOK_S = 40  # a new config is looked for every 30 s
 
 
@@ -131,17 +132,16 @@ def example(request: pytest.FixtureRequest, topology: Topology, pki: Path, tmp_p
         yield Example(name, topology, pki, tmp_path, stack)
 
 
-def test_full_tunnel(example: Example) -> None:
+def test_full_tunnel(example: Example, topology: Topology) -> None:
     example.serve()
-    alice = example.client("alice")
-    assert not alice.ping(INTERNET, 1)
-    alice.connected()
+    assert " 0 received" in topology.namespaces.run(SPACES["alice"], *PING, INTERNET, check=False)
+    alice = example.connected("alice")
     assert alice.way_to(INTERNET) == alice.way_to(ELSEWHERE) == "tun0"
     assert alice.way_to(HOST) == "eth0"
     assert alice.ping(INTERNET)
     assert "dhcp-option DNS 9.9.9.9" in alice.log
     assert " dev tun0" in alice.run("ip", "-6", "route", "get", "2001:db8::1")
-    assert "No route" in alice.run("ping", "-6", "-c", "1", "-W", "2", "2001:db8::1", check=False)
+    assert "No route" in alice.run(*PING, "-6", "2001:db8::1", check=False)
 
 
 def test_split_tunnel(example: Example) -> None:
@@ -169,7 +169,7 @@ def test_fixed_addresses(example: Example) -> None:
 def test_isolated_clients(example: Example) -> None:
     example.serve()
     alice, bob = example.connected("alice"), example.connected("bob")
-    assert "Packet filtered" in alice.run("ping", "-c", "1", "-W", "2", bob.address, check=False)
+    assert "Packet filtered" in alice.run(*PING, bob.address, check=False)
     assert not bob.ping(alice.address, 1)
     assert bob.ping(GATEWAY)
     assert bob.ping(INTERNET)
