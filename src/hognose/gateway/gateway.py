@@ -271,7 +271,7 @@ class Gateway:
         self._admissions.handle_events(peer, session, now, unix)
         self._end_replaced(now)
         records = session.poll(now, unix)
-        if records:
+        if records and peer.conn.close_reason is None:  # a reset may have come with what it answers
             pieces = join(records)
             if sum(map(len, pieces)) <= peer.conn.send_space:
                 peer.conn.write(pieces)
