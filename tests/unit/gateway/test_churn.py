@@ -116,7 +116,7 @@ class Churn:
         world.frames()
         assert remote.connected
         if end == "garbage":
-            remote.send(bytes((number & 255, number >> 8 & 255)) + b"\x38GET /" * 3)
+            remote.send(bytes((0xF0 | number & 15, number & 255)) + b"\x38GET /" * 3)
         elif end == "FIN at once":
             remote.fin()
         elif end == "RST at once":
