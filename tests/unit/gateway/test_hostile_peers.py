@@ -90,6 +90,10 @@ def test_cve_2017_7478_length_extremes_of_the_stream(data: bytes, stage: str) ->
     remote.send(data)
     world.frames()
     unharmed(world, bob)
+    length = int.from_bytes(data[:2], "big")
+    if not 0 < length <= 2048 and not stage.startswith("half"):
+        assert world.dropped(DropReason.BAD_FRAME_LENGTH) == (stage not in ("established", "renegotiating"))
+        assert remote.closed
     world.rest(80)
     unharmed(world, bob)
     assert world.gateway.client_count in (1, 2)

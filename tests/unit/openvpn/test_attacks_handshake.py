@@ -20,7 +20,8 @@ from tests.unit.openvpn.stages import (
     whole_life,
 )
 
-from hognose.drops import DropReason
+from hognose.drops import Counters, DropReason
+from hognose.openvpn.control_messages import MessageReader
 from hognose.openvpn.session import Authenticated, Established
 from hognose.wire import openvpn as wire
 
@@ -239,6 +240,17 @@ def test_cve_2024_28882_a_refused_client_cannot_stay(text: str) -> None:
     assert link.client.messages == ["AUTH_FAILED,no"]
 
 
+def test_cve_2024_28882_a_client_that_is_cut_gets_nothing_more() -> None:
+    """CVE-2024-28882: refused long after its PUSH_REPLY, when another one would be due, it asks for one in vain."""
+    link = at_stage("established")
+    link.rest(31)
+    link.session.refuse("certificate has been revoked", link.now)
+    link.client.say("PUSH_REQUEST", link.now)
+    link.rest(2)
+    assert link.client.messages[1:] == ["AUTH_FAILED,certificate has been revoked"]
+    link.run(lambda: link.session.ended is not None, 6)
+
+
 # -- control strings ---------------------------------------------------------------------------------------------------
 
 STRANGE = [
@@ -254,6 +266,9 @@ STRANGE = [
 @pytest.mark.parametrize("stage", ["not admitted", "established", "renegotiated", "refused"])
 def test_cve_2024_5594_control_strings_with_anything_in_them(plaintext: bytes, stage: str) -> None:
     """CVE-2024-5594: unprintable, unterminated and long strings mean nothing, cost little, and are not remembered."""
+    found = MessageReader(Counters()).feed(plaintext)
+    assert all(text.isprintable() and len(text) <= 4096 for text in found)
+    assert "EXIT" not in found or b"EXIT\0" in plaintext
     link = at_stage(stage)
     for _ in range(8):
         link.client.say_bytes(plaintext, link.now)

@@ -118,6 +118,17 @@ def test_reneg_sec_0_leaves_it_to_the_client() -> None:
 # -- ends by time ------------------------------------------------------------------------------------------------------
 
 
+def test_control_packets_keep_a_client_alive_too() -> None:
+    """Authentic ones, an acknowledgement of nothing is enough (facts/openvpn-protocol.md 20)."""
+    link = Link(profile("tls-crypt", ping_s=0, ping_timeout_s=60), kit("tls-crypt"))
+    link.connect()
+    for _ in range(3):
+        link.rest(50)
+        link.session.receive([link.client.wrapped(wire.ACK_V1, link.client.negotiations[0], b"\0")], link.now, UNIX)
+    assert link.session.ended is None
+    link.run(lambda: link.session.ended is not None, 61)
+
+
 def test_inactive_counts_traffic_only() -> None:
     link = Link(profile(inactive_s=80, ping_timeout_s=0), kit())
     link.connect()
