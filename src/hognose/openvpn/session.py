@@ -113,6 +113,7 @@ class Session:
         self._messages = MessageReader(counters)
         self._primary: KeyState | None = None  # the newest negotiation that is ACTIVE, or the first one
         self._pending: KeyState | None = None  # a renegotiation under way
+        self._last_key_id = 0  # of the newest attempt, failed or not: OpenVPN ssl.c key_state_init
         self._retired: KeyState | None = None  # the one before primary: may still say something (OpenVPN 3)
         self._retired_until: Nanos = 0
         self._data = DataChannel(counters)
@@ -258,7 +259,7 @@ class Session:
                     times.append(due)
                 if key.stage is not Stage.ACTIVE:
                     times.append(key.started_at + hand_window)
-        if self._primary is None:
+        if not self._data.established:
             times.append(self._started_at + hand_window)
         if self._retired is not None:
             times.append(self._retired_until)
@@ -374,7 +375,7 @@ class Session:
             and self._pending is None
             and primary is not None
             and self._data.established
-            and key_id == _next_key_id(primary.key_id)
+            and key_id != 0  # whichever it is: the client may have counted attempts that never arrived
             and self._renegotiation.client_may(now)
         ):
             return self._begin_pending(key_id, now)
@@ -387,6 +388,7 @@ class Session:
 
     def _begin_pending(self, key_id: int, now: Nanos) -> KeyState:
         self._pending = self._fresh_key(key_id, now)
+        self._last_key_id = key_id
         self._pending.reliability.queue(wire.SOFT_RESET_V1, b"")
         self._renegotiation.restart(self._profile, now)
         return self._pending
@@ -395,7 +397,7 @@ class Session:
         """Our own soft reset: by time, by use, or because a key is worn out."""
         primary = self._primary
         if self._pending is None and self._end_at is None and primary is not None and primary.stage is Stage.ACTIVE:
-            self._begin_pending(_next_key_id(primary.key_id), now)
+            self._begin_pending(_next_key_id(self._last_key_id), now)
             self.attention = True
 
     def _give_up_renegotiation(self, detail: str, now: Nanos) -> None:

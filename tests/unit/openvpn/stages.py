@@ -98,8 +98,10 @@ def whole_life(link: Link, seconds: float = 700) -> None:
     end = link.now + int(seconds * SECOND)
     for _ in range(10_000):
         deadline = link.session.next_deadline()
-        if deadline is None or deadline > end:
+        if deadline is None:
+            assert link.session.ended is not None
             return
+        assert deadline < end
         link.now = max(link.now + 1, deadline)
         link.session.handle_deadline(link.now, UNIX)
         link.session.poll(link.now, UNIX)

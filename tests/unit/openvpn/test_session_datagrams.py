@@ -82,6 +82,45 @@ def test_a_clienthello_of_two_packets_is_one() -> None:
     assert sizes[0] + sizes[1] > 1500
 
 
+@pytest.mark.parametrize("soft_resets", [True, False], ids=["2.x", "3"])
+@pytest.mark.parametrize("failed_by", ["client", "server"])
+@pytest.mark.parametrize("then_by", ["client", "server"])
+def test_key_ids_go_on_after_a_renegotiation_that_failed(failed_by: str, then_by: str, soft_resets: bool) -> None:
+    """OpenVPN counts every attempt (ssl.c key_state_init), so that the next one has another key id."""
+    link = Link(profile("tls-crypt", hand_window_s=10, ping_timeout_s=0), kit("tls-crypt", soft_resets=soft_resets))
+    link.connect()
+    link.rest(1)
+    if failed_by == "client":
+        link.client.renegotiate(link.now)
+    else:
+        link.session._start_renegotiation(link.now)
+    link.run(lambda: 1 in link.client.negotiations and link.session._pending is not None, 5)
+    link.down = False
+    link.rest(12)
+    link.client.negotiations.pop(1)
+    link.down = True
+    assert link.counters.drops[DropReason.RENEGOTIATION_FAILED] == 1
+    renegotiate(link, then_by, 10)
+    assert [event.key_id for event in link.events if isinstance(event, Renegotiated)] == [2]
+    link.client.send(PACKET, key_id=2)
+    link.run(lambda: bool(link.inner), 5)
+
+
+def test_a_soft_reset_that_never_arrived_does_not_bring_key_ids_out_of_step() -> None:
+    """The client has used key id 1 and begins with 2; ours would have been 1."""
+    link = Link(profile(hand_window_s=10, ping_timeout_s=0), kit())
+    link.connect()
+    link.rest(1)
+    link.down = False
+    link.client.renegotiate(link.now)
+    link.rest(12)
+    link.client.negotiations.pop(1)
+    link.down = True
+    renegotiate(link, "client", 10)
+    renegotiate(link, "server", 10)
+    assert [event.key_id for event in link.events if isinstance(event, Renegotiated)] == [2, 3]
+
+
 # -- data during renegotiation -----------------------------------------------------------------------------------------
 
 
