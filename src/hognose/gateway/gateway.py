@@ -140,6 +140,9 @@ class Gateway:
         for peer in list(self._peers.values()):
             if peer.session is not None:
                 peer.session.replace_profile(self._live.profile)
+                deadline = peer.session.next_deadline()
+                if deadline is not None:
+                    self._arm(peer, deadline)
                 if peer.common_name:
                     self._contained(self._judge_again, peer, now, unix)
 
