@@ -72,6 +72,7 @@ def direct_problem() -> str:
         return f"/dev/kvm: {error.strerror}"
     namespace = f"hn-probe-{os.getpid()}"
     block = BUILD / "probe.block"
+    block.parent.mkdir(exist_ok=True)
     block.write_bytes(bytes(512))
     subprocess.run(["ip", "netns", "add", namespace], check=True)
     try:
