@@ -80,6 +80,11 @@ class Setting:
         return OpenvpnClient(self.topology.namespaces, name, settings, self.folder, program=program, label=label)
 
 
+def revoking(setting: Setting, *identities: Identity) -> str:
+    """Embedded crl-verify of the setting's authority."""
+    return block("crl-verify", setting.authority.revocation_list(*identities))
+
+
 def check_basics(setting: Setting, client: OpenvpnClient, size: int) -> None:
     """Ping the gateway, ping beyond the NAT, move bytes both ways."""
     for address in (GATEWAY, INTERNET):

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 
 from . import nested
@@ -50,6 +51,13 @@ class ServerSettings:
         text = "\n".join(lines) + "\n"
         padding = -len(text) % 512
         return text + "\n" * (padding % 2) + "#\n" * (padding // 2)
+
+
+def with_generation(config: str) -> bytes:
+    """A config behind the line with its digest, in whole blocks: what the embed tool writes."""
+    first = len("# hognose sha256 \n") + 64
+    body = (config + "\n" * (-(len(config) + first) % 512)).encode()
+    return b"# hognose sha256 " + sha256(body).hexdigest().encode() + b"\n" + body
 
 
 class Server:
