@@ -6,14 +6,13 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from tests.interop.cases import GATEWAY, MIB, Setting, block
+from tests.interop.cases import GATEWAY, MIB, Setting, block, revoking
 from tests.world.openvpn_client import OpenvpnClient
-from tests.world.pki import Authority, Identity, static_key
-from tests.world.server import Server
+from tests.world.pki import Authority, static_key
+from tests.world.server import Server, with_generation
 from tests.world.topology import Topology
 
 pytestmark = pytest.mark.interop
@@ -48,19 +47,8 @@ def transfer(pool: ThreadPoolExecutor, setting: Setting, client: OpenvpnClient, 
     return began
 
 
-def revoking(setting: Setting, *identities: Identity) -> str:
-    return block("crl-verify", setting.authority.revocation_list(*identities))
-
-
 def clients_of_their_own(text: str) -> str:
     return block("client-config-dir", text)
-
-
-def told(config: str) -> bytes:
-    """The config behind its generation line, in whole blocks."""
-    first = len("# hognose sha256 \n") + 64
-    body = (config + "\n" * (-(len(config) + first) % 512)).encode()
-    return b"# hognose sha256 " + sha256(body).hexdigest().encode() + b"\n" + body
 
 
 def test_revoked_and_disabled_clients_are_cut_and_nobody_else(setting: Setting, pool: ThreadPoolExecutor) -> None:
@@ -99,7 +87,7 @@ def test_revoked_and_disabled_clients_are_cut_and_nobody_else(setting: Setting, 
 def test_without_a_signal_a_whole_text_is_taken_within_a_minute(setting: Setting, pool: ThreadPoolExecutor) -> None:
     """The generation in the first line tells what is still being written; then the revoked client is cut."""
     bob = setting.authority.issue("bob")
-    old, new = (told(setting.config(extra=(revoking(setting, *who),))) for who in ((), (bob,)))
+    old, new = (with_generation(setting.config(extra=(revoking(setting, *who),))) for who in ((), (bob,)))
     with (
         Server("hosted", setting.topology.namespaces, old, setting.folder).ready() as server,
         setting.client("c1") as alice,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,10 @@ from tests.interop.cases import (
     check_client_to_client,
     check_negotiated,
     check_release,
+    revoking,
 )
 from tests.world.old_clients import NotServed
-from tests.world.server import Server
+from tests.world.server import Server, with_generation
 from tests.world.tender import hvt_carrier
 from tests.world.topology import Topology
 
@@ -121,13 +121,6 @@ def test_the_default_route_through_the_tunnel(setting: Setting, carrier: str) ->
         spaces.run("c1", "ip", "route", "del", "default", check=False)
 
 
-def generation(config: str) -> bytes:
-    """The config behind its generation line, in whole blocks."""
-    first = len("# hognose sha256 \n") + 64
-    body = (config + "\n" * (-(len(config) + first) % 512)).encode()
-    return b"# hognose sha256 " + sha256(body).hexdigest().encode() + b"\n" + body
-
-
 def test_a_new_config_on_the_device_is_found(setting: Setting, carrier: str) -> None:
     """Bytes that change on the host's side: the guest's own cache of them must not hide that.
 
@@ -136,8 +129,8 @@ def test_a_new_config_on_the_device_is_found(setting: Setting, carrier: str) -> 
     if carrier == "nested":
         pytest.skip("the nested machine's block device is a file of its own, out of our reach")
     pushes = tuple(f'push "route 10.{n}.0.0 255.255.0.0"' for n in range(100))
-    old = generation(setting.config(extra=("max-clients 4", *pushes)))
-    new, broken = (generation(setting.config(extra=(f"max-clients {n}",))) for n in ("5", "x"))
+    old = with_generation(setting.config(extra=("max-clients 4", *pushes)))
+    new, broken = (with_generation(setting.config(extra=(f"max-clients {n}",))) for n in ("5", "x"))
     assert len(new) == len(broken) < len(old) - 3000
     with Server(carrier, setting.topology.namespaces, old, setting.folder).ready() as server:
         path = setting.folder / "server.conf.full"
@@ -150,6 +143,35 @@ def test_a_new_config_on_the_device_is_found(setting: Setting, carrier: str) -> 
             assert words in server.log
         with setting.client("c1") as client:
             client.connected(60)
+
+
+def test_reload_cuts_a_revoked_client(setting: Setting, carrier: str) -> None:
+    """A new CRL on the device: within a minute one client is cut and stays out, another one's bytes go on."""
+    if carrier == "nested":
+        pytest.skip("the nested machine's block device is a file of its own, out of our reach")
+    bob = setting.authority.issue("bob")
+    texts = [setting.config(extra=(revoking(setting, *who),)) for who in ((), (bob,))]
+    size = max(map(len, texts)) + 2  # a block device keeps its size
+    old, new = (with_generation(text + "#" * (size - len(text) - 1) + "\n") for text in texts)
+    assert len(old) == len(new)
+    with (
+        Server(carrier, setting.topology.namespaces, old, setting.folder).ready() as server,
+        setting.client("c1") as alice,
+        setting.client("c2", identity=bob) as revoked,
+    ):
+        alice.connected(60)
+        revoked.connected(60)
+        server.rewrite(new)
+        written = time.monotonic()
+        while "client_cut" not in server.log:
+            setting.topology.transfer("c1", "get", MIB)
+            assert time.monotonic() < written + 60
+        assert server.event("client_cut")["common_name"] == "bob"
+        revoked.process.wait_for("AUTH_FAILED", 10)
+        with setting.client("c2", identity=bob, label="-again"):
+            assert server.event("peer_rejected", 30)["detail"].endswith("is revoked")
+        setting.topology.transfer("c1", "put", MIB)
+        assert alice.log.count("Initialization Sequence Completed") == 1
 
 
 @pytest.mark.parametrize(
