@@ -1,0 +1,78 @@
+"""What is done by the clock: when status is due, and the warnings about a CRL that ends."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.gateway.gateway_world import UNIX, GatewayWorld
+from tests.unit.openvpn.link import authority, server_identity
+
+from hognose.config.model import ServerConfig
+from hognose.gateway.live import CRL_LOOK_INTERVAL, Routine
+from hognose.units import SECOND
+
+DAY = 86_400
+
+
+def config(interval: int = 0) -> ServerConfig:
+    identity = server_identity()
+    return ServerConfig(
+        1194, 0x0A080000, 24, authority().pem, identity.cert, identity.key, status_interval=interval
+    )  # fmt: skip
+
+
+def test_status_is_due_every_so_many_seconds() -> None:
+    routine, settings = Routine(config(10), 0), config(10)
+    due = [second for second in range(45) if routine.status_due(settings, second * SECOND)]
+    assert due == [10, 20, 30, 40]
+    assert routine.next_deadline(settings) == 0  # the CRL was not looked at yet
+
+
+def test_an_interval_that_a_reload_brings() -> None:
+    routine = Routine(config(), 0)
+    assert not routine.status_due(config(), 100 * SECOND)
+    routine.crl_warning(None, 0, UNIX)
+    assert routine.next_deadline(config()) == CRL_LOOK_INTERVAL
+    assert routine.status_due(config(10), 100 * SECOND)
+    assert not routine.status_due(config(10), 105 * SECOND)
+    assert routine.next_deadline(config(10)) == 110 * SECOND
+
+
+@pytest.mark.parametrize(
+    ("left", "words"),
+    [
+        (15 * DAY, ""),
+        (14 * DAY + 1, ""),
+        (14 * DAY, "the CRL of crl-verify ends in 14 days: then no client can connect any more"),
+        (DAY - 1, "the CRL of crl-verify ends in 0 days: then no client can connect any more"),
+        (1, "the CRL of crl-verify ends in 0 days: then no client can connect any more"),
+        (0, "the CRL of crl-verify has expired: no client can connect any more; publish a new one"),
+        (-DAY, "the CRL of crl-verify has expired: no client can connect any more; publish a new one"),
+    ],
+)
+def test_the_words_about_a_crl(left: int, words: str) -> None:
+    assert Routine(config(), 0).crl_warning(UNIX + left, 0, UNIX) == words
+
+
+def test_once_a_day_and_no_look_before_its_time() -> None:
+    routine, said = Routine(config(), 0), []
+    for hour in range(72):
+        now = hour * 3600
+        if routine.crl_warning(UNIX + 5 * DAY, now * SECOND, UNIX + now):
+            said.append(hour)
+    assert said == [0, 24, 48]
+    assert routine.crl_warning(UNIX, 71 * 3600 * SECOND + 1, UNIX + 80 * DAY) == ""
+
+
+def test_no_crl_no_words() -> None:
+    routine = Routine(config(), 0)
+    assert routine.crl_warning(None, 0, UNIX) == ""
+    assert routine.next_deadline(config()) == CRL_LOOK_INTERVAL
+
+
+def test_the_gateway_says_it() -> None:
+    crl = authority().revocation_list(start_days=-4000, days=1)
+    world = GatewayWorld(f"<crl-verify>\n{crl.strip()}\n</crl-verify>")
+    world.rest(25 * 3600)
+    texts = [event["text"] for event in world.events_of("crl_expires")]
+    assert len(texts) == 2
+    assert "has expired" in str(texts[0])
