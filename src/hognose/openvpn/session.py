@@ -397,7 +397,10 @@ class Session:
         """Our own soft reset: by time, by use, or because a key is worn out."""
         primary = self._primary
         if self._pending is None and self._end_at is None and primary is not None and primary.stage is Stage.ACTIVE:
-            self._begin_pending(_next_key_id(self._last_key_id), now)
+            key_id = _next_key_id(self._last_key_id)
+            if key_id == primary.key_id:  # seven attempts in a row have failed; the key in use keeps its id
+                key_id = _next_key_id(key_id)
+            self._begin_pending(key_id, now)
             self.attention = True
 
     def _give_up_renegotiation(self, detail: str, now: Nanos) -> None:

@@ -121,6 +121,24 @@ def test_a_soft_reset_that_never_arrived_does_not_bring_key_ids_out_of_step() ->
     assert [event.key_id for event in link.events if isinstance(event, Renegotiated)] == [2, 3]
 
 
+def test_the_key_in_use_keeps_its_id_however_many_attempts_fail() -> None:
+    link = Link(profile(hand_window_s=10, ping_timeout_s=0), kit())
+    link.connect()
+    link.rest(1)
+    renegotiate(link, "server", 10)
+    seen = []
+    link.down = False
+    for _ in range(8):
+        link.session._start_renegotiation(link.now)
+        assert link.session._pending is not None
+        seen.append(link.session._pending.key_id)
+        link.rest(12)
+    assert seen == [2, 3, 4, 5, 6, 7, 2, 3]
+    link.down = True
+    link.client.send(PACKET, key_id=1)
+    link.run(lambda: bool(link.inner), 5)
+
+
 # -- data during renegotiation -----------------------------------------------------------------------------------------
 
 
