@@ -1,6 +1,7 @@
 """Events on their way to the log: collected, and limited where strangers can cause them.
 
-Bound: `events_per_second` lines about peers in any second; what is over is counted and reported as one line.
+Bound: `events_per_second` lines of each kind about peers in any second, so that what nobody prints hides nothing; what
+is over is counted and reported as one line.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ class Journal:
         self._counters = counters
         self._events: list[Event] = []
         self._window_start: Nanos = 0
-        self._in_window = 0
+        self._in_window: dict[EventKind, int] = {}
         self._suppressed = 0
 
     def add(self, kind: EventKind, now: Nanos, **fields: str | int) -> None:
@@ -32,9 +33,9 @@ class Journal:
             if now - self._window_start >= SECOND:
                 self._report()
                 self._window_start = now
-                self._in_window = 0
-            self._in_window += 1
-            if self._in_window > self._per_second:
+                self._in_window.clear()
+            count = self._in_window[kind] = self._in_window.get(kind, 0) + 1
+            if count > self._per_second:
                 self._suppressed += 1
                 self._counters.stats[Stat.EVENTS_SUPPRESSED] += 1
                 return

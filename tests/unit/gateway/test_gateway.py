@@ -374,8 +374,7 @@ def test_the_log_of_strangers_is_limited() -> None:
     for number in range(30):
         world.remote(port=41_000 + number).send(b"\0\0")
         world.frames()
-    lines = len(world.events_of("peer_rejected")) + len(world.events_of("peer_connected"))
-    assert lines == 5
+    assert [len(world.events_of(kind)) for kind in ("peer_rejected", "peer_connected")] == [5, 5]
     assert world.dropped(DropReason.BAD_FRAME_LENGTH) == 30
     world.rest(2)
     world.remote(port=42_000)

@@ -26,3 +26,11 @@ def test_events_of_clients_are_never_limited() -> None:
     for n in range(10):
         journal.add(EventKind.CLIENT_RENEGOTIATED, 0, conn=n, common_name="a", key_id=1, tls="TLSv1.3")
     assert len(journal.take()) == 10
+
+
+def test_what_is_plentiful_does_not_hide_other_kinds() -> None:
+    journal = Journal(2, Counters())
+    for n in range(10):
+        journal.add(EventKind.PEER_CONNECTED, 0, conn=n, peer="x")
+    journal.add(EventKind.PEER_REJECTED, 0, conn=1, peer="x", reason="bad_hmac", detail="look here")
+    assert [event.kind for event in journal.take()][-1] is EventKind.PEER_REJECTED
