@@ -529,6 +529,8 @@ class Session:
             return
         if self._end_at is not None:  # it was refused: nothing is given to it any more (CVE-2024-28882)
             return
+        if not key.reliability.idle:  # the one before is still on its way: a peer that takes none could fill the queue
+            return
         self._pushed_at = now
         for reply in push_replies(push_options(self._profile, admission, agreement, self._peer_info)):
             key.send_message(reply)
