@@ -14,7 +14,7 @@ from tests.unit.openvpn.stages import CBC, EPOCH, OLD, PACKET, alive, drops, giv
 
 from hognose.drops import DropReason
 from hognose.openvpn.data_cbc import CbcRecords
-from hognose.openvpn.data_epoch import FUTURE_KEYS, EpochRecords
+from hognose.openvpn.data_epoch import FUTURE_KEYS, LAST_COUNTER, LAST_EPOCH, EpochRecords
 from hognose.openvpn.data_format import DataFormat
 from hognose.openvpn.session import Established, Renegotiated
 from hognose.openvpn.usage_limits import LAST_PACKET_ID, RENEGOTIATE_AT
@@ -126,6 +126,29 @@ def test_cve_2025_15497_epoch_jumps_that_may_not_be(epoch: int) -> None:
     link.client.send_epoch = 1  # two behind: gone
     give(link, link.client.seal(PACKET))
     assert link.counters.drops[DropReason.BAD_DATA_EPOCH] == (2 if epoch else 5)
+
+
+def test_cve_2017_7479_epoch_counters_never_wrap() -> None:
+    """CVE-2017-7479 for the epoch format: a full counter moves the epoch on, the last epoch stops; we ask before."""
+    link = Link(profile(reneg_s=0, ping_timeout_s=0), kit(peer_info=EPOCH))
+    link.connect()
+    alive(link)
+    key = link.session._data._current
+    assert key is not None
+    records = key.other
+    assert isinstance(records, EpochRecords)
+    records._send.next_counter = LAST_COUNTER - 1
+    sealed = [link.session.seal([PACKET, PACKET], link.now) for _ in range(2)]
+    assert [[int.from_bytes(r[4:6], "big") for r in batch] for batch in sealed] == [[1, 1], [2, 2]]
+    assert [int.from_bytes(r[6:12], "big") for r in sealed[1]] == [1, 2]
+    for record in sealed[1]:
+        link.client.receive(record, link.now)
+    records._send.epoch, records._send.next_counter = LAST_EPOCH, LAST_COUNTER
+    assert len(link.session.seal([PACKET], link.now)) == 1
+    assert link.session.seal([PACKET], link.now) == []
+    assert link.session.seal([PACKET] * 3, link.now) == []
+    assert link.counters.drops[DropReason.NO_DATA_KEY] == 4
+    link.run(lambda: link.has(Renegotiated), 120)
 
 
 # -- data packets ------------------------------------------------------------------------------------------------------

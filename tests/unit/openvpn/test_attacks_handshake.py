@@ -251,6 +251,25 @@ def test_cve_2024_28882_a_client_that_is_cut_gets_nothing_more() -> None:
     link.run(lambda: link.session.ended is not None, 6)
 
 
+def test_a_client_that_asks_and_never_acknowledges_costs_nothing_more() -> None:
+    """Its options wait for their acknowledgement once; asking again for an hour queues no others."""
+    link = at_stage("established")
+    link.rest(31)
+    link.client.say("PUSH_REQUEST", link.now)
+    for _ in range(100):
+        link.now += 31 * SECOND
+        link.client.negotiations[0].acks.clear()
+        records = link.client.poll(link.now)
+        give(link, *records, link.client.seal(PACKET))
+        link.session.handle_deadline(link.now, UNIX)
+        link.client.negotiations[0].unacked.clear()
+        link.client.say("PUSH_REQUEST", link.now)
+    assert link.session.ended is None
+    primary = link.session._primary
+    assert primary is not None
+    assert len(primary.reliability._queue) + len(primary.reliability._flying) <= 1
+
+
 # -- control strings ---------------------------------------------------------------------------------------------------
 
 STRANGE = [
