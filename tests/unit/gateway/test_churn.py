@@ -1,7 +1,7 @@
 """Ten thousand clients that come and go through one gateway, and nothing that they leave behind.
 
 2,000 of them complete a real TLS 1.3 handshake with EC certificates (some two, for a renegotiation), 1,000 more begin
-one and fail or stop inside it; the other 7,000 end before TLS: that keeps the test within two minutes.
+one and fail or stop inside it; the other 7,000 end before TLS: that keeps the test within a minute of CPU time.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from tests.unit.gateway.gateway_world import GatewayWorld, Remote, query
 from tests.unit.openvpn.client import ClientKit, ModelClient
 from tests.unit.openvpn.link import KEY, authority, kit
@@ -22,7 +23,7 @@ from hognose.units import SECOND
 
 MIB = 1 << 20
 PAGE = os.sysconf("SC_PAGE_SIZE")
-TICK = 0.05  # seconds from one client to the next
+TICK = 0.03  # seconds from one client to the next
 # How a client ends -> how many of the ten thousand do.
 ENDS = {
     "EXIT": 400, "FIN": 400, "RST": 400, "renegotiation, EXIT": 200, "renegotiation, RST": 100, "silence": 150,
@@ -231,6 +232,7 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE
 
 
+@pytest.mark.timeout(600)
 def test_ten_thousand_clients_come_and_go() -> None:
     assert sum(ENDS.values()) == 10_000
     assert sum(ENDS[end] for end in FULL) == 2_000
