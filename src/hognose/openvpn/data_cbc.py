@@ -49,6 +49,11 @@ class CbcRecords:
         self.next_id = 1
 
     @property
+    def receiving(self) -> bool:
+        """An authentic record has come."""
+        return self.replay.highest > 0
+
+    @property
     def worn_out(self) -> bool:
         """So many packets went one way that a new key is wanted."""
         return max(self.next_id, self.replay.highest) >= RENEGOTIATE_AT

@@ -79,6 +79,13 @@ class DataKey:
         self.open_iv = keys[64 : 64 + _IV_LEN]
         self.seal_iv = keys[192 : 192 + _IV_LEN]
 
+    @property
+    def opened(self) -> bool:
+        """An authentic record has come: the peer has this key too."""
+        if self.other is not None:
+            return self.other.receiving
+        return self.replay.highest > 0
+
 
 class DataChannel:
     """Open and seal batches. Bound: one key per key id, at most three alive (old, current, next)."""
@@ -164,6 +171,14 @@ class DataChannel:
         if switch_at <= now:
             self._switch()
 
+    def use_newest(self) -> None:
+        """Seal with the newest key from now on: when a further negotiation begins, a peer forgets all but that one.
+
+        OpenVPN ssl.c key_state_soft_reset: the primary key becomes the lame duck, the lame duck before it is freed.
+        """
+        if self._next is not None:
+            self._switch()
+
     def next_deadline(self) -> Nanos | None:
         """When a key is to be switched to or forgotten."""
         times = [key.expires_at for key in self._keys.values() if key.expires_at]
@@ -232,6 +247,8 @@ class DataChannel:
                 opened_bytes += len(plain)
             else:
                 self._unusual(key, plain, packets)
+        if self._next is not None and self._next.opened:
+            self._switch()  # the peer seals with it, so it opens with it too; it may soon forget the one before
         self.bytes_in += opened_bytes
         opened = len(packets) - before
         self.packets_in += opened

@@ -89,6 +89,11 @@ class EpochRecords:
         return self._send.epoch
 
     @property
+    def receiving(self) -> bool:
+        """An authentic record has come."""
+        return self._receive.epoch > 1 or self._receive.replay.highest > 0
+
+    @property
     def worn_out(self) -> bool:
         """So many epochs were used that a new negotiated key is wanted."""
         return max(self._send.epoch, self._receive.epoch) >= RENEGOTIATE_EPOCH

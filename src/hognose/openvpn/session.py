@@ -376,9 +376,10 @@ class Session:
             and primary is not None
             and self._data.established
             and key_id != 0  # whichever it is: the client may have counted attempts that never arrived
-            and self._renegotiation.client_may(now)
         ):
-            return self._begin_pending(key_id, now)
+            self._data.use_newest()
+            if self._renegotiation.client_may(now):
+                return self._begin_pending(key_id, now)
         return None
 
     # -- negotiation -----------------------------------------------------------------------------------------------
@@ -387,6 +388,7 @@ class Session:
         return KeyState(self._profile, key_id, now, self._messages, self._wrap.overhead)
 
     def _begin_pending(self, key_id: int, now: Nanos) -> KeyState:
+        self._data.use_newest()
         self._pending = self._fresh_key(key_id, now)
         self._last_key_id = key_id
         self._pending.reliability.queue(wire.SOFT_RESET_V1, b"")

@@ -57,14 +57,14 @@ def channel(form: DataFormat, keys: bytes = KEYS) -> tuple[DataChannel, DataKey,
     return made, key, counters
 
 
-def from_client(form: DataFormat, packet_id: int, payload: bytes) -> bytes:
+def from_client(form: DataFormat, packet_id: int, payload: bytes, key_id: int = 0) -> bytes:
     """A record made by hand, payload as it is."""
     version = 2 if form.v2 else 1
     if form.epoch:
-        return by_hand.epoch_packet(CLIENT, form.cipher, 1, packet_id, payload)
+        return by_hand.epoch_packet(CLIENT, form.cipher, 1, packet_id, payload, key_id=key_id)
     if form.aead:
-        return by_hand.aead_packet(CLIENT, form.cipher, packet_id, payload, version)
-    return by_hand.cbc_packet(CLIENT, form.cipher, form.digest, packet_id, payload, bytes(16), version)
+        return by_hand.aead_packet(CLIENT, form.cipher, packet_id, payload, version, key_id)
+    return by_hand.cbc_packet(CLIENT, form.cipher, form.digest, packet_id, payload, bytes(16), version, key_id)
 
 
 def to_client(form: DataFormat, record: bytes) -> bytes:
@@ -299,11 +299,25 @@ def test_keys_of_different_formats_side_by_side() -> None:
     assert made.open_run(batch, 0, opened) == 6
     assert opened == [PACKET, IPV6, IPV6, PACKET]
     assert drops(counters) == {DropReason.BAD_DATA_PACKET: 1, DropReason.NO_DATA_KEY: 1}
-    assert made.seal([PACKET], 9)[0][0] & 7 == 0
-    assert made.seal([PACKET], 10)[0][0] & 7 == 1
+    assert made.seal([PACKET], 9)[0][0] & 7 == 1  # the peer has the new key: its records have come
     made.handle_deadline(20)
     assert made.open_run([from_client(DataFormat(GCM), 3, PACKET)], 0, opened) == 1
     assert drops(counters)[DropReason.NO_DATA_KEY] == 2
+
+
+@ALL_FORMS
+def test_the_new_key_seals_from_its_time_on_or_when_the_peer_uses_it(form: DataFormat) -> None:
+    for peer_uses_it in (False, True):
+        made, _, _ = channel(form)
+        made.install(DataKey(1, form, KEYS, bytes), 0, 10, 20)
+        assert made.seal([PACKET], 9)[0][0] & 7 == 0
+        if peer_uses_it:
+            record = from_client(form, 1, framed(form.framing, PACKET), key_id=1)
+            assert made.open_run([record[:-1] + bytes((record[-1] ^ 1,))], 0, []) == 1
+            assert made.seal([PACKET], 9)[0][0] & 7 == 0  # that was not authentic
+            assert made.open_run([record], 0, []) == 1
+        assert made.seal([PACKET], 9)[0][0] & 7 == peer_uses_it
+        assert made.seal([PACKET], 10)[0][0] & 7 == 1
 
 
 def test_ids_of_both_versions_are_counted_together() -> None:

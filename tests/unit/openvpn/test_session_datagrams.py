@@ -139,6 +139,21 @@ def test_the_key_in_use_keeps_its_id_however_many_attempts_fail() -> None:
     link.run(lambda: bool(link.inner), 5)
 
 
+def test_a_client_that_negotiates_more_often_than_we_change_keys_loses_nothing() -> None:
+    """At its soft reset it forgets the key before the last (OpenVPN ssl.c key_state_soft_reset): not ours to use."""
+    link = Link(profile(ping_timeout_s=0), kit())  # hand-window 60: that is when our side would change keys by itself
+    link.connect()
+    link.rest(11)
+    for key_id in (1, 2, 3):
+        link.client.renegotiate(link.now)
+        # Between its soft reset and the new key's use we seal with the newest key that there is.
+        link.run(lambda: len([e for e in link.events if isinstance(e, Renegotiated)]) == key_id, 10)  # noqa: B023
+        [record] = link.session.seal([PACKET], link.now)
+        assert record[0] & 7 == key_id - 1
+        link.rest(12)
+    assert link.counters.drops[DropReason.NO_DATA_KEY] == 0
+
+
 # -- data during renegotiation -----------------------------------------------------------------------------------------
 
 
