@@ -94,6 +94,7 @@ def assemble(
         limits=limits.nat,
         random=random,
         counters=counters,
+        tunnel=(config.network, config.mask),
     )
     journal = Journal(limits.events_per_second, counters)
     first, last = config.pool
