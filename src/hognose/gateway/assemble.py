@@ -107,7 +107,6 @@ def assemble(
         journal=journal,
         counters=counters,
     )
-    reassembler = Reassembler(limits.ip, counters)
     limiter = RateLimiter(limits.ip)
     forwarder = Forwarder(
         server=config.server_address,
@@ -119,7 +118,7 @@ def assemble(
         mss=mss,
         nat=nat,
         egress=egress,
-        reassembler=reassembler,
+        reassembler=Reassembler(limits.ip, counters),
         limiter=limiter,
         counters=counters,
     )
@@ -133,7 +132,7 @@ def assemble(
         nat=nat,
         neighbors=neighbors,
         egress=egress,
-        reassembler=reassembler,
+        reassembler=Reassembler(limits.ip, counters),
         limiter=limiter,
         counters=counters,
     )

@@ -11,7 +11,7 @@ from collections.abc import Container
 
 from hognose.drops import Counters, DropReason, Stat
 from hognose.gateway.egress import Egress
-from hognose.ip.fragments import Reassembler, fragment
+from hognose.ip.fragments import Reassembler, fragment, with_ident
 from hognose.ip.icmp_errors import RateLimiter, build_error, echo_reply
 from hognose.ip.mss import clamp
 from hognose.link import Outgoing
@@ -205,6 +205,8 @@ class Forwarder:
                 client, packet, icmpv4.UNREACHABLE, icmpv4.FRAGMENTATION_NEEDED, deliveries, now, self._link_mtu
             )
             return
+        if len(packet) > self._link_mtu:
+            packet = with_ident(packet, self._nat.fresh_ident())
         if protocol == ipv4.TCP:
             packet = clamp(packet, self._mss)
         reason = self._nat.open_outbound(client, packet, now, out)

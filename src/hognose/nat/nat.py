@@ -37,6 +37,8 @@ class Nat:
     ) -> None:
         self.address = address
         self._tunnel = tunnel
+        self._ident = int.from_bytes(random(2), "big")
+        self._ident_step = int.from_bytes(random(2), "big") | 1  # odd: visits every ID
         self._anybody_comes_in = limits.endpoint_independent_filtering
         self._table = FlowTable(address, reserved_ports, limits, random, counters)
         self._clients = self._table.clients
@@ -51,6 +53,16 @@ class Nat:
         """Flows of one client."""
         owner = self._clients.get(client)
         return owner.count if owner is not None else 0
+
+    def fresh_ident(self) -> int:
+        """An ID for a packet of a client that leaves in fragments.
+
+        Clients choose theirs without knowing of each other, but the receiver tells datagrams by our one address and the
+        ID (RFC 6864 section 5.3). No ID comes again until all others were used; the order is not to be foreseen by
+        who sees none of them.
+        """
+        self._ident = (self._ident + self._ident_step) & 0xFFFF
+        return self._ident
 
     def outbound(self, client: int, packets: list[bytes], now: Nanos, out: list[Outgoing]) -> list[bytes]:
         """Translate what belongs to flows of this client and append it to out; the rest comes back (nat.outbound)."""

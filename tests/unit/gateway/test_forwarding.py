@@ -321,3 +321,17 @@ def test_fragments_to_the_outside_leave_whole_or_fragmented() -> None:
     overlapping = fragment(bytes(datagram), 1500)
     world.send(IP(overlapping[1]), IP(overlapping[1][:20] + b"\x01" * 1480))
     assert world.dropped(DropReason.FRAGMENT_OVERLAP) + world.dropped(DropReason.FRAGMENT_BAD) >= 1
+
+
+def test_two_clients_with_the_same_id_are_kept_apart_at_the_receiver() -> None:
+    """RFC 6864 section 5.3: behind one address the IDs of two clients' datagrams must not meet."""
+    world = World()
+    pieces = []
+    for client, source in ((A, "10.8.0.2"), (B, "10.8.0.3")):
+        datagram = IP(src=source, dst=OUTSIDE, id=9) / UDP(sport=3001, dport=2) / Raw(bytes([client & 255]) * 3000)
+        frames, _ = world.send(*[IP(piece) for piece in fragment(bytes(datagram), 1500)], client=client)
+        pieces.append([bytes(frame[IP]) for frame in frames])
+    receiver = Reassembler(IpLimits(), Counters())
+    results = [receiver.receive(piece, 0, len(piece), T0) for pair in zip(*pieces, strict=True) for piece in pair]
+    payloads = {bytes(IP(whole)[UDP].payload)[-3000:] for whole in results if isinstance(whole, bytes)}
+    assert payloads == {bytes([A & 255]) * 3000, bytes([B & 255]) * 3000}
