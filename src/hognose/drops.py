@@ -131,6 +131,7 @@ class Stat(IntEnum):
     ECHO_REPLIES = auto()
     EVENTS_SUPPRESSED = auto()
     CLIENT_TO_CLIENT_PACKETS = auto()
+    NAT_HAIRPIN_PACKETS = auto()
 
 
 class Counters:

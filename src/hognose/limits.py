@@ -24,10 +24,11 @@ class TcpLimits:
 
 @dataclass(frozen=True, slots=True)
 class NatLimits:
-    """Bounds of the NAT; flows, entries."""
+    """Bounds of the NAT; flows, entries. What the outside may do: endpoint_independent_filtering (RFC 4787 REQ-8)."""
 
     flows: int = 32_768
-    flows_per_client: int = 4_096
+    flows_per_client: int = 4_096  # and never more than are still free
+    endpoint_independent_filtering: bool = False  # anybody may send to a mapped port, for applications between peers
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,10 @@ USAGE = """arguments:
   --ipv4=ADDRESS/PREFIX      the server's own address, for example 10.0.0.2/24
   --ipv4-gateway=ADDRESS     the router to the Internet
   --nat-table-size=FLOWS     flows through the NAT at once, 100 to 65536; by memory when absent
+  --nat-flows-per-client=FLOWS
+                             how many of them one client may have, 16 to 65536; by memory when absent
+  --nat-filtering=WHAT       who may send to a port that the NAT gave out: address-and-port (when absent), only those
+                             whom its client sent to, or endpoint-independent, anybody
   --really-no-authentication allow verify-client-cert none: anybody is served
   --delay=SECONDS            wait before the network is touched, 0 to 3600
   -l LEVEL, --logs=LEVEL     error, warning, info or debug; info when absent; [SRC:]LEVEL,... by source, where SRC
@@ -22,11 +26,15 @@ USAGE = """arguments:
   --help                     this text"""
 
 MIN_NAT_FLOWS, MAX_NAT_FLOWS = 100, 65_536
+MIN_CLIENT_FLOWS = 16
+_FILTERINGS = {"address-and-port": False, "endpoint-independent": True}
 MAX_DELAY = 3600  # seconds
 _VALUED = (
     "--ipv4",
     "--ipv4-gateway",
     "--nat-table-size",
+    "--nat-flows-per-client",
+    "--nat-filtering",
     "--delay",
     "-l",
     "--logs",
@@ -59,7 +67,8 @@ class ArgumentError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class BootArguments:
-    """What the arguments say; address 0 when --ipv4 is absent, nat_flows 0 when --nat-table-size is.
+    """What the arguments say; address 0 when --ipv4 is absent, nat_flows and nat_flows_per_client are
+    0 when their arguments are; anybody_comes_in: --nat-filtering=endpoint-independent.
 
     log_sources: levels of single sources, as Console takes them. warnings: one line each for the log.
     """
@@ -72,6 +81,8 @@ class BootArguments:
     help: bool = False
     log_sources: tuple[tuple[str, str], ...] = ()
     nat_flows: int = 0
+    nat_flows_per_client: int = 0
+    anybody_comes_in: bool = False
     no_authentication: bool = False
     delay: int = 0  # seconds
     warnings: tuple[str, ...] = ()
@@ -111,6 +122,13 @@ def _with_value(arguments: BootArguments, option: str, value: str) -> BootArgume
         return replace(arguments, gateway=_address(option, value))
     if option == "--nat-table-size":
         return replace(arguments, nat_flows=_number(option, value, MIN_NAT_FLOWS, MAX_NAT_FLOWS, "flows"))
+    if option == "--nat-flows-per-client":
+        flows = _number(option, value, MIN_CLIENT_FLOWS, MAX_NAT_FLOWS, "flows")
+        return replace(arguments, nat_flows_per_client=flows)
+    if option == "--nat-filtering":
+        if value not in _FILTERINGS:
+            raise ArgumentError(f"{option}={value} is none of {', '.join(_FILTERINGS)}")
+        return replace(arguments, anybody_comes_in=_FILTERINGS[value])
     if option == "--delay":
         return replace(arguments, delay=_number(option, value, 0, MAX_DELAY, "seconds"))
     if option in ("-l", "--logs"):

@@ -23,13 +23,17 @@ from hognose.limits import Limits
 from hognose.units import ipv4_text
 
 
-def bounds(memory_bytes: int, nat_flows: int) -> Limits:
-    """Limits by memory, with --nat-table-size where it is given (0: it is not)."""
+def bounds(memory_bytes: int, arguments: BootArguments) -> Limits:
+    """Limits by memory, with what the arguments say of the NAT."""
     limits = Limits.for_memory(memory_bytes)
-    if not nat_flows:
-        return limits
-    per_client = min(limits.nat.flows_per_client, nat_flows)
-    return replace(limits, nat=replace(limits.nat, flows=nat_flows, flows_per_client=per_client))
+    flows = arguments.nat_flows or limits.nat.flows
+    nat = replace(
+        limits.nat,
+        flows=flows,
+        flows_per_client=min(arguments.nat_flows_per_client or limits.nat.flows_per_client, flows),
+        endpoint_independent_filtering=arguments.anybody_comes_in,
+    )
+    return replace(limits, nat=nat)
 
 
 def warn_of_arguments(arguments: BootArguments, console: Console) -> None:
@@ -50,7 +54,7 @@ def serve(
 ) -> None:
     """Serve until a stop source asks for the end. ConfigError before the ready line, DeviceError after it."""
     config = loaded.config
-    limits = bounds(memory_bytes, arguments.nat_flows)
+    limits = bounds(memory_bytes, arguments)
     gateway = assemble(
         config,
         caps=device.caps,

@@ -94,6 +94,7 @@ def assemble(
         limits=limits.nat,
         random=random,
         counters=counters,
+        tunnel=(config.network, config.mask),
     )
     journal = Journal(limits.events_per_second, counters)
     first, last = config.pool
@@ -106,7 +107,6 @@ def assemble(
         journal=journal,
         counters=counters,
     )
-    reassembler = Reassembler(limits.ip, counters)
     limiter = RateLimiter(limits.ip)
     forwarder = Forwarder(
         server=config.server_address,
@@ -118,7 +118,7 @@ def assemble(
         mss=mss,
         nat=nat,
         egress=egress,
-        reassembler=reassembler,
+        reassembler=Reassembler(limits.ip, counters),
         limiter=limiter,
         counters=counters,
     )
@@ -132,7 +132,7 @@ def assemble(
         nat=nat,
         neighbors=neighbors,
         egress=egress,
-        reassembler=reassembler,
+        reassembler=Reassembler(limits.ip, counters),
         limiter=limiter,
         counters=counters,
     )

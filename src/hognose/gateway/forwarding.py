@@ -11,7 +11,7 @@ from collections.abc import Container
 
 from hognose.drops import Counters, DropReason, Stat
 from hognose.gateway.egress import Egress
-from hognose.ip.fragments import Reassembler, fragment
+from hognose.ip.fragments import Reassembler, fragment, with_ident
 from hognose.ip.icmp_errors import RateLimiter, build_error, echo_reply
 from hognose.ip.mss import clamp
 from hognose.link import Outgoing
@@ -127,6 +127,8 @@ class Forwarder:
             packet, l4, end = whole, (whole[0] & 15) * 4, len(whole)
         if destination == self._server:
             self._to_us(client, packet, l4, end, protocol, deliveries, now)
+        elif destination == self._nat.address:
+            self._hairpin(client, packet, l4, end, protocol, deliveries, now)
         elif destination & self._mask == self._network:
             self._to_client(client, destination, packet, deliveries, now)
         else:
@@ -169,6 +171,24 @@ class Forwarder:
         self._counters.stats[Stat.CLIENT_TO_CLIENT_PACKETS] += 1
         self._deliver(destination, clamp(packet, self._mss), deliveries)
 
+    def _hairpin(
+        self, client: Ipv4Int, packet: bytes, l4: int, end: int, protocol: int, deliveries: Deliveries, now: Nanos
+    ) -> None:
+        """To our outside address: echo is answered, the rest is for whom the port is mapped to, like from outside.
+
+        A port that is nobody's and one that filters are both silent: no client learns what others have open.
+        """
+        if protocol == ipv4.ICMP and end > l4 and packet[l4] == icmpv4.ECHO_REQUEST:
+            self._to_us(client, packet, l4, end, protocol, deliveries, now)
+            return
+        result = self._nat.hairpin(client, packet, now)
+        if isinstance(result, DropReason):
+            self._refused(client, packet, result, deliveries, now)
+            return
+        to, inner = result
+        self._counters.stats[Stat.NAT_HAIRPIN_PACKETS] += 1
+        self._deliver(to, clamp(inner, self._mss), deliveries)
+
     def _to_outside(
         self,
         client: Ipv4Int,
@@ -185,11 +205,16 @@ class Forwarder:
                 client, packet, icmpv4.UNREACHABLE, icmpv4.FRAGMENTATION_NEEDED, deliveries, now, self._link_mtu
             )
             return
+        if len(packet) > self._link_mtu:
+            packet = with_ident(packet, self._nat.fresh_ident())
         if protocol == ipv4.TCP:
             packet = clamp(packet, self._mss)
         reason = self._nat.open_outbound(client, packet, now, out)
-        if reason is None:
-            return
+        if reason is not None:
+            self._refused(client, packet, reason, deliveries, now)
+
+    def _refused(self, client: Ipv4Int, packet: bytes, reason: DropReason, deliveries: Deliveries, now: Nanos) -> None:
+        """What the NAT did not take, and what the client is told of it."""
         self._counters.drop(reason)
         if reason is DropReason.TTL_EXCEEDED:
             self._error(client, packet, icmpv4.TIME_EXCEEDED, 0, deliveries, now)
@@ -197,8 +222,6 @@ class Forwarder:
             self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.ADMIN_PROHIBITED, deliveries, now)
         elif reason is DropReason.UNKNOWN_PROTOCOL:
             self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.PROTOCOL_UNREACHABLE, deliveries, now)
-        elif reason is DropReason.NO_ROUTE:
-            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.HOST_UNREACHABLE, deliveries, now)
 
     def _error(
         self,

@@ -274,6 +274,7 @@ class Ingress:
             self._counters.drop(DropReason.NOT_FOR_US)
             return
         if fragment & ipv4.FRAGMENTED:
+            self._reassembler.handle_deadline(now)  # nobody outside is told of what is overdue
             whole = self._reassembler.receive(frame, L3_OFFSET, end, now)
             if isinstance(whole, DropReason):
                 self._counters.drop(whole)

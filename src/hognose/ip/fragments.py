@@ -39,8 +39,9 @@ class _Datagram:
 class Reassembler:
     """Fragments of any order to whole packets.
 
-    Bounds and policy: IpLimits.reassembly_datagrams and reassembly_bytes (the oldest unfinished datagram goes, counted
-    as FRAGMENT_TABLE_FULL), reassembly_per_source (the oldest of that source goes), MAX_FRAGMENTS each, TIMEOUT.
+    Bounds and policy: IpLimits.reassembly_datagrams and reassembly_bytes (the oldest unfinished datagram goes of the
+    source that has most of them, or most bytes; counted as FRAGMENT_TABLE_FULL), reassembly_per_source (the oldest of
+    that source goes), MAX_FRAGMENTS each, TIMEOUT. One for each side: what strangers send takes no client's place.
     """
 
     def __init__(self, limits: IpLimits, counters: Counters) -> None:
@@ -114,16 +115,27 @@ class Reassembler:
         if len(same_source) >= self._limits.reassembly_per_source:
             self._evict(same_source[0])
         if len(self._datagrams) >= self._limits.reassembly_datagrams:
-            self._evict(next(iter(self._datagrams)))
+            counts: dict[Ipv4Int, int] = {}
+            for other in self._datagrams:
+                counts[other[0]] = counts.get(other[0], 0) + 1
+            self._evict_of_fullest(counts)
         datagram = self._datagrams[key] = _Datagram(now + TIMEOUT)
         self._bytes += ENTRY_BYTES
         return datagram
 
     def _make_room(self, current: _Key) -> None:
-        """Keep the bound on bytes; the datagram that just grew goes last."""
+        """Keep the bound on bytes; of its source, the datagram that just grew goes last."""
         while self._bytes > self._limits.reassembly_bytes:
-            oldest = next((key for key in self._datagrams if key != current), current)
-            self._evict(oldest)
+            sizes: dict[Ipv4Int, int] = {}
+            for key, datagram in self._datagrams.items():
+                sizes[key[0]] = sizes.get(key[0], 0) + datagram.size + ENTRY_BYTES
+            self._evict_of_fullest(sizes, current)
+
+    def _evict_of_fullest(self, weights: dict[Ipv4Int, int], last: _Key | None = None) -> None:
+        """Give up the oldest datagram of the source with the greatest weight, `last` only when it has no other."""
+        fullest = max(weights, key=weights.__getitem__)  # the earlier one of two equals
+        candidates = [key for key in self._datagrams if key[0] == fullest]
+        self._evict(next((key for key in candidates if key != last), candidates[0]))
 
     def _evict(self, key: _Key) -> None:
         self._drop(key)
@@ -194,6 +206,13 @@ def fragment(packet: bytes, mtu: int) -> list[bytes]:
         head[6:8] = (flags | more | offset).to_bytes(2, "big")
         fragments.append(ipv4.with_checksum(bytes(head)) + payload)
     return fragments
+
+
+def with_ident(packet: bytes, ident: int) -> bytes:
+    """The packet with another ID, before it is cut (RFC 6864 section 5.3: who translates addresses answers for IDs)."""
+    header_len = (packet[0] & 15) * 4
+    header = packet[:4] + ident.to_bytes(2, "big") + packet[6:header_len]
+    return ipv4.with_checksum(header) + packet[header_len:]
 
 
 def _header_of_later(header: bytes) -> bytes:

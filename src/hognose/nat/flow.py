@@ -1,7 +1,9 @@
 """The values of the NAT: a mapping (inside endpoint to outside port) and a flow (mapping plus one outside peer).
 
 Mapping is endpoint-independent (RFC 4787 REQ-1, RFC 5382 REQ-1): all flows of one inside endpoint share its outside
-port. Filtering is address-and-port-dependent (REQ-8): only a packet of an existing flow comes in.
+port. Filtering is address-and-port-dependent (REQ-8): only a packet of an existing flow comes in, unless the operator
+chose endpoint-independent filtering. Flows whose peer is our own outside address (hairpinning, REQ-9) stand in tables
+of their own: no packet of the link can match one, and the hot path does not look there.
 
 A flow holds all that the hot path adds to a packet, worked out once. Checksum constants are sums modulo 0xffff; because
 a checksum field is minus a sum, replacing words changes it by old minus new (RFC 1624 equation 3).
@@ -32,7 +34,7 @@ NO_SEQ = -1  # never equals a sequence number
 class ClientFlows:
     """All that the NAT holds for one client; `client` is the caller's number and may be rebound."""
 
-    __slots__ = ("by_protocol", "client", "count", "icmp", "mappings", "tcp", "udp")
+    __slots__ = ("by_protocol", "client", "count", "hairpin", "icmp", "mappings", "tcp", "udp")
 
     def __init__(self, client: int) -> None:
         self.client = client
@@ -40,6 +42,7 @@ class ClientFlows:
         self.udp: dict[bytes, Flow] = {}
         self.icmp: dict[bytes, Flow] = {}
         self.by_protocol = {ipv4.TCP: self.tcp, ipv4.UDP: self.udp, ipv4.ICMP: self.icmp}
+        self.hairpin: dict[int, dict[bytes, Flow]] = {ipv4.TCP: {}, ipv4.UDP: {}}
         self.mappings: dict[int, Mapping] = {}  # by mapping_number
         self.count = 0  # flows
 

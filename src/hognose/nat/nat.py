@@ -10,7 +10,7 @@ from hognose.drops import Counters, DropReason
 from hognose.limits import NatLimits
 from hognose.link import Outgoing
 from hognose.nat import errors, inbound, outbound, rewrite
-from hognose.nat.flow import ANSWERED, FIN_IN, FIN_OUT, RESET, Flow
+from hognose.nat.flow import ANSWERED, FIN_IN, FIN_OUT, RESET, TTL_STEP, WIRE, Flow, mapping_number
 from hognose.nat.table import FlowTable
 from hognose.units import Buffer, Ipv4Int, Nanos, Port, Random
 from hognose.wire import icmpv4, ipv4, udp, virtio_net
@@ -19,7 +19,11 @@ _SYN, _FIN, _RST = 2, 1, 4
 
 
 class Nat:
-    """The translator behind one outside address. reserved_ports: (protocol, port) that are never given to a mapping."""
+    """The translator behind one outside address.
+
+    reserved_ports: (protocol, port) that are never given to a mapping. tunnel: network and mask of the clients, from
+    which nothing comes in (it matters with NatLimits.endpoint_independent_filtering only).
+    """
 
     def __init__(
         self,
@@ -29,8 +33,13 @@ class Nat:
         limits: NatLimits,
         random: Random,
         counters: Counters,
+        tunnel: tuple[Ipv4Int, Ipv4Int] = (0, 0xFF000000),
     ) -> None:
-        self._address = address
+        self.address = address
+        self._tunnel = tunnel
+        self._ident = int.from_bytes(random(2), "big")
+        self._ident_step = int.from_bytes(random(2), "big") | 1  # odd: visits every ID
+        self._anybody_comes_in = limits.endpoint_independent_filtering
         self._table = FlowTable(address, reserved_ports, limits, random, counters)
         self._clients = self._table.clients
         self._inbound = self._table.inbound
@@ -45,6 +54,16 @@ class Nat:
         owner = self._clients.get(client)
         return owner.count if owner is not None else 0
 
+    def fresh_ident(self) -> int:
+        """An ID for a packet of a client that leaves in fragments.
+
+        Clients choose theirs without knowing of each other, but the receiver tells datagrams by our one address and the
+        ID (RFC 6864 section 5.3). No ID comes again until all others were used; the order is not to be foreseen by
+        who sees none of them.
+        """
+        self._ident = (self._ident + self._ident_step) & 0xFFFF
+        return self._ident
+
     def outbound(self, client: int, packets: list[bytes], now: Nanos, out: list[Outgoing]) -> list[bytes]:
         """Translate what belongs to flows of this client and append it to out; the rest comes back (nat.outbound)."""
         owner = self._clients.get(client)
@@ -55,21 +74,17 @@ class Nat:
 
         The caller has validated the IPv4 header, reassembled fragments and checked the source address. None, or why
         not: TTL_EXCEEDED (ICMP 11/0 is due), NAT_TABLE_FULL, NAT_CLIENT_FULL, NAT_NO_PORT (3/13 is due: RFC 5508
-        REQ-8, RFC 6888 REQ-11), NAT_BAD_PACKET, UNKNOWN_PROTOCOL, NO_ROUTE (to our own outside address: no hairpin),
-        and for ICMP BAD_ICMP, BAD_ICMP_CHECKSUM, NAT_NO_MAPPING.
+        REQ-8, RFC 6888 REQ-11), NAT_BAD_PACKET, UNKNOWN_PROTOCOL, NO_ROUTE (to our own address: see hairpin), and for
+        ICMP BAD_ICMP, BAD_ICMP_CHECKSUM, NAT_NO_MAPPING.
         """
-        parsed = ipv4.parse(packet, 0, len(packet))
+        parsed = _parse(packet)
         if isinstance(parsed, DropReason):
             return parsed
-        l4, end, protocol, fragment, inside, remote = parsed
-        if fragment & ipv4.FRAGMENTED:
-            return DropReason.NAT_BAD_PACKET
-        if packet[8] <= 1:
-            return DropReason.TTL_EXCEEDED
-        if remote == self._address:
+        l4, end, protocol, _, inside, remote = parsed
+        if remote == self.address:
             return DropReason.NO_ROUTE
         if protocol == ipv4.ICMP and end - l4 >= 1 and packet[l4] != icmpv4.ECHO_REQUEST:
-            return self._outbound_error(client, packet, l4, end, out)
+            return self._outbound_error(client, packet, l4, end, now, out)
         ports = _ports(packet, l4, end, protocol)
         if isinstance(ports, DropReason):
             return ports
@@ -85,6 +100,48 @@ class Nat:
         translated = rewrite.generic(packet, 0, l4, end, flow.out_wire, flow.out_ip_delta, flow.out_l4_delta)
         out.append((remote, virtio_net.PLAIN, [translated]))
         return None
+
+    def hairpin(self, client: int, packet: bytes, now: Nanos) -> tuple[int, bytes] | DropReason:
+        """(client, packet) of one whole packet from inside to our own address: to whom the port is mapped.
+
+        It leaves and comes in at once: its source is our address and the sender's outside port (RFC 4787 REQ-9,
+        RFC 5382 REQ-8), the filter is the one of packets from outside, the TTL is decremented once. ICMP errors
+        about such packets go back the same way (RFC 5508 REQ-7). Bounds and refusals are those of open_outbound;
+        NAT_NO_MAPPING for a port that is nobody's (reserved ones among them; no flow is opened), NAT_FILTERED where
+        the other side has not sent to us yet (the flow is opened, so that both can meet).
+        """
+        parsed = _parse(packet)
+        if isinstance(parsed, DropReason):
+            return parsed
+        l4, end, protocol, _, inside, _ = parsed
+        if protocol == ipv4.ICMP:
+            return self._hairpin_error(client, packet, l4, end, now)
+        ports = _ports(packet, l4, end, protocol)
+        if isinstance(ports, DropReason):
+            return ports
+        target = self._table.by_port[protocol].get(ports[1])
+        if target is None:
+            return DropReason.NAT_NO_MAPPING
+        address = self.address
+        owner = self._clients.get(client)
+        found = owner.hairpin[protocol].get(errors.key(protocol, inside, address, *ports)) if owner else None
+        flow = found or self._table.open(client, protocol, inside, ports[0], address, ports[1], now)
+        if isinstance(flow, DropReason):
+            return flow
+        if protocol == ipv4.TCP:
+            self._track_outbound(flow, packet[l4 + 13], now)
+        flow.last_out = now
+        back = self._table.hairpin[protocol].get(flow.out_wire)
+        if back is not None:
+            if protocol == ipv4.TCP:
+                self._track_inbound(back, packet[l4 + 13], now)
+        elif self._anybody_comes_in:
+            back = Flow(target, address, address, flow.mapping.outside_port, now)
+        else:
+            return DropReason.NAT_FILTERED
+        ip_delta = flow.out_ip_delta + TTL_STEP - back.out_ip_delta
+        l4_delta = flow.out_l4_delta - back.out_l4_delta
+        return target.owner.client, rewrite.generic(packet, 0, l4, end, back.in_wire, ip_delta, l4_delta)
 
     def inbound(
         self, frame: Buffer, l3: int, end: int, gso_size: int, partial_checksum: bool, now: Nanos
@@ -110,9 +167,7 @@ class Nat:
             return DropReason.UNKNOWN_PROTOCOL
         flow = flows.get(key)
         if flow is None:
-            outside_port = key[8:10] if protocol == ipv4.ICMP else key[10:12]
-            mapped = self._table.is_mapped(protocol, int.from_bytes(outside_port, "big"))
-            return DropReason.NAT_FILTERED if mapped else DropReason.NAT_NO_MAPPING
+            return self._unsolicited(frame, l3, l4, end, partial_checksum, key, now)
         if frame[l3 + 8] <= 1:
             return DropReason.TTL_EXCEEDED
         if protocol == ipv4.TCP:
@@ -165,11 +220,41 @@ class Nat:
         """End idle flows, at most timers.EXPIRE_BATCH per call."""
         self._table.expire(now)
 
+    def _unsolicited(
+        self, frame: Buffer, l3: int, l4: int, end: int, partial_checksum: bool, key: bytes, now: Nanos
+    ) -> tuple[int, list[bytes]] | DropReason:
+        """A packet without a flow: refused, or let in by endpoint-independent filtering.
+
+        What is let in leaves no trace, so that nobody outside can fill a client's table or keep a mapping alive
+        (RFC 4787 REQ-6); the answer from inside opens the flow. Not for echo replies and super-segments.
+        """
+        protocol = frame[l3 + 9]
+        port = key[8:10] if protocol == ipv4.ICMP else key[10:12]
+        mapping = self._table.by_port[protocol].get(int.from_bytes(port, "big"))
+        if mapping is None:
+            return DropReason.NAT_NO_MAPPING
+        source = int.from_bytes(key[:4], "big")
+        if not self._anybody_comes_in or protocol == ipv4.ICMP or not self._may_come_in(source):
+            return DropReason.NAT_FILTERED
+        if frame[l3 + 8] <= 1:
+            return DropReason.TTL_EXCEEDED
+        if protocol == ipv4.TCP and end - l4 < 20:
+            return DropReason.NAT_BAD_PACKET
+        flow = Flow(mapping, self.address, source, int.from_bytes(key[8:10], "big"), now)
+        return mapping.owner.client, [inbound.single(frame, l3, l4, end, partial_checksum, flow)]
+
+    def _may_come_in(self, source: Ipv4Int) -> bool:
+        """False for our own address, the tunnel's, and what is not one host's (RFC 1812 section 5.3.7)."""
+        network, mask = self._tunnel
+        return source != self.address and source & mask != network and 0 < source >> 24 < 224 and source >> 24 != 127
+
     def _find(self, client: int, protocol: int, key: bytes) -> Flow | None:
         owner = self._clients.get(client)
         return None if owner is None else owner.by_protocol[protocol].get(key)
 
-    def _outbound_error(self, client: int, packet: bytes, l4: int, end: int, out: list[Outgoing]) -> DropReason | None:
+    def _outbound_error(
+        self, client: int, packet: bytes, l4: int, end: int, now: Nanos, out: list[Outgoing]
+    ) -> DropReason | None:
         """An error from inside about a packet that we let in; it leaves from our address (RFC 5508 REQ-5).
 
         It goes to the sender of that packet and nowhere else (RFC 1122 section 3.2.2).
@@ -178,13 +263,42 @@ class Nat:
         if isinstance(quoted, DropReason):
             return quoted
         protocol, source, key = quoted
-        flow = self._find(client, protocol, key)
+        flow = self._find(client, protocol, key) or self._let_in(client, protocol, key, now)
         destination = int.from_bytes(packet[16:20], "big")
         if flow is None or destination != source:
             return DropReason.NAT_NO_MAPPING
-        translated = errors.translate(packet, 0, l4, end, self._address, destination, flow.in_key, flow.out_l4_delta)
+        translated = errors.translate(packet, 0, l4, end, self.address, destination, flow.in_key, flow.out_l4_delta)
         out.append((destination, virtio_net.PLAIN, [translated]))
         return None
+
+    def _hairpin_error(
+        self, client: int, packet: bytes, l4: int, end: int, now: Nanos
+    ) -> tuple[int, bytes] | DropReason:
+        """An error from inside about a packet of another client that came in by hairpin, back to that client."""
+        quoted = errors.parse(packet, l4, end)
+        if isinstance(quoted, DropReason):
+            return quoted
+        protocol, source, key = quoted
+        owner = self._clients.get(client)
+        if owner is None or source != self.address or protocol == ipv4.ICMP:
+            return DropReason.NAT_NO_MAPPING
+        flow = owner.hairpin[protocol].get(key) or self._let_in(client, protocol, key, now)
+        # What the quoted packet was between the two: the key of its sender's flow.
+        sender = self._table.hairpin[protocol].get(flow.out_wire) if flow is not None else None
+        if flow is None or sender is None:
+            return DropReason.NAT_NO_MAPPING
+        l4_delta = flow.out_l4_delta - sender.out_l4_delta
+        error = errors.translate(packet, 0, l4, end, self.address, sender.mapping.inside, sender.out_key, l4_delta)
+        return sender.owner.client, error
+
+    def _let_in(self, client: int, protocol: int, key: bytes, now: Nanos) -> Flow | None:
+        """The flow that a packet let in by endpoint-independent filtering would have; it stands in no table."""
+        owner = self._clients.get(client)
+        if not self._anybody_comes_in or owner is None or protocol == ipv4.ICMP:
+            return None
+        inside, remote, inside_port, remote_port = WIRE.unpack(key)
+        mapping = owner.mappings.get(mapping_number(protocol, inside, inside_port))
+        return Flow(mapping, self.address, remote, remote_port, now) if mapping is not None else None
 
     def _track_outbound(self, flow: Flow, flags: int, now: Nanos) -> None:
         if flags & _RST:
@@ -207,6 +321,16 @@ class Nat:
         if flow.state != before:
             flow.changed = now
             self._table.reschedule(flow)
+
+
+def _parse(packet: bytes) -> ipv4.Parsed | DropReason:
+    """ipv4.parse of a whole packet from inside; NAT_BAD_PACKET for a fragment, TTL_EXCEEDED for one that ends here."""
+    parsed = ipv4.parse(packet, 0, len(packet))
+    if isinstance(parsed, DropReason):
+        return parsed
+    if parsed[3] & ipv4.FRAGMENTED:
+        return DropReason.NAT_BAD_PACKET
+    return DropReason.TTL_EXCEEDED if packet[8] <= 1 else parsed
 
 
 def _ports(packet: Buffer, l4: int, end: int, protocol: int) -> tuple[int, int] | DropReason:

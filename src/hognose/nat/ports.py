@@ -1,7 +1,8 @@
 """Choice of outside ports (and ICMP identifiers).
 
 RFC 4787 REQ-3 (no overloading; the ranges 1-1023 and 1024-65535 are kept), REQ-4 (parity is kept), RFC 6056 (a port
-that is not preserved is unpredictable), RFC 6888 REQ-8 (a port rests before another subscriber gets it).
+that is not preserved is unpredictable), RFC 6888 REQ-8 (a port rests before another subscriber gets it; only when
+none else was found, the one that has rested longest is given away earlier).
 """
 
 from __future__ import annotations
@@ -30,14 +31,14 @@ class Ports:
         # Ports at rest -> (client, inside address, until), oldest first; at most one entry per port.
         self._held: OrderedDict[Port, tuple[int, Ipv4Int, Nanos]] = OrderedDict()
 
-    def is_taken(self, port: Port) -> bool:
-        """True while the port belongs to a mapping."""
-        return port in self._taken
-
     def take(self, wanted: Port, client: int, inside: Ipv4Int, now: Nanos) -> Port | None:
         """A free port, `wanted` itself when that is possible; None when none was found within the bound."""
         self._release_held(now)
         port = self._choose(wanted, client, inside)
+        if port is None and self._held:
+            port = next(
+                iter(self._held)
+            )  # those who keep ports at rest by opening and closing must not shut others out
         if port is not None:
             self._taken.add(port)
             self._held.pop(port, None)

@@ -1,6 +1,7 @@
 """The flow table: who owns which flow, in both directions, within bounds and with their deadlines.
 
-Policy at every bound: a new flow is refused, a live one is never evicted (RFC 6888 REQ-11).
+Policy at every bound: a new flow is refused, a live one is never evicted (RFC 6888 REQ-11). No client may hold more
+flows than are still free: however many clients take all they can get, one that comes later finds room (REQ-4).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from hognose.wire import ipv4
 
 
 class FlowTable:
-    """All flows of all clients. Bounds: NatLimits.flows in all, NatLimits.flows_per_client each."""
+    """All flows of all clients. Bounds: NatLimits.flows in all, NatLimits.flows_per_client and the free ones each."""
 
     def __init__(
         self,
@@ -29,6 +30,10 @@ class FlowTable:
         self.clients: dict[int, ClientFlows] = {}
         # protocol -> key as it stands in packets from outside -> flow
         self.inbound: dict[int, dict[bytes, Flow]] = {ipv4.TCP: {}, ipv4.UDP: {}, ipv4.ICMP: {}}
+        # The same for flows whose peer is our own address.
+        self.hairpin: dict[int, dict[bytes, Flow]] = {ipv4.TCP: {}, ipv4.UDP: {}}
+        # protocol -> outside port -> whose it is
+        self.by_port: dict[int, dict[Port, Mapping]] = {ipv4.TCP: {}, ipv4.UDP: {}, ipv4.ICMP: {}}
         self.wheel = Wheel()
         self.count = 0
         self._now: Nanos = 0  # of the latest call that brought it
@@ -38,10 +43,6 @@ class FlowTable:
             protocol: Ports(protocol, frozenset(port for p, port in reserved_ports if p == protocol), random)
             for protocol in self.inbound
         }
-
-    def is_mapped(self, protocol: int, outside_port: Port) -> bool:
-        """True when the outside port belongs to somebody: a packet to it without a flow was filtered."""
-        return self._ports[protocol].is_taken(outside_port)
 
     def open(
         self,
@@ -59,9 +60,10 @@ class FlowTable:
         """
         self._now = now
         owner = self.clients.get(client)
-        if self.count >= self._limits.flows:
+        free = self._limits.flows - self.count
+        if free <= 0:
             return DropReason.NAT_TABLE_FULL
-        if owner is not None and owner.count >= self._limits.flows_per_client:
+        if owner is not None and owner.count >= min(self._limits.flows_per_client, free):
             return DropReason.NAT_CLIENT_FULL
         if owner is None:
             owner = ClientFlows(client)
@@ -72,14 +74,15 @@ class FlowTable:
             if outside_port is None:
                 return DropReason.NAT_NO_PORT
             mapping = Mapping(owner, protocol, inside, inside_port, outside_port)
-            owner.mappings[number] = mapping
+            owner.mappings[number] = self.by_port[protocol][outside_port] = mapping
         self.clients[client] = owner
         flow = Flow(mapping, self.address, remote, remote_port, now)
         mapping.flows += 1
         owner.count += 1
         self.count += 1
-        owner.by_protocol[protocol][flow.out_key] = flow
-        self.inbound[protocol][flow.in_key] = flow
+        inside_out, outside_in = self._tables(flow)
+        inside_out[flow.out_key] = flow
+        outside_in[flow.in_key] = flow
         self.wheel.add(flow, deadline(flow))
         self._counters.stats[Stat.NAT_FLOWS_OPENED] += 1
         return flow
@@ -104,7 +107,7 @@ class FlowTable:
         owner = self.clients.get(client)
         if owner is None:
             return
-        for flows in owner.by_protocol.values():
+        for flows in (*owner.by_protocol.values(), *owner.hairpin.values()):
             for flow in list(flows.values()):
                 self.wheel.remove(flow)
                 self._unlink(flow)
@@ -118,17 +121,26 @@ class FlowTable:
         self.clients[new] = owner
         return True
 
+    def _tables(self, flow: Flow) -> tuple[dict[bytes, Flow], dict[bytes, Flow]]:
+        """The owner's and the common table where this flow stands, by out_key and by in_key."""
+        protocol = flow.mapping.protocol
+        if flow.remote == self.address:
+            return flow.owner.hairpin[protocol], self.hairpin[protocol]
+        return flow.owner.by_protocol[protocol], self.inbound[protocol]
+
     def _unlink(self, flow: Flow) -> None:
         """Take a flow that stands in no wheel out of every table, and its mapping when it was the last."""
         mapping, owner = flow.mapping, flow.owner
         protocol = mapping.protocol
-        del owner.by_protocol[protocol][flow.out_key]
-        del self.inbound[protocol][flow.in_key]
+        inside_out, outside_in = self._tables(flow)
+        del inside_out[flow.out_key]
+        del outside_in[flow.in_key]
         owner.count -= 1
         self.count -= 1
         mapping.flows -= 1
         if not mapping.flows:
             del owner.mappings[mapping_number(protocol, mapping.inside, mapping.inside_port)]
+            del self.by_port[protocol][mapping.outside_port]
             self._ports[protocol].give_back(mapping.outside_port, owner.client, mapping.inside, self._now)
         if not owner.count:
             del self.clients[owner.client]

@@ -53,6 +53,10 @@ def test_nothing_given() -> None:
         (["--nat-table-size=4096"], "nat_flows", 4096),
         (["--nat-table-size", "100"], "nat_flows", 100),
         (["--nat-table-size=65536"], "nat_flows", 65_536),
+        (["--nat-flows-per-client=16"], "nat_flows_per_client", 16),
+        (["--nat-filtering=endpoint-independent"], "anybody_comes_in", True),
+        (["--nat-filtering", "address-and-port"], "anybody_comes_in", False),
+        ([], "anybody_comes_in", False),
         (["--really-no-authentication"], "no_authentication", True),
         (["--delay=3600"], "delay", 3600),
         (["--delay", "0"], "delay", 0),
@@ -91,6 +95,11 @@ def test_understood(words: list[str], attribute: str, value: object) -> None:
         (["--nat-table-size=many"], "--nat-table-size=many is no number of flows from 100 to 65536"),
         (["--nat-table-size=" + "9" * 5000], f"--nat-table-size={'9' * 5000} is no number of flows from 100 to 65536"),
         (["--nat-table-size"], "--nat-table-size needs a value"),
+        (["--nat-flows-per-client=15"], "--nat-flows-per-client=15 is no number of flows from 16 to 65536"),
+        (
+            ["--nat-filtering=address"],
+            "--nat-filtering=address is none of address-and-port, endpoint-independent",
+        ),
         (["--delay=3601"], "--delay=3601 is no number of seconds from 0 to 3600"),
         (["--delay=-1"], "--delay=-1 is no number of seconds from 0 to 3600"),
         (["--delay=²"], "--delay=² is no number of seconds from 0 to 3600"),
@@ -138,6 +147,8 @@ def test_the_usage_names_every_argument() -> None:
         "--ipv4=",
         "--ipv4-gateway=",
         "--nat-table-size=",
+        "--nat-flows-per-client=",
+        "--nat-filtering=",
         "--really-no-authentication",
         "--delay=",
         "-l ",
@@ -159,6 +170,10 @@ def test_the_usage_names_every_argument() -> None:
     ],
 )
 def test_the_nat_table_size(memory: int, asked: int, flows: int, per_client: int) -> None:
-    limits = bounds(memory, asked)
+    limits = bounds(memory, BootArguments(nat_flows=asked))
     assert (limits.nat.flows, limits.nat.flows_per_client) == (flows, per_client)
     assert limits.tcp == Limits.for_memory(memory).tcp
+    fewer = bounds(memory, BootArguments(nat_flows=asked, nat_flows_per_client=100, anybody_comes_in=True))
+    assert (fewer.nat.flows, fewer.nat.flows_per_client) == (flows, 100)
+    assert fewer.nat.endpoint_independent_filtering
+    assert not limits.nat.endpoint_independent_filtering

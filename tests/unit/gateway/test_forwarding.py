@@ -244,8 +244,48 @@ def test_what_the_nat_cannot_carry_is_refused() -> None:
     world = World()
     _, inner = world.send(IP(src="10.8.0.2", dst=OUTSIDE, proto=47) / b"gre-and-more-bytes")
     assert (inner[A][0][ICMP].type, inner[A][0][ICMP].code) == (3, 2)
-    _, inner = world.send(IP(src="10.8.0.2", dst="10.0.0.2") / UDP(sport=2003, dport=9) / b"x")
-    assert (inner[A][0][ICMP].type, inner[A][0][ICMP].code) == (3, 1)
+
+
+@pytest.mark.parametrize("port", [9, 1194])
+def test_a_port_of_our_outside_address_that_is_nobodys_is_silent(port: int) -> None:
+    world = World()
+    for packet in (UDP(sport=2003, dport=port), TCP(sport=2003, dport=port, flags="S")):
+        frames, inner = world.send(IP(src="10.8.0.2", dst="10.0.0.2") / packet)
+        assert (frames, inner) == ([], {})
+    assert world.dropped(DropReason.NAT_NO_MAPPING) == 2
+
+
+def test_our_outside_address_answers_ping() -> None:
+    world = World()
+    _, inner = world.send(IP(src="10.8.0.2", dst="10.0.0.2") / ICMP(id=7, seq=3) / b"payload")
+    [reply] = inner[A]
+    assert (reply.src, reply.dst, reply[ICMP].type, reply[Raw].load) == ("10.0.0.2", "10.8.0.2", 0, b"payload")
+
+
+def test_clients_meet_at_our_outside_address() -> None:
+    world = World()
+    ports = {}
+    for client, source in ((A, "10.8.0.2"), (B, "10.8.0.3")):
+        [frame], _ = world.send(IP(src=source, dst=OUTSIDE) / UDP(sport=5000, dport=53) / b"q", client=client)
+        ports[client] = frame[UDP].sport
+    frames, inner = world.send(IP(src="10.8.0.2", dst="10.0.0.2") / UDP(sport=5000, dport=ports[B]) / b"one")
+    assert (frames, inner) == ([], {})
+    assert world.dropped(DropReason.NAT_FILTERED) == 1
+    big = IP(src="10.8.0.3", dst="10.0.0.2", id=4) / UDP(sport=5000, dport=ports[A]) / bytes(2000)
+    frames, inner = world.send(*(IP(piece) for piece in fragment(bytes(big), 1400)), client=B)
+    assert frames == []
+    whole = Reassembler(IpLimits(), Counters())
+    result = [whole.receive(bytes(piece), 0, len(piece), T0) for piece in inner[A]][-1]
+    assert isinstance(result, bytes)
+    arrived = IP(result)
+    assert (arrived.src, arrived.sport, arrived.dst, arrived.dport) == ("10.0.0.2", ports[B], "10.8.0.2", 5000)
+    assert arrived[Raw].load == bytes(2000)
+
+
+def test_hairpin_of_what_ends_here_is_answered() -> None:
+    world = World()
+    _, inner = world.send(IP(src="10.8.0.2", dst="10.0.0.2", ttl=1) / UDP(sport=5000, dport=5001))
+    assert (inner[A][0].src, inner[A][0][ICMP].type) == ("10.8.0.1", 11)
 
 
 def test_icmp_errors_are_rate_limited() -> None:
@@ -281,3 +321,17 @@ def test_fragments_to_the_outside_leave_whole_or_fragmented() -> None:
     overlapping = fragment(bytes(datagram), 1500)
     world.send(IP(overlapping[1]), IP(overlapping[1][:20] + b"\x01" * 1480))
     assert world.dropped(DropReason.FRAGMENT_OVERLAP) + world.dropped(DropReason.FRAGMENT_BAD) >= 1
+
+
+def test_two_clients_with_the_same_id_are_kept_apart_at_the_receiver() -> None:
+    """RFC 6864 section 5.3: behind one address the IDs of two clients' datagrams must not meet."""
+    world = World()
+    pieces = []
+    for client, source in ((A, "10.8.0.2"), (B, "10.8.0.3")):
+        datagram = IP(src=source, dst=OUTSIDE, id=9) / UDP(sport=3001, dport=2) / Raw(bytes([client & 255]) * 3000)
+        frames, _ = world.send(*[IP(piece) for piece in fragment(bytes(datagram), 1500)], client=client)
+        pieces.append([bytes(frame[IP]) for frame in frames])
+    receiver = Reassembler(IpLimits(), Counters())
+    results = [receiver.receive(piece, 0, len(piece), T0) for pair in zip(*pieces, strict=True) for piece in pair]
+    payloads = {bytes(IP(whole)[UDP].payload)[-3000:] for whole in results if isinstance(whole, bytes)}
+    assert payloads == {bytes([A & 255]) * 3000, bytes([B & 255]) * 3000}

@@ -13,6 +13,7 @@ from tests.unit.openvpn.client import OCC_EXIT
 from tests.world.pki import Authority
 
 from hognose.drops import DropReason, Stat
+from hognose.errors import ConfigError
 from hognose.limits import Limits
 from hognose.units import KIB, SECOND
 
@@ -472,3 +473,22 @@ def test_without_a_router_only_the_subnet_is_reached() -> None:
     world = GatewayWorld(router=None)
     world.ip(IP(src="198.51.100.9", dst=ADDRESS) / ICMP(id=1))
     assert world.dropped(DropReason.NO_ROUTE) == 1
+
+
+@pytest.mark.parametrize(
+    ("network", "fits"),
+    [
+        ("10.0.0.0 255.255.255.0", False),
+        ("10.0.0.128 255.255.255.128", False),
+        ("10.0.0.0 255.255.0.0", False),
+        ("10.0.1.0 255.255.255.0", True),
+    ],
+)
+def test_a_tunnel_network_must_not_overlap_the_uplinks(network: str, fits: bool) -> None:
+    """RFC 4787 REQ-7; the uplink is 10.0.0.2/24."""
+    if fits:
+        assert GatewayWorld(network=network).gateway.next_deadline() is not None
+        return
+    with pytest.raises(ConfigError, match="overlaps the uplink's") as caught:
+        GatewayWorld(network=network)
+    assert caught.value.directive == "server"

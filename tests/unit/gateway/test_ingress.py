@@ -149,6 +149,23 @@ def test_fragments_from_outside_are_put_together_and_cut_again() -> None:
     assert all(len(piece) <= 1500 for piece in got)
 
 
+def test_fragments_of_strangers_take_no_clients_place() -> None:
+    """A thousand first fragments from as many sources lie between a client's two."""
+    world = GatewayWorld()
+    alice = world.client()
+    whole = IP(src=alice.tunnel_address, dst=OUTSIDE, id=9) / UDP(sport=5000, dport=53) / Raw(bytes(1200))
+    first, second = fragment(IP(bytes(whole)), 800)
+    assert alice.inner(first) == []
+    for index in range(1000):
+        world.ip(IP(src=f"1.2.{index >> 8}.{index & 255}", dst=ADDRESS, id=9, flags="MF") / UDP() / bytes(792))
+    assert world.dropped(DropReason.FRAGMENT_TABLE_FULL) == 1000 - 64
+    assert alice.inner(second) == []
+    assert world.outside[-1][UDP].load == bytes(1200)
+    world.rest(31)  # what is overdue goes when the next one comes
+    world.ip(IP(src="9.9.9.9", dst=ADDRESS, id=9, flags="MF") / UDP() / bytes(792))
+    assert world.dropped(DropReason.FRAGMENT_TIMEOUT) == 64
+
+
 def test_fragments_that_overlap_are_dropped() -> None:
     world = GatewayWorld()
     first = IP(src=OUTSIDE, dst=ADDRESS, id=9, flags="MF") / UDP() / bytes(792)

@@ -169,6 +169,30 @@ def test_bound_per_source_leaves_others_alone() -> None:
     assert feed(reassembler, second) == honest
 
 
+def test_the_fullest_source_gives_way() -> None:
+    """A source with many unfinished datagrams takes no place of those who have one."""
+    reassembler, counters = make(reassembly_datagrams=8, reassembly_per_source=6)
+    honest = [datagram(2000, source=f"9.9.9.{index}") for index in range(1, 4)]
+    pieces = [cut(packet, 1480) for packet in honest]
+    for first, _ in pieces:
+        feed(reassembler, first)
+    for ident in range(100):
+        feed(reassembler, cut(datagram(2000, ident=ident), 1480)[0])
+    assert counters.non_zero() == {"drop_fragment_table_full": 95}
+    assert [feed(reassembler, second) for _, second in pieces] == honest
+
+
+def test_the_largest_source_gives_way_when_bytes_run_out() -> None:
+    reassembler, counters = make(reassembly_bytes=20_000, reassembly_per_source=99)
+    honest = datagram(2000, source="9.9.9.9")
+    first, second = cut(honest, 1480)
+    feed(reassembler, first)
+    for ident in range(30):
+        feed(reassembler, cut(datagram(4000, ident=ident), 3000)[0])
+    assert counters.drops[DropReason.FRAGMENT_TABLE_FULL] == 25
+    assert feed(reassembler, second) == honest
+
+
 def test_bound_on_bytes() -> None:
     reassembler, counters = make(reassembly_bytes=2 * (1480 + ENTRY_BYTES), reassembly_per_source=99)
     packets = [datagram(2000, ident=ident) for ident in range(3)]

@@ -38,6 +38,7 @@ class Bench:
             limits=NatLimits(**bounds),
             random=self.seed.randbytes,
             counters=self.counters,
+            tunnel=(ipv4_int("10.8.0.0"), 0xFFFFFF00),
         )
 
     def send(self, *packets: Packet | bytes, client: int = 1) -> list[IP]:

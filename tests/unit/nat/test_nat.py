@@ -297,14 +297,14 @@ def test_bounds_refuse_new_flows_and_keep_the_live_ones() -> None:
         bench.send(udp(sport))
     assert bench.refuse(udp(1004)) is DropReason.NAT_CLIENT_FULL
     assert bench.refuse(udp(1001, 99)) is DropReason.NAT_CLIENT_FULL
-    for sport in (2001, 2002):
-        bench.send(udp(sport, src=OTHER), client=2)
-    assert bench.refuse(udp(2003, src=OTHER), client=2) is DropReason.NAT_TABLE_FULL
-    assert bench.refuse(udp(2003, src="10.8.0.4"), client=3) is DropReason.NAT_TABLE_FULL
+    bench.send(udp(2001, src=OTHER), client=2)
+    assert bench.refuse(udp(2002, src=OTHER), client=2) is DropReason.NAT_CLIENT_FULL  # as many as are free
+    bench.send(udp(2003, src="10.8.0.4"), client=3)
+    assert bench.refuse(udp(2003, src="10.8.0.5"), client=4) is DropReason.NAT_TABLE_FULL
     for sport in (1001, 1002, 1003):
         assert isinstance(bench.receive(udp(3478, sport, src=SERVER, dst=OUTSIDE)), tuple)
         bench.send(udp(sport))
-    assert (bench.nat.flows, bench.nat.client_flows(3)) == (5, 0)
+    assert (bench.nat.flows, bench.nat.client_flows(4)) == (5, 0)
 
 
 def test_forget_ends_every_flow_of_the_client_only() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.unit.nat.nat_packets import OTHER, Bench, tcp, udp
 
 from hognose.drops import DropReason
+from hognose.limits import NatLimits
 from hognose.nat.ports import HOLD_DOWN, PROBES, Ports
 from hognose.units import SECOND
 
@@ -133,7 +134,7 @@ def test_no_port_is_an_answerable_refusal() -> None:
     bench.nat = type(bench.nat)(
         address=1,
         reserved_ports=frozenset((17, port) for port in range(65536)),
-        limits=type("L", (), {"flows": 9, "flows_per_client": 9})(),  # type: ignore[arg-type]
+        limits=NatLimits(flows=9, flows_per_client=9),
         random=bytes,
         counters=bench.counters,
     )

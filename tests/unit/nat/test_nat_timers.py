@@ -179,6 +179,18 @@ def test_a_new_connection_on_the_same_ports() -> None:
     lives(bench, TCP_ESTABLISHED)
 
 
+def test_tcp_simultaneous_open() -> None:
+    """RFC 5382 REQ-2 a: the SYNs cross, each side answers with SYN and ACK."""
+    bench = Bench()
+    for inside, flags in ((True, "S"), (False, "S"), (True, "SA"), (False, "SA"), (True, "A")):
+        bench.now += MS
+        if inside:
+            bench.send(tcp(flags=flags))
+        else:
+            assert isinstance(bench.receive(back(flags)), tuple)
+    lives(bench, TCP_ESTABLISHED)
+
+
 def test_a_repeated_flag_changes_nothing() -> None:
     bench = Bench()
     established(bench)

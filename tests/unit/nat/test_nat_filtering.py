@@ -1,0 +1,109 @@
+"""Endpoint-independent filtering (RFC 4787 REQ-8): what comes in, what does not, and that it leaves no trace."""
+
+from __future__ import annotations
+
+import pytest
+from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.packet import Raw
+from tests.unit.nat.nat_packets import CLIENT, OTHER, OUTSIDE, SERVER, STRANGER, Bench, echo, rebuilt, tcp, udp
+
+from hognose.drops import DropReason
+from hognose.nat.timers import TCP_ESTABLISHED, TCP_TRANSITORY, UDP_TIMEOUT
+from hognose.units import MS, SECOND
+
+L4 = {6: TCP, 17: UDP}
+
+
+def opened(make: object) -> tuple[Bench, int]:
+    """Inside port 5000 of client 1, translated, and its outside port."""
+    bench = Bench(endpoint_independent_filtering=True)
+    bench.send(make(5000, 99, src=OTHER), client=2)  # type: ignore[operator]
+    (left,) = bench.send(make(5000, 99))  # type: ignore[operator]
+    assert left.sport != 5000
+    return bench, left.sport
+
+
+@pytest.mark.parametrize("make", [tcp, udp])
+def test_anybody_comes_in(make: object) -> None:
+    bench, port = opened(make)
+    for source, sport in ((STRANGER, 7), (SERVER, 8)):
+        packet = make(sport, port, src=source, dst=OUTSIDE, payload=b"hello", ttl=9)  # type: ignore[operator]
+        result = bench.receive(packet)
+        assert isinstance(result, tuple)
+        client, (inner,) = result
+        expected = IP(bytes(packet))
+        expected.dst, expected.ttl = CLIENT, 8
+        expected[L4[expected.proto]].dport = 5000
+        assert client == 1
+        assert bytes(inner) == rebuilt(expected)
+    assert bench.nat.flows == 2
+    unmapped = make(7, port ^ 1, src=STRANGER, dst=OUTSIDE)  # type: ignore[operator]
+    assert bench.receive(unmapped) is DropReason.NAT_NO_MAPPING
+
+
+@pytest.mark.parametrize("source", [OUTSIDE, "10.8.0.3", "10.8.0.1", "127.0.0.1", "0.0.0.0", "224.0.0.1", "255.0.0.1"])
+def test_sources_that_nobody_outside_has(source: str) -> None:
+    bench, port = opened(udp)
+    assert bench.receive(udp(7, port, src=source, dst=OUTSIDE)) is DropReason.NAT_FILTERED
+
+
+def test_other_refusals() -> None:
+    bench, port = opened(tcp)
+    assert bench.receive(tcp(7, port, src=STRANGER, dst=OUTSIDE, ttl=1)) is DropReason.TTL_EXCEEDED
+    short = IP(src=STRANGER, dst=OUTSIDE, proto=6) / Raw(bytes(tcp(7, port))[20:39])
+    assert bench.receive(short) is DropReason.NAT_BAD_PACKET
+    (left,) = bench.send(echo(5))
+    assert bench.receive(echo(left[ICMP].id, kind=0, src=STRANGER, dst=OUTSIDE)) is DropReason.NAT_FILTERED
+
+
+def test_the_outside_neither_opens_nor_keeps_anything() -> None:
+    bench, port = opened(udp)
+    for index in range(200):
+        bench.advance(SECOND)
+        assert isinstance(bench.receive(udp(1 + index, port, src=STRANGER, dst=OUTSIDE)), tuple)
+    assert bench.nat.flows == 2
+    bench.advance(UDP_TIMEOUT - 198 * SECOND)
+    assert bench.nat.flows == 0
+    assert bench.receive(udp(7, port, src=STRANGER, dst=OUTSIDE)) is DropReason.NAT_NO_MAPPING
+
+
+def test_a_connection_from_outside_lives_like_any_other() -> None:
+    bench, port = opened(tcp)
+    bench.receive(tcp(7, port, "S", src=STRANGER, dst=OUTSIDE))
+    (left,) = bench.send(tcp(5000, 7, "SA", dst=STRANGER))
+    assert left.sport == port
+    bench.now += MS
+    bench.receive(tcp(7, port, "A", src=STRANGER, dst=OUTSIDE))
+    bench.now += MS
+    bench.send(tcp(5000, 7, "A", dst=STRANGER, payload=b"x"))
+    bench.advance(TCP_TRANSITORY + 2 * SECOND)
+    assert bench.nat.client_flows(1) == 1
+    bench.advance(TCP_ESTABLISHED)
+    assert bench.nat.flows == 0
+
+
+def test_a_complaint_about_what_was_let_in_goes_out() -> None:
+    bench, port = opened(udp)
+    _, (arrived,) = bench.receive(udp(7, port, src=STRANGER, dst=OUTSIDE, ttl=30))  # type: ignore[misc]
+    error = IP(src=CLIENT, dst=STRANGER, ttl=50) / ICMP(type=3, code=3) / Raw(bytes(arrived))
+    (sent,) = bench.send(error)
+    quoted = udp(7, port, src=STRANGER, dst=OUTSIDE, ttl=29)
+    assert bytes(sent) == bytes(IP(src=OUTSIDE, dst=STRANGER, ttl=49) / ICMP(type=3, code=3) / Raw(bytes(quoted)))
+    stray = IP(src=CLIENT, dst=STRANGER) / ICMP(type=3, code=3) / Raw(bytes(udp(7, 5999, src=STRANGER, dst=CLIENT)))
+    assert bench.refuse(stray) is DropReason.NAT_NO_MAPPING
+    assert bench.refuse(error, client=3) is DropReason.NAT_NO_MAPPING
+
+
+def test_hairpin_needs_no_answer_either() -> None:
+    bench, port = opened(udp)
+    result = bench.nat.hairpin(2, bytes(udp(5000, port, src=OTHER, dst=OUTSIDE, payload=b"hi")), bench.now)
+    assert isinstance(result, tuple)
+    arrived = IP(result[1])
+    assert (result[0], arrived.src, arrived.sport, arrived.dst, arrived.dport) == (1, OUTSIDE, 5000, CLIENT, 5000)
+    assert bytes(arrived) == rebuilt(arrived)
+    complaint = IP(src=CLIENT, dst=OUTSIDE) / ICMP(type=3, code=3) / Raw(bytes(arrived))
+    back = bench.nat.hairpin(1, bytes(complaint), bench.now)
+    assert isinstance(back, tuple)
+    assert (back[0], IP(back[1]).dst) == (2, OTHER)
+    quoted = IP(back[1][28:])
+    assert (quoted.src, quoted.sport, quoted.dst, quoted.dport) == (OTHER, 5000, OUTSIDE, port)
