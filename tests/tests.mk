@@ -1,6 +1,6 @@
 # Included by the Makefile: everything CI runs, in stages that can be run alone.
 
-.PHONY: test tools sim interop compat vm hvt static-interpreter packing newest demo bench fuzz fuzz-corpus
+.PHONY: test tools sim interop compat vm hvt static-interpreter packing newest demo bench fuzz fuzz-corpus soak
 
 TOOLS := openvpn iproute2 nftables iputils-ping tcpdump strace easy-rsa iperf3 ethtool procps kmod \
 	python3-venv qemu-system-x86 file gcc libc6-dev zstd
@@ -64,6 +64,10 @@ fuzz:
 	@test -e $(FUZZ)/.stamp || { python3 -m venv $(FUZZ) && $(FUZZ)/bin/pip install -q atheris==3.0.0 \
 	  cryptography==43.0.0 pyOpenSSL==25.0.0 pytest hypothesis==6.170.15 scapy==2.8.0 && touch $(FUZZ)/.stamp; }
 	PYTHONPATH=src $(FUZZ)/bin/python -m tests.fuzz.campaign --minutes $(MINUTES) --seed $(SEED)
+
+# Real clients that come and go at a hosted server for so many minutes, with loss (docs/testing.md).
+soak: tools venv
+	$(PY) -m tests.world.soak --minutes $(MINUTES) --seed $(SEED)
 
 interop: tools venv
 	$(PY) -m pytest -q tests/interop
