@@ -158,7 +158,8 @@ def udp_packet(source: int, sport: int, destination: int, dport: int, payload: b
     """A UDP packet with its checksum."""
     body = struct.pack(">HHHH", sport, dport, 8 + len(payload), 0) + payload
     pseudo = struct.pack(">IIBBH", source, destination, 0, 17, len(body))
-    return ip_packet(17, source, destination, body[:6] + struct.pack(">H", ones_complement(pseudo + body)) + body[8:])
+    checksum = ones_complement(pseudo + body) or 0xFFFF  # RFC 768: 0 says that there is none
+    return ip_packet(17, source, destination, body[:6] + struct.pack(">H", checksum) + body[8:])
 
 
 def echo_request(source: int, destination: int, payload: bytes) -> bytes:
@@ -173,5 +174,7 @@ def is_sound(packet: bytes) -> bool:
         return False
     if packet[9] == 1:
         return ones_complement(packet[20:]) == 0
+    if packet[26:28] == b"\0\0":
+        return False  # nobody here sends without
     pseudo = packet[12:20] + b"\0\x11" + struct.pack(">H", len(packet) - 20)
     return ones_complement(pseudo + packet[20:]) == 0
