@@ -1,11 +1,11 @@
 # Included by the Makefile: everything CI runs, in stages that can be run alone.
 
-.PHONY: test tools sim interop compat vm hvt static-interpreter packing newest demo bench
+.PHONY: test tools sim interop compat vm hvt static-interpreter packing newest demo bench fuzz fuzz-corpus soak
 
 TOOLS := openvpn iproute2 nftables iputils-ping tcpdump strace easy-rsa iperf3 ethtool procps kmod \
 	python3-venv qemu-system-x86 file gcc libc6-dev zstd
 LOG := build/test-report
-STAGES := check unit sim newest image packing static-interpreter interop compat vm hvt
+STAGES := check unit sim fuzz-corpus newest image packing static-interpreter interop compat vm hvt
 .PHONY: $(addprefix run-,$(STAGES))
 
 # Every stage runs, whatever became of those before it, and leaves a line in $(LOG); the report at the end lists them
@@ -25,6 +25,7 @@ test: tools venv
 run-check: ; $(call stage,check,$(MAKE) --no-print-directory check)
 run-unit: ; $(call stage,unit,$(MAKE) --no-print-directory coverage)
 run-sim: ; $(call stage,sim,$(PY) -m pytest -q tests/sim)
+run-fuzz-corpus: ; $(call stage,fuzz-corpus,$(MAKE) --no-print-directory fuzz-corpus)
 run-newest: ; $(call stage,newest,$(MAKE) --no-print-directory newest)
 run-image: ; $(call stage,image,$(MAKE) --no-print-directory image)
 run-packing: ; $(call stage,packing,$(PY) -m pytest -q tests/image)
@@ -50,6 +51,23 @@ tools:
 
 sim: venv
 	$(PY) -m pytest -q tests/sim
+
+# The committed fuzz corpora on the plain interpreter.
+fuzz-corpus: venv
+	$(PY) -m pytest -q tests/fuzz
+
+# All fuzz targets in turn under atheris (docs/testing.md); what they find is in build/fuzz. MINUTES for all together.
+FUZZ := $(CACHE)/venv-fuzz
+MINUTES ?= 20
+SEED ?= 1
+fuzz:
+	@test -e $(FUZZ)/.stamp || { python3 -m venv $(FUZZ) && $(FUZZ)/bin/pip install -q atheris==3.0.0 \
+	  cryptography==43.0.0 pyOpenSSL==25.0.0 pytest hypothesis==6.170.15 scapy==2.8.0 && touch $(FUZZ)/.stamp; }
+	PYTHONPATH=src $(FUZZ)/bin/python -m tests.fuzz.campaign --minutes $(MINUTES) --seed $(SEED)
+
+# Real clients that come and go at a hosted server for so many minutes, with loss (docs/testing.md).
+soak: tools venv
+	$(PY) -m tests.world.soak --minutes $(MINUTES) --seed $(SEED)
 
 interop: tools venv
 	$(PY) -m pytest -q tests/interop

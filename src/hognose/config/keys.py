@@ -22,6 +22,10 @@ _V2_KEY = re.compile(
     r"-----BEGIN OpenVPN tls-crypt-v2 server key-----\s*([A-Za-z0-9+/=\s]*)"
     r"-----END OpenVPN tls-crypt-v2 server key-----"
 )
+# What cryptography raises over certificates that were changed.
+_UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, x509.InvalidVersion, x509.DuplicateExtension,
+               x509.UnsupportedGeneralNameType, UnsupportedAlgorithm)  # fmt: skip
+_DAMAGED = "holds a certificate that cannot be read; embed the file as its CA has made it"
 _CRL = re.compile(r"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 
 
@@ -113,7 +117,11 @@ def check_identity(ca: str, cert: str, key: str, unix: UnixSeconds | None) -> li
         raise BadPemError("key", "the key is encrypted; embed it without a passphrase") from None
     except (ValueError, UnsupportedAlgorithm):
         raise BadPemError("key", "no PEM private key") from None
-    if _public_bytes(private.public_key()) != _public_bytes(own.public_key()):
+    try:
+        public = _public_bytes(own.public_key())
+    except _UNREADABLE:
+        raise BadPemError("cert", _DAMAGED) from None
+    if _public_bytes(private.public_key()) != public:
         raise BadPemError("key", "the key does not belong to the certificate in `cert`")
     warnings = _date_warnings(own, authorities, unix) if unix is not None else []
     if ca and not any(authority.subject == chain[-1].issuer for authority in authorities):
@@ -146,23 +154,29 @@ def _date_warnings(
 def _may_sign(certificate: x509.Certificate) -> bool:
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *_UNREADABLE):
         return True  # version 1 certificates have no such extension; odd ones are left to the TLS library
 
 
 def _may_serve(certificate: x509.Certificate) -> bool:
     try:
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *_UNREADABLE):
         return True
     return ExtendedKeyUsageOID.SERVER_AUTH in usage or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usage
 
 
 def _load_certificates(directive: str, text: str) -> list[x509.Certificate]:
     try:
-        return x509.load_pem_x509_certificates(text.encode())
-    except ValueError:
+        certificates = x509.load_pem_x509_certificates(text.encode())
+    except _UNREADABLE:
         raise BadPemError(directive, "no PEM certificate") from None
+    try:
+        for each in certificates:  # what the checks look at; cryptography reads these fields when they are asked for
+            _ = each.subject, each.issuer, each.not_valid_before_utc, each.not_valid_after_utc
+    except _UNREADABLE:
+        raise BadPemError(directive, _DAMAGED) from None
+    return certificates
 
 
 def _public_bytes(key: object) -> bytes:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
+
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificate
 from tests.unit.config.config_samples import (
     BETWEEN,
     NOT_AFTER,
@@ -59,6 +63,25 @@ def test_what_cannot_be_used(ca: str, cert: str, key: str, directive: str, messa
     with pytest.raises(BadPemError, match=message) as caught:
         check_identity(pems[ca], pems[cert], pems[key], None)
     assert caught.value.directive == directive
+
+
+@pytest.mark.parametrize("directive", ["ca", "cert"])
+def test_a_damaged_certificate_is_taken_or_named(directive: str) -> None:
+    """Found by the fuzz target block-device: cryptography raised when it was asked for the certificate's key."""
+    pems = identity()
+    der = load_pem_x509_certificate(pems[directive].encode()).public_bytes(Encoding.DER)
+    told = set()
+    for at in range(len(der)):
+        changed = bytearray(der)
+        changed[at] ^= 0x1F
+        text = f"-----BEGIN CERTIFICATE-----\n{b64encode(changed).decode()}\n-----END CERTIFICATE-----\n"
+        given = {"ca": pems["ca"], "cert": pems["cert"]} | {directive: text}
+        try:
+            check_identity(given["ca"], given["cert"], pems["key"], BETWEEN)
+        except BadPemError as error:
+            told.add((error.directive, error.message))
+    assert (directive, "no PEM certificate") in told
+    assert directive == "ca" or any("cannot be read" in words for _, words in told)
 
 
 def test_the_parser_names_the_block() -> None:

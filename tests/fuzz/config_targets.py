@@ -1,0 +1,104 @@
+"""Fuzz targets of the config side: text, its embedding, the block device. Only ConfigError is caught."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from tests.fuzz.reader import Reader
+from tests.unit.config.config_samples import block, config_text, identity, static_key
+
+from hognose.config import blockfile
+from hognose.config.directives import DIRECTIVES
+from hognose.config.embed import embed
+from hognose.config.lexer import lex, quote_word, split_words
+from hognose.config.parser import parse
+from hognose.errors import ConfigError
+
+NAMES = sorted(DIRECTIVES)
+BLOCKS = sorted(name for name, row in DIRECTIVES.items() if row.block)
+UNIX = 1_800_000_000
+
+
+def _read(path: str) -> str:
+    if path.startswith("1"):
+        raise FileNotFoundError(2, "No such file or directory")
+    return static_key()
+
+
+@lru_cache(maxsize=1)
+def _bodies() -> tuple[str, ...]:
+    return (*identity().values(), static_key())
+
+
+def config_lines(data: bytes) -> None:
+    """Any text through the lexer: words that are quoted are read back as they were."""
+    text = data.decode("utf-8", "surrogateescape" if data[:1] == b"\xff" else "replace")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        text = text.encode("utf-8", "replace").decode()
+    try:
+        found = lex(text, "f")
+    except ConfigError as error:
+        assert str(error).startswith("f")
+        return
+    for directive in found:
+        assert 1 <= directive.line <= directive.last_line <= text.count("\n") + 1
+        line = " ".join(quote_word(word) for word in directive.words if "\n" not in word)
+        if len(line.encode()) <= 254 and directive.words:
+            try:
+                again = split_words(line)
+            except ConfigError:
+                continue
+            assert again == [word for word in directive.words if "\n" not in word]
+
+
+def config_text_target(data: bytes) -> None:
+    """A good config with lines of the fuzzer's behind it: directives by number, any words, any blocks."""
+    reader = Reader(data)
+    lines: list[str] = []
+    folder = {}
+    while reader and len(lines) < 8:
+        choice = reader.byte()
+        name = NAMES[reader.byte() % len(NAMES)]
+        words = reader.piece().decode("utf-8", "replace")
+        if choice % 4 == 0:
+            lines.append(words)
+        elif choice % 4 == 1:
+            lines.append(f"{name} {words}")
+        elif choice % 4 == 2:
+            lines.append(block(BLOCKS[choice % len(BLOCKS)], words))
+        else:
+            folder[words[:40]] = words
+    text = config_text("\n".join(lines) + "\n").replace("\0", "")  # as blockfile.decode lets it through
+    try:
+        config, warned = parse(text, "f", _read, UNIX, read_folder=lambda _: folder)
+    except ConfigError as error:
+        assert str(error).startswith("f")
+        return
+    again, told = parse(text, "f", _read, UNIX, read_folder=lambda _: folder)
+    assert (config, warned) == (again, told)
+    try:
+        embedded, _ = embed(text, "f", _read, unix=UNIX, read_folder=lambda _: folder)
+    except ConfigError as error:
+        assert "a bug of this tool" not in str(error)
+        return
+    assert blockfile.decode(embedded.encode(), "f") == embedded
+    assert blockfile.complete(embedded.encode())
+    assert embed(embedded, "f", _read, unix=UNIX)[0] == embedded
+
+
+def block_device(data: bytes) -> None:
+    """The bytes of the device, and a good config with bytes of the fuzzer's in it."""
+    blockfile.generation(data[: blockfile.HEAD_BYTES])
+    blockfile.complete(data)
+    try:
+        text = blockfile.decode(data, "f")
+    except ConfigError:
+        return
+    assert "\0" not in text
+    assert data.startswith(text.encode())
+    try:
+        parse(text, "f")
+    except ConfigError:
+        pass

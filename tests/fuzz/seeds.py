@@ -1,0 +1,102 @@
+"""Seeds of the corpora, from the vectors and the builders of the unit tests: `python -m tests.fuzz.seeds FOLDER`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from tests.fuzz.reader import piece
+from tests.unit.config.config_samples import config_text
+from tests.unit.openvpn.client import OPTIONS, PEER_INFO
+
+VECTORS = Path(__file__).resolve().parents[1] / "vectors"
+
+
+def _hex_strings(value: object) -> list[bytes]:
+    """Every value of a JSON tree that is a long hex string."""
+    if isinstance(value, dict):
+        return [found for part in value.values() for found in _hex_strings(part)]
+    if isinstance(value, list):
+        return [found for part in value for found in _hex_strings(part)]
+    if isinstance(value, str) and len(value) >= 20 and len(value) % 2 == 0:
+        try:
+            return [bytes.fromhex(value)]
+        except ValueError:
+            return []
+    return []
+
+
+def records() -> list[bytes]:
+    """Packets of real peers."""
+    found = []
+    for path in sorted((VECTORS / "openvpn").glob("*.json")):
+        found += _hex_strings(json.loads(path.read_text(encoding="utf-8")))
+    return [record for record in found if 14 <= len(record) <= 600][:40]
+
+
+def key_message(options: str = OPTIONS, peer_info: str = PEER_INFO) -> bytes:
+    strings = (options, "user", "secret", peer_info)
+    return bytes(4) + b"\2" + bytes(112) + b"".join(piece(text.encode() + b"\0") for text in strings)
+
+
+def seeds() -> dict[str, list[bytes]]:
+    """By target."""
+    packets = records()
+    reset = b"\x38" + bytes(range(1, 9)) + b"\0" + bytes(4)
+    stream = b"".join(piece(packet) for packet in packets[:4])
+    udp = bytes.fromhex("1388003500100000") + b"question"
+    tcp = bytes.fromhex("1388005000000001000000025018ffff00000000") + b"GET /"
+    echo = bytes.fromhex("0800000000070001") + b"ping"
+    nat = [bytes((0, kind)) + piece(body) for kind, body in ((1, udp), (0, tcp), (2, echo))]
+    answers = b"".join(bytes((6, kind)) + piece(body) for kind, body in ((1, udp), (0, tcp * 9), (2, echo)))
+    return {
+        "framing": [stream, b"\0\1x", b"\0\0", b"\x08\1" + bytes(2049)],
+        "control-wrap": [bytes((n,)) + piece(reset) + piece(b"\x80" + reset + bytes(20)) for n in range(5)],
+        "session-wrap": [
+            bytes((n, m)) + piece(reset[9:]) + piece(reset) * 2 for n in range(8) for m in (0, 1, 3, 8, 24)
+        ],
+        "wrapped-key": [bytes(256), bytes(256) + b"\1" + bytes(8), bytes(256) + b"\0metadata", bytes(360) + b"\1\x22"],
+        "control-body": [
+            b"\x20" + bytes(5), b"\x28\1" + bytes(12), b"\x20\2" + bytes(20) + b"payload", b"\x38" + bytes(5),
+        ],
+        "key-message": [key_message(), key_message("V4,dev-type tap"), key_message()[:-100], key_message("", "")],
+        "control-strings": [
+            b"PUSH_REQUEST\0", b"EXIT\0\r\nx\0" + b"a" * 100, b"CR_RESPONSE,eA==\0", b"\xff\0\x07\0",
+            b"a" * 4200 + b"\0EXIT\0",
+        ],
+        "session-records": [
+            bytes((n, 2)) + piece(b"\x38\0" + bytes(4)) + b"\2" + piece(b"\x20\0\0\0\0\1\x16\3\1")
+            for n in range(4)
+        ],
+        "data-records": [bytes((n, 17)) + piece(b"\x45" + bytes(30)) + b"\0" + piece(packets[0]) for n in range(24)],
+        "config-lines": [config_text().encode()[:2000], b'push "route 10.0.0.0 255.0.0.0" # x\n<ca>\ny\n</ca>\n'],
+        "config-text": [bytes((n, m)) + piece(b"1 2") for n in range(4) for m in range(0, 120, 17)],
+        "block-device": [config_text().encode(), b"# hognose sha256 " + b"0" * 64 + b"\nport 1\n" + bytes(20)],
+        "ipv4-header": [b"\x45\0\0\x28" + bytes(5) + b"\6" + bytes(10) + tcp,
+            b"\x46\0\0\x2c" + bytes(16) + b"\x83\4\0\0" + tcp],
+        "tcp-options": [
+            bytes.fromhex("020405b40402080a000000010000000001030307"), bytes.fromhex("0101050a0000000100000009")],
+        "icmp-message": [echo, b"\3\4\0\0\0\0\5\xdc" + bytes(28), b"\x0b\0" + bytes(34)],
+        "ip-fragments": [piece(bytes(range(200))) + b"\2\5" + b"\x21\3\x20\0" + bytes(24), piece(b"") + bytes(9)],
+        "tcp-reassembly": [bytes(range(40, 200)), bytes.fromhex("500a600a4020ff08ff00102030")],
+        "nat-rewrite": [*nat, b"".join(nat) + answers, nat[0] + b"\xc3" + nat[0]],
+        "tcp-segments": [bytes.fromhex("000200000000ffff001000010000ffff041800010000ffff02") + bytes(16) + b"\x0b\x10"],
+        "gateway-frames": [
+            b"\4\x0c\5" + piece(reset) + b"\x2b\6" + piece(stream[:300]),
+            b"\1" + bytes(12) + b"\0\1" + piece(udp) + b"\0" + piece(bytes(60)) + b"\2" + bytes(28),
+            b"\4\x0c\5" + piece(reset) + b"\5" + piece(b"\x20" + bytes(13) + b"\x16\3\1\0\5") + b"\x0f" + bytes(4),
+        ],
+    }  # fmt: skip
+
+
+def write(folder: Path) -> None:
+    """One folder for each target."""
+    for name, inputs in seeds().items():
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        for number, data in enumerate(inputs):
+            (folder / name / f"seed-{number:02}").write_bytes(data)
+
+
+if __name__ == "__main__":
+    write(Path(sys.argv[1]))

@@ -1,0 +1,78 @@
+"""Worlds of a few seeds; and worlds whose gateway is broken on purpose, which must be noticed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from tests.sim.world import SimWorld, WorldSettings
+
+from hognose.drops import Stat
+
+
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_world(seed: int) -> None:
+    world = SimWorld(WorldSettings(seed, clients=6, hours=0.3))
+    world.run()
+    facts, stats = world.facts, world.counters.stats
+    # It was a world in which something happened.
+    assert facts["sessions established"] >= 10
+    assert facts["answers"] >= 400
+    assert facts["partitions"] >= 2
+    assert facts["attacks"] >= 150
+    assert facts["sessions at the end"] >= 3
+    assert stats[Stat.RENEGOTIATIONS] >= 8
+    assert stats[Stat.TCP_TIMEOUTS] >= 5
+
+
+def _loses_a_packet(world: SimWorld) -> None:
+    inner, count = world.gateway._queue, [0]
+
+    def queue(address: int, packets: list[bytes]) -> None:
+        count[0] += 1
+        if count[0] % 40:
+            inner(address, packets)
+
+    world.gateway._queue = queue  # type: ignore[method-assign]
+
+
+def _takes_another_client(world: SimWorld) -> None:
+    inner, count = world.gateway._queue, [0]
+
+    def queue(address: int, packets: list[bytes]) -> None:
+        count[0] += 1
+        others = [other for other in world.gateway._admissions.clients if other != address]
+        inner(others[0] if count[0] % 40 == 0 and others else address, packets)
+
+    world.gateway._queue = queue  # type: ignore[method-assign]
+
+
+def _repeats_a_packet(world: SimWorld) -> None:
+    inner = world.gateway._queue
+    world.gateway._queue = lambda address, packets: inner(address, packets * 2)  # type: ignore[method-assign]
+
+
+def _raises(world: SimWorld) -> None:
+    count = [0]
+
+    def forward(peer: object, packets: list[bytes], now: int) -> None:
+        count[0] += 1
+        if count[0] == 40:
+            raise KeyError(1)
+
+    world.gateway._forward = forward  # type: ignore[assignment, method-assign]
+
+
+def _forgets_no_flow(world: SimWorld) -> None:
+    world.gateway._nat.forget = lambda client: None  # type: ignore[method-assign]
+    world.gateway._nat.handle_deadline = lambda now: None  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize(
+    "fault", [_loses_a_packet, _takes_another_client, _repeats_a_packet, _raises, _forgets_no_flow]
+)
+def test_what_is_broken_is_noticed(fault: Callable[[SimWorld], None]) -> None:
+    world = SimWorld(WorldSettings(1, clients=4, hours=0.15))
+    fault(world)
+    with pytest.raises(AssertionError, match=r"python -m tests\.sim\.world --seed 1 "):
+        world.run()

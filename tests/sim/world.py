@@ -1,0 +1,313 @@
+"""A world from one seed, in virtual time: a gateway, clients that come and go, hostile peers, a faulty network.
+
+Everything but the randomness inside TLS follows from the seed. `python -m tests.sim.world --seed N --clients N
+--hours N` runs one world by hand and prints what happened in it; docs/testing.md has the record of long runs.
+
+Invariants, looked at all the time: no exception inside the gateway; it says when it wants to run next, and not at
+once again and again; nobody gets another client's packet, nothing comes twice or damaged; what a surviving session
+sends arrives; tables stay within their bounds. At the end all tables are empty and the counters add up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import time
+from collections import Counter
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+
+from tests.sim.segments import build, read
+from tests.sim.world_client import SimClient
+from tests.sim.world_hostile import Hostile
+from tests.sim.world_peer import ECHO_PORT, is_sound, udp_packet
+from tests.unit.openvpn.client import ClientKit
+from tests.unit.openvpn.link import authority, kit, server_identity
+from tests.world.impairment import Impairment
+from tests.world.server import ServerSettings
+
+from hognose.config.parser import parse as parse_config
+from hognose.drops import Counters, DropReason, Stat
+from hognose.gateway.assemble import Uplink, assemble
+from hognose.limits import Limits, NatLimits
+from hognose.link import LinkCaps
+from hognose.units import ipv4_int
+
+SECOND = 1_000_000_000
+MAC, ROUTER_MAC = bytes.fromhex("020000000002"), bytes.fromhex("020000000001")
+ADDRESS, ROUTER, OUTSIDE = ipv4_int("10.0.0.2"), ipv4_int("10.0.0.1"), ipv4_int("198.51.100.7")
+PORT = 1194
+UNIX = 1_800_000_000
+START = 1000 * SECOND
+HEAD = bytes(12) + MAC + ROUTER_MAC + b"\x08\0"
+HURRY = 4
+OUTSIDE_DELAY = 20_000_000
+LIMITS = Limits(nat=NatLimits(flows=2048, flows_per_client=256))
+_KITS: dict[str, ClientKit] = {}
+
+
+@dataclass(frozen=True)
+class WorldSettings:
+    """What a world is like; means in seconds of virtual time."""
+
+    seed: int
+    clients: int = 8
+    hours: float = 0.5
+    keepalive: tuple[int, int] = (10, 60)
+    reneg_sec: int = 600
+    mean_act: float = 20  # between a client's actions
+    mean_life: float = 400  # of a session, before its client ends it in one way or another
+    mean_away: float = 30
+    mean_partition: float = 900  # between the partitions of a client's link
+    mean_hostile: float = 5  # between what strangers do
+    link: Impairment | None = None  # None: drawn for each client
+
+
+def client_kit(name: str) -> ClientKit:
+    """Certificates are made once for all worlds of a run."""
+    if name not in _KITS:
+        identity = authority().issue(name, start_days=-400, days=4000)
+        _KITS[name] = replace(kit(), cert=identity.cert, key=identity.key)
+    return _KITS[name]
+
+
+class SimWorld:
+    """One world."""
+
+    def __init__(self, settings: WorldSettings) -> None:
+        self.settings = settings
+        self.random = random.Random(settings.seed)
+        self.now = START
+        self.counters = Counters()
+        ping, restart = settings.keepalive
+        lines = [f"keepalive {ping} {restart}", f"reneg-sec {settings.reneg_sec}"]
+        config, _ = parse_config(
+            ServerSettings(authority(), server_identity(), "none", extra=lines).text(), "server.conf"
+        )
+        self.gateway = assemble(
+            config, caps=LinkCaps(mac=MAC), uplink=Uplink(ADDRESS, 24, ROUTER), limits=LIMITS,
+            random=random.Random(-settings.seed).randbytes, now=START, unix=UNIX, counters=self.counters,
+        )  # fmt: skip
+        self.facts: Counter[str] = Counter()
+        self._internet: list[tuple[int, int, bytes]] = []  # (due, order, frame for the gateway)
+        self._order = 0
+        self._hurried = 0  # steps in a row after which it wanted to run again at once
+        self._wakes: list[tuple[int, int, int]] = []  # (time, order, client)
+        self.outside_seen: set[bytes] = set()
+        self.clients = [SimClient(self, n) for n in range(settings.clients)]
+        self._hosts = {client.host: client for client in self.clients}
+        self.hostile = Hostile(self)
+        self.faulty = True
+        self._frames: list[bytes] = []
+        self.frames_in = self.bytes_in = self.frames_out = self.bytes_out = 0
+
+    # -- running ---------------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """The whole life of the world; AssertionError names the seed."""
+        end = START + int(self.settings.hours * 3600 * SECOND)
+        for client in self.clients:
+            self.schedule(client)
+        try:
+            self._step()
+            self._until(end)
+            self._calm_down()
+            self._check_end()
+        except AssertionError as error:
+            raise AssertionError(f"{error}\nreproduce: {self.command()}\n{self.state()}") from error
+
+    def command(self) -> str:
+        """The line that runs this world again."""
+        s = self.settings
+        return (
+            f"python -m tests.sim.world --seed {s.seed} --clients {s.clients} --hours {s.hours} "
+            f"--keepalive {s.keepalive[0]} {s.keepalive[1]} --reneg-sec {s.reneg_sec} --act {s.mean_act} "
+            f"--life {s.mean_life} --away {s.mean_away} --partition {s.mean_partition} --hostile {s.mean_hostile}"
+        )
+
+    def state(self) -> str:
+        return f"t={(self.now - START) / SECOND:.3f} s {dict(self.facts)} {self.counters.non_zero()}"
+
+    def _until(self, end: int) -> None:
+        while self.now < end:
+            self._advance(end)
+            self._step()
+
+    def _advance(self, end: int) -> None:
+        times = [end]
+        deadline = self.gateway.next_deadline()
+        if deadline is not None:
+            self._hurried = self._hurried + 1 if deadline <= self.now else 0
+            assert self._hurried < HURRY, "the gateway has something to do, and has just run, again and again"
+            times.append(deadline)
+        if self._internet:
+            times.append(self._internet[0][0])
+        if self._wakes:
+            times.append(self._wakes[0][0])
+        if self.faulty:
+            times.append(self.hostile.due)
+        self.now = max(self.now + 1, min(times))
+
+    def _step(self) -> None:
+        """Everything that is due now."""
+        now = self.now
+        while self._internet and self._internet[0][0] <= now:
+            self._frames.append(heappop(self._internet)[2])
+        while self._wakes and self._wakes[0][0] <= now:
+            at, _, number = heappop(self._wakes)
+            client = self.clients[number]
+            if client.wake_at == at:
+                client.wake_at = 0
+                client.wake(now)
+                self.schedule(client)
+        if self.faulty and self.hostile.due <= now:
+            self.hostile.act(now)
+        for _ in range(50):
+            frames, self._frames = self._frames, []
+            self.frames_in += len(frames)
+            self.bytes_in += sum(map(len, frames))
+            touched: set[int] = set()
+            out = self.gateway.step(frames, now, UNIX + (now - START) // SECOND)
+            for pieces in out:
+                self._sent(b"".join(pieces), touched)
+            for number in touched:
+                self.schedule(self.clients[number])
+            if not self._frames:
+                break
+        else:
+            raise AssertionError("frames go to and fro without end")
+        self._check_step()
+
+    def schedule(self, client: SimClient) -> None:
+        """Wake the client when it has something to do."""
+        at = client.next_time()
+        if at is not None and (client.wake_at == 0 or at < client.wake_at):
+            client.wake_at = max(at, self.now + 1)
+            self._order += 1
+            heappush(self._wakes, (client.wake_at, self._order, client.number))
+
+    def frame(self, packet: bytes) -> None:
+        """A packet for the gateway, at once."""
+        self._frames.append(HEAD + packet)
+
+    def raw_frame(self, frame: bytes) -> None:
+        """A frame as it is."""
+        self._frames.append(frame)
+
+    # -- what the gateway sends ------------------------------------------------------------------------------------
+
+    def _sent(self, frame: bytes, touched: set[int]) -> None:
+        self.frames_out += 1
+        assert frame[18:24] == MAC
+        if frame[24:26] == b"\x08\x06":
+            if frame[32:34] == b"\0\1" and frame[50:54] == ROUTER.to_bytes(4, "big"):
+                answer = b"\0\1\x08\0\6\4\0\2" + ROUTER_MAC + frame[50:54] + MAC + ADDRESS.to_bytes(4, "big")
+                self._frames.append(bytes(12) + MAC + ROUTER_MAC + b"\x08\x06" + answer)
+            return
+        assert frame[12:18] == ROUTER_MAC
+        packet = frame[26:]
+        self.bytes_out += len(packet)  # what leaves is counted from the IPv4 header on, what comes as whole frames
+        destination = int.from_bytes(packet[16:20], "big")
+        if packet[9] == 6:
+            self._to_client(frame, packet, destination, touched)
+        elif packet[9] == 17:
+            self._to_internet(packet, destination)
+        else:
+            self.facts["other protocols out"] += 1
+
+    def _to_client(self, frame: bytes, packet: bytes, destination: int, touched: set[int]) -> None:
+        client = self._hosts.get(destination)
+        assert int.from_bytes(packet[20:22], "big") == PORT, "a TCP packet that nobody asked for"
+        if client is None:
+            self.hostile.hears(packet)
+            return
+        port = int.from_bytes(packet[22:24], "big")
+        for segment in read((destination, frame[:12], [packet])):
+            client.down.offer(build(segment, ADDRESS, PORT, destination, port), self.now)
+        touched.add(client.number)
+
+    def _to_internet(self, packet: bytes, destination: int) -> None:
+        """The host outside sends every payload back, once for each that comes."""
+        assert is_sound(packet), "a damaged packet left for the Internet"
+        assert packet[12:16] == ADDRESS.to_bytes(4, "big"), "an inside address outside"
+        assert destination == OUTSIDE
+        sport, dport = int.from_bytes(packet[20:22], "big"), int.from_bytes(packet[22:24], "big")
+        payload = packet[28:]
+        assert dport == ECHO_PORT
+        assert payload[:1] == b"Q", "a spoofed packet went out"
+        assert payload not in self.outside_seen, "a query went out twice"
+        self.outside_seen.add(payload)
+        self.facts["queries outside"] += 1
+        self.hostile.mapped_ports.append(sport)
+        self._order += 1
+        answer = udp_packet(OUTSIDE, ECHO_PORT, ADDRESS, sport, b"A" + payload[1:])
+        heappush(self._internet, (self.now + OUTSIDE_DELAY, self._order, HEAD + answer))
+
+    # -- invariants ------------------------------------------------------------------------------------------------
+
+    def _check_step(self) -> None:
+        gateway = self.gateway
+        for event in gateway.take_events():
+            assert event.kind.value != "internal_error", event.fields
+            self.facts[event.kind.value] += 1
+        assert self.counters.drops[DropReason.INTERNAL_ERROR] == 0
+        assert self.counters.drops[DropReason.SEND_QUEUE_FULL] == 0, "so little traffic fits every queue"
+        assert gateway.client_count <= len(self.clients) + 1
+        assert gateway._nat.flows <= LIMITS.nat.flows
+        assert len(gateway._peers) <= 20 * (len(self.clients) + 10)
+
+    def _calm_down(self) -> None:
+        """No more faults; what is alive has time to finish, then everybody leaves."""
+        self.faulty = False
+        for client in self.clients:
+            client.calm()
+            self.schedule(client)
+        self._until(self.now + 300 * SECOND)
+        for client in self.clients:
+            client.expect_all_answered()
+            self.facts["sessions at the end"] += client.tunnel is not None and bool(client.tunnel.address)
+            client.leave_for_good()
+            self.schedule(client)
+        self._until(self.now + 1500 * SECOND)
+
+    def _check_end(self) -> None:
+        gateway, stats = self.gateway, self.counters.stats
+        assert gateway._peers == {}
+        assert gateway.client_count == 0
+        assert gateway._nat.flows == 0
+        assert len(gateway._tcp) == 0
+        assert stats[Stat.SESSIONS_ESTABLISHED] == stats[Stat.SESSIONS_ENDED]
+        assert stats[Stat.TCP_ACCEPTED] == stats[Stat.TCP_CLOSED]
+        assert (stats[Stat.FRAMES_IN], stats[Stat.BYTES_IN]) == (self.frames_in, self.bytes_in)
+        assert stats[Stat.FRAMES_OUT] == self.frames_out
+        assert stats[Stat.BYTES_OUT] == self.bytes_out
+        assert self.facts["sessions established"] <= stats[Stat.SESSIONS_ESTABLISHED]
+        assert self.counters.drops[DropReason.WRONG_SOURCE] <= self.facts["spoofed"]
+        assert stats[Stat.DATA_PACKETS_IN] >= self.facts["queries outside"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--hours", type=float, default=0.5)
+    parser.add_argument("--keepalive", type=int, nargs=2, default=(10, 60))
+    parser.add_argument("--reneg-sec", type=int, default=600)
+    for name, default in (("act", 20), ("life", 400), ("away", 30), ("partition", 900), ("hostile", 5)):
+        parser.add_argument(f"--{name}", type=float, default=default)
+    a = parser.parse_args()
+    world = SimWorld(
+        WorldSettings(
+            a.seed, a.clients, a.hours, tuple(a.keepalive), a.reneg_sec, a.act, a.life, a.away, a.partition, a.hostile
+        )
+    )
+    started = time.monotonic()
+    world.run()
+    connected = world.facts["connected seconds"] / 3600
+    print(
+        f"seed {a.seed}: {connected:.1f} connected client-hours in {time.monotonic() - started:.0f} s; {world.state()}"
+    )
+
+
+if __name__ == "__main__":
+    main()
