@@ -24,6 +24,7 @@ _ESTABLISHED = int(TcpState.ESTABLISHED)
 _CLOSED = int(TcpState.CLOSED)
 
 CHALLENGE_ACKS_PER_SECOND = 10  # RFC 5961 section 7, per connection and so no shared side channel
+TS_RECENT_LIFE: Nanos = 24 * 24 * 3600 * SECOND  # RFC 7323 section 5.5: after 24 days its order says nothing
 FIN_WAIT_LIMIT: Nanos = 60 * SECOND  # FIN-WAIT-2 of a peer that never closes
 
 
@@ -36,7 +37,6 @@ class Arrival:
         "_challenges_from",
         "_counters",
         "_dirty",
-        "_irs",
         "_iss",
         "_limits",
         "_rcv",
@@ -52,6 +52,7 @@ class Arrival:
         "close_reason",
         "has_pause",
         "id",
+        "irs",
         "key",
         "lingers",
         "path",
@@ -88,7 +89,7 @@ class Arrival:
         self.lingers = False  # closed first: leaves a TIME-WAIT entry behind
         self.touched = False  # is in the server's list of connections to poll
         self._iss = iss
-        self._irs = irs
+        self.irs = irs
         self._snd = Sender(mss, window, sack, limits, counters)
         self._rcv = Receiver(mss, limits, counters)
         self._snd_scale = snd_scale
@@ -122,7 +123,7 @@ class Arrival:
                 offset == 0x80
                 and word == _TS_WORD
                 and (flags & 0x37) == ACK
-                and seq == (self._irs + rcv.nxt) & _MASK
+                and seq == (self.irs + rcv.nxt) & _MASK
                 and self._state == _ESTABLISHED
                 and self.path.timestamps
                 and (tsval - self._ts_recent) & _MASK < _HALF
@@ -159,7 +160,7 @@ class Arrival:
             return
         options = wire_tcp.parse_options(packet[l4 + wire_tcp.FIXED_LEN : start])
         rcv = self._rcv
-        position = seqnum.position(self._irs, seq, rcv.nxt)
+        position = seqnum.position(self.irs, seq, rcv.nxt)
         data_end = position + end - start
         segment_end = data_end + (1 if flags & FIN else 0) + (1 if flags & SYN else 0)
         if self.path.timestamps and not self._timestamp_acceptable(options, flags, position, segment_end, now):
@@ -237,7 +238,7 @@ class Arrival:
             self._counters.drop(DropReason.TCP_PAWS)  # section 3.2: a segment without the agreed option
             return False
         tsval = options.timestamps[0]
-        if (tsval - self._ts_recent) & _MASK >= _HALF:
+        if (tsval - self._ts_recent) & _MASK >= _HALF and now - self._rcv.arrived < TS_RECENT_LIFE:
             if flags & RST or segment_end == position:
                 # A bare acknowledgement overtaken by a newer one carries nothing that PAWS protects; Linux takes it too
                 # (tcp_disordered_ack), RFC 7323 would drop it.
@@ -268,7 +269,7 @@ class Arrival:
             return False
         if position < snd.una:
             return True  # an old acknowledgement; its text may still be new
-        seq_position = seqnum.position(self._irs, seq, self._rcv.nxt)
+        seq_position = seqnum.position(self.irs, seq, self._rcv.nxt)
         if seq_position < self._wl1 and position == snd.una:
             window = snd.window  # RFC 9293: an older segment does not set the window
         else:

@@ -145,7 +145,7 @@ class TcpConnection(Arrival):
         """(SND.NXT, RCV.NXT, timestamp offset, TS.Recent) as wire numbers, for TIME-WAIT; -1, 0 without timestamps."""
         return (
             seqnum.wire(self._iss, self._snd.nxt),
-            seqnum.wire(self._irs, self._rcv.nxt),
+            seqnum.wire(self.irs, self._rcv.nxt),
             *((self._ts_offset, self._ts_recent) if self.path.timestamps else (-1, 0)),
         )
 
@@ -162,7 +162,7 @@ class TcpConnection(Arrival):
         out.append(
             self.path.segment(
                 (self._iss + position) & _MASK,
-                (self._irs + rcv.nxt) & _MASK,
+                (self.irs + rcv.nxt) & _MASK,
                 flags,
                 window >> self._rcv_scale,
                 (self._ts_now(now), self._ts_recent),
@@ -185,12 +185,12 @@ class TcpConnection(Arrival):
         if (rcv.ooo.size or rcv.duplicate is not None) and self._snd.sack:
             repeated = [rcv.duplicate] if rcv.duplicate is not None else []  # D-SACK comes first (RFC 2883 section 4)
             ranges = repeated + rcv.ooo.blocks(SACK_BLOCKS - len(repeated))
-            options = wire_tcp.build_sack([(seqnum.wire(self._irs, a), seqnum.wire(self._irs, b)) for a, b in ranges])
+            options = wire_tcp.build_sack([(seqnum.wire(self.irs, a), seqnum.wire(self.irs, b)) for a, b in ranges])
         window = self._window()
         out.append(
             self.path.segment(
                 (self._iss + position) & _MASK,
-                (self._irs + rcv.nxt) & _MASK,
+                (self.irs + rcv.nxt) & _MASK,
                 flags,
                 window >> self._rcv_scale,
                 (self._ts_now(now), self._ts_recent),

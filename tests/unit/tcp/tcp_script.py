@@ -5,6 +5,8 @@ Numbers are relative: the peer's SYN is 0 and its first byte 1, and so are ours.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.sim.segments import Segment, build, read
 
 from hognose.drops import Counters, DropReason, Stat
@@ -29,6 +31,7 @@ class Script:
         limits: TcpLimits | None = None,
         mtu: int = 1500,
         secret: bytes = bytes(32),
+        random: Callable[[int], bytes] = bytes,
     ) -> None:
         self.start = self.now = start
         self.irs = irs
@@ -42,7 +45,7 @@ class Script:
             secret=secret,
             now=start,
             unix=0,
-            random=bytes,
+            random=random,
             counters=self.counters,
         )
         self.ts = True
