@@ -102,9 +102,13 @@ class TcpConnection(Arrival):
         snd, rcv = self._snd, self._rcv
         if rcv.ack_at and rcv.ack_at <= now:
             rcv.ack_now = True
+        if snd.tail_at and (snd.tail_at <= now or snd.rto_at <= now):
+            snd.probe_tail(now)
         if snd.rto_at and snd.rto_at <= now and not snd.timed_out(now):
             self.abort_now(CloseReason.TIMED_OUT, now, out)
             return
+        if snd.rack.deadline and snd.rack.deadline <= now:
+            snd.reordering_over(now)
         if snd.persist_at and snd.persist_at <= now:
             if not snd.probe(now):
                 self.abort_now(CloseReason.TIMED_OUT, now, out)
@@ -118,6 +122,10 @@ class TcpConnection(Arrival):
         """Earliest timer besides pause_at; 0 when none runs."""
         snd = self._snd
         deadline = snd.rto_at
+        if snd.tail_at and snd.tail_at < deadline:
+            deadline = snd.tail_at
+        if snd.rack.deadline and snd.rack.deadline < deadline:
+            deadline = snd.rack.deadline
         if snd.persist_at and (not deadline or snd.persist_at < deadline):
             deadline = snd.persist_at
         if self._wait_at and self._state == TcpState.FIN_WAIT_2 and (not deadline or self._wait_at < deadline):
