@@ -48,6 +48,8 @@ class Script:
             random=random,
             counters=self.counters,
         )
+        self.edge = 0  # relative right edge of the window that we have offered, as the wire says it
+        self.scale = 0
         self.ts = True
         self.conn: TcpConnection | None = None
         self.next = 0  # what the peer sends next, relative
@@ -104,6 +106,8 @@ class Script:
         if answers and answers[0].flags == "SA":
             self.iss = answers[0].seq
             self.seen = 1
+            self.scale = answers[0].scale or 0
+            self.edge = 1 + answers[0].window
             self.ts_echo = answers[0].ts[0] if answers[0].ts else 0
         return answers
 
@@ -127,6 +131,8 @@ class Script:
                     segment.seq = (segment.seq - self.iss) & MASK
                     segment.ack = (segment.ack - self.irs) & MASK if segment.has("A") else 0
                     segment.sack = [((a - self.irs) & MASK, (b - self.irs) & MASK) for a, b in segment.sack]
+                    if segment.has("A") and not segment.has("S"):
+                        self.edge = max(self.edge, segment.ack + (segment.window << self.scale))
                     if not segment.has("R"):
                         self.seen = max(self.seen, segment.end)
                 if segment.ts:
