@@ -23,7 +23,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.world import lossy_bridge
+from tests.world import lossy_bridge, tcp_echo_server
 
 WORLD = Path(__file__).resolve().parent.parent / "world"
 CLIENT_NS, SERVER_NS = "hogloss-c", "hogloss-s"
@@ -114,7 +114,7 @@ def by_linux(size: int) -> float:
         with conn:
             conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")
             conn.recv(64)
-            conn.sendall(bytes(size))
+            conn.sendall(tcp_echo_server.payload(5, size))
 
     with listener:
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"cubic")

@@ -33,10 +33,10 @@ class Sender:
     """Send state of one connection; the caller turns the segments that `next_segment` names into packets."""
 
     __slots__ = (
-        "_board", "_counters", "_dupacks", "_hole", "_in_rto", "_lost", "_probe_end", "_prr", "_recovery", "_since",
-        "_timed_at", "_timed_position", "_urgent", "_zero_since", "buffer", "calm", "cc", "fin_queued", "fin_sent",
-        "last_sent", "max_window", "mss", "nxt", "override", "persist_at", "rack", "rto_at", "rtt", "sack", "tail_at",
-        "una", "window",
+        "_board", "_counters", "_dupacks", "_high", "_hole", "_in_rto", "_lost", "_probe_end", "_prr", "_recovery",
+        "_since", "_timed_at", "_timed_position", "_urgent", "_zero_since", "buffer", "calm", "cc", "fin_queued",
+        "fin_sent", "last_sent", "max_window", "mss", "nxt", "override", "persist_at", "rack", "rto_at", "rtt", "sack",
+        "tail_at", "una", "window",
     )  # fmt: skip
 
     def __init__(self, mss: int, window: int, sack: bool, limits: TcpLimits, counters: Counters) -> None:
@@ -64,6 +64,9 @@ class Sender:
         self._probe_end = -1  # what was in flight when a probe left; -1 = none
         self._prr = RateReduction()
         self._hole = BlackHole(self.mss)
+        # In flight when new data was sent last: a batch of acknowledgements is counted before anything is sent, so what
+        # is in flight in the middle of it says little of how much of the window was used.
+        self._high = 0
         self._urgent = False  # the first retransmission of a recovery waits for no room
         self._recovery = -1  # recovery lasts until this position is acknowledged; -1 = no recovery
         self._in_rto = False
@@ -136,6 +139,7 @@ class Sender:
             if self.nxt == self.una:
                 self._since = now
             self.nxt = end
+            self._high = end - self.una
         if self.sack:
             self.rack.sent(position, end, now, again)
             self.tail_at = now + self.rtt.pto if self.calm else 0
@@ -169,7 +173,7 @@ class Sender:
 
         rtt: a measurement by timestamps, -1 for none.
         """
-        flight = self.nxt - self.una
+        flight = max(self.nxt - self.una, self._high)
         delivered = self.una + self._board.total
         advanced = position > self.una
         fresh: list[tuple[int, int]] = []
@@ -188,7 +192,12 @@ class Sender:
                 fresh += self._board.missing(self.una, position)
             self._advance(position, flight, rtt, now)
         elif (
-            not has_data and not fresh and not blocks and flight and window == self.window and not self.sack
+            not has_data
+            and not fresh
+            and not blocks
+            and self.nxt > self.una
+            and window == self.window
+            and not self.sack
         ):  # RFC 5681 section 2, duplicate acknowledgement
             self._dupacks += 1
         if window != self.window:
@@ -212,7 +221,7 @@ class Sender:
     def advance(self, acked: int, window: int, now: Nanos) -> None:
         """acknowledge, for the common case: `calm` holds, `acked` > 0 bytes are new, without SACK blocks."""
         position = self.una + acked
-        busy = (self.nxt - self.una) * 2 >= self.cc.cwnd
+        busy = self._high * 2 >= self.cc.cwnd
         self.una = position
         self.buffer.acknowledge(position)
         self._since = now
@@ -277,8 +286,7 @@ class Sender:
 
     def reordering_over(self, now: Nanos) -> None:
         """RACK's timer: what was given time to arrive late has not arrived."""
-        flight = self.nxt - self.una
-        self._detect_loss(flight, now)
+        self._detect_loss(max(self.nxt - self.una, self._high), now)
         if self._recovery >= 0 and not self._in_rto:
             self._reduce(0, advanced=False)
 
