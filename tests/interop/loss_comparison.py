@@ -3,7 +3,7 @@
     python -m tests.interop.loss_comparison [--loss 0.001 0.01 0.05] [--seeds 10] [--rtt-ms 40] [--megabytes 0]
 
 The receiver is Linux's TCP in a namespace of its own, the sender is in turn Linux (pinned to CUBIC) and hognose.tcp,
-behind the same kind of device without offloads, so that every frame on the bridge is whole and its checksum complete.
+behind the same kind of device. The bridge offers no offloads, so every frame on it is whole and its checksum complete.
 Prints one line per loss rate: medians in Mbit/s and their ratio.
 """
 
@@ -65,8 +65,6 @@ def bridge(loss: float, rtt_ms: float, seed: int) -> Iterator[None]:
     try:
         with started([sys.executable, str(WORLD / "lossy_bridge.py"), *ends, *link]):
             run("ip", "-n", CLIENT_NS, "addr", "add", "10.99.0.2/24", "dev", "tc0")
-            for netns, device in ((CLIENT_NS, "tc0"), (SERVER_NS, "ts0")):
-                run("ip", "netns", "exec", netns, "ethtool", "-K", device, "tx", "off", "tso", "off", "gso", "off")
             yield
     finally:
         remove_namespaces()

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import blake2s
+from struct import Struct
 
 from hognose.drops import Counters, Stat
 from hognose.limits import TcpLimits
@@ -23,6 +24,8 @@ from hognose.tcp.sender import MIN_MSS
 from hognose.units import MS, SECOND, US, Ipv4Int, Nanos, Port
 from hognose.wire import tcp as wire_tcp
 from hognose.wire.tcp import ACK, SYN
+
+_STAMPS = Struct(">II")
 
 SYN_ACK_RETRIES = 4  # far below RFC 9293's 3 minutes, as a defence (facts T10)
 SYN_ACK_INTERVAL: Nanos = 1 * SECOND  # doubles with every retry
@@ -75,6 +78,15 @@ class Listener:
         self.scale = 0
         while limits.receive_buffer > 0xFFFF << self.scale:
             self.scale += 1
+        # The options of a SYN-ACK by (SACK, scaling, timestamps), the stamps to be filled in.
+        self._options = {
+            (sack, scaling, stamps): wire_tcp.build_syn_options(
+                self._mss, self.scale if scaling else None, sack, (0, 0) if stamps else None
+            )
+            for sack in (False, True)
+            for scaling in (False, True)
+            for stamps in (False, True)
+        }
 
     def __len__(self) -> int:
         return sum(map(len, self._levels))
@@ -181,25 +193,29 @@ class Listener:
         """Answer without an entry."""
         self._overflow_at = now
         self._counters.stats[Stat.TCP_SYN_COOKIES_SENT] += 1
+        path = Path(self._address, self._port, int.from_bytes(key[:4], "big"), int.from_bytes(key[4:6], "big"), False)
+        stamps = None
+        if options.timestamps is not None:
+            offset = int.from_bytes(self._hash(key)[4:], "big")
+            stamps = ((offset + now // MS) & seqnum.MASK, options.timestamps[0])
         iss = self._cookies.make(key, seq, options, now)
-        return self._answer(self._entry(key, seq, iss, options, now), now)
+        return self._syn_ack(path, iss, seq, options.window_scale is not None, options.sack_permitted, stamps)
 
     def _answer(self, entry: HalfOpen, now: Nanos) -> Outgoing:
-        """The SYN-ACK: window unscaled, options only where the peer offered them."""
+        """The SYN-ACK of an entry."""
         path = entry.path
-        stamps = ((entry.ts_offset + now // MS) & seqnum.MASK, entry.ts_recent)
-        options = wire_tcp.build_syn_options(
-            self._mss, self.scale if entry.scaling else None, entry.sack, stamps if path.timestamps else None
-        )
         plain = Path(path.local, path.local_port, path.remote, path.remote_port, timestamps=False)
-        return plain.segment(
-            entry.iss,
-            (entry.irs + 1) & seqnum.MASK,
-            SYN | ACK,
-            min(self._limits.receive_buffer, 0xFFFF),
-            (0, 0),
-            [],
-            0,
-            self._mss,
-            options,
-        )
+        stamps = ((entry.ts_offset + now // MS) & seqnum.MASK, entry.ts_recent) if path.timestamps else None
+        return self._syn_ack(plain, entry.iss, entry.irs, entry.scaling, entry.sack, stamps)
+
+    def _syn_ack(
+        self, path: Path, iss: int, irs: int, scaling: bool, sack: bool, stamps: tuple[int, int] | None
+    ) -> Outgoing:
+        """Window unscaled, options only where the peer offered them; they carry the timestamps, the path has none."""
+        options = self._options[sack, scaling, stamps is not None]
+        if stamps is not None:
+            at = 8 if sack else 4  # behind MSS and SACK permitted
+            options = options[: at + 4] + _STAMPS.pack(*stamps) + options[at + 12 :]
+        window = min(self._limits.receive_buffer, 0xFFFF)
+        ack = (irs + 1) & seqnum.MASK
+        return path.segment(iss, ack, SYN | ACK, window, (0, 0), [], 0, self._mss, options)
