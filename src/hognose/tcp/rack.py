@@ -9,6 +9,8 @@ delivered part of it ends. Bound: a record per MERGE of the time in flight, plus
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+
 from hognose.tcp.ranges import RangeSet
 from hognose.units import MS, Nanos
 
@@ -55,24 +57,26 @@ class Rack:
             del records[0]
 
     def delivered(self, ranges: list[tuple[int, int]], now: Nanos) -> None:
-        """These ranges, in order, are with the peer since this acknowledgement (RFC 8985 section 6.2, steps 1 - 3)."""
-        for low, high in ranges:
-            for start, end, at, again in self._records:
-                if start >= high or end <= low:
-                    continue
-                rtt = now - at
-                if again and rtt < self.min_rtt:
-                    continue  # more likely the acknowledgement of the first transmission
-                top = min(end, high)
-                if not again:
-                    if not self.min_rtt or rtt < self.min_rtt:
-                        self.min_rtt = max(rtt, 1)
-                    if top < self._highest:
-                        self.reordering = True
-                if (at, top) > (self._time, self._end):
-                    self._time, self._end, self._rtt = at, top, rtt
-            if high > self._highest:
-                self._highest = high
+        """These ranges, in order, at least one, are with the peer now (RFC 8985 section 6.2, steps 1 - 3)."""
+        lows = [low for low, _ in ranges]
+        highs = [high for _, high in ranges]
+        for start, end, at, again in self._records:
+            first = bisect_right(highs, start)  # the first range that ends behind the record's start
+            last = bisect_left(lows, end) - 1  # the last that begins before its end
+            if first > last:
+                continue
+            rtt = now - at
+            if again and rtt < self.min_rtt:
+                continue  # more likely the acknowledgement of the first transmission
+            if not again:
+                if not self.min_rtt or rtt < self.min_rtt:
+                    self.min_rtt = max(rtt, 1)
+                if min(end, highs[first]) < self._highest:
+                    self.reordering = True
+            top = min(end, highs[last])
+            if (at, top) > (self._time, self._end):
+                self._time, self._end, self._rtt = at, top, rtt
+        self._highest = max(self._highest, highs[-1])
 
     def duplicate(self, srtt: Nanos, now: Nanos) -> None:
         """The peer reported a needless transmission (RFC 2883): wait longer, one step per round trip."""

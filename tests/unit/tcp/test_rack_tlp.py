@@ -254,3 +254,34 @@ def test_a_dead_path_is_no_black_hole():
     script.send("A", window=WIDE)
     script.write(bytes(5 * MSS))
     assert max(len(s.payload) for s in script.poll()) == MSS
+
+
+def test_a_peer_that_reports_every_other_segment_costs_bounded_work(monkeypatch):
+    """T30: 256 ranges, each hole sent again by itself and lost again; then all is acknowledged at once."""
+    script = opened(rounds=7)
+    first = script.seen
+    script.write(bytes(script.conn.send_space))
+    script.poll()
+    script.now += 100 * MS
+    window = (script.seen - first) // MSS
+    compared = 0
+    real = Scoreboard.missing
+
+    def counted(board, start, end):
+        nonlocal compared
+        found = real(board, start, end)
+        compared += 1 + len(found)
+        return found
+
+    monkeypatch.setattr(Scoreboard, "missing", counted)
+    rounds = 0
+    for number in range(1, window, 2):
+        script.send("A", ack=first, sack=((first + number * MSS, first + (number + 1) * MSS),), window=WIDE)
+        rounds += 1
+    script.wait(90)
+    assert len(script.conn._snd._board) <= 256
+    assert len(script.conn._snd.rack._records) <= 2 * 512
+    script.send("A", window=WIDE)
+    script.poll()
+    assert script.conn.send_queued <= WIDE << 7
+    assert compared <= rounds * (window + 20)
