@@ -51,7 +51,7 @@ class Cubic:
         # What is outstanding beyond an unrepaired hole can be many times the window; it must not raise it.
         window = max(min(flight, self.cwnd), 2 * self.mss) / self.mss
         self._w_max = window * (1 + _BETA) / 2 if window < self._w_max else window
-        self.ssthresh = max(int(window * _BETA) * self.mss, 2 * self.mss)
+        self.ssthresh = max(int(window * _BETA * self.mss), 2 * self.mss)
         self.cwnd = self.ssthresh
         self._epoch = -1
 

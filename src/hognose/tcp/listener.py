@@ -1,9 +1,10 @@
 """Half-open connections: SYN in, SYN-ACK out, nothing larger than a small entry before the handshake is complete.
 
-Bounds: `half_open` entries; when they are all in use one is dropped (TCP_HALF_OPEN_FULL), the one with the most
-unanswered SYN-ACKs and of these the oldest, so that a flood of strangers cannot keep everybody out for longer than it
-lasts (RFC 4987 section 3.6). SYN-ACKs are repeated a few times only. Initial sequence numbers are a keyed hash of the
-four-tuple plus a clock (RFC 6528).
+Bounds: `half_open` entries. While they are all in use a newcomer costs nothing: its answer carries a SYN cookie
+(cookies.py), which is good for some seconds and only for so long after such an overflow; handshakes that are over in
+that time are remembered (as many as `half_open`, the oldest is forgotten), so that no cookie makes a second connection
+out of an old segment. SYN-ACKs are repeated a few times only, those with a cookie never. Initial sequence numbers are a
+keyed hash of the four-tuple plus a clock (RFC 6528).
 """
 
 from __future__ import annotations
@@ -11,16 +12,20 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 from hashlib import blake2s
+from struct import Struct
 
-from hognose.drops import Counters, DropReason
+from hognose.drops import Counters, Stat
 from hognose.limits import TcpLimits
 from hognose.link import Outgoing
 from hognose.tcp import seqnum
+from hognose.tcp.cookies import COOKIE_LIFE, SynCookies
 from hognose.tcp.path import IP_HEADER_LEN, Path
 from hognose.tcp.sender import MIN_MSS
 from hognose.units import MS, SECOND, US, Ipv4Int, Nanos, Port
 from hognose.wire import tcp as wire_tcp
 from hognose.wire.tcp import ACK, SYN
+
+_STAMPS = Struct(">II")
 
 SYN_ACK_RETRIES = 4  # far below RFC 9293's 3 minutes, as a defence (facts T10)
 SYN_ACK_INTERVAL: Nanos = 1 * SECOND  # doubles with every retry
@@ -65,10 +70,23 @@ class Listener:
         self._levels: tuple[OrderedDict[bytes, HalfOpen], ...] = tuple(
             OrderedDict() for _ in range(SYN_ACK_RETRIES + 1)
         )
+        self._local = address.to_bytes(4, "big") + port.to_bytes(2, "big")
+        self._cookies = SynCookies(secret, self._local)
+        self._overflow_at: Nanos = -COOKIE_LIFE - 1  # when a cookie was made last
+        self._spent: OrderedDict[bytes, None] = OrderedDict()  # four-tuple and the peer's initial number
         # The scale that lets 16 bits say the whole receive buffer (RFC 7323 section 2.3).
         self.scale = 0
         while limits.receive_buffer > 0xFFFF << self.scale:
             self.scale += 1
+        # The options of a SYN-ACK by (SACK, scaling, timestamps), the stamps to be filled in.
+        self._options = {
+            (sack, scaling, stamps): wire_tcp.build_syn_options(
+                self._mss, self.scale if scaling else None, sack, (0, 0) if stamps else None
+            )
+            for sack in (False, True)
+            for scaling in (False, True)
+            for stamps in (False, True)
+        }
 
     def __len__(self) -> int:
         return sum(map(len, self._levels))
@@ -90,8 +108,34 @@ class Listener:
         entry = self.get(key)
         if entry is None or entry.irs != seq:
             # RFC 9293 3.10.7.4: another SYN in SYN-RECEIVED of a passive open returns to LISTEN, so it starts anew.
+            if entry is None and len(self) >= self._limits.half_open:
+                return self._cookie(key, seq, options, now)
             entry = self._new(key, seq, options, now)
         return self._answer(entry, now)
+
+    def from_cookie(self, key: bytes, seq: int, ack: int, options: wire_tcp.Options, now: Nanos) -> HalfOpen | None:
+        """The entry that a third segment's cookie stands for, filed nowhere; None when it has no good one."""
+        if not self._overflowed(now):
+            return None
+        irs, iss = (seq - 1) & seqnum.MASK, (ack - 1) & seqnum.MASK
+        cookie = self._cookies.check(key, irs, iss, now)
+        if cookie is None or key + irs.to_bytes(4, "big") in self._spent:
+            return None
+        self._counters.stats[Stat.TCP_SYN_COOKIES_ACCEPTED] += 1
+        said = wire_tcp.Options(cookie.mss, cookie.window_scale, cookie.sack, (), options.timestamps)
+        return self._entry(key, irs, iss, said, now)
+
+    def spend(self, key: bytes, irs: int, now: Nanos) -> None:
+        """A handshake or connection is over: its cookie, if it had one, is not to be believed again."""
+        if not self._overflowed(now):
+            self._spent.clear()
+            return
+        if len(self._spent) >= self._limits.half_open:
+            self._spent.popitem(last=False)
+        self._spent[key + irs.to_bytes(4, "big")] = None
+
+    def _overflowed(self, now: Nanos) -> bool:
+        return now - self._overflow_at <= COOKIE_LIFE
 
     def next_deadline(self) -> Nanos | None:
         """When the next SYN-ACK is to be repeated or an entry given up."""
@@ -119,46 +163,59 @@ class Listener:
 
     def _new(self, key: bytes, seq: int, options: wire_tcp.Options, now: Nanos) -> HalfOpen:
         self.remove(key)
-        if len(self) >= self._limits.half_open:
-            next(level for level in reversed(self._levels) if level).popitem(last=False)
-            self._counters.drop(DropReason.TCP_HALF_OPEN_FULL)
+        iss = int.from_bytes(self._hash(key)[:4], "big") + now // (4 * US)
+        entry = self._entry(key, seq, iss & seqnum.MASK, options, now)
+        self._levels[0][key] = entry
+        return entry
+
+    def _entry(self, key: bytes, irs: int, iss: int, options: wire_tcp.Options, now: Nanos) -> HalfOpen:
         remote, remote_port = int.from_bytes(key[:4], "big"), int.from_bytes(key[4:6], "big")
-        digest = blake2s(
-            key + self._address.to_bytes(4, "big") + self._port.to_bytes(2, "big"), key=self._secret, digest_size=8
-        ).digest()
         timestamps = options.timestamps is not None
         peer_mss = max(MIN_MSS, min(options.mss if options.mss is not None else wire_tcp.DEFAULT_MSS, self._mss))
-        entry = HalfOpen(
+        return HalfOpen(
             path=Path(self._address, self._port, remote, remote_port, timestamps),
-            irs=seq,
-            iss=(int.from_bytes(digest[:4], "big") + now // (4 * US)) & seqnum.MASK,
+            irs=irs,
+            iss=iss,
             mss=peer_mss - (12 if timestamps else 0),
             snd_scale=options.window_scale or 0,
             scaling=options.window_scale is not None,
             sack=options.sack_permitted,
-            ts_offset=int.from_bytes(digest[4:], "big"),
+            ts_offset=int.from_bytes(self._hash(key)[4:], "big"),
             ts_recent=options.timestamps[0] if options.timestamps is not None else 0,
             deadline=now + SYN_ACK_INTERVAL,
         )
-        self._levels[0][key] = entry
-        return entry
+
+    def _hash(self, key: bytes) -> bytes:
+        """Eight bytes that only we can know: the offsets of the initial sequence number and of the timestamps."""
+        return blake2s(key + self._local, key=self._secret, digest_size=8).digest()
+
+    def _cookie(self, key: bytes, seq: int, options: wire_tcp.Options, now: Nanos) -> Outgoing:
+        """Answer without an entry."""
+        self._overflow_at = now
+        self._counters.stats[Stat.TCP_SYN_COOKIES_SENT] += 1
+        path = Path(self._address, self._port, int.from_bytes(key[:4], "big"), int.from_bytes(key[4:6], "big"), False)
+        stamps = None
+        if options.timestamps is not None:
+            offset = int.from_bytes(self._hash(key)[4:], "big")
+            stamps = ((offset + now // MS) & seqnum.MASK, options.timestamps[0])
+        iss = self._cookies.make(key, seq, options, now)
+        return self._syn_ack(path, iss, seq, options.window_scale is not None, options.sack_permitted, stamps)
 
     def _answer(self, entry: HalfOpen, now: Nanos) -> Outgoing:
-        """The SYN-ACK: window unscaled, options only where the peer offered them."""
+        """The SYN-ACK of an entry."""
         path = entry.path
-        stamps = ((entry.ts_offset + now // MS) & seqnum.MASK, entry.ts_recent)
-        options = wire_tcp.build_syn_options(
-            self._mss, self.scale if entry.scaling else None, entry.sack, stamps if path.timestamps else None
-        )
         plain = Path(path.local, path.local_port, path.remote, path.remote_port, timestamps=False)
-        return plain.segment(
-            entry.iss,
-            (entry.irs + 1) & seqnum.MASK,
-            SYN | ACK,
-            min(self._limits.receive_buffer, 0xFFFF),
-            (0, 0),
-            [],
-            0,
-            self._mss,
-            options,
-        )
+        stamps = ((entry.ts_offset + now // MS) & seqnum.MASK, entry.ts_recent) if path.timestamps else None
+        return self._syn_ack(plain, entry.iss, entry.irs, entry.scaling, entry.sack, stamps)
+
+    def _syn_ack(
+        self, path: Path, iss: int, irs: int, scaling: bool, sack: bool, stamps: tuple[int, int] | None
+    ) -> Outgoing:
+        """Window unscaled, options only where the peer offered them; they carry the timestamps, the path has none."""
+        options = self._options[sack, scaling, stamps is not None]
+        if stamps is not None:
+            at = 8 if sack else 4  # behind MSS and SACK permitted
+            options = options[: at + 4] + _STAMPS.pack(*stamps) + options[at + 12 :]
+        window = min(self._limits.receive_buffer, 0xFFFF)
+        ack = (irs + 1) & seqnum.MASK
+        return path.segment(iss, ack, SYN | ACK, window, (0, 0), [], 0, self._mss, options)

@@ -24,7 +24,7 @@ class Receiver:
     """Receive state of one connection."""
 
     __slots__ = (
-        "_arrived", "_buffer", "_counters", "_ready_bytes", "ack_at", "ack_now", "adv", "duplicate", "fin_at",
+        "_buffer", "_counters", "_ready_bytes", "ack_at", "ack_now", "adv", "arrived", "duplicate", "fin_at",
         "last_ack", "mss", "nxt", "ooo", "quick", "ready",
     )  # fmt: skip
 
@@ -40,7 +40,7 @@ class Receiver:
         self.ack_now = False
         self.ack_at: Nanos = 0  # 0 = no delayed acknowledgement pending
         self.quick = QUICK_ACKS
-        self._arrived: Nanos = 0  # when text came last
+        self.arrived: Nanos = 0  # when text came last
         self._ready_bytes = 0
         self._buffer = limits.receive_buffer
         self._counters = counters
@@ -67,11 +67,11 @@ class Receiver:
         elif self.nxt - self.last_ack >= STRETCH_BYTES:
             self.ack_now = True
         elif not self.ack_at:
-            if now - self._arrived > PAUSE:
+            if now - self.arrived > PAUSE:
                 self.ack_now = True
             else:
                 self.ack_at = now + PAUSE
-        self._arrived = now
+        self.arrived = now
 
     def receive(self, position: int, data: bytes, now: Nanos) -> None:
         """Bytes anywhere inside the window; the caller has cut them to it."""

@@ -9,18 +9,20 @@ INITIAL_RTO: Nanos = 1 * SECOND  # RFC 6298 (2.1)
 MIN_RTO: Nanos = 200 * MS
 MAX_RTO: Nanos = 60 * SECOND  # RFC 6298 (2.5): at least 60 s
 GRANULARITY: Nanos = 1 * MS
+MIN_PTO: Nanos = 10 * MS  # a probe time-out below the granularity of the peer's clock probes for nothing
 
 
 class RttEstimator:
     """SRTT, RTTVAR and the backed-off RTO of one connection."""
 
-    __slots__ = ("backoff", "rto", "rttvar", "srtt")
+    __slots__ = ("backoff", "pto", "rto", "rttvar", "srtt")
 
     def __init__(self) -> None:
         self.srtt: Nanos = 0
         self.rttvar: Nanos = 0
         self.rto: Nanos = INITIAL_RTO
         self.backoff = 0
+        self.pto: Nanos = INITIAL_RTO  # RFC 8985 section 7.2
 
     def sample(self, rtt: Nanos) -> None:
         """One measurement of a segment that was not retransmitted (Karn, RFC 6298 section 3)."""
@@ -32,6 +34,7 @@ class RttEstimator:
             self.srtt = max(1, self.srtt + (rtt - self.srtt) // 8)
         self.backoff = 0
         self.rto = min(MAX_RTO, max(MIN_RTO, self.srtt + max(GRANULARITY, 4 * self.rttvar)))
+        self.pto = max(MIN_PTO, 2 * self.srtt)
 
     def timed_out(self) -> None:
         """Back off: the next RTO doubles (5.5), bounded by MAX_RTO."""

@@ -1,9 +1,10 @@
 # hot
 """The sending half of a connection: what may be sent now, what is lost, when to give up.
 
-Works on stream positions (seqnum.py); knows nothing of receiving. Loss recovery is RFC 6675 with SACK and RFC 6582
-without; the window is congestion.py's; time-outs are rtt.py's. A super-segment counts as the segments it stands for
-because everything here is counted in bytes (facts T35).
+Works on stream positions (seqnum.py); knows nothing of receiving. With SACK loss is found by rack.py (RFC 8985, with
+the threshold of RFC 6675), sent again as RFC 6675 has it and paced by proportional rate reduction (RFC 9937); without
+it is RFC 6582. The window is congestion.py's; time-outs are rtt.py's. A super-segment counts as the segments it stands
+for because everything here is counted in bytes (facts T35).
 """
 
 from __future__ import annotations
@@ -11,7 +12,11 @@ from __future__ import annotations
 from hognose.drops import Counters, Stat
 from hognose.limits import TcpLimits
 from hognose.link import GSO_MAX_BYTES
+from hognose.tcp.black_hole import BlackHole
 from hognose.tcp.congestion import Cubic
+from hognose.tcp.rack import Rack
+from hognose.tcp.ranges import RangeSet
+from hognose.tcp.rate_reduction import RateReduction
 from hognose.tcp.rtt import RttEstimator
 from hognose.tcp.sack import DUPLICATE_THRESHOLD, Scoreboard
 from hognose.tcp.send_buffer import SendBuffer
@@ -20,6 +25,7 @@ from hognose.units import MS, SECOND, Nanos
 GIVE_UP: Nanos = 100 * SECOND  # RFC 9293 section 3.8.3 R2: at least 100 s without an acknowledgement
 ZERO_WINDOW_LIMIT: Nanos = 60 * SECOND  # a peer that never reads is dropped (facts T24)
 MIN_MSS = 88  # CVE-2019-11479 class: a smaller peer MSS is treated as this
+SINGLE_SEGMENT_DELAY: Nanos = 50 * MS  # RFC 8985 section 7.2: a lone segment may meet a delayed acknowledgement
 SUPER_SEGMENT = GSO_MAX_BYTES - 60  # payload bytes of one super-segment beside the largest headers
 
 
@@ -27,9 +33,10 @@ class Sender:
     """Send state of one connection; the caller turns the segments that `next_segment` names into packets."""
 
     __slots__ = (
-        "_board", "_counters", "_dupacks", "_in_rto", "_lost", "_recovery", "_rtx", "_since", "_timed_at",
-        "_timed_position", "_urgent", "_zero_since", "buffer", "calm", "cc", "fin_queued", "fin_sent", "last_sent",
-        "max_window", "mss", "nxt", "override", "persist_at", "rto_at", "rtt", "sack", "una", "window",
+        "_board", "_counters", "_dupacks", "_high", "_hole", "_in_rto", "_lost", "_probe_end", "_prr", "_recovery",
+        "_since", "_timed_at", "_timed_position", "_urgent", "_zero_since", "buffer", "calm", "cc", "fin_queued",
+        "fin_sent", "last_sent", "max_window", "mss", "nxt", "override", "persist_at", "rack", "rto_at", "rtt", "sack",
+        "tail_at", "una", "window",
     )  # fmt: skip
 
     def __init__(self, mss: int, window: int, sack: bool, limits: TcpLimits, counters: Counters) -> None:
@@ -51,8 +58,15 @@ class Sender:
         self.override = False  # the next segment may be smaller than silly-window avoidance likes
         self._board = Scoreboard(limits.sack_ranges)
         self._counters = counters
-        self._lost = 0  # positions below and not held by the peer are lost; 0 = none
-        self._rtx = 0  # next position of the lost part to send again
+        self._lost = RangeSet(2 * limits.sack_ranges)  # to be sent again; a time-out finds what was one too many
+        self.rack = Rack()
+        self.tail_at: Nanos = 0  # when a tail loss probe is due; 0 = not
+        self._probe_end = -1  # what was in flight when a probe left; -1 = none
+        self._prr = RateReduction()
+        self._hole = BlackHole(self.mss)
+        # In flight when new data was sent last: a batch of acknowledgements is counted before anything is sent, so what
+        # is in flight in the middle of it says little of how much of the window was used.
+        self._high = 0
         self._urgent = False  # the first retransmission of a recovery waits for no room
         self._recovery = -1  # recovery lasts until this position is acknowledged; -1 = no recovery
         self._in_rto = False
@@ -69,11 +83,7 @@ class Sender:
 
     def in_flight(self) -> int:
         """Bytes believed to be in the network (RFC 6675 pipe)."""
-        flight = self.nxt - self.una - self._board.total
-        if self._lost:
-            start = max(self._rtx, self.una)
-            if start < self._lost:
-                flight -= self._lost - start - self._board.held_between(start, self._lost)
+        flight = self.nxt - self.una - self._board.total - self._lost.total
         if self._dupacks and not self.sack:
             flight -= self._dupacks * self.mss
         return flight if flight > 0 else 0
@@ -85,17 +95,17 @@ class Sender:
         """
         una, nxt, mss = self.una, self.nxt, self.mss
         available = self.buffer.end - nxt
-        if not self._lost and (available <= 0 and (self.fin_sent or not self.fin_queued)):
+        lost = self._lost.total
+        if not lost and (available <= 0 and (self.fin_sent or not self.fin_queued)):
             return None
         flight = self.in_flight()
         room = self.cc.cwnd - flight
-        if self._lost:
-            start, end = self._board.gap(max(self._rtx, una), self._lost)
-            if start < end:
-                if room < mss and flight and not self._urgent:
-                    return None
-                size = min(end - start, max(room // mss, 1) * mss, SUPER_SEGMENT // mss * mss)
-                return start, max(0, min(size, self.buffer.end - start))
+        if lost:
+            start, end = self._lost.first()
+            if room < mss and flight and not self._urgent:
+                return None
+            size = min(end - start, max(room // mss, 1) * mss, SUPER_SEGMENT // mss * mss)
+            return start, max(0, min(size, self.buffer.end - start))
         if available <= 0:
             return (nxt, 0) if self.fin_queued and not self.fin_sent else None
         allowed = min(room, una + self.window - nxt)
@@ -115,10 +125,13 @@ class Sender:
             end += 1
             self.fin_sent = True
             self.calm = False
-        if position < self.nxt:
-            self._rtx = end
+        again = position < self.nxt
+        if again:
+            self._lost.remove(position, end)
             self._timed_position = -1  # Karn
             self._counters.stats[Stat.TCP_RETRANSMITS] += 1
+        if self._recovery >= 0:
+            self._prr.sent(size)
         if end > self.nxt:
             if self._timed_position < 0 and self._recovery < 0:
                 self._timed_position = end
@@ -126,6 +139,10 @@ class Sender:
             if self.nxt == self.una:
                 self._since = now
             self.nxt = end
+            self._high = end - self.una
+        if self.sack:
+            self.rack.sent(position, end, now, again)
+            self.tail_at = now + self.rtt.pto if self.calm else 0
         self.last_sent = now
         self._urgent = self.override = False
         if not self.rto_at:
@@ -156,27 +173,55 @@ class Sender:
 
         rtt: a measurement by timestamps, -1 for none.
         """
-        flight = self.nxt - self.una
-        news = False
-        for start, end in blocks:
+        flight = max(self.nxt - self.una, self._high)
+        delivered = self.una + self._board.total
+        advanced = position > self.una
+        fresh: list[tuple[int, int]] = []
+        duplicate = False
+        for start, end in sorted(blocks):
             if self.una < start < end <= self.nxt:  # anything else is an old or a duplicate SACK (RFC 2883)
-                news |= self._board.add(start, end)
-        if position > self.una:
+                missing = self._board.missing(start, end)
+                if missing and self._board.add(start, end):
+                    fresh += missing
+            elif end <= position:
+                duplicate = True
+        if duplicate and not advanced:
+            self.rack.duplicate(self.rtt.srtt, now)
+        if advanced:
+            if not self.calm or self._board.total:
+                fresh += self._board.missing(self.una, position)
             self._advance(position, flight, rtt, now)
         elif (
-            not has_data and not news and not blocks and flight and window == self.window and not self.sack
+            not has_data
+            and not fresh
+            and not blocks
+            and self.nxt > self.una
+            and window == self.window
+            and not self.sack
         ):  # RFC 5681 section 2, duplicate acknowledgement
             self._dupacks += 1
         if window != self.window:
             self._set_window(window)
+        if self._probe_end >= 0:
+            self._probe_answered(position, advanced, duplicate, flight)
+        if fresh:
+            for start, end in fresh:
+                if self._lost.total and self._lost.remove(start, end):
+                    self.rack.reordering = True  # it was not lost
+            self.rack.delivered(sorted(fresh), now)
         if self._board.total or self._dupacks >= DUPLICATE_THRESHOLD or self._recovery >= 0:
-            self._detect_loss(flight)
-        self.calm = self._recovery < 0 and not (self._board.total or self._dupacks or self.fin_sent)
+            self._detect_loss(flight, now)
+            if self._recovery >= 0 and self.sack and not self._in_rto:
+                self._reduce(self.una + self._board.total - delivered, advanced=advanced)
+        self.calm = self._recovery < 0 and not (
+            self._board.total or self._dupacks or self.fin_sent or self._probe_end >= 0
+        )
+        self.tail_at = now + self.rtt.pto if self.calm and self.sack and self.nxt > self.una else 0
 
     def advance(self, acked: int, window: int, now: Nanos) -> None:
         """acknowledge, for the common case: `calm` holds, `acked` > 0 bytes are new, without SACK blocks."""
         position = self.una + acked
-        busy = (self.nxt - self.una) * 2 >= self.cc.cwnd
+        busy = self._high * 2 >= self.cc.cwnd
         self.una = position
         self.buffer.acknowledge(position)
         self._since = now
@@ -187,7 +232,14 @@ class Sender:
             self.rtt.progressed()
         if busy:
             self.cc.acked(acked, self.rtt.srtt, now)
-        self.rto_at = now + self.rtt.rto if self.nxt > position else 0
+        if self.nxt > position:
+            self.rto_at = now + self.rtt.rto
+            if self.sack:
+                self.rack.acknowledged(position)
+                self.tail_at = now + self.rtt.pto
+        else:
+            self.rto_at = self.tail_at = 0
+            self.rack.acknowledged(position)
         if window != self.window:
             self._set_window(window)
 
@@ -196,35 +248,76 @@ class Sender:
         if now - self._since >= GIVE_UP:
             return False
         self._counters.stats[Stat.TCP_TIMEOUTS] += 1
-        self.cc.timed_out(self.nxt - self.una, again=self._in_rto)
-        self._in_rto = True
         self.calm = False
-        self._recovery = self.nxt
-        self._lost = self.nxt
-        self._rtx = self.una
         self._dupacks = 0
         self._timed_position = -1
+        self._probe_end = -1
         if self.rtt.backoff >= 2:
             self._board.clear()  # RFC 2018 section 8: the peer may have reneged
+        mss = self._hole.size_after(self.rtt.backoff, now)
+        if mss and mss != self.mss:
+            self._counters.stats[Stat.TCP_BLACK_HOLES_SUSPECTED] += mss < self.mss
+            self._resize(mss)
+        self.cc.timed_out(self.nxt - self.una, again=self._in_rto)
+        self._in_rto = True
+        self._all_lost()
         self.rtt.timed_out()
         self.rto_at = now + self.rtt.rto
         return True
+
+    def probe_tail(self, now: Nanos) -> None:
+        """The probe time-out: the last segment again, so that its acknowledgement tells what is lost (RFC 8985 7.3)."""
+        self.tail_at = 0
+        if not self.calm or self.nxt == self.una:
+            return
+        if self.nxt - self.una <= self.mss:
+            due = self.last_sent + self.rtt.pto + SINGLE_SEGMENT_DELAY
+            if due > now and self.rto_at > now:
+                self.tail_at = due
+                return
+        start = max(self.una, self.nxt - self.mss)
+        self.rack.retract(start)
+        self._lost.add(start, self.nxt)
+        self._urgent = True
+        self._probe_end = self.nxt
+        self.calm = False
+        self.rto_at = now + self.rtt.rto
+        self._counters.stats[Stat.TCP_TAIL_PROBES] += 1
+
+    def reordering_over(self, now: Nanos) -> None:
+        """RACK's timer: what was given time to arrive late has not arrived."""
+        self._detect_loss(max(self.nxt - self.una, self._high), now)
+        if self._recovery >= 0 and not self._in_rto:
+            self._reduce(0, advanced=False)
 
     def restart_after_idle(self, now: Nanos) -> None:
         """RFC 5681 section 4.1: a window unused for an RTO is no longer known to be right."""
         if self.nxt == self.una and now - self.last_sent > self.rtt.rto:
             self.cc.idle()
+        if self.mss < self._hole.full and self._hole.may_raise(now):
+            self._resize(self._hole.full)
 
     def set_mss(self, mss: int) -> None:
         """A smaller path: segments in flight that were larger are sent again at the new size."""
         if MIN_MSS <= mss < self.mss:
-            self.mss = mss
-            self.cc.set_mss(mss)
+            self._hole.full = mss
+            self._resize(mss)
             if self.nxt > self.una:
-                self._lost = self.nxt
-                self._rtx = self.una
-                self._recovery = self.nxt
                 self.calm = False
+                self._all_lost()
+
+    def _resize(self, mss: int) -> None:
+        self.mss = mss
+        self.cc.set_mss(mss)
+
+    def _all_lost(self) -> None:
+        """Everything in flight that the peer does not hold is to be sent again."""
+        self._recovery = self.nxt
+        self._lost.clear()
+        self.rack.clear()
+        for start, end in self._board.missing(self.una, self.nxt):
+            self._lost.add(start, end)
+        self.tail_at = 0
 
     def _set_window(self, window: int) -> None:
         """The peer offers another window."""
@@ -241,6 +334,7 @@ class Sender:
         self.una = position
         self.buffer.acknowledge(min(position, self.buffer.end))
         self._board.acknowledge(position)
+        self._lost.acknowledge(position)
         self._dupacks = 0
         self._since = now
         if 0 <= self._timed_position <= position:
@@ -253,32 +347,55 @@ class Sender:
         if self._recovery >= 0:
             if position >= self._recovery:
                 self._recovery = -1
-                self._lost = 0
+                self._lost.clear()
+                self.rack.recovered()
+                if self.sack and not self._in_rto:
+                    self.cc.cwnd = self.cc.ssthresh  # RFC 9937 section 4
                 self._in_rto = False
             elif not self.sack and not self._in_rto:
                 # RFC 6582 section 3.2 step 5: a partial acknowledgement, the next hole is lost too.
-                self._lost = min(position + self.mss, self.nxt)
-                self._rtx = position
+                self._lost.clear()
+                self._lost.add(position, min(position + self.mss, self.nxt))
                 self._urgent = True
         if (self._recovery < 0 or self._in_rto) and flight * 2 >= self.cc.cwnd:
             self.cc.acked(acked, self.rtt.srtt, now)
         self.rto_at = now + self.rtt.rto if self.nxt > position else 0
 
-    def _detect_loss(self, flight: int) -> None:
-        """RFC 6675 section 5: enter recovery when something counts as lost, widen the lost part while in it."""
+    def _detect_loss(self, flight: int, now: Nanos) -> None:
+        """Enter recovery when something counts as lost, note what else is while in it."""
         if self.sack:
-            edge = self._board.lost_edge(self.mss)
+            certain = self._recovery >= 0 or self._board.tells_loss(self.mss)
+            found = self.rack.lost(self.una, self._board, certain, self.rtt.srtt, now)
         elif self._dupacks >= DUPLICATE_THRESHOLD and self._recovery < 0:
-            edge = self.una + min(self.mss, self.nxt - self.una)
+            found = [(self.una, self.una + min(self.mss, self.nxt - self.una))]
         else:
             return
-        if edge <= self.una:
+        if not found:
             return
+        for start, end in found:
+            self._lost.add(start, end)
         if self._recovery < 0:
             self._recovery = self.nxt
-            self._rtx = self.una
             self._urgent = True  # RFC 6675 section 5 (4.3): at once, whatever the pipe
             self._timed_position = -1
+            self._probe_end = -1
+            self.calm = False
+            self.tail_at = 0
+            self._prr.begin(min(flight, self.cc.cwnd), self.mss)
             self.cc.lost(flight)
-        if edge > self._lost:
-            self._lost = edge
+            self._counters.stats[Stat.TCP_RECOVERIES] += 1
+
+    def _reduce(self, delivered: int, *, advanced: bool) -> None:
+        """The window in recovery, without a time-out."""
+        self.cc.cwnd = self._prr.window(delivered, self.in_flight(), self.cc.ssthresh, self.mss, advanced=advanced)
+
+    def _probe_answered(self, position: int, advanced: bool, duplicate: bool, flight: int) -> None:
+        """An acknowledgement after a tail loss probe (RFC 8985 section 7.4)."""
+        if position < self._probe_end:
+            return
+        if position > self._probe_end:
+            if not duplicate and self._recovery < 0:
+                self.cc.lost(flight)  # the probe repaired a loss that nothing else will tell of
+        elif advanced and not duplicate:
+            return  # of the probe or of what it repeats: the next one will tell
+        self._probe_end = -1

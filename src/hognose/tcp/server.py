@@ -3,7 +3,7 @@
 
 Batch in, batch out: `receive` for every segment of a batch, then `readable`/`take`/`write` by the user, then one `poll`
 that gives everything to send. Bounds: `connections` connections (a handshake beyond is reset), as many TIME-WAIT
-entries (the oldest is dropped), ANSWERS_PER_SECOND answers to segments of no connection.
+entries (the oldest is dropped), ANSWERS_PER_SECOND answers per group of sources to segments of no connection.
 """
 
 from __future__ import annotations
@@ -25,7 +25,11 @@ from hognose.wire.checksum import ones_sum, pseudo_sum
 from hognose.wire.tcp import ACK, FIN, RST, SYN
 
 TIME_WAIT: Nanos = 60 * SECOND  # 2 MSL, as Linux has it
-ANSWERS_PER_SECOND = 200  # RSTs toward segments of unknown connections, ACKs from TIME-WAIT
+# RSTs toward segments of unknown connections and ACKs from TIME-WAIT are limited per group of sources, and the groups
+# are drawn anew every second: with one limit for all a stranger could count how many answers are left and so learn
+# which segments in another's name were answered (the class of CVE-2016-5696).
+ANSWERS_PER_SECOND = 20
+ANSWER_GROUPS = 64
 _FRAGMENTATION_NEEDED = (3, 4)
 _MIN_PATH_MTU = 552  # facts T27: the smallest next-hop MTU that is believed
 
@@ -66,8 +70,10 @@ class TcpServer:
         self._pauses: deque[tuple[Nanos, TcpConnection]] = deque()  # delayed acknowledgements, all of the same delay
         # expiry, SND.NXT, RCV.NXT, timestamp offset or -1, TS.Recent
         self._time_wait: OrderedDict[bytes, tuple[Nanos, int, int, int, int]] = OrderedDict()
-        self._answers_from = now
-        self._answers = 0
+        self._random = random
+        self._answers_from: Nanos = now - SECOND
+        self._answers: list[int] = []  # given in this second, per group of sources
+        self._grouping = 1
 
     def __len__(self) -> int:
         """Connections, without half-open and TIME-WAIT entries."""
@@ -222,6 +228,7 @@ class TcpServer:
         if self._by_id.pop(connection.id, None) is None:
             return
         del self._connections[connection.key]
+        self._listener.spend(connection.key, connection.irs, now)
         self._closed.append(connection)
         if connection.lingers:
             if len(self._time_wait) >= self._limits.connections:
@@ -251,10 +258,13 @@ class TcpServer:
         if flags & RST:
             if entry is not None and seq == (entry.irs + 1) & seqnum.MASK:  # RFC 5961 section 3.2
                 self._listener.remove(key)
+            self._listener.spend(key, (seq - 1) & seqnum.MASK, now)
             return
         if flags & SYN and not flags & ACK:
             self._out.append(self._listener.syn(key, seq, window, options, now))
             return
+        if entry is None and flags & ACK and not flags & SYN:
+            entry = self._listener.from_cookie(key, seq, ack, options, now)
         if entry is not None and flags & ACK and not flags & SYN:
             if self._completes(entry, seq, ack, end - start):
                 self._accept(key, entry, packet, l4, end, window, now)
@@ -314,22 +324,24 @@ class TcpServer:
             if newer_time or seqnum.before(rcv_nxt, seq):
                 del self._time_wait[key]
                 return True
-        if self._may_answer(now):
+        if self._may_answer(key, now):
             stamps = ((ts_offset + now // MS) & seqnum.MASK, ts_recent) if ts_offset >= 0 else None
             self._bare(key, snd_nxt, rcv_nxt, ACK, stamps)
         return False
 
-    def _may_answer(self, now: Nanos) -> bool:
+    def _may_answer(self, key: bytes, now: Nanos) -> bool:
         """The limit on answers to segments that belong to no connection."""
         if now - self._answers_from >= SECOND:
             self._answers_from = now
-            self._answers = 0
-        self._answers += 1
-        return self._answers <= ANSWERS_PER_SECOND
+            self._answers = [0] * ANSWER_GROUPS
+            self._grouping = int.from_bytes(self._random(4), "big") | 1
+        group = (int.from_bytes(key[:4], "big") * self._grouping & seqnum.MASK) * ANSWER_GROUPS >> 32
+        self._answers[group] += 1
+        return self._answers[group] <= ANSWERS_PER_SECOND
 
     def _reset(self, key: bytes, seq: int, ack: int, flags: int, size: int, now: Nanos) -> None:
         """RFC 9293 section 3.5.2 group 1: a RST that the sender believes, limited per second."""
-        if not self._may_answer(now):
+        if not self._may_answer(key, now):
             return
         self._counters.stats[Stat.TCP_RESETS_SENT] += 1
         if flags & ACK:

@@ -5,6 +5,8 @@ Numbers are relative: the peer's SYN is 0 and its first byte 1, and so are ours.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests.sim.segments import Segment, build, read
 
 from hognose.drops import Counters, DropReason, Stat
@@ -29,6 +31,7 @@ class Script:
         limits: TcpLimits | None = None,
         mtu: int = 1500,
         secret: bytes = bytes(32),
+        random: Callable[[int], bytes] = bytes,
     ) -> None:
         self.start = self.now = start
         self.irs = irs
@@ -42,9 +45,11 @@ class Script:
             secret=secret,
             now=start,
             unix=0,
-            random=bytes,
+            random=random,
             counters=self.counters,
         )
+        self.edge = 0  # relative right edge of the window that we have offered, as the wire says it
+        self.scale = 0
         self.ts = True
         self.conn: TcpConnection | None = None
         self.next = 0  # what the peer sends next, relative
@@ -101,6 +106,8 @@ class Script:
         if answers and answers[0].flags == "SA":
             self.iss = answers[0].seq
             self.seen = 1
+            self.scale = answers[0].scale or 0
+            self.edge = 1 + answers[0].window
             self.ts_echo = answers[0].ts[0] if answers[0].ts else 0
         return answers
 
@@ -124,6 +131,8 @@ class Script:
                     segment.seq = (segment.seq - self.iss) & MASK
                     segment.ack = (segment.ack - self.irs) & MASK if segment.has("A") else 0
                     segment.sack = [((a - self.irs) & MASK, (b - self.irs) & MASK) for a, b in segment.sack]
+                    if segment.has("A") and not segment.has("S"):
+                        self.edge = max(self.edge, segment.ack + (segment.window << self.scale))
                     if not segment.has("R"):
                         self.seen = max(self.seen, segment.end)
                 if segment.ts:

@@ -458,3 +458,15 @@ def test_a_bare_acknowledgement_into_a_closed_window():
     script.send("A", ack=4)
     assert script.conn.send_queued == 0
     assert script.poll() == []
+
+
+def test_a_timestamp_of_a_month_ago_says_nothing():
+    """RFC 7323 section 5.5: after 24 days without a segment the clock of the peer may have gone half way round."""
+    for days, taken in ((20, b""), (25, b"text")):
+        script = established()
+        script.send("PA", b"first")
+        assert script.take() == b"first"
+        script.poll()
+        script.now += days * 24 * 3600 * 1000 * MS
+        script.send("PA", b"text", ts=((script.ts_base - 5) & MASK, script.ts_echo))
+        assert script.take() == taken

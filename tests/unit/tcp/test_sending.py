@@ -148,9 +148,8 @@ def test_data_beyond_a_window_that_shrank_is_sent_again_when_it_opens():
     script.poll()
     script.send("A", ack=4001, window=0)
     assert script.poll() == []
-    sent = script.wait(1300)
-    assert sent
-    assert sent[0].seq == 4001
+    sent = script.wait(2500)
+    assert 4001 in [segment.seq for segment in sent]
     script.send("A", ack=8001, window=8000)
     assert script.conn.send_queued == 0
 

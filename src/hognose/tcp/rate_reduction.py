@@ -1,0 +1,34 @@
+"""Proportional rate reduction: in recovery the window follows what is delivered (RFC 9937); bytes."""
+
+from __future__ import annotations
+
+
+class RateReduction:
+    """One recovery's account of what was delivered and sent."""
+
+    __slots__ = ("_base", "_delivered", "_sent")
+
+    def __init__(self) -> None:
+        self._base = self._delivered = self._sent = 0
+
+    def begin(self, flight: int, mss: int) -> None:
+        """A recovery begins with so much in flight (RecoverFS)."""
+        self._base = max(flight, mss)
+        self._delivered = self._sent = 0
+
+    def sent(self, size: int) -> None:
+        """So much was sent in recovery (prr_out)."""
+        self._sent += size
+
+    def window(self, delivered: int, pipe: int, target: int, mss: int, *, advanced: bool) -> int:
+        """The congestion window after an acknowledgement that delivered so much (section 6.2).
+
+        target: ssthresh. advanced: the cumulative acknowledgement moved, so slow start by one segment is safe.
+        """
+        self._delivered += delivered
+        if pipe > target:
+            count = -(-self._delivered * target // self._base) - self._sent
+        else:
+            count = max(self._delivered - self._sent, delivered) + (mss if advanced else 0)
+            count = min(target - pipe, count)
+        return pipe + max(count, 0)

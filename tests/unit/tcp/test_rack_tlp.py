@@ -1,0 +1,287 @@
+"""RACK-TLP (RFC 8985), proportional rate reduction (RFC 9937) and black holes (RFC 8899), scripted."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.tcp.tcp_script import MS, Script
+from tests.unit.tcp.test_loss_recovery import MSS, WIDE, in_flight, opened
+
+from hognose.drops import Stat
+from hognose.tcp.black_hole import RAISE_AFTER, SMALLER_MSS
+from hognose.tcp.rack import Rack
+from hognose.tcp.rate_reduction import RateReduction
+from hognose.tcp.sack import Scoreboard
+
+
+def test_a_lost_retransmission_is_found_without_a_time_out():
+    """RFC 8985 section 3.1: what was sent after the retransmission arrived, the retransmission did not."""
+    script = opened(rounds=4)
+    first = in_flight(script, 100)
+    script.send("A", ack=first, sack=((first + MSS, first + 90 * MSS),), window=WIDE)
+    assert script.poll()[0].seq == first  # and this one is lost too
+    script.write(bytes(60 * MSS))
+    fresh = [s for s in script.poll() if s.payload]
+    script.now += 100 * MS
+    again = []
+    script.send("A", ack=first, sack=((first + MSS, first + 100 * MSS),), window=WIDE)
+    again += script.poll()
+    for count in range(1, len(fresh) + 1):
+        script.send("A", ack=first, sack=((first + MSS, fresh[count - 1].end),), window=WIDE)
+        again += script.poll()
+    assert first in [s.seq for s in again]
+    assert script.stat(Stat.TCP_TIMEOUTS) == 0
+
+
+def test_a_lost_tail_is_repaired_without_a_time_out():
+    """Section 7: the last segment of a burst is lost; the probe is that segment, in about two round trips."""
+    script = opened()
+    first = script.seen
+    script.write(bytes(4 * MSS))
+    script.poll()
+    script.now += 50 * MS
+    script.send("A", ack=first + 3 * MSS, window=WIDE)
+    assert script.poll() == []
+    before = script.now
+    sent = script.wait(210)
+    assert [(s.seq, len(s.payload)) for s in sent] == [(first + 3 * MSS, MSS)]
+    assert script.stat(Stat.TCP_TAIL_PROBES) == 1
+    assert script.stat(Stat.TCP_TIMEOUTS) == 0
+    assert script.now - before < 300 * MS
+    script.send("A", window=WIDE)
+    script.poll()
+    assert script.conn.send_queued == 0
+
+
+def test_the_probe_tells_of_more_than_it_repairs():
+    """The last three segments are lost: the answer to the probe reports the last, RACK finds the two before it."""
+    script = opened()
+    first = in_flight(script, 10)
+    script.send("A", ack=first + 7 * MSS, window=WIDE)
+    script.poll()
+    end = script.seen
+    assert len(script.wait(210)) == 1
+    script.send("A", ack=first + 7 * MSS, sack=((end - MSS, end),), window=WIDE)
+    sent = script.poll() + script.wait(60)
+    assert first + 7 * MSS in [s.seq for s in sent]
+    assert script.stat(Stat.TCP_TIMEOUTS) == 0
+
+
+def test_one_probe_then_the_time_out():
+    script = opened()
+    in_flight(script, 10)
+    script.wait(1_000)
+    assert script.stat(Stat.TCP_TAIL_PROBES) == 1
+    assert script.stat(Stat.TCP_TIMEOUTS) >= 1
+
+
+def test_no_probe_without_sack():
+    script = opened(sack=False)
+    in_flight(script, 10)
+    script.wait(1_000)
+    assert script.stat(Stat.TCP_TAIL_PROBES) == 0
+
+
+def test_a_probe_that_repaired_a_loss_costs_window():
+    """Section 7.4: the loss that the probe hid from everybody is one all the same."""
+    sizes = []
+    for spurious in (False, True):
+        script = opened(rounds=4)
+        in_flight(script, 20)
+        end = script.seen
+        script.wait(210)
+        assert script.stat(Stat.TCP_TAIL_PROBES) == 1
+        script.send("A", ack=end, window=WIDE)
+        script.write(bytes(MSS))
+        script.poll()
+        script.now += 100 * MS
+        if spurious:
+            script.send("A", ack=end, sack=((end - MSS, end),), window=WIDE)  # D-SACK: both arrived
+        script.send("A", window=WIDE)
+        script.write(bytes(300 * MSS))
+        sizes.append(sum(script.sizes()))
+    assert sizes[0] < 0.75 * sizes[1]
+
+
+def test_reordering_is_given_time_where_it_was_seen():
+    """Section 6.2 step 4: after a segment came late nothing is lost at once any more."""
+    script = opened()
+    first = in_flight(script, 10)
+    script.send("A", ack=first, sack=((first + MSS, first + 3 * MSS),), window=WIDE)
+    assert script.poll() == []
+    script.send("A", ack=first + 3 * MSS, window=WIDE)  # it was late, not lost
+    script.poll()
+    script.send("A", ack=first + 3 * MSS, sack=((first + 4 * MSS, first + 10 * MSS),), window=WIDE)
+    assert [s for s in script.poll() if s.seq == first + 3 * MSS] == []
+    assert first + 3 * MSS in [s.seq for s in script.wait(60)], "a quarter of the least round trip later"
+    assert script.stat(Stat.TCP_TIMEOUTS) == 0
+
+
+def test_fewer_than_three_are_lost_after_the_time_for_reordering():
+    """Where RFC 6675 waits for a third segment for ever."""
+    script = opened()
+    first = in_flight(script, 3)
+    script.send("A", ack=first, sack=((first + MSS, first + 2 * MSS),), window=WIDE)
+    assert script.poll() == []
+    assert script.wait(35)[0].seq == first
+    assert script.stat(Stat.TCP_TIMEOUTS) == 0
+
+
+def test_duplicates_widen_the_time_for_reordering_and_it_is_forgotten():
+    rack, board = Rack(), Scoreboard(8)
+    rack.min_rtt = 40 * MS
+    rack.reordering = True
+    for number in range(3):
+        rack.duplicate(srtt=40 * MS, now=(number + 1) * 100 * MS)
+    rack.sent(0, 100, 500 * MS, False)
+    rack.sent(100, 200, 502 * MS, False)
+    board.add(100, 200)
+    rack.delivered([(100, 200)], 542 * MS)
+    assert rack.lost(0, board, True, 40 * MS, 542 * MS) == []
+    assert rack.deadline == 500 * MS + 40 * MS + 40 * MS  # four steps of a quarter
+    for _ in range(16):
+        rack.recovered()
+    assert rack.lost(0, board, True, 40 * MS, 550 * MS) == [(0, 100)]
+
+
+def test_a_super_segment_is_as_many_segments_as_it_stands_for():
+    """Facts T35: the one record of 40 segments is cut where the delivered part ends."""
+    rack, board = Rack(), Scoreboard(8)
+    rack.sent(0, 40_000, 1 * MS, False)
+    board.add(5_000, 9_000)
+    rack.delivered([(5_000, 9_000)], 41 * MS)
+    assert rack.lost(0, board, True, 0, 41 * MS) == [(0, 5_000)]
+    board.add(20_000, 40_000)
+    rack.delivered([(20_000, 40_000)], 42 * MS)
+    assert rack.lost(0, board, True, 0, 42 * MS) == [(9_000, 20_000)]
+
+
+def test_records_are_few_whatever_was_written():
+    rack = Rack()
+    for number in range(10_000):
+        rack.sent(number, number + 1, number * MS // 100, False)
+    assert len(rack._records) <= 101
+
+
+def test_an_acknowledgement_too_early_for_the_retransmission_proves_nothing():
+    rack, board = Rack(), Scoreboard(8)
+    rack.min_rtt = 40 * MS
+    rack.sent(100, 200, 0, False)
+    rack.sent(0, 100, 100 * MS, True)
+    board.add(0, 100)
+    rack.delivered([(0, 100)], 110 * MS)
+    assert rack.lost(0, board, True, 40 * MS, 110 * MS) == []
+
+
+def test_rate_reduction_is_proportional():
+    """RFC 9937: 100 in flight, target 70: seven sent for ten delivered, the window is the target at the end."""
+    prr = RateReduction()
+    prr.begin(100_000, 1000)
+    pipe = 99_000
+    sent = 0
+    for _ in range(90):
+        pipe -= 1000
+        room = prr.window(1000, pipe, 70_000, 1000, advanced=False) - pipe
+        while room >= 1000:
+            prr.sent(1000)
+            pipe, room, sent = pipe + 1000, room - 1000, sent + 1
+    assert 60 <= sent <= 66
+    assert pipe == pytest.approx(70_000, abs=3000)
+
+
+def test_rate_reduction_below_the_target_grows_by_what_is_delivered():
+    prr = RateReduction()
+    prr.begin(100_000, 1000)
+    assert prr.window(2000, 10_000, 70_000, 1000, advanced=False) == 12_000
+    prr.sent(2000)
+    assert prr.window(1000, 11_000, 70_000, 1000, advanced=True) == 11_000 + 2_000
+
+
+def black_hole(limit: int) -> tuple[Script, list[int]]:
+    """A path that delivers no segment of more than `limit` payload bytes; the sizes of what got through."""
+    script = opened()
+    una = script.seen
+    script.write(bytes(20 * MSS))
+    passed: list[int] = []
+    held: set[int] = set()
+    waiting = script.poll()
+    for _ in range(400):
+        for segment in waiting:
+            if 0 < len(segment.payload) <= limit:
+                passed.append(len(segment.payload))
+                held.update(range(segment.seq, segment.end))
+        waiting = []
+        before = una
+        while una in held:
+            una += 1
+        if una != before:
+            script.now += 20 * MS
+            script.send("A", ack=una, window=WIDE)
+            waiting += script.poll()
+        if script.conn.send_queued == 0:
+            break
+        waiting += script.wait(100)
+    return script, passed
+
+
+@pytest.mark.parametrize(("limit", "size"), [(1400, 1024), (1100, 1024), (600, 524)])
+def test_a_black_hole_is_found_and_got_around(limit, size):
+    """Facts T27, without ICMP: after some time-outs smaller segments are tried and stay."""
+    script, passed = black_hole(limit)
+    assert script.conn.send_queued == 0
+    assert max(passed) == size
+    assert size in SMALLER_MSS
+    assert script.stat(Stat.TCP_BLACK_HOLES_SUSPECTED) >= 1
+    script.write(bytes(5 * MSS))
+    assert max(len(s.payload) for s in script.poll()) == size
+
+
+def test_the_full_size_is_tried_again_later():
+    script, _ = black_hole(1400)
+    script.wait(RAISE_AFTER // MS + 1)
+    script.write(bytes(5 * MSS))
+    assert max(len(s.payload) for s in script.poll()) == MSS
+
+
+def test_a_dead_path_is_no_black_hole():
+    """All sizes are tried in turn; the one that is answered stays."""
+    script = opened()
+    script.write(bytes(20 * MSS))
+    script.poll()
+    sizes = []
+    while MSS not in sizes[-1:] or len(sizes) < 6:
+        sizes += [len(s.payload) for s in script.wait(100)]
+    assert {1024, MSS} <= set(sizes)
+    script.send("A", window=WIDE)
+    script.write(bytes(5 * MSS))
+    assert max(len(s.payload) for s in script.poll()) == MSS
+
+
+def test_a_peer_that_reports_every_other_segment_costs_bounded_work(monkeypatch):
+    """T30: 256 ranges, each hole sent again by itself and lost again; then all is acknowledged at once."""
+    script = opened(rounds=7)
+    first = script.seen
+    script.write(bytes(script.conn.send_space))
+    script.poll()
+    script.now += 100 * MS
+    window = (script.seen - first) // MSS
+    compared = 0
+    real = Scoreboard.missing
+
+    def counted(board, start, end):
+        nonlocal compared
+        found = real(board, start, end)
+        compared += 1 + len(found)
+        return found
+
+    monkeypatch.setattr(Scoreboard, "missing", counted)
+    rounds = 0
+    for number in range(1, window, 2):
+        script.send("A", ack=first, sack=((first + number * MSS, first + (number + 1) * MSS),), window=WIDE)
+        rounds += 1
+    script.wait(90)
+    assert len(script.conn._snd._board) <= 256
+    assert len(script.conn._snd.rack._records) <= 2 * 512
+    script.send("A", window=WIDE)
+    script.poll()
+    assert script.conn.send_queued <= WIDE << 7
+    assert compared <= rounds * (window + 20)
