@@ -16,6 +16,7 @@ from hognose.drops import Counters, DropReason, Stat
 from hognose.errors import PeerError
 from hognose.events import Event, EventKind
 from hognose.gateway.admission import Admissions
+from hognose.gateway.door import Door
 from hognose.gateway.egress import Egress
 from hognose.gateway.forwarding import Forwarder
 from hognose.gateway.ingress import Ingress
@@ -58,6 +59,7 @@ class Gateway:
         egress: Egress,
         forwarder: Forwarder,
         admissions: Admissions,
+        door: Door,
         journal: Journal,
         random: Random,
         counters: Counters,
@@ -73,6 +75,7 @@ class Gateway:
         self._egress = egress
         self._forwarder = forwarder
         self._admissions = admissions
+        self._door = door
         self._journal = journal
         self._random = random
         self._counters = counters
@@ -97,10 +100,18 @@ class Gateway:
         self._wake_at = 0
         for conn in self._tcp.accepted():
             self._attempt("accept", now, self._accept, conn, now)
+            if conn.id not in self._peers:
+                self._attempt("accept", now, conn.abort, now)
         for conn in self._tcp.readable():
             peer = self._peers.get(conn.id)
-            if peer is not None:
+            if peer is None:
+                continue
+            if not peer.address and self._door.holds(peer):
+                self._contained(self._knock, peer, now, unix)
+            else:
                 self._contained(self._serve, peer, now, unix)
+        if self._door.busy:
+            self._serve_the_door(not frames, now, unix)
         self._flush_down(now, unix)
         for conn in self._tcp.closed():
             self._attempt("gone", now, self._gone, conn, now)
@@ -109,6 +120,8 @@ class Gateway:
 
     def next_deadline(self) -> Nanos | None:
         """Earliest time at which step has to run without frames; None when there is nothing to wait for."""
+        if self._door.busy:
+            return self._wake_at
         earliest = self._timers[0][0] if self._timers else _NEVER
         earliest = min(earliest, self._routine.next_deadline(self._live.config))
         for engine in (self._tcp, self._nat, self._neighbors, self._forwarder):
@@ -220,17 +233,42 @@ class Gateway:
 
     def _accept(self, conn: TcpConnection, now: Nanos) -> None:
         self._counters.stats[Stat.TCP_ACCEPTED] += 1
-        peer = Peer(conn, RecordSplitter(self._limits.openvpn.record_len), now)
+        peer = Peer(conn, RecordSplitter(self._limits.openvpn.record_len), conn.opened_at)
+        crowded = self._door.enter(peer)
         self._peers[conn.id] = peer
+        self._arm(peer, peer.accepted_at + FIRST_RECORD_NS)
+        if crowded is not None:
+            self._abort(crowded, DropReason.STRANGER_CROWDED, now)
         self._journal.add(EventKind.PEER_CONNECTED, now, conn=conn.id, peer=peer.name)
-        self._arm(peer, now + FIRST_RECORD_NS)
+
+    def _knock(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
+        """Bytes from somebody who is no client yet: they are read when it is his turn."""
+        peer.unread += peer.conn.take()
+        if peer.muted:
+            peer.unread = []
+        if sum(map(len, peer.unread)) > self._limits.openvpn.handshake_bytes:
+            peer.unread = []
+            raise PeerError(DropReason.UNREAD_TOO_MUCH, "more bytes than a handshake has")
+        if peer.unread or peer.conn.eof:
+            self._door.knock(peer)
+
+    def _serve_the_door(self, idle: bool, now: Nanos, unix: UnixSeconds) -> None:
+        """Turns of those who are no clients yet; idle: no frame came, so that time is free for one of them."""
+        while (peer := self._door.next(now, idle)) is not None:
+            if self._peers.get(peer.conn.id) is peer:
+                self._contained(self._serve, peer, now, unix)
+            self._door.done(idle)
+            idle = False
 
     def _serve(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
         conn = peer.conn
         chunks = conn.take()
+        if peer.unread:
+            chunks = peer.unread + chunks
+            peer.unread = []
         if peer.closing:  # what it still says is nobody's business
             return
-        records = peer.splitter.feed(chunks)
+        records = peer.splitter.feed(chunks) if not peer.muted else []
         session = peer.session
         if records:
             if session is None:
@@ -243,6 +281,8 @@ class Gateway:
                     counters=self._counters,
                 )
             packets = session.receive(records, now, unix)
+            if not peer.greeted and session.greeted:
+                self._greeted(peer, now)
             if packets:
                 self._forward(peer, packets, now)
             if session.attention:  # data alone moves timers to later only; peer deadlines see to them
@@ -252,6 +292,12 @@ class Gateway:
                 raise PeerError(DropReason.PEER_CLOSED, _GAVE_UP)
             self._end(peer, DropReason.PEER_CLOSED, now)
             conn.close(now)
+
+    def _greeted(self, peer: Peer, now: Nanos) -> None:
+        peer.greeted = True
+        crowded = self._door.greeted(peer, self._live.config.connect_freq, now)
+        if crowded is not None:
+            self._abort(crowded, DropReason.HANDSHAKE_CROWDED, now)
 
     def _forward(self, peer: Peer, packets: list[bytes], now: Nanos) -> None:
         if peer.address == 0:
@@ -269,6 +315,8 @@ class Gateway:
     def _run_session(self, peer: Peer, session: Session, now: Nanos, unix: UnixSeconds) -> None:
         """Everything a session may have to say after it was given something: events, records, its end."""
         self._admissions.handle_events(peer, session, now, unix)
+        if peer.address:
+            self._door.leave(peer)
         self._end_replaced(now)
         records = session.poll(now, unix)
         if records and peer.conn.close_reason is None:  # a reset may have come with what it answers
@@ -295,7 +343,10 @@ class Gateway:
         peer.conn.close(now)
 
     def _reject(self, peer: Peer, reason: DropReason, detail: str, now: Nanos) -> None:
-        """End a connection whose peer broke a rule; the log names the rule when it was not yet a client."""
+        """End a connection whose peer broke a rule; the log names the rule when it was not yet a client.
+
+        One without a valid hard reset learns nothing, not even when: it is ended like one that never said a word.
+        """
         if not peer.established_at:
             self._counters.drop(reason)
             self._journal.add(
@@ -306,8 +357,21 @@ class Gateway:
                 reason=reason.name.lower(),
                 detail=detail,
             )
+        if not peer.greeted:
+            if now < peer.accepted_at + FIRST_RECORD_NS:
+                self._mute(peer)
+            else:
+                self._abort(peer, reason, now)
+            return
         self._end(peer, reason, now)
         peer.conn.close(now)
+
+    def _mute(self, peer: Peer) -> None:
+        peer.muted = True
+        peer.session = None
+        peer.unread = []
+        peer.splitter = RecordSplitter(0)
+        self._arm(peer, peer.accepted_at + FIRST_RECORD_NS)
 
     def _abort(self, peer: Peer, reason: DropReason, now: Nanos) -> None:
         self._end(peer, reason, now)
@@ -319,11 +383,13 @@ class Gateway:
 
     def _end(self, peer: Peer, reason: DropReason, now: Nanos, detail: str = "") -> None:
         """Forget the session; the connection may still deliver what was queued, for LINGER_NS."""
+        self._door.leave(peer)
         if not peer.closing:
             peer.closing = True
             self._admissions.leave(peer, reason, now, detail)
             peer.session = None
             peer.down = []
+            peer.unread = []
             self._arm(peer, now + LINGER_NS)
 
     def _gone(self, conn: TcpConnection, now: Nanos) -> None:
@@ -441,6 +507,9 @@ class Gateway:
         if peer.closing:
             peer.conn.abort(now)
             self._peers.pop(peer.conn.id, None)
+            return
+        if peer.muted:
+            self._abort(peer, DropReason.HANDSHAKE_TIMEOUT, now)
             return
         session = peer.session
         if session is None:

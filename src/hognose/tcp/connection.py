@@ -63,6 +63,7 @@ class TcpConnection:
         "id",
         "key",
         "lingers",
+        "opened_at",
         "path",
         "peer",
         "touched",
@@ -92,6 +93,7 @@ class TcpConnection:
         self.path = path
         self.peer: tuple[Ipv4Int, Port] = (path.remote, path.remote_port)
         self.close_reason: CloseReason | None = None
+        self.opened_at: Nanos = 0  # when the handshake was complete
         self.armed: Nanos = 0  # the server's timer heap entry
         self.has_pause = False  # is in the server's queue of delayed acknowledgements
         self.lingers = False  # closed first: leaves a TIME-WAIT entry behind
