@@ -47,14 +47,14 @@ class TcpServer:
         unix: UnixSeconds,
         random: Random,
         counters: Counters,
-        silent: Sources[SilentPeer] | None = None,
+        silent: Sources[bytes] | None = None,
     ) -> None:
         """silent: where connections wait for their first byte; None: they are accepted without."""
         self._address = address
         self._port = port
         self._limits = limits
         self._counters = counters
-        self._silent = Silent(silent, counters) if silent is not None else None
+        self._silent = Silent(silent, address, port, counters) if silent is not None else None
         self._listener = Listener(
             address=address, port=port, mtu=mtu, limits=limits, secret=secret[:32], counters=counters
         )

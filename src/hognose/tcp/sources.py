@@ -10,22 +10,22 @@ from __future__ import annotations
 from typing import Generic, TypeVar
 
 PREFIX_LEN = 24
-ADDRESS_LEN = 4  # bytes of a key that are the address; the port follows
+_PREFIX = PREFIX_LEN // 8  # bytes of a key; one more is the address, the port follows
 T = TypeVar("T")
 
 
 class Sources(Generic[T]):
     """Items by key (address and port, network order), oldest first; every operation takes about the same time."""
 
-    __slots__ = ("_addresses", "_fullest", "_items", "_per_address", "_per_prefix", "_prefixes", "_sizes", "_total")
+    __slots__ = ("_fullest", "_hosts", "_items", "_per_address", "_per_prefix", "_prefixes", "_sizes", "_total")
 
     def __init__(self, total: int, per_address: int, per_prefix: int) -> None:
         self._total = total
         self._per_address = per_address
         self._per_prefix = per_prefix
         self._items: dict[bytes, T] = {}
-        self._addresses: dict[bytes, int] = {}  # address -> its entries
         self._prefixes: dict[bytes, dict[bytes, None]] = {}  # prefix -> its keys, oldest first
+        self._hosts: dict[bytes, dict[int, int]] = {}  # prefix -> last byte of an address -> its entries
         self._sizes: dict[int, dict[bytes, None]] = {}  # number of entries -> the prefixes that have so many
         self._fullest = 0  # the largest number in _sizes
 
@@ -49,9 +49,10 @@ class Sources(Generic[T]):
         if gone is not None:
             removed = gone, self._items[gone]
             self.remove(gone)
-        address, prefix = key[:ADDRESS_LEN], key[: PREFIX_LEN // 8]
+        prefix, host = key[:_PREFIX], key[_PREFIX]
         self._items[key] = item
-        self._addresses[address] = self._addresses.get(address, 0) + 1
+        hosts = self._hosts.setdefault(prefix, {})
+        hosts[host] = hosts.get(host, 0) + 1
         keys = self._prefixes.setdefault(prefix, {})
         keys[key] = None
         self._resize(prefix, len(keys) - 1, len(keys))
@@ -62,21 +63,24 @@ class Sources(Generic[T]):
         item = self._items.pop(key, None)
         if item is None:
             return None
-        address, prefix = key[:ADDRESS_LEN], key[: PREFIX_LEN // 8]
-        self._addresses[address] -= 1
-        if not self._addresses[address]:
-            del self._addresses[address]
+        prefix, host = key[:_PREFIX], key[_PREFIX]
+        hosts = self._hosts[prefix]
+        hosts[host] -= 1
+        if not hosts[host]:
+            del hosts[host]
         keys = self._prefixes[prefix]
         del keys[key]
         if not keys:
-            del self._prefixes[prefix]
+            del self._prefixes[prefix], self._hosts[prefix]
+        if not self._items:
+            self._items = {}  # an emptied dictionary keeps its size
         self._resize(prefix, len(keys) + 1, len(keys))
         return item
 
     def _crowded_out(self, key: bytes) -> bytes | None:
-        address, prefix = key[:ADDRESS_LEN], key[: PREFIX_LEN // 8]
+        prefix, address = key[:_PREFIX], key[: _PREFIX + 1]
         keys = self._prefixes.get(prefix, {})
-        if self._addresses.get(address, 0) >= self._per_address:
+        if self._hosts.get(prefix, {}).get(key[_PREFIX], 0) >= self._per_address:
             return next(each for each in keys if each.startswith(address))
         if len(keys) >= self._per_prefix:
             return next(iter(keys))

@@ -69,7 +69,7 @@ class Visitor:
         if not vpn.established or self.end == "replaced":
             return
         if self.step == 0:
-            vpn.send(bytes(query(remote.tunnel_address, sport=4000 + world.now % 20_000)))
+            vpn.send(bytes(query(remote.tunnel_address, sport=remote._port)))
             self.step = 1
             if self.end == "silence":
                 remote.silent = True

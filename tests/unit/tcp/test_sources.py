@@ -70,7 +70,7 @@ def test_a_plain_model_agrees() -> None:
         assert table.oldest() == oldest
     for k in list(model):
         table.remove(k)
-    assert (table._addresses, table._prefixes, table._sizes, table._fullest) == ({}, {}, {}, 0)
+    assert (table._hosts, table._prefixes, table._sizes, table._fullest) == ({}, {}, {}, 0)
 
 
 def test_a_flood_costs_the_same_at_any_size() -> None:
