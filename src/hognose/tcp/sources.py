@@ -15,9 +15,9 @@ T = TypeVar("T")
 
 
 class Sources(Generic[T]):
-    """Items by key (address and port, network order), oldest first; every operation takes about the same time."""
+    """Items by key (address and port, network order), oldest first; an operation looks at `per_prefix` keys at most."""
 
-    __slots__ = ("_fullest", "_hosts", "_items", "_per_address", "_per_prefix", "_prefixes", "_sizes", "_total")
+    __slots__ = ("_fullest", "_items", "_per_address", "_per_prefix", "_prefixes", "_sizes", "_total")
 
     def __init__(self, total: int, per_address: int, per_prefix: int) -> None:
         self._total = total
@@ -25,7 +25,6 @@ class Sources(Generic[T]):
         self._per_prefix = per_prefix
         self._items: dict[bytes, T] = {}
         self._prefixes: dict[bytes, dict[bytes, None]] = {}  # prefix -> its keys, oldest first
-        self._hosts: dict[bytes, dict[int, int]] = {}  # prefix -> last byte of an address -> its entries
         self._sizes: dict[int, dict[bytes, None]] = {}  # number of entries -> the prefixes that have so many
         self._fullest = 0  # the largest number in _sizes
 
@@ -49,10 +48,8 @@ class Sources(Generic[T]):
         if gone is not None:
             removed = gone, self._items[gone]
             self.remove(gone)
-        prefix, host = key[:_PREFIX], key[_PREFIX]
+        prefix = key[:_PREFIX]
         self._items[key] = item
-        hosts = self._hosts.setdefault(prefix, {})
-        hosts[host] = hosts.get(host, 0) + 1
         keys = self._prefixes.setdefault(prefix, {})
         keys[key] = None
         self._resize(prefix, len(keys) - 1, len(keys))
@@ -63,15 +60,11 @@ class Sources(Generic[T]):
         item = self._items.pop(key, None)
         if item is None:
             return None
-        prefix, host = key[:_PREFIX], key[_PREFIX]
-        hosts = self._hosts[prefix]
-        hosts[host] -= 1
-        if not hosts[host]:
-            del hosts[host]
+        prefix = key[:_PREFIX]
         keys = self._prefixes[prefix]
         del keys[key]
         if not keys:
-            del self._prefixes[prefix], self._hosts[prefix]
+            del self._prefixes[prefix]
         if not self._items:
             self._items = {}  # an emptied dictionary keeps its size
         self._resize(prefix, len(keys) + 1, len(keys))
@@ -80,8 +73,10 @@ class Sources(Generic[T]):
     def _crowded_out(self, key: bytes) -> bytes | None:
         prefix, address = key[:_PREFIX], key[: _PREFIX + 1]
         keys = self._prefixes.get(prefix, {})
-        if self._hosts.get(prefix, {}).get(key[_PREFIX], 0) >= self._per_address:
-            return next(each for each in keys if each.startswith(address))
+        if len(keys) >= self._per_address:  # counted only where it can be so: an entry is to cost little
+            same = [each for each in keys if each.startswith(address)]
+            if len(same) >= self._per_address:
+                return same[0]
         if len(keys) >= self._per_prefix:
             return next(iter(keys))
         if len(self._items) >= self._total:

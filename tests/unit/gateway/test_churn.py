@@ -260,7 +260,7 @@ def test_ten_thousand_clients_come_and_go() -> None:
     assert world.dropped(DropReason.BAD_FRAME_LENGTH) == ENDS["garbage"]
     assert world.dropped(DropReason.HANDSHAKE_TIMEOUT) == ENDS["half a handshake"]
     assert world.dropped(DropReason.TCP_SILENT) == ENDS["nothing"]
-    assert world.stat(Stat.NAT_FLOWS_OPENED) >= 1_600
+    assert world.stat(Stat.NAT_FLOWS_OPENED) >= 1_500
     assert churn.log["client_ended"] == 2_000
     assert churn.reasons["peer_exit"] == ENDS["EXIT"] + ENDS["renegotiation, EXIT"]
     assert churn.reasons["replaced"] > 100
