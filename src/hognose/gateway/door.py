@@ -118,6 +118,13 @@ class Door:
         self._began = self._clock()
         return peer
 
+    def next_turn(self, idle_at: Nanos) -> Nanos:
+        """When somebody's turn comes, while somebody waits; from idle_at on there is time in any case."""
+        if self._credit > 0:
+            return self._credited_at
+        wait = (1 - self._credit) * 100 // self._percent + 1 if self._percent else idle_at
+        return min(idle_at, self._credited_at + wait)
+
     def done(self, idle: bool) -> None:
         """What the peer's turn cost is paid; in idle time it is free."""
         if not idle:

@@ -31,10 +31,11 @@ from hognose.openvpn.framing import RecordSplitter, join
 from hognose.openvpn.session import Session
 from hognose.tcp.connection import TcpConnection
 from hognose.tcp.server import TcpServer
-from hognose.units import Ipv4Int, Nanos, Random, UnixSeconds, ipv4_text
+from hognose.units import MS, Ipv4Int, Nanos, Random, UnixSeconds, ipv4_text
 
 # Bytes that sealing and framing add to an inner packet, rounded up; for queue accounting.
 RECORD_OVERHEAD = 32
+QUIET_NS: Nanos = 50 * MS  # after the last bytes of clients, handshakes may have all the time there is
 STATUS_BACKLOG = 10_000  # status lines that wait to be printed; a report is left out when they do
 # Ends of clients whose line says more than the reason's name.
 _TELLING = (DropReason.CERTIFICATE_REJECTED, DropReason.CLIENT_DISABLED, DropReason.TLS_ERROR)
@@ -83,6 +84,7 @@ class Gateway:
         self._timers: list[tuple[Nanos, int]] = []  # (deadline, connection id); stale entries are skipped
         self._wake_at: Nanos = 0  # no timer is due before; 0 after a step, until somebody asks for the next deadline
         self._dirty: list[Peer] = []  # peers with packets in `down`
+        self._traffic_at: Nanos = now  # when a client sent something last
         self._stopping = False
         self._tell_tls_warnings(now)
 
@@ -109,9 +111,10 @@ class Gateway:
             if not peer.address and self._door.holds(peer):
                 self._contained(self._knock, peer, now, unix)
             else:
+                self._traffic_at = now
                 self._contained(self._serve, peer, now, unix)
         if self._door.busy:
-            self._serve_the_door(not frames, now, unix)
+            self._serve_the_door(now - self._traffic_at >= QUIET_NS, now, unix)
         self._flush_down(now, unix)
         for conn in self._tcp.closed():
             self._attempt("gone", now, self._gone, conn, now)
@@ -120,14 +123,14 @@ class Gateway:
 
     def next_deadline(self) -> Nanos | None:
         """Earliest time at which step has to run without frames; None when there is nothing to wait for."""
-        if self._door.busy:
-            return self._wake_at
         earliest = self._timers[0][0] if self._timers else _NEVER
         earliest = min(earliest, self._routine.next_deadline(self._live.config))
         for engine in (self._tcp, self._nat, self._neighbors, self._forwarder):
             deadline = engine.next_deadline()
             if deadline is not None and deadline < earliest:
                 earliest = deadline
+        if self._door.busy:
+            earliest = min(earliest, self._door.next_turn(self._traffic_at + QUIET_NS))
         self._wake_at = earliest
         return earliest if earliest != _NEVER else None
 
@@ -249,11 +252,14 @@ class Gateway:
         if sum(map(len, peer.unread)) > self._limits.openvpn.handshake_bytes:
             peer.unread = []
             raise PeerError(DropReason.UNREAD_TOO_MUCH, "more bytes than a handshake has")
-        if peer.unread or peer.conn.eof:
+        if peer.conn.eof and peer.waits:  # it has given up waiting: its turn is others'
+            peer.unread = []
+            self._serve(peer, now, unix)
+        elif peer.unread or peer.conn.eof:
             self._door.knock(peer)
 
     def _serve_the_door(self, idle: bool, now: Nanos, unix: UnixSeconds) -> None:
-        """Turns of those who are no clients yet; idle: no frame came, so that time is free for one of them."""
+        """Turns of those who are no clients yet; idle: no client has sent for a while, so that one turn is free."""
         while (peer := self._door.next(now, idle)) is not None:
             if self._peers.get(peer.conn.id) is peer:
                 self._contained(self._serve, peer, now, unix)

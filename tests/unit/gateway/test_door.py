@@ -16,6 +16,7 @@ from hognose.gateway.door import BURST, Door
 from hognose.gateway.peers import Peer
 from hognose.limits import DoorLimits, Limits
 from hognose.openvpn.framing import RecordSplitter
+from hognose.openvpn.session import Session
 from hognose.openvpn.tls import TlsContext
 from hognose.units import MS, SECOND
 
@@ -203,6 +204,29 @@ def test_a_stranger_that_sends_more_than_a_handshake_is_rejected() -> None:
     assert world.dropped(DropReason.UNREAD_TOO_MUCH) == 1
 
 
+def test_who_gives_up_waiting_takes_nobodys_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[int] = []
+    original = Session.receive
+    monkeypatch.setattr(
+        Session, "receive", lambda self, records, now, unix: made.append(1) or original(self, records, now, unix)
+    )
+    world = GatewayWorld()
+    world.client("alice").inner(echo("10.8.0.2"))
+    door = world.gateway._door
+    door._percent, door._credit = 0, -1
+    made.clear()
+    remote = world.remote("192.0.2.50")
+    for action in (lambda: remote.send(framed(RESET)), remote.fin):
+        action()
+        for pieces in world.gateway.step(remote.poll(), world.now, 0):
+            world._sent(b"".join(pieces))
+    assert remote.closed
+    assert made == []
+    world.rest(20)
+    assert not door.busy
+    assert made == []
+
+
 # -- connect-freq ------------------------------------------------------------------------------------------------------
 
 
@@ -304,7 +328,9 @@ def test_tunnels_go_on_while_handshakes_wait() -> None:
         world._sent(b"".join(pieces))
     assert len(alice.take()) == 1
     assert door.busy
-    assert world.gateway.next_deadline() == 0
+    deadline = world.gateway.next_deadline()
+    assert deadline is not None
+    assert 0 < deadline - world.now <= 50 * MS
     # Nothing else comes: all time is theirs.
     world.run(lambda: late.vpn is not None and late.vpn.established, 5)
     assert len(alice.inner(echo(alice.tunnel_address))) == 1
