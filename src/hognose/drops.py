@@ -47,6 +47,8 @@ class DropReason(IntEnum):
     TCP_REASSEMBLY_FULL = auto()
     TCP_PAWS = auto()
     TCP_BAD_ACK = auto()
+    TCP_SILENT = auto()
+    TCP_SILENT_CROWDED = auto()
     # OpenVPN
     BAD_FRAME_LENGTH = auto()
     BAD_OPCODE = auto()
@@ -79,6 +81,11 @@ class DropReason(IntEnum):
     CLIENT_DISABLED = auto()
     FRAMING_MISMATCH = auto()
     RETRANSMIT_LIMIT = auto()
+    # strangers at the door
+    STRANGER_CROWDED = auto()
+    HANDSHAKE_CROWDED = auto()
+    CONNECT_FREQ = auto()
+    UNREAD_TOO_MUCH = auto()
     # gateway
     WRONG_SOURCE = auto()
     TTL_EXCEEDED = auto()

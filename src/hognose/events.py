@@ -99,7 +99,11 @@ EVENTS: dict[EventKind, EventSpec] = {
         "An orderly end has begun (power button, SIGTERM, SIGINT); clients are told.",
     ),
     EventKind.STOPPED: EventSpec("info", ("status",), "The last event; status is the program's exit status."),
-    EventKind.PEER_CONNECTED: EventSpec("debug", ("conn", "peer"), "A TCP connection to the VPN port was accepted."),
+    EventKind.PEER_CONNECTED: EventSpec(
+        "debug",
+        ("conn", "peer"),
+        "The first bytes came on a TCP connection to the VPN port; those without are counted only.",
+    ),
     EventKind.PEER_CLOSED: EventSpec("debug", ("conn", "peer", "reason"), "A TCP connection without a session ended."),
     EventKind.PEER_REJECTED: EventSpec(
         "warning",

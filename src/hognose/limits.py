@@ -15,7 +15,7 @@ class TcpLimits:
     """Bounds of the outer TCP; bytes unless said otherwise."""
 
     half_open: int = 1024  # SYNs awaiting their ACK, entries
-    connections: int = 2048  # established connections, entries
+    connections: int = 4096  # established connections, entries
     receive_buffer: int = 1 * MIB  # window offered per connection
     send_buffer: int = 1 * MIB  # unacknowledged plus unsent, per connection
     reassembly_ranges: int = 256  # out-of-order ranges per connection
@@ -55,6 +55,18 @@ class OpenvpnLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class DoorLimits:
+    """Bounds of those who are not clients yet; connections, entries. Stages: gateway/door.py."""
+
+    silent: int = 8192  # have sent nothing
+    strangers: int = 1024  # have sent something, but no valid hard reset
+    handshakes: int = 512  # are between hard reset and admission
+    per_address: int = 256  # of any one stage, from one address: an office of 200 fits
+    per_prefix: int = 1024  # likewise, from 256 neighbouring addresses
+    percent_of_time: int = 20  # of the processor's, for their handshakes while there is other work
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """All bounds; `for_memory` scales the tables, never the protocol constants."""
 
@@ -62,6 +74,7 @@ class Limits:
     nat: NatLimits = field(default_factory=NatLimits)
     ip: IpLimits = field(default_factory=IpLimits)
     openvpn: OpenvpnLimits = field(default_factory=OpenvpnLimits)
+    door: DoorLimits = field(default_factory=DoorLimits)
     client_queue: int = 512 * KIB  # bytes waiting in one client's TCP send queue before packets are dropped
     events_per_second: int = 20  # log lines about peers; what is over is counted
 
@@ -73,11 +86,16 @@ class Limits:
         return Limits(
             tcp=TcpLimits(
                 half_open=max(128, int(1024 * share)),
-                connections=max(128, int(2048 * share)),
+                connections=max(512, int(4096 * share)),
                 receive_buffer=buffer,
                 send_buffer=buffer,
             ),
             nat=NatLimits(flows=max(2048, int(32_768 * share)), flows_per_client=max(1024, int(4_096 * share))),
             ip=IpLimits(reassembly_bytes=max(256 * KIB, int(MIB * share))),
+            door=DoorLimits(
+                silent=max(1024, int(8192 * share)),
+                strangers=max(256, int(1024 * share)),
+                handshakes=max(256, int(512 * share)),
+            ),
             client_queue=buffer // 2,
         )

@@ -64,6 +64,7 @@ def serve(
         now=clock.monotonic(),
         unix=clock.wall(),
         counters=counters,
+        clock=clock.monotonic,
     )
     caps = device.caps
     console.event(

@@ -122,6 +122,7 @@ class ServerConfig:
     pool_last: Ipv4Int = 0
     status_interval: int = 0  # seconds between status lines on the console; 0: none
     status_version: int = 1
+    connect_freq: tuple[int, int] = (0, 0)  # new connections in so many seconds; (0, 0): no limit
 
     @property
     def mask(self) -> Ipv4Int:

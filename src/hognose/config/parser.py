@@ -118,6 +118,7 @@ def _build(lines: Collected, unix: UnixSeconds | None, allow_no_authentication: 
         pool_last=pool[1],
         status_interval=status_interval,
         status_version=status_version,
+        connect_freq=timers.connect_freq(lines),
     )
 
 

@@ -17,6 +17,7 @@ LIVE = (
     "session_timeout",
     "status_interval",
     "status_version",
+    "connect_freq",
 )
 LIVE_POLICY = ("crl", "fingerprints")
 # The directive for each field whose name is not that of its directive with - for _.

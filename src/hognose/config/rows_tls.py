@@ -107,7 +107,7 @@ TLS: dict[str, Row] = {
     "reneg-pkts": honour("packets after which keys are negotiated", 1, 1),
     "max-packet-size": honour("largest control packet, 154 … 2048; also `mssfix N mtu` when there is no mssfix", 1, 1),
     "key-method": honour("`2` only", 1, 1),
-    "connect-freq": ignore("the number of half-open connections is bounded instead"),
+    "connect-freq": honour("as many connections with a valid first packet in so many seconds; the rest is ended", 2, 2),
     "connect-freq-initial": ignore("only for UDP"),
     # data channel
     "auth": honour("HMAC digest of tls-auth, and of data with the CBC ciphers", 1, 1),

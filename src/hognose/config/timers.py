@@ -61,3 +61,10 @@ def status(lines: Collected) -> tuple[int, int]:
     """(seconds between status lines, their version); seconds 0: none. `status FILE` alone means 60."""
     interval = lines.number("status", 60, 0, INT_MAX, at=1) if "status" in lines else 0
     return interval, lines.number("status-version", 1, 1, 3)
+
+
+def connect_freq(lines: Collected) -> tuple[int, int]:
+    """(connections, seconds) of connect-freq; (0, 0) without it."""
+    if "connect-freq" not in lines:
+        return 0, 0
+    return lines.number("connect-freq", 1, 1, INT_MAX), lines.number("connect-freq", 1, 1, INT_MAX, at=1)

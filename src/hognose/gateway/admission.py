@@ -151,10 +151,10 @@ class Admissions:
             text = "its fixed address is in use" if settings.address else "no address is free"
             return self._refuse(peer, session, text, DropReason.POOL_EXHAUSTED, now)
         address, same_holder = taken
-        if not same_holder:
-            self._nat.forget(address)
         peer.address = address
         self.clients[address] = peer
+        if not same_holder:
+            self._nat.forget(address)
         session.admit(
             Admission(
                 address=address,

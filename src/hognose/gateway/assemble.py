@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from hognose.config.model import ServerConfig
@@ -9,6 +10,7 @@ from hognose.drops import Counters
 from hognose.errors import ConfigError
 from hognose.gateway.addresses import AddressPool
 from hognose.gateway.admission import Admissions
+from hognose.gateway.door import Door
 from hognose.gateway.egress import Egress
 from hognose.gateway.forwarding import Forwarder
 from hognose.gateway.gateway import Gateway
@@ -22,6 +24,7 @@ from hognose.limits import Limits
 from hognose.link import LinkCaps
 from hognose.nat.nat import Nat
 from hognose.tcp.server import TcpServer
+from hognose.tcp.sources import Sources
 from hognose.units import Ipv4Int, Nanos, Random, UnixSeconds, ipv4_text, netmask
 
 # Outer IPv4 and TCP headers, record length, op and peer id, packet id, tag, inner IPv4 and TCP headers: what mssfix's
@@ -62,8 +65,12 @@ def assemble(
     now: Nanos,
     unix: UnixSeconds,
     counters: Counters,
+    clock: Callable[[], Nanos] = lambda: 0,
 ) -> Gateway:
-    """A gateway that is ready for its first step. ConfigError when config and uplink do not fit."""
+    """A gateway that is ready for its first step. ConfigError when config and uplink do not fit.
+
+    clock: time as it passes inside a step, by which work is charged; the default charges nothing.
+    """
     check_uplink(config, uplink)
     live = LiveConfig(config, limits)
     mss = max(_SMALLEST_MSS, config.mssfix - _MSS_OVERHEAD[config.mssfix_mode]) if config.mssfix else _NO_CLAMP
@@ -87,6 +94,7 @@ def assemble(
         unix=unix,
         random=random,
         counters=counters,
+        silent=Sources(limits.door.silent, limits.door.per_address, limits.door.per_prefix),
     )
     nat = Nat(
         address=uplink.address,
@@ -147,6 +155,7 @@ def assemble(
         egress=egress,
         forwarder=forwarder,
         admissions=admissions,
+        door=Door(limits.door, counters, clock, now),
         journal=journal,
         random=random,
         counters=counters,

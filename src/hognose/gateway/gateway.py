@@ -16,6 +16,7 @@ from hognose.drops import Counters, DropReason, Stat
 from hognose.errors import PeerError
 from hognose.events import Event, EventKind
 from hognose.gateway.admission import Admissions
+from hognose.gateway.door import Door
 from hognose.gateway.egress import Egress
 from hognose.gateway.forwarding import Forwarder
 from hognose.gateway.ingress import Ingress
@@ -30,10 +31,11 @@ from hognose.openvpn.framing import RecordSplitter, join
 from hognose.openvpn.session import Session
 from hognose.tcp.connection import TcpConnection
 from hognose.tcp.server import TcpServer
-from hognose.units import Ipv4Int, Nanos, Random, UnixSeconds, ipv4_text
+from hognose.units import MS, Ipv4Int, Nanos, Random, UnixSeconds, ipv4_text
 
 # Bytes that sealing and framing add to an inner packet, rounded up; for queue accounting.
 RECORD_OVERHEAD = 32
+QUIET_NS: Nanos = 50 * MS  # after the last bytes of clients, handshakes may have all the time there is
 STATUS_BACKLOG = 10_000  # status lines that wait to be printed; a report is left out when they do
 # Ends of clients whose line says more than the reason's name.
 _TELLING = (DropReason.CERTIFICATE_REJECTED, DropReason.CLIENT_DISABLED, DropReason.TLS_ERROR)
@@ -58,6 +60,7 @@ class Gateway:
         egress: Egress,
         forwarder: Forwarder,
         admissions: Admissions,
+        door: Door,
         journal: Journal,
         random: Random,
         counters: Counters,
@@ -73,6 +76,7 @@ class Gateway:
         self._egress = egress
         self._forwarder = forwarder
         self._admissions = admissions
+        self._door = door
         self._journal = journal
         self._random = random
         self._counters = counters
@@ -80,6 +84,7 @@ class Gateway:
         self._timers: list[tuple[Nanos, int]] = []  # (deadline, connection id); stale entries are skipped
         self._wake_at: Nanos = 0  # no timer is due before; 0 after a step, until somebody asks for the next deadline
         self._dirty: list[Peer] = []  # peers with packets in `down`
+        self._traffic_at: Nanos = now  # when a client sent something last
         self._stopping = False
         self._tell_tls_warnings(now)
 
@@ -97,10 +102,19 @@ class Gateway:
         self._wake_at = 0
         for conn in self._tcp.accepted():
             self._attempt("accept", now, self._accept, conn, now)
+            if conn.id not in self._peers:
+                self._attempt("accept", now, conn.abort, now)
         for conn in self._tcp.readable():
             peer = self._peers.get(conn.id)
-            if peer is not None:
+            if peer is None:
+                continue
+            if not peer.address and self._door.holds(peer):
+                self._contained(self._knock, peer, now, unix)
+            else:
+                self._traffic_at = now
                 self._contained(self._serve, peer, now, unix)
+        if self._door.busy:
+            self._serve_the_door(now - self._traffic_at >= QUIET_NS, now, unix)
         self._flush_down(now, unix)
         for conn in self._tcp.closed():
             self._attempt("gone", now, self._gone, conn, now)
@@ -115,6 +129,8 @@ class Gateway:
             deadline = engine.next_deadline()
             if deadline is not None and deadline < earliest:
                 earliest = deadline
+        if self._door.busy:
+            earliest = min(earliest, self._door.next_turn(self._traffic_at + QUIET_NS))
         self._wake_at = earliest
         return earliest if earliest != _NEVER else None
 
@@ -223,17 +239,45 @@ class Gateway:
 
     def _accept(self, conn: TcpConnection, now: Nanos) -> None:
         self._counters.stats[Stat.TCP_ACCEPTED] += 1
-        peer = Peer(conn, RecordSplitter(self._limits.openvpn.record_len), now)
+        peer = Peer(conn, RecordSplitter(self._limits.openvpn.record_len), conn.opened_at)
+        crowded = self._door.enter(peer)
         self._peers[conn.id] = peer
+        self._arm(peer, peer.accepted_at + FIRST_RECORD_NS)
+        if crowded is not None:
+            self._abort(crowded, DropReason.STRANGER_CROWDED, now)
         self._journal.add(EventKind.PEER_CONNECTED, now, conn=conn.id, peer=peer.name)
-        self._arm(peer, now + FIRST_RECORD_NS)
+
+    def _knock(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
+        """Bytes from somebody who is no client yet: they are read when it is his turn."""
+        peer.unread += peer.conn.take()
+        if peer.muted:
+            peer.unread = []
+        if sum(map(len, peer.unread)) > self._limits.openvpn.handshake_bytes:
+            peer.unread = []
+            raise PeerError(DropReason.UNREAD_TOO_MUCH, "more bytes than a handshake has")
+        if peer.conn.eof and peer.waits:  # it has given up waiting: its turn is others'
+            peer.unread = []
+            self._serve(peer, now, unix)
+        elif peer.unread or peer.conn.eof:
+            self._door.knock(peer)
+
+    def _serve_the_door(self, idle: bool, now: Nanos, unix: UnixSeconds) -> None:
+        """Turns of those who are no clients yet; idle: no client has sent for a while, so that one turn is free."""
+        while (peer := self._door.next(now, idle)) is not None:
+            if self._peers.get(peer.conn.id) is peer:
+                self._contained(self._serve, peer, now, unix)
+            self._door.done(idle)
+            idle = False
 
     def _serve(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
         conn = peer.conn
         chunks = conn.take()
+        if peer.unread:
+            chunks = peer.unread + chunks
+            peer.unread = []
         if peer.closing:  # what it still says is nobody's business
             return
-        records = peer.splitter.feed(chunks)
+        records = peer.splitter.feed(chunks) if not peer.muted else []
         session = peer.session
         if records:
             if session is None:
@@ -246,6 +290,8 @@ class Gateway:
                     counters=self._counters,
                 )
             packets = session.receive(records, now, unix)
+            if not peer.greeted and session.greeted:
+                self._greeted(peer, now)
             if packets:
                 self._forward(peer, packets, now)
             if session.attention:  # data alone moves timers to later only; peer deadlines see to them
@@ -255,6 +301,12 @@ class Gateway:
                 raise PeerError(DropReason.PEER_CLOSED, _GAVE_UP)
             self._end(peer, DropReason.PEER_CLOSED, now)
             conn.close(now)
+
+    def _greeted(self, peer: Peer, now: Nanos) -> None:
+        peer.greeted = True
+        crowded = self._door.greeted(peer, self._live.config.connect_freq, now)
+        if crowded is not None:
+            self._abort(crowded, DropReason.HANDSHAKE_CROWDED, now)
 
     def _forward(self, peer: Peer, packets: list[bytes], now: Nanos) -> None:
         if peer.address == 0:
@@ -272,6 +324,8 @@ class Gateway:
     def _run_session(self, peer: Peer, session: Session, now: Nanos, unix: UnixSeconds) -> None:
         """Everything a session may have to say after it was given something: events, records, its end."""
         self._admissions.handle_events(peer, session, now, unix)
+        if peer.address:
+            self._door.leave(peer)
         self._end_replaced(now)
         records = session.poll(now, unix)
         if records and peer.conn.close_reason is None:  # a reset may have come with what it answers
@@ -298,7 +352,10 @@ class Gateway:
         peer.conn.close(now)
 
     def _reject(self, peer: Peer, reason: DropReason, detail: str, now: Nanos) -> None:
-        """End a connection whose peer broke a rule; the log names the rule when it was not yet a client."""
+        """End a connection whose peer broke a rule; the log names the rule when it was not yet a client.
+
+        One without a valid hard reset learns nothing, not even when: it is ended like one that never said a word.
+        """
         if not peer.established_at:
             self._counters.drop(reason)
             self._journal.add(
@@ -309,8 +366,21 @@ class Gateway:
                 reason=reason.name.lower(),
                 detail=detail,
             )
+        if not peer.greeted:
+            if now < peer.accepted_at + FIRST_RECORD_NS:
+                self._mute(peer)
+            else:
+                self._abort(peer, reason, now)
+            return
         self._end(peer, reason, now)
         peer.conn.close(now)
+
+    def _mute(self, peer: Peer) -> None:
+        peer.muted = True
+        peer.session = None
+        peer.unread = []
+        peer.splitter = RecordSplitter(0)
+        self._arm(peer, peer.accepted_at + FIRST_RECORD_NS)
 
     def _abort(self, peer: Peer, reason: DropReason, now: Nanos) -> None:
         self._end(peer, reason, now)
@@ -322,11 +392,13 @@ class Gateway:
 
     def _end(self, peer: Peer, reason: DropReason, now: Nanos, detail: str = "") -> None:
         """Forget the session; the connection may still deliver what was queued, for LINGER_NS."""
+        self._door.leave(peer)
         if not peer.closing:
             peer.closing = True
             self._admissions.leave(peer, reason, now, detail)
             peer.session = None
             peer.down = []
+            peer.unread = []
             self._arm(peer, now + LINGER_NS)
 
     def _gone(self, conn: TcpConnection, now: Nanos) -> None:
@@ -444,6 +516,9 @@ class Gateway:
         if peer.closing:
             peer.conn.abort(now)
             self._peers.pop(peer.conn.id, None)
+            return
+        if peer.muted:
+            self._abort(peer, DropReason.HANDSHAKE_TIMEOUT, now)
             return
         session = peer.session
         if session is None:

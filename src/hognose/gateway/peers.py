@@ -7,17 +7,21 @@ from dataclasses import dataclass, field
 from hognose.openvpn.framing import RecordSplitter
 from hognose.openvpn.session import Session
 from hognose.tcp.connection import TcpConnection
+from hognose.tcp.silent import SILENT_TIME
 from hognose.units import SECOND, Ipv4Int, Nanos, UnixSeconds, ipv4_text
 
-# A connection that sends nothing costs a TCB only, and only so long (facts/tcp-nat-security.md 4.2).
-FIRST_RECORD_NS: Nanos = 10 * SECOND
+# From the handshake of TCP to a valid hard reset; as for a connection that sends nothing, and ended like it.
+FIRST_RECORD_NS: Nanos = SILENT_TIME
 # After the last record was queued, how long a closing connection may take to deliver it.
 LINGER_NS: Nanos = 5 * SECOND
 
 
 @dataclass(slots=True)
 class Peer:
-    """State of one connection; address is 0 until the session was admitted."""
+    """State of one connection; address is 0 until the session was admitted.
+
+    accepted_at: when TCP's handshake was complete.
+    """
 
     conn: TcpConnection
     splitter: RecordSplitter
@@ -29,7 +33,11 @@ class Peer:
     authenticated_unix: UnixSeconds = 0
     armed: Nanos = 0  # earliest entry of this peer in the timer heap; 0 when none
     closing: bool = False
+    muted: bool = False  # failed before a valid hard reset: what it sends is thrown away until its time is over
+    greeted: bool = False  # its hard reset was valid
+    waits: bool = False  # for its turn at the door
     established_at: Nanos = 0
+    unread: list[bytes] = field(default_factory=list)  # bytes that wait for its turn
     down: list[bytes] = field(default_factory=list)  # inner packets to seal in this step
 
     @property

@@ -153,6 +153,11 @@ class Session:
         return tls.peer_chain if tls is not None and tls.handshake_done else ()
 
     @property
+    def greeted(self) -> bool:
+        """A valid hard reset came: the peer holds the key of the wrap, if there is one."""
+        return self._primary is not None
+
+    @property
     def in_tls(self) -> bool:
         """The first TLS handshake is under way: a client that goes away now does not like what it sees of us."""
         return self._primary is not None and self._primary.stage is Stage.TLS

@@ -55,6 +55,7 @@ class Arrival:
         "irs",
         "key",
         "lingers",
+        "opened_at",
         "path",
         "peer",
         "touched",
@@ -84,6 +85,7 @@ class Arrival:
         self.path = path
         self.peer: tuple[Ipv4Int, Port] = (path.remote, path.remote_port)
         self.close_reason: CloseReason | None = None
+        self.opened_at: Nanos = 0  # when the handshake was complete
         self.armed: Nanos = 0  # the server's timer heap entry
         self.has_pause = False  # is in the server's queue of delayed acknowledgements
         self.lingers = False  # closed first: leaves a TIME-WAIT entry behind

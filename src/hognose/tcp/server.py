@@ -18,6 +18,8 @@ from hognose.tcp import seqnum
 from hognose.tcp.connection import TcpConnection
 from hognose.tcp.listener import HalfOpen, Listener
 from hognose.tcp.path import IP_HEADER_LEN, Path
+from hognose.tcp.silent import Silent, SilentPeer, Verdict
+from hognose.tcp.sources import Sources
 from hognose.tcp.state import CloseReason
 from hognose.units import MS, SECOND, Buffer, Ipv4Int, Nanos, Port, Random, UnixSeconds
 from hognose.wire import tcp as wire_tcp
@@ -49,11 +51,14 @@ class TcpServer:
         unix: UnixSeconds,
         random: Random,
         counters: Counters,
+        silent: Sources[bytes] | None = None,
     ) -> None:
+        """silent: where connections wait for their first byte; None: they are accepted without."""
         self._address = address
         self._port = port
         self._limits = limits
         self._counters = counters
+        self._silent = Silent(silent, address, port, counters) if silent is not None else None
         self._listener = Listener(
             address=address, port=port, mtu=mtu, limits=limits, secret=secret[:32], counters=counters
         )
@@ -162,6 +167,10 @@ class TcpServer:
             earliest = self._timers[0][0]
         if self._pauses and (earliest is None or self._pauses[0][0] < earliest):
             earliest = self._pauses[0][0]
+        if self._silent:
+            expiry = self._silent.next_deadline()
+            if expiry is not None and (earliest is None or expiry < earliest):
+                earliest = expiry
         if self._time_wait:
             expiry = next(iter(self._time_wait.values()))[0]
             if earliest is None or expiry < earliest:
@@ -196,6 +205,9 @@ class TcpServer:
             self._after(connection, now)
         while self._time_wait and next(iter(self._time_wait.values()))[0] <= now:
             self._time_wait.popitem(last=False)
+        if self._silent:
+            for key, silent in self._silent.overdue(now):
+                self._say(key, silent, RST | ACK, now)
 
     def icmp_error(self, icmp_type: int, code: int, mtu: int, quoted: Buffer, now: Nanos) -> None:
         """An ICMP error about a segment of ours; quoted = its IPv4 header and at least 8 bytes.
@@ -254,6 +266,9 @@ class TcpServer:
         options = wire_tcp.parse_options(packet[l4 + wire_tcp.FIXED_LEN : start])
         if key in self._time_wait and not self._leave_time_wait(key, seq, flags, options, now):
             return
+        if self._silent and (silent := self._silent.get(key)) is not None:
+            self._to_silent(key, silent, seq, ack, flags, window, packet, l4, start, end, now)
+            return
         entry = self._listener.get(key)
         if flags & RST:
             if entry is not None and seq == (entry.irs + 1) & seqnum.MASK:  # RFC 5961 section 3.2
@@ -267,7 +282,12 @@ class TcpServer:
             entry = self._listener.from_cookie(key, seq, ack, options, now)
         if entry is not None and flags & ACK and not flags & SYN:
             if self._completes(entry, seq, ack, end - start):
-                self._accept(key, entry, packet, l4, end, window, now)
+                if self._silent is not None and start == end and not flags & FIN:
+                    self._listener.remove(key)
+                    if (gone := self._silent.file(key, entry, window, now)) is not None:
+                        self._say(*gone, RST | ACK, now)
+                else:
+                    self._accept(key, entry, packet, l4, end, window, now, now)
                 return
             if seqnum.before(seq, entry.irs + 1):  # an old duplicate of the handshake
                 return
@@ -279,7 +299,49 @@ class TcpServer:
         ahead = (seq - entry.irs - 1) & seqnum.MASK
         return ack == (entry.iss + 1) & seqnum.MASK and ahead < 0xFFFF
 
-    def _accept(self, key: bytes, entry: HalfOpen, packet: bytes, l4: int, end: int, window: int, now: Nanos) -> None:
+    def _to_silent(
+        self,
+        key: bytes,
+        silent: SilentPeer,
+        seq: int,
+        ack: int,
+        flags: int,
+        window: int,
+        packet: bytes,
+        l4: int,
+        start: int,
+        end: int,
+        now: Nanos,
+    ) -> None:
+        assert self._silent is not None
+        verdict = self._silent.judge(key, silent, seq, ack, flags, end - start)
+        if verdict is Verdict.SPEAKS:
+            self._silent.remove(key)
+            self._accept(key, silent.entry, packet, l4, end, window, silent.since, now)
+        elif verdict is Verdict.ANSWER and self._may_answer(key, now):
+            self._say(key, silent, ACK, now)
+        elif self._silent.get(key) is None:  # it was reset
+            self._listener.spend(key, silent.entry.irs, now)
+
+    def _say(self, key: bytes, silent: SilentPeer, flags: int, now: Nanos) -> None:
+        """A segment without text to a silent connection."""
+        entry = silent.entry
+        stamps = ((entry.ts_offset + now // MS) & seqnum.MASK, entry.ts_recent) if entry.path.timestamps else None
+        self._bare(key, entry.iss + 1, entry.irs + 1, flags, stamps)
+        if flags & RST:
+            self._listener.spend(key, entry.irs, now)
+
+    def _accept(
+        self,
+        key: bytes,
+        entry: HalfOpen,
+        packet: bytes,
+        l4: int,
+        end: int,
+        window: int,
+        opened_at: Nanos,
+        now: Nanos,
+    ) -> None:
         self._listener.remove(key)
         if len(self._connections) >= self._limits.connections:
             self._counters.drop(DropReason.TCP_CONNECTIONS_FULL)
@@ -302,6 +364,7 @@ class TcpServer:
             counters=self._counters,
             dirty=self._dirty,
         )
+        connection.opened_at = opened_at
         self._next_id += 1
         self._connections[key] = connection
         self._by_id[connection.id] = connection

@@ -118,6 +118,8 @@ def connection_only(world: GatewayWorld, alice: Remote) -> None:
     remote = world.remotes["192.0.2.61", 40_000] = Remote(world, "192.0.2.61", 40_000)
     remote.connect()
     world.frames()
+    remote.send(b"\0")
+    world.frames()
 
 
 def close(world: GatewayWorld, alice: Remote) -> None:

@@ -1,0 +1,131 @@
+"""The door: everybody who is not a client yet, and how much of the machine they may have.
+
+Stages, each with a table of its own (hognose.tcp.sources says who goes when one is full):
+  silent      handshake of TCP complete, no byte yet; hognose.tcp.silent, the least memory
+  stranger    bytes, but no valid hard reset; a failed check leaves it here, unanswered, until its time is over
+  handshake   a valid hard reset: it holds the tls-auth, tls-crypt or tls-crypt-v2 key where there is one; the session
+              makes a TLS object with the first control message in order
+Work for strangers and handshakes is done in turns, one prefix after the other, within a share of the processor's time
+while there is other work, so that a flood of ClientHellos costs tunnels no more than that share.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Callable
+
+from hognose.drops import Counters, DropReason
+from hognose.errors import PeerError
+from hognose.gateway.peers import Peer
+from hognose.limits import DoorLimits
+from hognose.tcp.sources import PREFIX_LEN, Sources
+from hognose.units import MS, SECOND, Nanos
+
+BURST: Nanos = 20 * MS  # processor time that may be saved up
+_PREFIX = PREFIX_LEN // 8
+
+
+class Door:
+    """Tables and turns of those who are not clients; clock tells processor time, its differences only."""
+
+    def __init__(self, limits: DoorLimits, counters: Counters, clock: Callable[[], Nanos], now: Nanos) -> None:
+        self._counters = counters
+        self._clock = clock
+        self._percent = limits.percent_of_time
+        self._strangers: Sources[Peer] = Sources(limits.strangers, limits.per_address, limits.per_prefix)
+        self._handshakes: Sources[Peer] = Sources(limits.handshakes, limits.per_address, limits.per_prefix)
+        self._turns: OrderedDict[bytes, deque[Peer]] = OrderedDict()  # prefix -> peers with something to read
+        self._credit = BURST
+        self._credited_at = now
+        self._began: Nanos = 0
+        self._freq_at = now
+        self._freq_count = 0
+
+    @property
+    def busy(self) -> bool:
+        """Somebody waits for a turn."""
+        return bool(self._turns)
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Strangers and handshakes."""
+        return len(self._strangers), len(self._handshakes)
+
+    # -- tables ----------------------------------------------------------------------------------------------------
+
+    def enter(self, peer: Peer) -> Peer | None:
+        """A new connection has sent something; returns the stranger that had to go for it (STRANGER_CROWDED)."""
+        gone = self._strangers.add(peer.conn.key, peer)
+        if gone is None:
+            return None
+        self._counters.drop(DropReason.STRANGER_CROWDED)
+        return gone[1]
+
+    def greeted(self, peer: Peer, freq: tuple[int, int], now: Nanos) -> Peer | None:
+        """A stranger's hard reset was valid; returns who had to go for it (HANDSHAKE_CROWDED).
+
+        freq: connect-freq's connections and seconds, (0, 0) without limit; PeerError(CONNECT_FREQ) beyond it
+        (OpenVPN multi.c frequency_limit_event_allowed).
+        """
+        if self._strangers.remove(peer.conn.key) is None:
+            return None
+        most, seconds = freq
+        if seconds:
+            if now - self._freq_at >= seconds * SECOND:
+                self._freq_at = now
+                self._freq_count = 0
+            self._freq_count += 1
+            if self._freq_count > most:
+                raise PeerError(DropReason.CONNECT_FREQ, f"more than connect-freq's {most} in {seconds} seconds")
+        gone = self._handshakes.add(peer.conn.key, peer)
+        if gone is None:
+            return None
+        self._counters.drop(DropReason.HANDSHAKE_CROWDED)
+        return gone[1]
+
+    def leave(self, peer: Peer) -> None:
+        """It is a client now, or gone. Idempotent."""
+        for table in (self._strangers, self._handshakes):
+            if table.get(peer.conn.key) is peer:
+                table.remove(peer.conn.key)
+
+    def holds(self, peer: Peer) -> bool:
+        """Not a client yet: it is served in turns."""
+        key = peer.conn.key
+        return self._strangers.get(key) is peer or self._handshakes.get(key) is peer
+
+    # -- turns -----------------------------------------------------------------------------------------------------
+
+    def knock(self, peer: Peer) -> None:
+        """There is something to read; the peer's turn comes."""
+        if peer.waits:
+            return
+        peer.waits = True
+        self._turns.setdefault(peer.conn.key[:_PREFIX], deque()).append(peer)
+
+    def next(self, now: Nanos, idle: bool) -> Peer | None:
+        """Whose turn it is, or None: nobody's, or the share of time is used up; idle: one may come in any case."""
+        earned = (now - self._credited_at) * self._percent // 100
+        self._credit = min(BURST, self._credit + earned)
+        self._credited_at = now
+        if not self._turns or (self._credit <= 0 and not idle):
+            return None
+        prefix, waiting = self._turns.popitem(last=False)
+        peer = waiting.popleft()
+        if waiting:
+            self._turns[prefix] = waiting  # behind all other prefixes
+        peer.waits = False
+        self._began = self._clock()
+        return peer
+
+    def next_turn(self, idle_at: Nanos) -> Nanos:
+        """When somebody's turn comes, while somebody waits; from idle_at on there is time in any case."""
+        if self._credit > 0:
+            return self._credited_at
+        wait = (1 - self._credit) * 100 // self._percent + 1 if self._percent else idle_at
+        return min(idle_at, self._credited_at + wait)
+
+    def done(self, idle: bool) -> None:
+        """What the peer's turn cost is paid; in idle time it is free."""
+        if not idle:
+            self._credit -= self._clock() - self._began

@@ -1,0 +1,121 @@
+"""Connections whose peer has completed the handshake and sent nothing yet: what is kept of them is small.
+
+The clients of OpenVPN speak first, so that a connection becomes a TcpConnection with its buffers and timers with the
+first byte or FIN only. Bounds: those of Sources; SILENT_TIME for the first byte, then a RST. Unlike SYN cookies this
+holds what was negotiated (facts/tcp-nat-security.md 4.2).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from struct import Struct
+
+from hognose.drops import Counters, DropReason
+from hognose.tcp import seqnum
+from hognose.tcp.listener import HalfOpen
+from hognose.tcp.path import Path
+from hognose.tcp.sources import Sources
+from hognose.units import SECOND, Ipv4Int, Nanos, Port
+from hognose.wire.tcp import ACK, FIN, RST, SYN
+
+SILENT_TIME: Nanos = 10 * SECOND  # facts/tcp-nat-security.md 4.2
+# ISN of the peer and ours, MSS, scale, scaling, SACK, timestamps, their offset and TS.Recent, window, since.
+_PACKED = Struct(">IIHB???IIHQ")
+_WINDOW = 0xFFFF  # what the SYN-ACK offered at most
+
+
+class Verdict(Enum):
+    """What a segment for a silent connection asks for."""
+
+    NOTHING = auto()
+    ANSWER = auto()  # a bare acknowledgement: challenge (RFC 5961) or keep-alive
+    SPEAKS = auto()  # the first byte or FIN is here
+
+
+@dataclass(slots=True, frozen=True)
+class SilentPeer:
+    """One connection that waits for its first byte; window as in the segment, not scaled."""
+
+    entry: HalfOpen
+    window: int
+    since: Nanos
+
+
+class Silent:
+    """The table of silent connections of one listening port; each is one bytes object."""
+
+    def __init__(self, sources: Sources[bytes], address: Ipv4Int, port: Port, counters: Counters) -> None:
+        self._sources = sources
+        self._address = address
+        self._port = port
+        self._counters = counters
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def get(self, key: bytes) -> SilentPeer | None:
+        """The entry of a peer (4 bytes address, 2 bytes port)."""
+        packed = self._sources.get(key)
+        return self._unpacked(key, packed) if packed is not None else None
+
+    def file(self, key: bytes, entry: HalfOpen, window: int, now: Nanos) -> tuple[bytes, SilentPeer] | None:
+        """A handshake is complete; returns who had to make room (TCP_SILENT_CROWDED), to be reset."""
+        packed = _PACKED.pack(
+            entry.irs, entry.iss, entry.mss, entry.snd_scale, entry.scaling, entry.sack, entry.path.timestamps,
+            entry.ts_offset, entry.ts_recent, window, now,
+        )  # fmt: skip
+        gone = self._sources.add(key, packed)
+        if gone is None:
+            return None
+        self._counters.drop(DropReason.TCP_SILENT_CROWDED)
+        return gone[0], self._unpacked(*gone)
+
+    def _unpacked(self, key: bytes, packed: bytes) -> SilentPeer:
+        irs, iss, mss, snd_scale, scaling, sack, timestamps, ts_offset, ts_recent, window, since = _PACKED.unpack(
+            packed
+        )
+        path = Path(
+            self._address, self._port, int.from_bytes(key[:4], "big"), int.from_bytes(key[4:6], "big"), timestamps
+        )
+        entry = HalfOpen(path, irs, iss, mss, snd_scale, scaling, sack, ts_offset, ts_recent, deadline=0)
+        return SilentPeer(entry, window, since)
+
+    def remove(self, key: bytes) -> None:
+        """It spoke, or was reset."""
+        self._sources.remove(key)
+
+    def judge(self, key: bytes, peer: SilentPeer, seq: int, ack: int, flags: int, size: int) -> Verdict:
+        """A segment with so many bytes of text (RFC 9293 3.10.7.4, RFC 5961); a valid RST removes the entry."""
+        entry = peer.entry
+        ahead = (seq - entry.irs - 1) & seqnum.MASK
+        if flags & RST:
+            if ahead == 0:
+                self._sources.remove(key)
+                return Verdict.NOTHING
+            return Verdict.ANSWER if ahead < _WINDOW else Verdict.NOTHING
+        if flags & SYN:
+            return Verdict.ANSWER
+        if not flags & ACK or ack != (entry.iss + 1) & seqnum.MASK:
+            self._counters.drop(DropReason.TCP_BAD_ACK)
+            return Verdict.NOTHING
+        if ahead >= _WINDOW:  # a keep-alive has the number before the first
+            return Verdict.ANSWER
+        return Verdict.SPEAKS if size or flags & FIN else Verdict.NOTHING
+
+    def next_deadline(self) -> Nanos | None:
+        """When the oldest entry's time is over."""
+        oldest = self._sources.oldest()
+        return int(_PACKED.unpack(oldest[1])[-1]) + SILENT_TIME if oldest is not None else None
+
+    def overdue(self, now: Nanos) -> list[tuple[bytes, SilentPeer]]:
+        """Removed: those whose time is over (TCP_SILENT), to be reset."""
+        found: list[tuple[bytes, SilentPeer]] = []
+        while (oldest := self._sources.oldest()) is not None:
+            peer = self._unpacked(*oldest)
+            if peer.since + SILENT_TIME > now:
+                break
+            self._sources.remove(oldest[0])
+            found.append((oldest[0], peer))
+        self._counters.drop(DropReason.TCP_SILENT, len(found))
+        return found

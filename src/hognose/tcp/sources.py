@@ -1,0 +1,96 @@
+"""A bounded table of connections by the address that they come from, fair to sources under a flood.
+
+Bounds: so many entries in all, per address, and per prefix of 24 bits. The newcomer is always taken; where a bound is
+passed an older entry goes: the oldest of the same address, else of the same prefix, else of the prefix that has the
+most entries. So who fills the table pushes out himself, and nobody needs more than one entry of his own to get in.
+"""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+PREFIX_LEN = 24
+_PREFIX = PREFIX_LEN // 8  # bytes of a key; one more is the address, the port follows
+T = TypeVar("T")
+
+
+class Sources(Generic[T]):
+    """Items by key (address and port, network order), oldest first; an operation looks at `per_prefix` keys at most."""
+
+    __slots__ = ("_fullest", "_items", "_per_address", "_per_prefix", "_prefixes", "_sizes", "_total")
+
+    def __init__(self, total: int, per_address: int, per_prefix: int) -> None:
+        self._total = total
+        self._per_address = per_address
+        self._per_prefix = per_prefix
+        self._items: dict[bytes, T] = {}
+        self._prefixes: dict[bytes, dict[bytes, None]] = {}  # prefix -> its keys, oldest first
+        self._sizes: dict[int, dict[bytes, None]] = {}  # number of entries -> the prefixes that have so many
+        self._fullest = 0  # the largest number in _sizes
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def get(self, key: bytes) -> T | None:
+        """The item of a key."""
+        return self._items.get(key)
+
+    def oldest(self) -> tuple[bytes, T] | None:
+        """The entry that was added first."""
+        for entry in self._items.items():
+            return entry
+        return None
+
+    def add(self, key: bytes, item: T) -> tuple[bytes, T] | None:
+        """File an item under a key that is not there yet; returns the entry that had to go for it, removed already."""
+        gone = self._crowded_out(key)
+        removed = None
+        if gone is not None:
+            removed = gone, self._items[gone]
+            self.remove(gone)
+        prefix = key[:_PREFIX]
+        self._items[key] = item
+        keys = self._prefixes.setdefault(prefix, {})
+        keys[key] = None
+        self._resize(prefix, len(keys) - 1, len(keys))
+        return removed
+
+    def remove(self, key: bytes) -> T | None:
+        """Take an item out; None when it is not there."""
+        item = self._items.pop(key, None)
+        if item is None:
+            return None
+        prefix = key[:_PREFIX]
+        keys = self._prefixes[prefix]
+        del keys[key]
+        if not keys:
+            del self._prefixes[prefix]
+        if not self._items:
+            self._items = {}  # an emptied dictionary keeps its size
+        self._resize(prefix, len(keys) + 1, len(keys))
+        return item
+
+    def _crowded_out(self, key: bytes) -> bytes | None:
+        prefix, address = key[:_PREFIX], key[: _PREFIX + 1]
+        keys = self._prefixes.get(prefix, {})
+        if len(keys) >= self._per_address:  # counted only where it can be so: an entry is to cost little
+            same = [each for each in keys if each.startswith(address)]
+            if len(same) >= self._per_address:
+                return same[0]
+        if len(keys) >= self._per_prefix:
+            return next(iter(keys))
+        if len(self._items) >= self._total:
+            return next(iter(self._prefixes[next(iter(self._sizes[self._fullest]))]))
+        return None
+
+    def _resize(self, prefix: bytes, before: int, after: int) -> None:
+        """A prefix has one entry more or less than before."""
+        if before:
+            same = self._sizes[before]
+            del same[prefix]
+            if not same:
+                del self._sizes[before]
+        if after:
+            self._sizes.setdefault(after, {})[prefix] = None
+        if after > self._fullest or (before == self._fullest and before not in self._sizes):
+            self._fullest = after

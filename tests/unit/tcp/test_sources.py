@@ -1,0 +1,87 @@
+"""The table of connections by source: who goes when a bound is reached, against a plain model."""
+
+from __future__ import annotations
+
+import random
+from time import perf_counter
+
+from hognose.tcp.sources import Sources
+
+
+def key(address: str, port: int = 1) -> bytes:
+    return bytes(map(int, address.split("."))) + port.to_bytes(2, "big")
+
+
+def test_the_oldest_of_the_fullest_prefix_goes() -> None:
+    table: Sources[int] = Sources(5, 9, 9)
+    for number, address in enumerate(["10.0.0.1", "10.0.1.1", "10.0.1.2", "10.0.1.3", "10.0.2.1"]):
+        assert table.add(key(address), number) is None
+    assert table.add(key("10.9.9.9"), 5) == (key("10.0.1.1"), 1)
+    assert table.add(key("10.9.8.9"), 6) == (key("10.0.1.2"), 2)
+    assert table.get(key("10.0.0.1")) == 0
+    assert len(table) == 5
+
+
+def test_an_address_and_a_prefix_have_their_own_bounds() -> None:
+    table: Sources[int] = Sources(100, 2, 3)
+    assert table.add(key("10.0.0.7"), 0) is None
+    assert table.add(key("10.0.0.1", 1), 1) is None
+    assert table.add(key("10.0.0.1", 2), 2) is None
+    assert table.add(key("10.0.0.1", 3), 3) == (key("10.0.0.1", 1), 1)  # its own, not the older neighbour's
+    assert table.add(key("10.0.0.2"), 4) == (key("10.0.0.7"), 0)
+    assert table.add(key("10.0.1.1"), 5) is None
+
+
+def test_a_plain_model_agrees() -> None:
+    """Random adds and removes; the model counts everything anew each time."""
+    rng = random.Random(5)
+    table: Sources[int] = Sources(40, 6, 12)
+    model: dict[bytes, int] = {}
+    for number in range(20_000):
+        chosen = key(
+            f"10.0.{rng.choice((0, 0, 0, 1, 1, 2, 3, rng.randrange(60)))}.{rng.randrange(4)}", rng.randrange(9)
+        )
+        if chosen in model or (model and rng.random() < 0.3):
+            gone = chosen if chosen in model else rng.choice(list(model))
+            assert table.remove(gone) == model.pop(gone)
+            assert table.remove(gone) is None
+            continue
+        same = [k for k in model if k[:4] == chosen[:4]]
+        near = [k for k in model if k[:3] == chosen[:3]]
+        counts: dict[bytes, int] = {}
+        for k in model:
+            counts[k[:3]] = counts.get(k[:3], 0) + 1
+        removed = table.add(chosen, number)
+        if len(same) >= 6:
+            assert removed == (same[0], model[same[0]])
+        elif len(near) >= 12:
+            assert removed == (near[0], model[near[0]])
+        elif len(model) >= 40:
+            assert removed is not None
+            assert counts[removed[0][:3]] == max(counts.values())
+            assert removed[0] == next(k for k in model if k[:3] == removed[0][:3])
+        else:
+            assert removed is None
+        if removed is not None:
+            assert removed[1] == model.pop(removed[0])
+        model[chosen] = number
+        assert len(table) == len(model)
+        oldest = next(iter(model.items()))
+        assert table.oldest() == oldest
+    for k in list(model):
+        table.remove(k)
+    assert (table._prefixes, table._sizes, table._fullest) == ({}, {}, 0)
+
+
+def test_a_flood_costs_little_at_a_full_table() -> None:
+    """A full table of 8,192: 50,000 newcomers from one and from many prefixes, microseconds each."""
+    table: Sources[int] = Sources(8192, 256, 1024)
+    for number in range(8192):
+        table.add(key(f"10.0.{number % 64}.{number // 64}"), number)
+    began = perf_counter()
+    for number in range(50_000):
+        table.add(key(f"10.{1 + number % 200}.{number // 200 % 250}.1", number >> 16), number)
+    for number in range(8192):
+        table.add(key("192.0.2.1", number), number)
+    assert perf_counter() - began < 10
+    assert len(table) <= 8192
