@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 from tests.unit.gateway.gateway_world import GatewayWorld, Remote
-from tests.unit.gateway.test_churn import tables
+from tests.sim.test_churn import tables
 from tests.unit.gateway.test_fault_containment import (
     POINTS,
     FaultError,
