@@ -64,9 +64,9 @@ class Sender:
         self._probe_end = -1  # what was in flight when a probe left; -1 = none
         self._prr = RateReduction()
         self._hole = BlackHole(self.mss)
-        # In flight when new data was sent last: a batch of acknowledgements is counted before anything is sent, so what
-        # is in flight in the middle of it says little of how much of the window was used.
-        self._high = 0
+        self._high = (
+            0  # in flight when new data was sent last: in the middle of a batch of ACKs it is less than was used
+        )
         self._urgent = False  # the first retransmission of a recovery waits for no room
         self._recovery = -1  # recovery lasts until this position is acknowledged; -1 = no recovery
         self._in_rto = False
