@@ -93,8 +93,9 @@ def test_cve_2017_7478_length_extremes_of_the_stream(data: bytes, stage: str) ->
     length = int.from_bytes(data[:2], "big")
     if not 0 < length <= 2048 and not stage.startswith("half"):
         assert world.dropped(DropReason.BAD_FRAME_LENGTH) == (stage not in ("established", "renegotiating"))
-        assert remote.closed
+        assert remote.closed == (stage != "connected")  # a stranger learns nothing, not even when it failed
     world.rest(80)
+    assert remote.reset or stage != "connected"
     unharmed(world, bob)
     assert world.gateway.client_count in (1, 2)
 

@@ -193,7 +193,7 @@ def test_live_fields_are_fields() -> None:
     samples: dict[str, object] = {
         "push": ("x",), "clients": {"a": ClientSettings()}, "ccd_exclusive": True, "reservations": {"a": 1},
         "max_clients": 3, "inactive": 4, "inactive_bytes": 5, "session_timeout": 6, "status_interval": 7,
-        "status_version": 2,
+        "status_version": 2, "connect_freq": (5, 1),
     }  # fmt: skip
     assert set(samples) == set(LIVE)
     for name, value in samples.items():
