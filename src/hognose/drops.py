@@ -44,6 +44,7 @@ class DropReason(IntEnum):
     TCP_NO_CONNECTION = auto()
     TCP_OUT_OF_WINDOW = auto()
     TCP_CONNECTIONS_FULL = auto()
+    TCP_SYN_CROWDED = auto()
     TCP_REASSEMBLY_FULL = auto()
     TCP_PAWS = auto()
     TCP_BAD_ACK = auto()

@@ -276,7 +276,9 @@ class TcpServer:
             self._listener.spend(key, (seq - 1) & seqnum.MASK, now)
             return
         if flags & SYN and not flags & ACK:
-            self._out.append(self._listener.syn(key, seq, window, options, now))
+            answer = self._listener.syn(key, seq, window, options, now)
+            if answer is not None:
+                self._out.append(answer)
             return
         if entry is None and flags & ACK and not flags & SYN:
             entry = self._listener.from_cookie(key, seq, ack, options, now)

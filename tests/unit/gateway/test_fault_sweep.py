@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from tests.unit.gateway.gateway_world import GatewayWorld, Remote
 from tests.sim.test_churn import tables
+from tests.unit.gateway.gateway_world import GatewayWorld, Remote
 from tests.unit.gateway.test_fault_containment import (
     POINTS,
     FaultError,
