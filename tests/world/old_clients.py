@@ -93,6 +93,11 @@ def libraries(program: tuple[str, ...]) -> str:
 
 
 @functools.cache
+def _without_url(line: str) -> str:
+    """apt's words; which mirror it was is this machine's business."""
+    return re.sub(r"https?://\S+ ?", "", line).strip()
+
+
 def _fetched(release: str) -> Path | str:
     """Where it lies unpacked, or why it cannot be had; asked once per process, by one process at a time."""
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -127,7 +132,9 @@ def _fetch(release: str, tree: Path) -> None:
         lines = (told.stdout + told.stderr).splitlines()
         reason = next((line for line in lines if re.search(r"\b404\b|Release file|Unable to locate", line)), "")
         if reason:
-            raise NotServed(f"openvpn {release}: the mirror does not serve it from {origin.suite}: {reason.strip()}")
+            raise NotServed(
+                f"openvpn {release}: the mirror does not serve it from {origin.suite}: {_without_url(reason)}"
+            )
         raise RuntimeError(f"openvpn {release} from {origin.suite}: {' '.join(lines[-5:])[-600:]}")
     partial.rename(tree)
     shutil.rmtree(root)
