@@ -1,6 +1,6 @@
 # Included by the Makefile: everything CI runs, in stages that can be run alone.
 
-.PHONY: test tools sim interop compat vm hvt static-interpreter packing newest demo bench fuzz fuzz-corpus soak
+.PHONY: test tools sim interop strangers compat vm hvt static-interpreter packing newest demo bench fuzz fuzz-corpus soak
 
 TOOLS := openvpn iproute2 nftables iputils-ping tcpdump strace easy-rsa iperf3 ethtool procps kmod \
 	python3-venv qemu-system-x86 file gcc libc6-dev zstd
@@ -66,6 +66,10 @@ fuzz:
 	PYTHONPATH=src $(FUZZ)/bin/python -m tests.fuzz.campaign --minutes $(MINUTES) --seed $(SEED)
 
 # Real clients that come and go at a hosted server for so many minutes, with loss (docs/testing.md).
+# Floods and silent crowds beside real tunnels, by hand on a quiet machine: docs/security.md.
+strangers: tools venv
+	$(PY) -m pytest -q -s tests/load
+
 soak: tools venv
 	$(PY) -m tests.world.soak --minutes $(MINUTES) --seed $(SEED)
 
