@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests.interop import loss_comparison
 from tests.world import lossy_bridge, tcp_echo_server
 
 WORLD = Path(__file__).resolve().parent.parent / "world"
@@ -237,9 +236,3 @@ def test_many_short_connections_leave_nothing_behind(world):
             assert exchange(sock, b"E\n%d" % number) == b"%d" % number
     place.finish()
     assert "drop_internal_error" not in place.reports["server"]
-
-
-def test_goodput_at_five_percent_loss_beside_linux():
-    """A short run of loss_comparison.py; single transfers differ by half, docs/testing.md has the figures of record."""
-    found = loss_comparison.compare(0.05, range(1, 4), 40, 0.75)
-    assert found["ratio"] >= 0.6, found
