@@ -37,16 +37,21 @@ class Process:
         return self._process.poll() is None
 
     def wait_for(self, pattern: str, timeout: float = 20, count: int = 1) -> list[str]:
-        """Wait until the log has `count` lines that match; RuntimeError with the log's end when it never does."""
+        """Wait until the log has `count` lines that match; RuntimeError with the log's end when it never does.
+
+        A line whose end was not written yet is not looked at: a console writes in pieces.
+        """
         deadline = time.monotonic() + timeout
         while True:
-            found = [line for line in self.text.splitlines() if re.search(pattern, line)]
+            running = self.running
+            text = self.text
+            whole = text.rpartition("\n")[0] if running else text
+            found = [line for line in whole.splitlines() if re.search(pattern, line)]
             if len(found) >= count:
                 return found
-            if time.monotonic() > deadline or not self.running:
-                end = self.text[-2500:]
+            if time.monotonic() > deadline or not running:
                 raise RuntimeError(
-                    f"{self.log.name}: no {pattern!r} within {timeout} s, running={self.running}:\n{end}"
+                    f"{self.log.name}: no {pattern!r} within {timeout} s, running={running}:\n{text[-2500:]}"
                 )
             time.sleep(0.05)
 
