@@ -15,7 +15,7 @@ class TcpLimits:
     """Bounds of the outer TCP; bytes unless said otherwise."""
 
     half_open: int = 1024  # SYNs awaiting their ACK, entries
-    cookies_per_second: int = 2000  # SYNs answered beyond that, first ones, and as many repeated ones
+    syns_per_second: int = 2000  # answered while that is full: first ones, and as many repeated ones
     connections: int = 4096  # established connections, entries
     receive_buffer: int = 1 * MIB  # window offered per connection
     send_buffer: int = 1 * MIB  # unacknowledged plus unsent, per connection

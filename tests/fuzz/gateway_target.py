@@ -74,6 +74,8 @@ def gateway_frames(data: bytes) -> None:
         else:
             segment = peer.says(kind, choice >> 3, reader)
             frames.append(bytes(12) + head + b"\x08\0" + build(segment, SERVER, 40_000, OUTSIDE, 1194))
+        if sieve := gateway.sieve(now):
+            frames = sieve(frames)
         for pieces in gateway.step(frames, now, UNIX):
             peer.hears(b"".join(pieces))
         deadline = gateway.next_deadline()

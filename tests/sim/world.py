@@ -167,6 +167,8 @@ class SimWorld:
             self.frames_in += len(frames)
             self.bytes_in += sum(map(len, frames))
             touched: set[int] = set()
+            if sieve := self.gateway.sieve(now):
+                frames = sieve(frames)
             out = self.gateway.step(frames, now, UNIX + (now - START) // SECOND)
             for pieces in out:
                 self._sent(b"".join(pieces), touched)

@@ -2,13 +2,14 @@
 
     strangers.py silent TARGET COUNT PREFIXES           connections that say nothing, until standard input ends
     strangers.py hello TARGET RATE SOURCES SECONDS      a hard reset and a ClientHello each, RATE a second
-    strangers.py syn INTERFACE MAC TARGET SECONDS       SYNs from spoofed addresses, as fast as it goes
+    strangers.py syn INTERFACE MAC TARGET SECONDS RATE  SYNs from spoofed addresses; RATE 0: as fast as it goes
 
 Prints what it did as one line of JSON at the end; `silent` prints `open N` when all are there.
 """
 
 from __future__ import annotations
 
+import ctypes
 import itertools
 import json
 import resource
@@ -22,6 +23,9 @@ import time
 PORT = 1194
 RESET = b"\x38" + b"%8d" + bytes(5)  # op, session id, no acknowledgements, message id 0
 FREEBIND = 15  # IP_FREEBIND
+SYN_COUNT, SYN_BATCH = 20_480, 64
+SYN_LAPS = 20_000  # a lap takes one port number down and one half of a sequence number up, and neither may turn round
+HALVES = struct.Struct(">H")
 
 
 def source(number: int, prefixes: int) -> str:
@@ -131,29 +135,65 @@ def hello(target: str, rate: int, sources: int, seconds: int) -> dict[str, objec
     return {"started": started, "greeted": greeted, "answered": answered}
 
 
-def syn(interface: str, mac: str, target: str, seconds: int) -> dict[str, object]:
-    """Whole frames, prepared; TCP checksums complete."""
+class _Piece(ctypes.Structure):
+    """struct iovec."""
+
+    _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
+
+
+class _Message(ctypes.Structure):
+    """struct mmsghdr of Linux on 64 bits."""
+
+    _fields_ = (
+        ("name", ctypes.c_void_p),
+        ("name_length", ctypes.c_uint),
+        ("pieces", ctypes.POINTER(_Piece)),
+        ("piece_count", ctypes.c_size_t),
+        ("control", ctypes.c_void_p),
+        ("control_length", ctypes.c_size_t),
+        ("flags", ctypes.c_long),  # an int and its padding
+        ("sent", ctypes.c_ulong),
+    )
+
+
+def syn(interface: str, mac: str, target: str, seconds: int, rate: int) -> dict[str, object]:
+    """Whole frames, many in a system call; TCP checksums complete. No SYN comes twice: port and number move on."""
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
     sock.bind((interface, 0))
-    own = sock.getsockname()[4]
-    frames = [bytes.fromhex(mac.replace(":", "")) + own + b"\x08\0" + segment(n, target) for n in range(20_000)]
-    sent = dropped = 0
-    began = time.monotonic()
-    for frame in itertools.cycle(frames):
-        try:
-            sock.send(frame)
-            sent += 1
-        except OSError:
-            dropped += 1
-        if sent & 255 == 0 and time.monotonic() - began > seconds:
-            break
-    return {"sent": sent, "full": dropped, "per_second": int(sent / (time.monotonic() - began))}
+    sock.setsockopt(263, 20, 1)  # SOL_PACKET, PACKET_QDISC_BYPASS
+    sendmmsg = ctypes.CDLL(None, use_errno=True).sendmmsg
+    head = bytes.fromhex(mac.replace(":", "")) + sock.getsockname()[4] + b"\x08\0"
+    size = len(head) + len(segment(0, target))
+    data = bytearray(b"".join(head + segment(number, target) for number in range(SYN_COUNT)))
+    base = ctypes.addressof(ctypes.c_char.from_buffer(data))
+    pieces = (_Piece * SYN_COUNT)(*(_Piece(base + number * size, size) for number in range(SYN_COUNT)))
+    messages = (_Message * SYN_COUNT)()
+    for number, message in enumerate(messages):
+        message.pieces, message.piece_count = ctypes.pointer(pieces[number]), 1
+    port_at, number_at = len(head) + 20, len(head) + 24  # the sum of both stays, so does the checksum
+    sent = offered = 0
+    began = now = time.monotonic()
+    for lap in itertools.count(1):
+        for batch in range(0, SYN_COUNT, SYN_BATCH):
+            sent += max(0, sendmmsg(sock.fileno(), ctypes.byref(messages[batch]), SYN_BATCH, 0))
+            offered += SYN_BATCH
+            for at in range(batch * size, (batch + SYN_BATCH) * size, size):
+                port, high = HALVES.unpack_from(data, at + port_at)[0], HALVES.unpack_from(data, at + number_at)[0]
+                HALVES.pack_into(data, at + port_at, port - 1)
+                HALVES.pack_into(data, at + number_at, high + 1)
+            now = time.monotonic()
+            if now - began > seconds or lap == SYN_LAPS:
+                taken = round(offered / (now - began))
+                return {"sent": sent, "full": offered - sent, "per_second": taken, "cpu": round(time.process_time(), 1)}
+            if rate and (ahead := offered / rate - (now - began)) > 0:
+                time.sleep(ahead)
+    raise AssertionError
 
 
 def segment(number: int, target: str) -> bytes:
     """An IPv4 packet with a SYN, from 198.19.0.0/16."""
     addresses = socket.inet_aton(f"198.19.{number >> 8 & 255}.{number & 255}") + socket.inet_aton(target)
-    tcp = struct.pack(">HHIIBBHHH", 1024 + number % 60_000, PORT, number * 7919 & 0xFFFFFFFF, 0, 0x60, 2, 64240, 0, 0)
+    tcp = struct.pack(">HHIIBBHHH", 24_000 + number % 40_000, PORT, number * 7919 & 0x3FFFFFFF, 0, 0x60, 2, 64240, 0, 0)
     tcp += b"\2\4\5\xb4"
     tcp = tcp[:16] + checksum(addresses + struct.pack(">HH", 6, len(tcp)) + tcp) + tcp[18:]
     head = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(tcp), number & 0xFFFF, 0x4000, 64, 6, 0) + addresses
@@ -176,7 +216,7 @@ def main(words: list[str]) -> None:
     elif what == "hello":
         print(json.dumps(hello(rest[0], *map(int, rest[1:]))), flush=True)
     else:
-        print(json.dumps(syn(rest[0], rest[1], rest[2], int(rest[3]))), flush=True)
+        print(json.dumps(syn(rest[0], rest[1], rest[2], int(rest[3]), int(rest[4]))), flush=True)
 
 
 if __name__ == "__main__":

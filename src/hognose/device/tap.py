@@ -9,6 +9,7 @@ import errno
 import fcntl
 import os
 import struct
+from collections.abc import Callable
 
 from hognose.drops import Counters, DropReason
 from hognose.errors import DeviceError
@@ -32,7 +33,10 @@ TUN_F_TSO4 = 0x02
 SEND_BUFFER_BYTES = 8 * 1024 * 1024  # the default holds three super-frames only (facts/vm-image.md 3.1)
 FRAME_HDR_LEN = VNET_HDR_LEN + 14 + 4  # vnet header, Ethernet, VLAN slack
 FRAME_MAX = FRAME_HDR_LEN + 65_535  # with the largest IP packet
+SIEVED_MAX = 512  # frames read at once while most of them are thrown away
 WRITE_QUEUE_FRAMES = 256  # frames kept while the device says EAGAIN; then the newest are dropped (DEVICE_FULL)
+
+Sieve = Callable[[list[bytes]], list[bytes]]
 
 
 class TapDevice:
@@ -50,24 +54,37 @@ class TapDevice:
         """True while frames wait for POLLOUT."""
         return bool(self._waiting)
 
-    def read_batch(self) -> list[bytes]:
+    def read_batch(self, sieve: Sieve | None = None) -> list[bytes]:
         """Up to caps.batch frames that are there at this moment; [] when there is none (EAGAIN).
 
-        Raises DeviceError when the device is gone.
+        sieve: takes frames away, and others are read instead, SIEVED_MAX at the most. Raises DeviceError when the
+        device is gone.
         """
         frames: list[bytes] = []
+        kept: list[bytes] = []
         fd = self.fd
         read, size = os.read, self._read_size
+        batch = self.caps.batch
         try:
-            for _ in range(self.caps.batch):
-                frames.append(read(fd, size))
+            if sieve is None:
+                for _ in range(batch):
+                    frames.append(read(fd, size))
+                return frames
+            for _ in range(0, SIEVED_MAX, batch):
+                for _ in range(batch):
+                    frames.append(read(fd, size))
+                kept += sieve(frames)
+                frames = []
+                if len(kept) >= batch:
+                    break
+            return kept
         except BlockingIOError:
             pass
         except OSError as error:
             if error.errno not in (errno.EINTR, errno.EIO):
                 raise DeviceError(f"reading frames: {error.strerror}") from None
             self._counters.drop(DropReason.DEVICE_ERROR)
-        return frames
+        return frames if sieve is None else kept + sieve(frames)
 
     def write_batch(self, frames: list[list[bytes]]) -> None:
         """Send frames, each a list of pieces; what the device cannot take at once waits, bounded, for POLLOUT."""

@@ -93,7 +93,7 @@ class Gateway:
     def step(self, frames: list[bytes], now: Nanos, unix: UnixSeconds) -> list[list[bytes]]:
         """Take received frames, do everything that is due, and return the frames to send (lists of pieces).
 
-        frames are read-only and not kept. now never goes back; unix may.
+        frames are read-only, not kept, and passed the sieve where there is one. now never goes back; unix may.
         """
         if frames:
             self._attempt("ingress", now, self._receive, frames, now)
@@ -120,6 +120,10 @@ class Gateway:
             self._attempt("gone", now, self._gone, conn, now)
         self._attempt("tcp.poll", now, self._poll_tcp, now)
         return self._egress.take()
+
+    def sieve(self, now: Nanos) -> Callable[[list[bytes]], list[bytes]] | None:
+        """What the frames of the next step have to pass before it (while SYNs flood), or None."""
+        return self._ingress.sieve(now)
 
     def next_deadline(self) -> Nanos | None:
         """Earliest time at which step has to run without frames; None when there is nothing to wait for."""

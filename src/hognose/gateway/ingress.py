@@ -6,6 +6,7 @@ One pass per batch. A frame that makes any engine raise is counted (INTERNAL_ERR
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from struct import Struct
 
 from hognose.drops import Counters, DropReason, Stat
@@ -21,6 +22,7 @@ from hognose.units import Buffer, Ipv4Int, Nanos, Port
 from hognose.wire import ethernet, icmpv4, ipv4, virtio_net
 from hognose.wire.checksum import ones_sum
 from hognose.wire.openvpn import HARD_RESET_CLIENT_V2, HARD_RESET_CLIENT_V3
+from hognose.wire.tcp import SYN
 
 # vnet header, then MACs and type, then the fixed IPv4 header. The vnet numbers are little-endian and come out
 # swapped; only gso_size is used, and swapped back.
@@ -31,6 +33,13 @@ _L4_OFFSET = L3_OFFSET + 20
 _TRUSTED = virtio_net.F_NEEDS_CSUM | virtio_net.F_DATA_VALID
 _SYN_OFFSET = 33  # the TCP flags of a packet without IP options
 _SMALL_PACKET = 100  # no SYN is larger; spares the MSS look on data packets
+_TCP_FLAGS = _L4_OFFSET + 13
+_SYN_IDENT = slice(L3_OFFSET + 12, _L4_OFFSET + 8)  # addresses, ports, sequence number
+_PORT_BYTES = slice(_L4_OFFSET + 2, _L4_OFFSET + 4)
+_PROTOCOL = L3_OFFSET + 9
+_SYN_FRAME_MAX = _L4_OFFSET + 60
+_TYPE_AND_VERSION = slice(L3_OFFSET - 2, L3_OFFSET + 1)
+_PLAIN_IPV4 = b"\x08\x00\x45"
 UDP_CLIENTS_MAX = 8  # of one batch; the rest is counted all the same
 UDP_HEADER_LEN = 8
 # First bytes of a client's hard reset with and without tls-crypt-v2, key id 0.
@@ -62,6 +71,8 @@ class Ingress:
         self._mac = caps.mac
         self._address = address
         self._port = port
+        self._port_bytes = port.to_bytes(2, "big")
+        self._flooded = False
         self._mss = mss
         self._tun_mtu = tun_mtu
         self._tcp = tcp
@@ -127,6 +138,42 @@ class Ingress:
         stats[Stat.SUPER_FRAMES_IN] += super_frames
         return down
 
+    def sieve(self, now: Nanos) -> Callable[[list[bytes]], list[bytes]] | None:
+        """What the frames of the next batch have to pass, or None."""
+        self._flooded = self._tcp.syn_filter.begin(now)
+        return self._sift if self._flooded else None
+
+    def _sift(self, frames: list[bytes]) -> list[bytes]:
+        """A flood of SYNs: the frames without those that nobody is to spend more time on (TCP_SYN_CROWDED)."""
+        answers, port = self._tcp.syn_filter.answers, self._port_bytes
+        kept: list[bytes] = []
+        keep = kept.append
+        lost_bytes = 0
+        try:
+            for frame in frames:
+                size = len(frame)
+                if (
+                    _MIN_FRAME + 20 <= size <= _SYN_FRAME_MAX
+                    and frame[_TCP_FLAGS] & 0x3F == SYN
+                    and frame[_PORT_BYTES] == port
+                    and frame[_PROTOCOL] == ipv4.TCP
+                    and frame[_TYPE_AND_VERSION] == _PLAIN_IPV4
+                    and not answers(frame[_SYN_IDENT])
+                ):
+                    lost_bytes += size
+                    continue
+                keep(frame)
+        except Exception as error:
+            self._counters.drop(DropReason.INTERNAL_ERROR)
+            self._failures.append(error)
+            return frames
+        if lost_bytes:
+            lost = len(frames) - len(kept)
+            self._counters.stats[Stat.FRAMES_IN] += lost
+            self._counters.stats[Stat.BYTES_IN] += lost_bytes
+            self._counters.drop(DropReason.TCP_SYN_CROWDED, lost)
+        return kept
+
     def drain_failures(self) -> list[Exception]:
         """Exceptions that single frames caused since the last call: bugs of ours, for the log."""
         if not self._failures:
@@ -155,6 +202,9 @@ class Ingress:
     ) -> None:
         """One whole valid packet for our address."""
         if protocol == ipv4.TCP and end - l4 >= 20 and _DESTINATION_PORT.unpack_from(data, l4)[0] == self._port:
+            if self._flooded and data[l4 + 13] & 0x3F == SYN:  # with IP options, or in fragments: no client's
+                self._counters.drop(DropReason.TCP_SYN_CROWDED)
+                return
             self._tcp.receive(data, l3, l4, end, gso_size, flags & _TRUSTED != 0, now)
             return
         if protocol == ipv4.ICMP and data[l4 : l4 + 1] != b"\x00":

@@ -8,6 +8,7 @@ on the run-time path.
 from __future__ import annotations
 
 import select
+from collections.abc import Callable
 from typing import Protocol
 
 from hognose.drops import Counters
@@ -28,6 +29,9 @@ class Core(Protocol):
 
     def step(self, frames: list[bytes], now: Nanos, unix: UnixSeconds) -> list[list[bytes]]:
         """Take frames, do what is due, give frames to send."""
+
+    def sieve(self, now: Nanos) -> Callable[[list[bytes]], list[bytes]] | None:
+        """What frames have to pass before they are given to step; None: nothing."""
 
     def next_deadline(self) -> Nanos | None:
         """When step must run again at the latest."""
@@ -55,8 +59,8 @@ class Device(Protocol):
     def blocked(self) -> bool:
         """True while frames wait for POLLOUT."""
 
-    def read_batch(self) -> list[bytes]:
-        """Frames that are there now."""
+    def read_batch(self, sieve: Callable[[list[bytes]], list[bytes]] | None = None) -> list[bytes]:
+        """Frames that are there now and pass the sieve."""
 
     def write_batch(self, frames: list[list[bytes]]) -> None:
         """Send frames."""
@@ -120,7 +124,7 @@ def _run(
     printed: dict[str, int] = {}
     check_at = watch.next_check if watch is not None else _NEVER
     while True:
-        frames = device.read_batch()
+        frames = device.read_batch(core.sieve(clock.monotonic()))
         now = clock.monotonic()
         if now >= check_at and watch is not None:  # before the step, which sends what it causes
             watch.check(now, clock.wall())

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from hashlib import blake2s
 from struct import Struct
 
-from hognose.drops import Counters, DropReason, Stat
+from hognose.drops import Counters, Stat
 from hognose.limits import TcpLimits
 from hognose.link import Outgoing
 from hognose.tcp import seqnum
@@ -73,7 +73,7 @@ class Listener:
         )
         self._local = address.to_bytes(4, "big") + port.to_bytes(2, "big")
         self._cookies = SynCookies(secret, self._local)
-        self._filter = SynFilter(limits.cookies_per_second, secret)
+        self.filter = SynFilter(limits.syns_per_second, secret)
         self._overflow_at: Nanos = -COOKIE_LIFE - 1  # when a cookie was made last
         self._spent: OrderedDict[bytes, None] = OrderedDict()  # four-tuple and the peer's initial number
         # The scale that lets 16 bits say the whole receive buffer (RFC 7323 section 2.3).
@@ -105,18 +105,13 @@ class Listener:
         for level in self._levels:
             level.pop(key, None)
 
-    def syn(self, key: bytes, seq: int, window: int, options: wire_tcp.Options, now: Nanos) -> Outgoing | None:
-        """A SYN for the listening port: a SYN-ACK, and an entry for it. A repeated SYN gets the same answer.
-
-        None (TCP_SYN_CROWDED) for one that a flood does not leave time for: syn_filter.py.
-        """
+    def syn(self, key: bytes, seq: int, window: int, options: wire_tcp.Options, now: Nanos) -> Outgoing:
+        """A SYN for the listening port: a SYN-ACK, and an entry for it. A repeated SYN gets the same answer."""
         entry = self.get(key)
         if entry is None or entry.irs != seq:
             # RFC 9293 3.10.7.4: another SYN in SYN-RECEIVED of a passive open returns to LISTEN, so it starts anew.
             if entry is None and len(self) >= self._limits.half_open:
-                if not self._filter.answers(key, seq, now):
-                    self._counters.drop(DropReason.TCP_SYN_CROWDED)
-                    return None
+                self.filter.overflow(now)
                 return self._cookie(key, seq, options, now)
             entry = self._new(key, seq, options, now)
         return self._answer(entry, now)

@@ -62,6 +62,7 @@ class TcpServer:
         self._listener = Listener(
             address=address, port=port, mtu=mtu, limits=limits, secret=secret[:32], counters=counters
         )
+        self.syn_filter = self._listener.filter  # for those who see SYNs first
         self._connections: dict[bytes, TcpConnection] = {}
         self._by_id: dict[int, TcpConnection] = {}
         self._next_id = 1
@@ -276,9 +277,7 @@ class TcpServer:
             self._listener.spend(key, (seq - 1) & seqnum.MASK, now)
             return
         if flags & SYN and not flags & ACK:
-            answer = self._listener.syn(key, seq, window, options, now)
-            if answer is not None:
-                self._out.append(answer)
+            self._out.append(self._listener.syn(key, seq, window, options, now))
             return
         if entry is None and flags & ACK and not flags & SYN:
             entry = self._listener.from_cookie(key, seq, ack, options, now)

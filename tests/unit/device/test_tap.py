@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hognose.device.tap import WRITE_QUEUE_FRAMES, TapDevice, open_tap
+from hognose.device import tap
+from hognose.device.tap import SIEVED_MAX, WRITE_QUEUE_FRAMES, TapDevice, open_tap
 from hognose.drops import Counters, DropReason
 from hognose.errors import DeviceError
 from hognose.link import LinkCaps
@@ -38,6 +39,39 @@ def test_reads_what_is_there_up_to_a_batch(pair: tuple[TapDevice, socket.socket,
         peer.send(bytes([n]) * 30)
     assert [frame[0] for frame in device.read_batch()] == [0, 1, 2, 3]
     assert [len(frame) for frame in device.read_batch()] == [30, 30]
+
+
+def test_what_a_sieve_takes_away_does_not_count(pair: tuple[TapDevice, socket.socket, Counters]) -> None:
+    device, peer, _ = pair
+    seen: list[int] = []
+
+    def odd_ones(frames: list[bytes]) -> list[bytes]:
+        seen.append(len(frames))
+        return [frame for frame in frames if frame[0] & 1]
+
+    for n in range(10):
+        peer.send(bytes([n]) * 30)
+    assert [frame[0] for frame in device.read_batch(odd_ones)] == [1, 3, 5, 7]
+    assert [frame[0] for frame in device.read_batch(odd_ones)] == [9]
+    assert seen == [4, 4, 2]
+    assert device.read_batch(odd_ones) == []
+
+
+def test_a_sieve_that_takes_everything_ends_too(pair: tuple[TapDevice, socket.socket, Counters]) -> None:
+    device, _, _ = pair
+    read, os_read = 0, os.read
+
+    def endless(fd: int, size: int) -> bytes:
+        nonlocal read
+        read += 1
+        return b"frame"
+
+    tap.os.read = endless  # type: ignore[attr-defined]
+    try:
+        assert device.read_batch(lambda frames: []) == []
+    finally:
+        tap.os.read = os_read  # type: ignore[attr-defined]
+    assert read == SIEVED_MAX
 
 
 def test_pieces_leave_as_one_frame(pair: tuple[TapDevice, socket.socket, Counters]) -> None:

@@ -79,6 +79,8 @@ class GatewayWorld:
         """One step with these frames, and everything that follows from it at this moment."""
         queue: list[bytes] = list(frames)
         for _ in range(200):
+            if sieve := self.gateway.sieve(self.now):
+                queue = sieve(queue)
             out = self.gateway.step(queue, self.now, UNIX + (self.now - START) // SECOND)
             self.events += self.gateway.take_events()
             queue = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,13 @@ class World:
         return []
 
     # the core
+    def sieve(self, now: Nanos) -> Callable[[list[bytes]], list[bytes]]:
+        assert now == self.now
+        return self._sift
+
+    def _sift(self, frames: list[bytes]) -> list[bytes]:
+        return frames
+
     def step(self, frames: list[bytes], now: Nanos, unix: UnixSeconds) -> list[list[bytes]]:
         self._note("step")
         return []
@@ -85,7 +93,8 @@ class World:
         self.stopped = not self.lingers
 
     # the device
-    def read_batch(self) -> list[bytes]:
+    def read_batch(self, sieve: Callable[[list[bytes]], list[bytes]] | None = None) -> list[bytes]:
+        assert sieve == self._sift
         if self.now >= self.device_gone_at:
             self.events.append(Event(EventKind.CLIENT_ENDED, {"conn": 1}))
             self.status.append("last words")
