@@ -76,6 +76,7 @@ class Arrival:
         sack: bool,
         ts_offset: int,
         ts_recent: int,
+        rtt: Nanos,
         limits: TcpLimits,
         counters: Counters,
         dirty: list[Any],
@@ -93,6 +94,7 @@ class Arrival:
         self._iss = iss
         self.irs = irs
         self._snd = Sender(mss, window, sack, limits, counters)
+        self._snd.rtt.begin(rtt)
         self._rcv = Receiver(mss, limits, counters)
         self._snd_scale = snd_scale
         self._rcv_scale = rcv_scale

@@ -22,14 +22,17 @@ from hognose.tcp.cookies import COOKIE_LIFE, SynCookies
 from hognose.tcp.path import IP_HEADER_LEN, Path
 from hognose.tcp.sender import MIN_MSS
 from hognose.tcp.syn_filter import SynFilter
-from hognose.units import MS, SECOND, US, Ipv4Int, Nanos, Port
+from hognose.units import MS, US, Ipv4Int, Nanos, Port
 from hognose.wire import tcp as wire_tcp
 from hognose.wire.tcp import ACK, SYN
 
 _STAMPS = Struct(">II")
 
-SYN_ACK_RETRIES = 4  # far below RFC 9293's 3 minutes, as a defence (facts T10)
-SYN_ACK_INTERVAL: Nanos = 1 * SECOND  # doubles with every retry
+SYN_ACK_RETRIES = 5  # 16 s, far below RFC 9293's 3 minutes, as a defence (facts T10)
+# Doubles with every retry. RFC 6298 (2.1) says SHOULD 1 s; but then the peer's first measurement is a second too, and
+# each of its own losses costs three seconds and more. A path of more than this gets one SYN-ACK too many.
+SYN_ACK_INTERVAL: Nanos = 250 * MS
+RTT_MAX_MS = 60_000  # an echo older than that is nonsense
 
 
 @dataclass(slots=True)
@@ -46,6 +49,18 @@ class HalfOpen:
     ts_offset: int
     ts_recent: int
     deadline: Nanos
+    repeated: bool = False  # the SYN-ACK was sent more than once
+    rtt_ms: int = 0  # of the handshake; 0: it says nothing
+
+    def measure(self, options: wire_tcp.Options, now: Nanos) -> None:
+        """The third segment is here: RTT by its echo (RFC 7323 section 4), or if the SYN-ACK was sent once (Karn)."""
+        if self.path.timestamps and options.timestamps is not None:
+            rtt_ms = (self.ts_offset + now // MS - options.timestamps[1]) & seqnum.MASK
+        elif not self.repeated:
+            rtt_ms = (now - self.deadline + SYN_ACK_INTERVAL) // MS
+        else:
+            return
+        self.rtt_ms = max(rtt_ms, 1) if rtt_ms <= RTT_MAX_MS else 0
 
 
 class Listener:
@@ -114,6 +129,10 @@ class Listener:
                 self.filter.overflow(now)
                 return self._cookie(key, seq, options, now)
             entry = self._new(key, seq, options, now)
+        else:
+            entry.repeated = True
+            if options.timestamps is not None and seqnum.before(entry.ts_recent, options.timestamps[0]):
+                entry.ts_recent = options.timestamps[0]  # RFC 7323 section 4.3: the peer measures from this SYN on
         return self._answer(entry, now)
 
     def from_cookie(self, key: bytes, seq: int, ack: int, options: wire_tcp.Options, now: Nanos) -> HalfOpen | None:
@@ -126,7 +145,9 @@ class Listener:
             return None
         self._counters.stats[Stat.TCP_SYN_COOKIES_ACCEPTED] += 1
         said = wire_tcp.Options(cookie.mss, cookie.window_scale, cookie.sack, (), options.timestamps)
-        return self._entry(key, irs, iss, said, now)
+        entry = self._entry(key, irs, iss, said, now)
+        entry.repeated = True  # for all we know
+        return entry
 
     def spend(self, key: bytes, irs: int, now: Nanos) -> None:
         """A handshake or connection is over: its cookie, if it had one, is not to be believed again."""
@@ -161,6 +182,7 @@ class Listener:
                 del level[key]
                 if retries < SYN_ACK_RETRIES:
                     entry.deadline = now + (SYN_ACK_INTERVAL << (retries + 1))
+                    entry.repeated = True
                     self._levels[retries + 1][key] = entry
                     out.append(self._answer(entry, now))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hognose.units import MS, SECOND, Nanos
 
 INITIAL_RTO: Nanos = 1 * SECOND  # RFC 6298 (2.1)
+REPEATED_SYN_RTO: Nanos = 3 * SECOND  # (5.7), of a connection whose handshake took a time-out and measured nothing
 # RFC 6298 (2.4) says SHOULD 1 s; Linux and gVisor use 200 ms, and so do we (facts/tcp-nat-security.md T9).
 MIN_RTO: Nanos = 200 * MS
 MAX_RTO: Nanos = 60 * SECOND  # RFC 6298 (2.5): at least 60 s
@@ -15,18 +16,31 @@ MIN_PTO: Nanos = 10 * MS  # a probe time-out below the granularity of the peer's
 class RttEstimator:
     """SRTT, RTTVAR and the backed-off RTO of one connection."""
 
-    __slots__ = ("backoff", "pto", "rto", "rttvar", "srtt")
+    __slots__ = ("backoff", "first", "pto", "rto", "rttvar", "srtt")
 
     def __init__(self) -> None:
+        self.first = True  # no measurement of data yet
         self.srtt: Nanos = 0
         self.rttvar: Nanos = 0
         self.rto: Nanos = INITIAL_RTO
         self.backoff = 0
         self.pto: Nanos = INITIAL_RTO  # RFC 8985 section 7.2
 
+    def begin(self, rtt: Nanos) -> None:
+        """Data transmission begins; rtt: of the handshake, 0 where its SYN-ACK was repeated and no echo tells.
+
+        It counts until there is a better one: where the third segment was lost it has the peer's time-out in it.
+        """
+        if rtt:
+            self.sample(rtt)
+            self.first = True
+        else:
+            self.rto = REPEATED_SYN_RTO
+
     def sample(self, rtt: Nanos) -> None:
         """One measurement of a segment that was not retransmitted (Karn, RFC 6298 section 3)."""
-        if self.srtt == 0:  # (2.2)
+        if self.first:  # (2.2)
+            self.first = False
             self.srtt = max(rtt, 1)
             self.rttvar = rtt // 2
         else:  # (2.3), alpha 1/8, beta 1/4

@@ -283,6 +283,7 @@ class TcpServer:
             entry = self._listener.from_cookie(key, seq, ack, options, now)
         if entry is not None and flags & ACK and not flags & SYN:
             if self._completes(entry, seq, ack, end - start):
+                entry.measure(options, now)
                 if self._silent is not None and start == end and not flags & FIN:
                     self._listener.remove(key)
                     if (gone := self._silent.file(key, entry, window, now)) is not None:
@@ -361,6 +362,7 @@ class TcpServer:
             sack=entry.sack,
             ts_offset=entry.ts_offset,
             ts_recent=entry.ts_recent,
+            rtt=entry.rtt_ms * MS,
             limits=self._limits,
             counters=self._counters,
             dirty=self._dirty,

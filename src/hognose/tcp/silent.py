@@ -20,8 +20,8 @@ from hognose.units import SECOND, Ipv4Int, Nanos, Port
 from hognose.wire.tcp import ACK, FIN, RST, SYN
 
 SILENT_TIME: Nanos = 10 * SECOND  # facts/tcp-nat-security.md 4.2
-# ISN of the peer and ours, MSS, scale, scaling, SACK, timestamps, their offset and TS.Recent, window, since.
-_PACKED = Struct(">IIHB???IIHQ")
+# ISN of the peer and ours, MSS, scale, scaling, SACK, timestamps, their offset and TS.Recent, RTT, window, since.
+_PACKED = Struct(">IIHB???IIHHQ")
 _WINDOW = 0xFFFF  # what the SYN-ACK offered at most
 
 
@@ -63,7 +63,7 @@ class Silent:
         """A handshake is complete; returns who had to make room (TCP_SILENT_CROWDED), to be reset."""
         packed = _PACKED.pack(
             entry.irs, entry.iss, entry.mss, entry.snd_scale, entry.scaling, entry.sack, entry.path.timestamps,
-            entry.ts_offset, entry.ts_recent, window, now,
+            entry.ts_offset, entry.ts_recent, entry.rtt_ms, window, now,
         )  # fmt: skip
         gone = self._sources.add(key, packed)
         if gone is None:
@@ -72,13 +72,12 @@ class Silent:
         return gone[0], self._unpacked(*gone)
 
     def _unpacked(self, key: bytes, packed: bytes) -> SilentPeer:
-        irs, iss, mss, snd_scale, scaling, sack, timestamps, ts_offset, ts_recent, window, since = _PACKED.unpack(
-            packed
-        )
+        values = _PACKED.unpack(packed)
+        irs, iss, mss, snd_scale, scaling, sack, timestamps, ts_offset, ts_recent, rtt_ms, window, since = values
         path = Path(
             self._address, self._port, int.from_bytes(key[:4], "big"), int.from_bytes(key[4:6], "big"), timestamps
         )
-        entry = HalfOpen(path, irs, iss, mss, snd_scale, scaling, sack, ts_offset, ts_recent, deadline=0)
+        entry = HalfOpen(path, irs, iss, mss, snd_scale, scaling, sack, ts_offset, ts_recent, deadline=0, rtt_ms=rtt_ms)
         return SilentPeer(entry, window, since)
 
     def remove(self, key: bytes) -> None:

@@ -111,9 +111,10 @@ class Script:
             self.ts_echo = answers[0].ts[0] if answers[0].ts else 0
         return answers
 
-    def open(self, *, window: int = 65535, **changes: object) -> TcpConnection:
-        """The whole handshake."""
+    def open(self, *, window: int = 65535, after: float = 0, **changes: object) -> TcpConnection:
+        """The whole handshake; the third segment comes so many milliseconds after our SYN-ACK left."""
         self.syn(**changes)
+        self.now += int(after * MS)
         self.send("A", window=window)
         assert self.poll() == []
         [self.conn] = self.server.accepted()

@@ -28,6 +28,26 @@ def test_later_measurements():
     assert rtt.rto == rtt.srtt + 4 * rtt.rttvar
 
 
+def test_the_handshake_counts_until_data_was_measured():
+    """With it first losses cost 200 ms, not a second; (2.2) is for the first measurement of data all the same."""
+    rtt = RttEstimator()
+    rtt.begin(400 * MS)
+    assert (rtt.srtt, rtt.rto) == (400 * MS, 1200 * MS)
+    rtt.sample(40 * MS)
+    assert (rtt.srtt, rtt.rttvar, rtt.rto) == (40 * MS, 20 * MS, MIN_RTO)
+    rtt.sample(120 * MS)
+    assert rtt.srtt == 50 * MS
+
+
+def test_a_handshake_that_took_a_time_out_and_says_nothing():
+    """(5.7): three seconds."""
+    rtt = RttEstimator()
+    rtt.begin(0)
+    assert rtt.rto == 3000 * MS
+    rtt.sample(40 * MS)
+    assert rtt.rto == MIN_RTO
+
+
 def test_floor_and_ceiling():
     rtt = RttEstimator()
     for _ in range(50):
