@@ -126,6 +126,7 @@ class Stat(IntEnum):
     TCP_RECOVERIES = auto()
     TCP_TAIL_PROBES = auto()
     TCP_TIMEOUTS = auto()
+    TCP_SPURIOUS_TIMEOUTS = auto()
     TCP_BLACK_HOLES_SUSPECTED = auto()
     TCP_RESETS_SENT = auto()
     TCP_SYN_COOKIES_SENT = auto()

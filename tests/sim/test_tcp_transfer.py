@@ -101,6 +101,20 @@ def test_a_narrow_link_with_a_short_queue():
     assert world.now / 1e9 < 2 * len(down) * 8 / 20e6
 
 
+@pytest.mark.parametrize("timestamps", [True, False])
+def test_delay_spikes_cost_no_go_back_n(timestamps):
+    """A link that stands still for 0.6 of every 3 s and loses nothing: each time-out is found to be spurious."""
+    down = BYTES[: 6 * MIB]
+    link = Impairment(delay_ns=20 * MS, rate_bps=20_000_000, queue=1000, stall_ns=600 * MS, stall_every_ns=3_000 * MS)
+    peer = PeerSettings(timestamps=timestamps, window=128 * 1024)
+    world = TcpWorld(up=b"", down=down, link=link, seed=19, peer=peer)
+    check(world, b"", down)
+    counted = world.counters.non_zero()
+    assert counted["tcp_timeouts"] >= 1
+    assert counted["tcp_spurious_timeouts"] == counted["tcp_timeouts"]
+    assert counted["tcp_retransmits"] <= 4 * counted["tcp_timeouts"]
+
+
 def test_small_buffers_on_our_side():
     up, down = BYTES[:MIB], BYTES[-MIB:]
     limits = TcpLimits(receive_buffer=16 * 1024, send_buffer=16 * 1024, reassembly_ranges=4, sack_ranges=4)

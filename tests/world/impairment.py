@@ -18,7 +18,8 @@ class Impairment:
     """Probabilities 0 … 1 per packet; times in nanoseconds; rate in bits per second, 0 = unlimited.
 
     reorder: a packet so chosen is held back by reorder_ns more than its neighbours. queue: packets that wait for the
-    rate limiter at most; the newest is dropped when full. corrupt flips one bit behind `spare_bytes`.
+    rate limiter at most; the newest is dropped when full. corrupt flips one bit behind `spare_bytes`. What would arrive
+    in the last stall_ns of every stall_every_ns waits for the end of it: a delay spike without loss or reordering.
     """
 
     loss: float = 0.0
@@ -31,6 +32,8 @@ class Impairment:
     rate_bps: int = 0
     queue: int = 1000
     spare_bytes: int = 0
+    stall_ns: int = 0
+    stall_every_ns: int = 0
 
 
 class Channel:
@@ -67,6 +70,9 @@ class Channel:
         if reorder < settings.reorder:
             due += settings.reorder_ns
             self.counts["reordered"] += 1
+        if settings.stall_every_ns:
+            end = (due // settings.stall_every_ns + 1) * settings.stall_every_ns
+            due = end if end - due <= settings.stall_ns else due
         self._push(due, packet)
         if duplicate < settings.duplicate:
             self.counts["duplicated"] += 1

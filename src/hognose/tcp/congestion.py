@@ -64,6 +64,17 @@ class Cubic:
             self.lost(flight)
         self.cwnd = self.mss
 
+    def saved(self) -> tuple[float, ...]:
+        """All but cwnd, for `undo`."""
+        return (self.ssthresh, self._w_max, self._epoch, self._origin, self._k, self._reno)
+
+    def undo(self, saved: tuple[float, ...], window: int) -> None:
+        """What looked like a loss was none; the window opens from `window` bytes (RFC 4015 section 4)."""
+        ssthresh, self._w_max, epoch, self._origin, self._k, self._reno = saved
+        self.ssthresh = int(ssthresh)
+        self._epoch = int(epoch)
+        self.cwnd = window
+
     def idle(self) -> None:
         """Restart after idling longer than an RTO: at most the initial window (RFC 5681 section 4.1)."""
         self.cwnd = min(self.cwnd, INITIAL_SEGMENTS * self.mss)

@@ -128,8 +128,14 @@ class Rack:
             if record[_START] <= start < record[_END]:
                 record[_END] = start
 
-    def clear(self) -> None:
-        """All that was under way counts as lost."""
-        self._records.clear()
+    def clear(self) -> list[list[int]]:
+        """All that was under way counts as lost; its records, for `restore`."""
+        records, self._records = self._records, []
         self._time = -1
         self.deadline = 0
+        return records
+
+    def restore(self, records: list[list[int]], held: RangeSet) -> None:
+        """These were under way all the time, as far as they are in `held`; what was sent since is behind them."""
+        old = [[*part, at, again] for start, end, at, again in records for part in held.common(start, end)]
+        self._records[:0] = old

@@ -76,6 +76,12 @@ class RangeSet:
         self._ends.clear()
         self.total = 0
 
+    def common(self, start: int, end: int) -> list[tuple[int, int]]:
+        """The parts of [start, end) that are in the set, in order."""
+        first = bisect_right(self._ends, start)  # first range that ends behind start
+        last = bisect_left(self._starts, end)  # one behind the last range that starts before end
+        return [(max(self._starts[i], start), min(self._ends[i], end)) for i in range(first, last)]
+
     def missing(self, start: int, end: int) -> list[tuple[int, int]]:
         """The parts of [start, end) that are not in the set, in order."""
         found = []

@@ -13,13 +13,14 @@ from hognose.drops import Counters, Stat
 from hognose.limits import TcpLimits
 from hognose.link import GSO_MAX_BYTES
 from hognose.tcp.black_hole import BlackHole
-from hognose.tcp.congestion import Cubic
+from hognose.tcp.congestion import INITIAL_SEGMENTS, Cubic
 from hognose.tcp.rack import Rack
 from hognose.tcp.ranges import RangeSet
 from hognose.tcp.rate_reduction import RateReduction
 from hognose.tcp.rtt import RttEstimator
 from hognose.tcp.sack import DUPLICATE_THRESHOLD, Scoreboard
 from hognose.tcp.send_buffer import SendBuffer
+from hognose.tcp.time_out import TimeOut
 from hognose.units import MS, SECOND, Nanos
 
 GIVE_UP: Nanos = 100 * SECOND  # RFC 9293 section 3.8.3 R2: at least 100 s without an acknowledgement
@@ -33,10 +34,10 @@ class Sender:
     """Send state of one connection; the caller turns the segments that `next_segment` names into packets."""
 
     __slots__ = (
-        "_board", "_counters", "_dupacks", "_high", "_hole", "_in_rto", "_lost", "_probe_end", "_prr", "_recovery",
-        "_since", "_timed_at", "_timed_position", "_urgent", "_zero_since", "buffer", "calm", "cc", "fin_queued",
-        "fin_sent", "last_sent", "max_window", "mss", "nxt", "override", "persist_at", "rack", "rto_at", "rtt", "sack",
-        "tail_at", "una", "window",
+        "_board", "_counters", "_dupacks", "_high", "_hole", "_in_rto", "_lost", "_probe_end", "_prr",
+        "_recovery", "_since", "_time_out", "_timed_at", "_timed_position", "_urgent", "_zero_since", "buffer",
+        "calm", "cc", "fin_queued", "fin_sent", "last_sent", "max_window", "mss", "nxt", "override",
+        "persist_at", "rack", "rto_at", "rtt", "sack", "tail_at", "una", "window",
     )  # fmt: skip
 
     def __init__(self, mss: int, window: int, sack: bool, limits: TcpLimits, counters: Counters) -> None:
@@ -70,6 +71,7 @@ class Sender:
         self._urgent = False  # the first retransmission of a recovery waits for no room
         self._recovery = -1  # recovery lasts until this position is acknowledged; -1 = no recovery
         self._in_rto = False
+        self._time_out: TimeOut | None = None  # while it may turn out to have been spurious
         self._dupacks = 0
         self._timed_position = -1  # RTT of the segment that ends here is being taken
         self._timed_at: Nanos = 0
@@ -187,10 +189,14 @@ class Sender:
                 duplicate = True
         if duplicate and not advanced:
             self.rack.duplicate(self.rtt.srtt, now)
+        if advanced and (not self.calm or self._board.total):
+            fresh += self._board.missing(self.una, position)
+        undone = self._time_out is not None and len(fresh) > 0 and self._undo_time_out(position, fresh, rtt, now)
         if advanced:
-            if not self.calm or self._board.total:
-                fresh += self._board.missing(self.una, position)
             self._advance(position, flight, rtt, now)
+        if undone:  # RFC 4015 section 4 (4)
+            acked = self.una + self._board.total - delivered
+            self.cc.cwnd = self.in_flight() + min(acked, INITIAL_SEGMENTS * self.mss)
         elif (
             not has_data
             and not fresh
@@ -254,13 +260,21 @@ class Sender:
         self._probe_end = -1
         if self.rtt.backoff >= 2:
             self._board.clear()  # RFC 2018 section 8: the peer may have reneged
+        size = self.mss
         mss = self._hole.size_after(self.rtt.backoff, now)
         if mss and mss != self.mss:
             self._counters.stats[Stat.TCP_BLACK_HOLES_SUSPECTED] += mss < self.mss
             self._resize(mss)
+        congestion = self.cc.saved()
         self.cc.timed_out(self.nxt - self.una, again=self._in_rto)
+        fresh = self._recovery < 0
+        records = self._all_lost()
+        if fresh:
+            self._time_out = TimeOut(now, size, congestion, records)
+        elif self._time_out is not None:
+            self._time_out.repeated = True
+            self._time_out.records += records
         self._in_rto = True
-        self._all_lost()
         self.rtt.timed_out()
         self.rto_at = now + self.rtt.rto
         return True
@@ -302,6 +316,7 @@ class Sender:
         if MIN_MSS <= mss < self.mss:
             self._hole.full = mss
             self._resize(mss)
+            self._time_out = None
             if self.nxt > self.una:
                 self.calm = False
                 self._all_lost()
@@ -310,14 +325,42 @@ class Sender:
         self.mss = mss
         self.cc.set_mss(mss)
 
-    def _all_lost(self) -> None:
-        """Everything in flight that the peer does not hold is to be sent again."""
+    def _all_lost(self) -> list[list[int]]:
+        """Everything in flight that the peer does not hold is to be sent again; what RACK knew of it."""
         self._recovery = self.nxt
         self._lost.clear()
-        self.rack.clear()
         for start, end in self._board.missing(self.una, self.nxt):
             self._lost.add(start, end)
         self.tail_at = 0
+        return self.rack.clear()
+
+    def _undo_time_out(self, position: int, fresh: list[tuple[int, int]], rtt: Nanos, now: Nanos) -> bool:
+        """The first acknowledgements after a time-out: if they tell that it was spurious, all is as before it.
+
+        fresh: what they report, not yet taken from what is to be sent again.
+        """
+        time_out = self._time_out
+        assert time_out is not None
+        if rtt >= 0:
+            self._time_out = None  # with timestamps the first one decides
+            spurious = time_out.answers_older(rtt, now)
+        else:
+            spurious = self.sack and time_out.answers_unsent(fresh, position >= self._recovery, self._lost)
+        if not spurious:
+            return False
+        self._counters.stats[Stat.TCP_SPURIOUS_TIMEOUTS] += 1
+        self._time_out = None
+        self._recovery = -1
+        self._in_rto = False
+        if self.sack:
+            self.rack.restore(time_out.records, self._lost)
+        self._lost.clear()
+        self._resize(time_out.mss)
+        self.cc.undo(time_out.congestion, self.cc.cwnd)
+        # RFC 4015 section 3: the delay is one of the path's; what follows waits for as long.
+        oldest = next((record[2] for record in time_out.records if record[1] > self.una), now)
+        self.rtt.sample(rtt if rtt >= 0 else now - oldest)
+        return True
 
     def _set_window(self, window: int) -> None:
         """The peer offers another window."""
@@ -347,6 +390,7 @@ class Sender:
         if self._recovery >= 0:
             if position >= self._recovery:
                 self._recovery = -1
+                self._time_out = None
                 self._lost.clear()
                 self.rack.recovered()
                 if self.sack and not self._in_rto:
