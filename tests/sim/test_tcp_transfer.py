@@ -12,6 +12,7 @@ from tests.sim.tcp_world import TcpWorld
 from tests.world.impairment import Impairment
 
 from hognose.limits import TcpLimits
+from hognose.tcp.sender import Sender
 
 MS = 1_000_000
 MIB = 1 << 20
@@ -99,6 +100,20 @@ def test_a_narrow_link_with_a_short_queue():
     world = TcpWorld(up=b"", down=down, link=link, seed=17, peer=PeerSettings(window=4 * MIB, scale=8))
     check(world, b"", down)
     assert world.now / 1e9 < 2 * len(down) * 8 / 20e6
+
+
+def test_slow_start_ends_before_the_queue_overflows(monkeypatch):
+    """HyStart++ at 40 ms, 20 Mbit/s and a queue of 50 packets behind what the line holds: no loss in the first MiB."""
+    link = Impairment(delay_ns=20 * MS, rate_bps=20_000_000, queue=250)
+    took = []
+    for plain in (False, True):
+        if plain:
+            monkeypatch.setattr(Sender, "_slow_start", lambda self, acked, now: acked)
+        world = TcpWorld(up=b"", down=BYTES[:MIB], link=link, seed=20, peer=PeerSettings(window=4 * MIB, scale=8))
+        check(world, b"", BYTES[:MIB])
+        took.append(world.now)
+        assert (world.counters.non_zero().get("tcp_retransmits", 0) > 50) is plain
+    assert took[0] < 0.8 * took[1]
 
 
 @pytest.mark.parametrize("timestamps", [True, False])

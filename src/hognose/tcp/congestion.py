@@ -5,6 +5,7 @@ from __future__ import annotations
 from hognose.units import SECOND, Nanos
 
 INITIAL_SEGMENTS = 10  # RFC 6928
+UNLIMITED = 1 << 40  # ssthresh of the first slow start, RFC 5681 section 3.1: arbitrarily high
 _BETA = 0.7  # RFC 9438 section 4.6
 _C = 0.4  # segments per cubic second, section 5
 _ALPHA = 3 * (1 - _BETA) / (1 + _BETA)  # section 4.3
@@ -18,7 +19,7 @@ class Cubic:
     def __init__(self, mss: int) -> None:
         self.mss = mss
         self.cwnd = INITIAL_SEGMENTS * mss
-        self.ssthresh = 1 << 40
+        self.ssthresh = UNLIMITED
         self._w_max = 0.0  # segments
         self._epoch: Nanos = -1  # start of the current avoidance epoch; -1 = none
         self._origin = 0.0  # segments at the plateau

@@ -50,6 +50,13 @@ class Rack:
                 return
         records.append([start, end, now, again])
 
+    def sent_at(self, position: int) -> Nanos:
+        """When what ends at `position` was sent, up to MERGE too early; -1 when nobody knows."""
+        for record in self._records:
+            if record[_END] >= position:
+                return record[_AT]
+        return -1
+
     def acknowledged(self, position: int) -> None:
         """Forget what the cumulative acknowledgement covers, in the common case that nothing was sent again."""
         records = self._records

@@ -13,7 +13,8 @@ from hognose.drops import Counters, Stat
 from hognose.limits import TcpLimits
 from hognose.link import GSO_MAX_BYTES
 from hognose.tcp.black_hole import BlackHole
-from hognose.tcp.congestion import INITIAL_SEGMENTS, Cubic
+from hognose.tcp.congestion import INITIAL_SEGMENTS, UNLIMITED, Cubic
+from hognose.tcp.hystart import HyStart
 from hognose.tcp.rack import Rack
 from hognose.tcp.ranges import RangeSet
 from hognose.tcp.rate_reduction import RateReduction
@@ -34,7 +35,7 @@ class Sender:
     """Send state of one connection; the caller turns the segments that `next_segment` names into packets."""
 
     __slots__ = (
-        "_board", "_counters", "_dupacks", "_high", "_hole", "_in_rto", "_lost", "_probe_end", "_prr",
+        "_board", "_counters", "_dupacks", "_high", "_hole", "_hystart", "_in_rto", "_lost", "_probe_end", "_prr",
         "_recovery", "_since", "_time_out", "_timed_at", "_timed_position", "_urgent", "_zero_since", "buffer",
         "calm", "cc", "fin_queued", "fin_sent", "last_sent", "max_window", "mss", "nxt", "override",
         "persist_at", "rack", "rto_at", "rtt", "sack", "tail_at", "una", "window",
@@ -49,6 +50,7 @@ class Sender:
         self.sack = sack
         self.buffer = SendBuffer(1)
         self.cc = Cubic(self.mss)
+        self._hystart: HyStart | None = None  # in the first slow start, from its first acknowledgement on
         self.rtt = RttEstimator()
         self.rto_at: Nanos = 0  # 0 = not running
         self.persist_at: Nanos = 0
@@ -237,6 +239,8 @@ class Sender:
         elif self.rtt.backoff:
             self.rtt.progressed()
         if busy:
+            if self.cc.ssthresh == UNLIMITED:
+                acked = self._slow_start(acked, now)
             self.cc.acked(acked, self.rtt.srtt, now)
         if self.nxt > position:
             self.rto_at = now + self.rtt.rto
@@ -362,6 +366,18 @@ class Sender:
         self.rtt.sample(rtt if rtt >= 0 else now - oldest)
         return True
 
+    def _slow_start(self, acked: int, now: Nanos) -> int:
+        """By how many bytes the window may grow in the first slow start, whose end RFC 9406 looks for."""
+        if self._hystart is None:
+            self._hystart = HyStart(self.nxt)
+        # Without SACK there are no records of when something was sent: slow start is RFC 5681's.
+        sent_at = self.rack.sent_at(self.una) if self.calm else -1
+        acked = self._hystart.acknowledged(acked, self.una, self.nxt, now - sent_at if sent_at >= 0 else -1)
+        if self._hystart.over:
+            self.cc.ssthresh = self.cc.cwnd
+            self._hystart = None
+        return acked
+
     def _set_window(self, window: int) -> None:
         """The peer offers another window."""
         self.window = window
@@ -402,6 +418,8 @@ class Sender:
                 self._lost.add(position, min(position + self.mss, self.nxt))
                 self._urgent = True
         if (self._recovery < 0 or self._in_rto) and flight * 2 >= self.cc.cwnd:
+            if self.cc.ssthresh == UNLIMITED:
+                acked = self._slow_start(acked, now)
             self.cc.acked(acked, self.rtt.srtt, now)
         self.rto_at = now + self.rtt.rto if self.nxt > position else 0
 
@@ -423,6 +441,7 @@ class Sender:
             self._urgent = True  # RFC 6675 section 5 (4.3): at once, whatever the pipe
             self._timed_position = -1
             self._probe_end = -1
+            self._hystart = None
             self.calm = False
             self.tail_at = 0
             self._prr.begin(min(flight, self.cc.cwnd), self.mss)

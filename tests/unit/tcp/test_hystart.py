@@ -1,0 +1,141 @@
+"""HyStart++ (RFC 9406) by itself and in a connection."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.tcp.tcp_script import MS, Script
+from tests.unit.tcp.test_loss_recovery import MSS, WIDE
+
+from hognose.limits import TcpLimits
+from hognose.tcp.congestion import UNLIMITED
+from hognose.tcp.hystart import CSS_ROUNDS, N_RTT_SAMPLE, HyStart
+
+
+class Rounds:
+    """Rounds of 1000 bytes, acknowledged in equal parts."""
+
+    def __init__(self) -> None:
+        self.hystart = HyStart(1000)
+        self.at = 0
+
+    def go(self, *rtts_ms: float) -> list[int]:
+        """One round with these measurements; what the window may grow by at each."""
+        grown = []
+        start = self.at
+        for number, rtt in enumerate(rtts_ms, 1):
+            position = start + 1000 * number // len(rtts_ms)
+            grown.append(self.hystart.acknowledged(100, position, self.at + 1000, int(rtt * MS)))
+            self.at = position
+        return grown
+
+
+def test_steady_round_trips_change_nothing():
+    rounds = Rounds()
+    for _ in range(20):
+        assert rounds.go(*[40] * 10) == [100] * 10
+    assert not rounds.hystart.over
+
+
+@pytest.mark.parametrize(("base", "threshold"), [(8, 4), (40, 5), (80, 10), (400, 16)])
+def test_growth_slows_down_when_the_least_round_trip_has_grown(base, threshold):
+    """Section 4.2: by an eighth, at least 4 and at most 16 ms; judged from the eighth sample of a round on."""
+    rounds = Rounds()
+    rounds.go(*[base] * 10)
+    assert rounds.go(*[base + threshold - 0.01] * 10) == [100] * 10
+    rounds = Rounds()
+    rounds.go(*[base] * 10)
+    assert rounds.go(*[base + threshold] * 10) == [100] * (N_RTT_SAMPLE - 1) + [25] * 3
+
+
+def test_five_slow_rounds_end_it():
+    """The rest of the round in which it began is the first of them."""
+    rounds = Rounds()
+    rounds.go(*[40] * 10)
+    rounds.go(*[50] * 10)
+    for _ in range(CSS_ROUNDS - 1):
+        assert not rounds.hystart.over
+        assert rounds.go(*[60] * 10) == [25] * 10
+    assert not rounds.hystart.over
+    rounds.go(60)
+    assert rounds.hystart.over
+
+
+def test_a_round_trip_that_shrinks_again_was_noise():
+    rounds = Rounds()
+    rounds.go(*[40] * 10)
+    rounds.go(*[50] * 10)
+    assert rounds.go(*[45] * 10) == [25] * (N_RTT_SAMPLE - 1) + [100] * 3
+    rounds.go(*[45] * 10)
+    assert rounds.hystart.css_rounds == 0
+    rounds.go(*[51] * 10)
+    assert rounds.hystart.css_rounds > 0, "and may begin again"
+
+
+def test_the_least_of_a_round_counts():
+    rounds = Rounds()
+    rounds.go(*[40] * 10)
+    rounds.go(90, 90, 42, *[90] * 7)
+    assert rounds.hystart.css_rounds == 0
+
+
+def test_few_samples_say_nothing():
+    rounds = Rounds()
+    rounds.go(*[40] * 10)
+    rounds.go(*[90] * (N_RTT_SAMPLE - 1))
+    assert rounds.hystart.css_rounds == 0
+
+
+def test_acknowledgements_without_a_measurement_count_for_rounds_only():
+    hystart = HyStart(1000)
+    assert [hystart.acknowledged(100, 100 * n, 2000, -1) for n in range(1, 40)] == [100] * 39
+    assert hystart.css_rounds == 0
+
+
+def grown(script: Script, delay_ms: float) -> int:
+    """One window of data, acknowledged by twos after so many milliseconds; the window after it."""
+    snd = script.conn._snd
+    script.write(bytes(snd.cc.cwnd // MSS * MSS))
+    sent = script.poll()
+    script.now += int(delay_ms * MS)
+    for segment in sent[1::2]:
+        script.send("A", ack=segment.end, window=WIDE)
+    script.send("A", window=WIDE)
+    script.poll()
+    return snd.cc.cwnd
+
+
+def test_the_first_slow_start_of_a_connection_ends_by_delay():
+    script = Script(limits=TcpLimits(send_buffer=1 << 22))
+    script.open(window=WIDE, after=40)
+    cc = script.conn._snd.cc
+    windows = [grown(script, 40) for _ in range(3)]
+    assert windows == [20 * MSS, 40 * MSS, 80 * MSS]
+    while cc.ssthresh == UNLIMITED:
+        windows.append(grown(script, 50 + len(windows)))
+        assert len(windows) < 20
+    assert len(windows) == 3 + CSS_ROUNDS + 1, "noticed by the first acknowledgement behind them"
+    assert windows[4] < 1.3 * windows[3] < 1.3 * 1.6 * windows[2]
+    assert cc.ssthresh <= cc.cwnd
+    assert script.conn._snd._hystart is None
+    before = cc.cwnd
+    assert grown(script, 60) < 1.2 * before, "congestion avoidance"
+
+
+def test_a_loss_ends_it_for_good():
+    """RFC 9406 section 4.2: for the first slow start only."""
+    script = Script()
+    script.open(window=WIDE, after=40)
+    grown(script, 40)
+    snd = script.conn._snd
+    assert snd._hystart is not None
+    first = script.seen
+    script.write(bytes(10 * MSS))
+    script.poll()
+    script.now += 40 * MS
+    script.send("A", ack=first, sack=((first + MSS, first + 8 * MSS),), window=WIDE)
+    assert snd._hystart is None
+    script.poll()
+    script.send("A", window=WIDE)
+    script.poll()
+    grown(script, 40)
+    assert snd._hystart is None
