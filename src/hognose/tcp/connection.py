@@ -103,7 +103,9 @@ class TcpConnection(Arrival):
         if rcv.ack_at and rcv.ack_at <= now:
             rcv.ack_now = True
         if snd.tail_at and (snd.tail_at <= now or snd.rto_at <= now):
-            snd.probe_tail(now)
+            probe = snd.probe_tail(now)
+            if probe is not None:
+                self._emit(*probe, now, out)
         if snd.rto_at and snd.rto_at <= now and not snd.timed_out(now):
             self.abort_now(CloseReason.TIMED_OUT, now, out)
             return

@@ -35,10 +35,10 @@ class Sender:
     """Send state of one connection; the caller turns the segments that `next_segment` names into packets."""
 
     __slots__ = (
-        "_board", "_counters", "_dupacks", "_high", "_hole", "_hystart", "_in_rto", "_lost", "_probe_end", "_prr",
-        "_recovery", "_since", "_time_out", "_timed_at", "_timed_position", "_urgent", "_zero_since", "buffer",
-        "calm", "cc", "fin_queued", "fin_sent", "last_sent", "max_window", "mss", "nxt", "override",
-        "persist_at", "rack", "rto_at", "rtt", "sack", "tail_at", "una", "window",
+        "_board", "_counters", "_dupacks", "_high", "_hole", "_hystart", "_in_rto", "_lost", "_probe_again",
+        "_probe_end", "_prr", "_recovery", "_since", "_time_out", "_timed_at", "_timed_position", "_urgent",
+        "_zero_since", "buffer", "calm", "cc", "fin_queued", "fin_sent", "last_sent", "max_window", "mss",
+        "nxt", "override", "persist_at", "rack", "rto_at", "rtt", "sack", "tail_at", "una", "window",
     )  # fmt: skip
 
     def __init__(self, mss: int, window: int, sack: bool, limits: TcpLimits, counters: Counters) -> None:
@@ -65,6 +65,7 @@ class Sender:
         self.rack = Rack()
         self.tail_at: Nanos = 0  # when a tail loss probe is due; 0 = not
         self._probe_end = -1  # what was in flight when a probe left; -1 = none
+        self._probe_again = False  # it repeats something
         self._prr = RateReduction()
         self._hole = BlackHole(self.mss)
         self._high = (
@@ -146,7 +147,7 @@ class Sender:
             self._high = end - self.una
         if self.sack:
             self.rack.sent(position, end, now, again)
-            self.tail_at = now + self.rtt.pto if self.calm else 0
+            self.tail_at = now + self.rtt.pto if self.calm or (self.fin_sent and self._quiet()) else 0
         self.last_sent = now
         self._urgent = self.override = False
         if not self.rto_at:
@@ -221,10 +222,13 @@ class Sender:
             self._detect_loss(flight, now)
             if self._recovery >= 0 and self.sack and not self._in_rto:
                 self._reduce(self.una + self._board.total - delivered, advanced=advanced)
-        self.calm = self._recovery < 0 and not (
-            self._board.total or self._dupacks or self.fin_sent or self._probe_end >= 0
-        )
-        self.tail_at = now + self.rtt.pto if self.calm and self.sack and self.nxt > self.una else 0
+        quiet = self._quiet()
+        self.calm = quiet and not self.fin_sent
+        self.tail_at = now + self.rtt.pto if quiet and self.sack and self.nxt > self.una else 0
+
+    def _quiet(self) -> bool:
+        """Nothing is reported, lost, being recovered or probed for."""
+        return self._recovery < 0 and not (self._board.total or self._dupacks or self._probe_end >= 0)
 
     def advance(self, acked: int, window: int, now: Nanos) -> None:
         """acknowledge, for the common case: `calm` holds, `acked` > 0 bytes are new, without SACK blocks."""
@@ -283,24 +287,34 @@ class Sender:
         self.rto_at = now + self.rtt.rto
         return True
 
-    def probe_tail(self, now: Nanos) -> None:
-        """The probe time-out: the last segment again, so that its acknowledgement tells what is lost (RFC 8985 7.3)."""
+    def probe_tail(self, now: Nanos) -> tuple[int, int] | None:
+        """The probe time-out: one segment, so that its acknowledgement tells what is lost (RFC 8985 section 7.3).
+
+        Of new data where there is some and the peer has room for it, whatever cwnd says: (position, size), for the
+        caller to send. Else the last segment again, which `next_segment` will name.
+        """
         self.tail_at = 0
-        if not self.calm or self.nxt == self.una:
-            return
+        if self.nxt == self.una or not self._quiet():
+            return None
         if self.nxt - self.una <= self.mss:
             due = self.last_sent + self.rtt.pto + SINGLE_SEGMENT_DELAY
             if due > now and self.rto_at > now:
                 self.tail_at = due
-                return
+                return None
+        self.calm = False
+        self.rto_at = now + self.rtt.rto
+        self._counters.stats[Stat.TCP_TAIL_PROBES] += 1
+        size = min(self.buffer.end - self.nxt, self.mss)
+        self._probe_again = size <= 0 or self.nxt + size > self.una + self.window
+        if not self._probe_again:
+            self._probe_end = self.nxt + size
+            return self.nxt, size
         start = max(self.una, self.nxt - self.mss)
         self.rack.retract(start)
         self._lost.add(start, self.nxt)
         self._urgent = True
         self._probe_end = self.nxt
-        self.calm = False
-        self.rto_at = now + self.rtt.rto
-        self._counters.stats[Stat.TCP_TAIL_PROBES] += 1
+        return None
 
     def reordering_over(self, now: Nanos) -> None:
         """RACK's timer: what was given time to arrive late has not arrived."""
@@ -457,8 +471,8 @@ class Sender:
         if position < self._probe_end:
             return
         if position > self._probe_end:
-            if not duplicate and self._recovery < 0:
+            if self._probe_again and not duplicate and self._recovery < 0:
                 self.cc.lost(flight)  # the probe repaired a loss that nothing else will tell of
-        elif advanced and not duplicate:
+        elif self._probe_again and advanced and not duplicate:
             return  # of the probe or of what it repeats: the next one will tell
         self._probe_end = -1

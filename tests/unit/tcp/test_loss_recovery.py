@@ -215,7 +215,7 @@ def test_a_lost_fin_is_sent_again():
     script = opened()
     script.conn.close(script.now)
     assert [s.flags for s in script.poll()] == ["FA"]
-    assert [s.flags for s in script.wait(500)] == ["FA"]
+    assert [s.flags for s in script.wait(300)] == ["FA"]
     script.send("A")
     script.send("FA")
     script.poll()
@@ -227,7 +227,7 @@ def test_lost_data_with_fin_is_sent_again_together():
     script.write(b"bye")
     script.conn.close(script.now)
     script.poll()
-    assert [(s.flags, s.payload) for s in script.wait(500)] == [("FPA", b"bye")]
+    assert [(s.flags, s.payload) for s in script.wait(300)] == [("FPA", b"bye")]
 
 
 def test_a_fin_closed_meanwhile_rides_on_the_retransmission():

@@ -66,6 +66,86 @@ def test_the_probe_tells_of_more_than_it_repairs():
     assert script.stat(Stat.TCP_TIMEOUTS) == 0
 
 
+def test_a_lost_fin_is_probed_for_as_any_tail():
+    """The FIN belongs to the last segment, and that goes again after about two round trips."""
+    script = opened()
+    first = script.seen
+    script.write(bytes(4 * MSS))
+    script.conn.close(script.now)
+    assert "F" in script.poll()[-1].flags
+    script.now += 50 * MS
+    script.send("A", ack=first + 3 * MSS, window=WIDE)
+    assert script.poll() == []
+    [probe] = script.wait(210)
+    assert (probe.end, probe.flags) == (first + 4 * MSS + 1, "FPA")
+    assert (script.stat(Stat.TCP_TAIL_PROBES), script.stat(Stat.TCP_TIMEOUTS)) == (1, 0)
+    script.send("FA", window=WIDE)
+    script.poll()
+    assert script.ended == ["FINISHED"]
+
+
+def test_a_fin_by_itself_is_probed_for():
+    script = opened()
+    script.conn.close(script.now)
+    [fin] = script.poll()
+    [probe] = script.wait(260)
+    assert (probe.seq, probe.flags) == (fin.seq, "FA")
+    assert (script.stat(Stat.TCP_TAIL_PROBES), script.stat(Stat.TCP_TIMEOUTS)) == (1, 0)
+
+
+def test_a_probe_is_of_new_data_where_there_is_some():
+    """Section 7.3: beyond the congestion window; what it tells costs no window by itself (7.4.2)."""
+    script = opened(rounds=0)
+    first = script.seen
+    script.write(bytes(15 * MSS))
+    assert len(script.poll()) == 10
+    script.now += 50 * MS
+    [probe] = script.wait(2_000)[:1]
+    assert (probe.seq, len(probe.payload)) == (first + 10 * MSS, MSS)
+    assert script.stat(Stat.TCP_TAIL_PROBES) == 1
+
+
+def test_what_a_probe_of_new_data_tells():
+    for lost in (True, False):
+        script = opened(rounds=0)
+        snd = script.conn._snd
+        first = script.seen
+        script.write(bytes(15 * MSS))
+        script.poll()
+        while not script.stat(Stat.TCP_TAIL_PROBES):
+            script.wait(10)
+        window = snd.cc.cwnd
+        if lost:
+            script.send("A", ack=first + 7 * MSS, sack=((first + 10 * MSS, first + 11 * MSS),), window=WIDE)
+            again = script.poll() + script.wait(60)
+            assert next(s.seq for s in again if s.seq < first + 11 * MSS) == first + 7 * MSS
+            assert snd.cc.cwnd < window
+        else:
+            script.send("A", ack=first + 11 * MSS, window=WIDE)
+            assert [s.seq for s in script.poll()] == [
+                first + 11 * MSS,
+                first + 12 * MSS,
+                first + 13 * MSS,
+                first + 14 * MSS,
+            ]
+            assert snd.cc.cwnd >= window
+            assert snd.calm
+        assert script.stat(Stat.TCP_TIMEOUTS) == 0
+
+
+def test_a_probe_does_not_exceed_the_peers_window():
+    script = opened(rounds=0)
+    first = script.seen
+    script.send("A", window=3 * MSS >> 7)
+    script.poll()
+    script.write(bytes(15 * MSS))
+    sent = script.poll()
+    assert len(sent) < 4
+    [probe] = script.wait(500)[:1]
+    assert first <= probe.seq < sent[-1].end
+    assert probe.end == sent[-1].end
+
+
 def test_one_probe_then_the_time_out():
     script = opened()
     in_flight(script, 10)
