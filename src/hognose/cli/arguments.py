@@ -16,6 +16,14 @@ USAGE = """arguments:
                              how many of them one client may have, 16 to 65536; by memory when absent
   --nat-filtering=WHAT       who may send to a port that the NAT gave out: address-and-port (when absent), only those
                              whom its client sent to, or endpoint-independent, anybody
+  --strangers-silent=CONNECTIONS, --strangers=CONNECTIONS, --handshakes=CONNECTIONS
+                             how many connections may have sent nothing yet, 16 to 65536; have sent something, but no
+                             valid hard reset, 16 to 16384; be in the TLS handshake, 16 to 4096; by memory when absent
+  --strangers-per-address=CONNECTIONS, --strangers-per-prefix=CONNECTIONS
+                             how many of each may come from one address (256 when absent) and from 256 neighbouring
+                             ones (1024 when absent), 1 to 4096
+  --handshake-cpu-percent=PERCENT
+                             time of the processor for handshakes while clients' packets come, 1 to 100; 20 when absent
   --really-no-authentication allow verify-client-cert none: anybody is served
   --delay=SECONDS            wait before the network is touched, 0 to 3600
   -l LEVEL, --logs=LEVEL     error, warning, info or debug; info when absent; [SRC:]LEVEL,... by source, where SRC
@@ -29,12 +37,22 @@ MIN_NAT_FLOWS, MAX_NAT_FLOWS = 100, 65_536
 MIN_CLIENT_FLOWS = 16
 _FILTERINGS = {"address-and-port": False, "endpoint-independent": True}
 MAX_DELAY = 3600  # seconds
+# Argument: field of DoorLimits, least, most, unit. A newcomer's whole prefix may be looked at, hence the bound of those.
+_DOOR = {
+    "--strangers-silent": ("silent", 16, 65_536, "connections"),
+    "--strangers": ("strangers", 16, 16_384, "connections"),
+    "--handshakes": ("handshakes", 16, 4096, "connections"),
+    "--strangers-per-address": ("per_address", 1, 4096, "connections"),
+    "--strangers-per-prefix": ("per_prefix", 1, 4096, "connections"),
+    "--handshake-cpu-percent": ("percent_of_time", 1, 100, "percent"),
+}
 _VALUED = (
     "--ipv4",
     "--ipv4-gateway",
     "--nat-table-size",
     "--nat-flows-per-client",
     "--nat-filtering",
+    *_DOOR,
     "--delay",
     "-l",
     "--logs",
@@ -68,7 +86,8 @@ class ArgumentError(ValueError):
 @dataclass(frozen=True, slots=True)
 class BootArguments:
     """What the arguments say; address 0 when --ipv4 is absent, nat_flows and nat_flows_per_client are
-    0 when their arguments are; anybody_comes_in: --nat-filtering=endpoint-independent.
+    0 when their arguments are; anybody_comes_in: --nat-filtering=endpoint-independent. door: fields of DoorLimits that
+    arguments set.
 
     log_sources: levels of single sources, as Console takes them. warnings: one line each for the log.
     """
@@ -83,6 +102,7 @@ class BootArguments:
     nat_flows: int = 0
     nat_flows_per_client: int = 0
     anybody_comes_in: bool = False
+    door: tuple[tuple[str, int], ...] = ()
     no_authentication: bool = False
     delay: int = 0  # seconds
     warnings: tuple[str, ...] = ()
@@ -110,6 +130,7 @@ def parse_arguments(words: list[str]) -> BootArguments:
         else:
             raise ArgumentError(f"unknown argument {word!r}; see --help")
     _check(arguments.address, arguments.prefix_len, arguments.gateway)
+    _check_door(dict(arguments.door))
     return arguments
 
 
@@ -129,6 +150,9 @@ def _with_value(arguments: BootArguments, option: str, value: str) -> BootArgume
         if value not in _FILTERINGS:
             raise ArgumentError(f"{option}={value} is none of {', '.join(_FILTERINGS)}")
         return replace(arguments, anybody_comes_in=_FILTERINGS[value])
+    if option in _DOOR:
+        name, least, most, unit = _DOOR[option]
+        return replace(arguments, door=(*arguments.door, (name, _number(option, value, least, most, unit))))
     if option == "--delay":
         return replace(arguments, delay=_number(option, value, 0, MAX_DELAY, "seconds"))
     if option in ("-l", "--logs"):
@@ -165,6 +189,16 @@ def _check(address: Ipv4Int, prefix_len: int, gateway: Ipv4Int | None) -> None:
         raise ArgumentError(f"--ipv4-gateway={ipv4_text(gateway)} is not in {ipv4_text(address)}/{prefix_len}")
     if gateway == address:
         raise ArgumentError("--ipv4-gateway is the server's own address")
+
+
+def _check_door(door: dict[str, int]) -> None:
+    """An address is part of its prefix."""
+    address, prefix = door.get("per_address", 0), door.get("per_prefix", 0)
+    if prefix and address > prefix:
+        raise ArgumentError(
+            f"--strangers-per-address={address} is more than --strangers-per-prefix={prefix}; "
+            f"write --strangers-per-prefix={address} or more"
+        )
 
 
 def _network(value: str) -> tuple[Ipv4Int, int]:

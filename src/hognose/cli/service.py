@@ -23,8 +23,8 @@ from hognose.limits import Limits
 from hognose.units import ipv4_text
 
 
-def bounds(memory_bytes: int, arguments: BootArguments) -> Limits:
-    """Limits by memory, with what the arguments say of the NAT."""
+def bounds(memory_bytes: int, arguments: BootArguments, max_clients: int = 0) -> Limits:
+    """Limits by memory, with what the arguments say of the NAT and of strangers; TCP has room for all of them."""
     limits = Limits.for_memory(memory_bytes)
     flows = arguments.nat_flows or limits.nat.flows
     nat = replace(
@@ -33,7 +33,14 @@ def bounds(memory_bytes: int, arguments: BootArguments) -> Limits:
         flows_per_client=min(arguments.nat_flows_per_client or limits.nat.flows_per_client, flows),
         endpoint_independent_filtering=arguments.anybody_comes_in,
     )
-    return replace(limits, nat=nat)
+    asked = dict(arguments.door)
+    door = limits.door
+    # Where one of the two is given, the other one gives way: an address is part of its prefix.
+    per_prefix = asked.get("per_prefix", max(door.per_prefix, asked.get("per_address", 0)))
+    per_address = asked.get("per_address", min(door.per_address, per_prefix))
+    door = replace(door, **(asked | {"per_address": per_address, "per_prefix": per_prefix}))
+    connections = max(limits.tcp.connections, door.strangers + door.handshakes + max_clients)
+    return replace(limits, nat=nat, door=door, tcp=replace(limits.tcp, connections=connections))
 
 
 def warn_of_arguments(arguments: BootArguments, console: Console) -> None:
@@ -54,7 +61,7 @@ def serve(
 ) -> None:
     """Serve until a stop source asks for the end. ConfigError before the ready line, DeviceError after it."""
     config = loaded.config
-    limits = bounds(memory_bytes, arguments)
+    limits = bounds(memory_bytes, arguments, config.max_clients)
     gateway = assemble(
         config,
         caps=device.caps,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hognose.cli.arguments import USAGE, ArgumentError, BootArguments, parse_arguments
 from hognose.cli.service import bounds
-from hognose.limits import MIB, Limits
+from hognose.limits import MIB, DoorLimits, Limits
 from hognose.units import ipv4_int
 
 BY_IPV4 = "the server is reached by IPv4 only"
@@ -57,6 +57,11 @@ def test_nothing_given() -> None:
         (["--nat-filtering=endpoint-independent"], "anybody_comes_in", True),
         (["--nat-filtering", "address-and-port"], "anybody_comes_in", False),
         ([], "anybody_comes_in", False),
+        (["--strangers-silent=16", "--strangers=16384"], "door", (("silent", 16), ("strangers", 16_384))),
+        (["--handshakes", "4096"], "door", (("handshakes", 4096),)),
+        (["--strangers-per-address=1", "--strangers-per-prefix=1"], "door", (("per_address", 1), ("per_prefix", 1))),
+        (["--handshake-cpu-percent=100"], "door", (("percent_of_time", 100),)),
+        ([], "door", ()),
         (["--really-no-authentication"], "no_authentication", True),
         (["--delay=3600"], "delay", 3600),
         (["--delay", "0"], "delay", 0),
@@ -99,6 +104,18 @@ def test_understood(words: list[str], attribute: str, value: object) -> None:
         (
             ["--nat-filtering=address"],
             "--nat-filtering=address is none of address-and-port, endpoint-independent",
+        ),
+        (["--strangers-silent=15"], "--strangers-silent=15 is no number of connections from 16 to 65536"),
+        (["--strangers=16385"], "--strangers=16385 is no number of connections from 16 to 16384"),
+        (["--handshakes=all"], "--handshakes=all is no number of connections from 16 to 4096"),
+        (["--strangers-per-address=0"], "--strangers-per-address=0 is no number of connections from 1 to 4096"),
+        (["--strangers-per-prefix=4097"], "--strangers-per-prefix=4097 is no number of connections from 1 to 4096"),
+        (["--handshake-cpu-percent=101"], "--handshake-cpu-percent=101 is no number of percent from 1 to 100"),
+        (["--handshake-cpu-percent"], "--handshake-cpu-percent needs a value"),
+        (
+            ["--strangers-per-address=300", "--strangers-per-prefix=256"],
+            "--strangers-per-address=300 is more than --strangers-per-prefix=256; "
+            "write --strangers-per-prefix=300 or more",
         ),
         (["--delay=3601"], "--delay=3601 is no number of seconds from 0 to 3600"),
         (["--delay=-1"], "--delay=-1 is no number of seconds from 0 to 3600"),
@@ -149,6 +166,12 @@ def test_the_usage_names_every_argument() -> None:
         "--nat-table-size=",
         "--nat-flows-per-client=",
         "--nat-filtering=",
+        "--strangers-silent=",
+        "--strangers=",
+        "--handshakes=",
+        "--strangers-per-address=",
+        "--strangers-per-prefix=",
+        "--handshake-cpu-percent=",
         "--really-no-authentication",
         "--delay=",
         "-l ",
@@ -177,3 +200,26 @@ def test_the_nat_table_size(memory: int, asked: int, flows: int, per_client: int
     assert (fewer.nat.flows, fewer.nat.flows_per_client) == (flows, 100)
     assert fewer.nat.endpoint_independent_filtering
     assert not limits.nat.endpoint_independent_filtering
+
+
+@pytest.mark.parametrize(
+    ("words", "per_address", "per_prefix"),
+    [
+        ([], 256, 1024),
+        (["--strangers-per-address=2000"], 2000, 2000),
+        (["--strangers-per-prefix=100"], 100, 100),
+        (["--strangers-per-address=1", "--strangers-per-prefix=4096"], 1, 4096),
+    ],
+)
+def test_the_bounds_of_an_address_and_its_prefix(words: list[str], per_address: int, per_prefix: int) -> None:
+    door = bounds(1024 * MIB, parse_arguments(words)).door
+    assert (door.per_address, door.per_prefix) == (per_address, per_prefix)
+
+
+def test_the_bounds_of_strangers() -> None:
+    words = ["--strangers-silent=20000", "--strangers=9000", "--handshakes=16", "--handshake-cpu-percent=5"]
+    for memory in (64 * MIB, 1024 * MIB):
+        limits = bounds(memory, parse_arguments(words), max_clients=100)
+        assert limits.door == DoorLimits(silent=20_000, strangers=9000, handshakes=16, percent_of_time=5)
+        assert limits.tcp.connections == 9116
+    assert bounds(64 * MIB, BootArguments(), max_clients=1024).tcp.connections == 256 + 256 + 1024
