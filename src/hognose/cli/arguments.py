@@ -37,7 +37,7 @@ MIN_NAT_FLOWS, MAX_NAT_FLOWS = 100, 65_536
 MIN_CLIENT_FLOWS = 16
 _FILTERINGS = {"address-and-port": False, "endpoint-independent": True}
 MAX_DELAY = 3600  # seconds
-# Argument: field of DoorLimits, least, most, unit. A newcomer's whole prefix may be looked at, hence the bound of those.
+# Argument: field of DoorLimits, least, most, unit. A newcomer may look at its whole prefix, hence the bound of those.
 _DOOR = {
     "--strangers-silent": ("silent", 16, 65_536, "connections"),
     "--strangers": ("strangers", 16, 16_384, "connections"),
