@@ -86,7 +86,6 @@ class DropReason(IntEnum):
     STRANGER_CROWDED = auto()
     HANDSHAKE_CROWDED = auto()
     CONNECT_FREQ = auto()
-    UNREAD_TOO_MUCH = auto()
     # gateway
     WRONG_SOURCE = auto()
     TTL_EXCEEDED = auto()

@@ -18,9 +18,16 @@ class TcpLimits:
     syns_per_second: int = 2000  # answered while that is full: first ones, and as many repeated ones
     connections: int = 4096  # established connections, entries
     receive_buffer: int = 1 * MIB  # window offered per connection
+    first_window: int = 16 * KIB  # likewise, until the connection is trusted; more than a handshake has in flight
     send_buffer: int = 1 * MIB  # unacknowledged plus unsent, per connection
     reassembly_ranges: int = 256  # out-of-order ranges per connection
+    first_ranges: int = 8  # likewise, until the connection is trusted
     sack_ranges: int = 256  # ranges on the sender's scoreboard, per connection
+
+    @property
+    def syn_window(self) -> int:
+        """What a SYN-ACK offers, never scaled (RFC 7323 section 2.2)."""
+        return min(self.first_window, self.receive_buffer, 0xFFFF)
 
 
 @dataclass(frozen=True, slots=True)

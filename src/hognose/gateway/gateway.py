@@ -252,18 +252,18 @@ class Gateway:
         self._journal.add(EventKind.PEER_CONNECTED, now, conn=conn.id, peer=peer.name)
 
     def _knock(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
-        """Bytes from somebody who is no client yet: they are read when it is his turn."""
-        peer.unread += peer.conn.take()
-        if peer.muted:
-            peer.unread = []
-        if sum(map(len, peer.unread)) > self._limits.openvpn.handshake_bytes:
-            peer.unread = []
-            raise PeerError(DropReason.UNREAD_TOO_MUCH, "more bytes than a handshake has")
-        if peer.conn.eof and peer.waits:  # it has given up waiting: its turn is others'
-            peer.unread = []
+        """Bytes from somebody who is no client yet: until it is his turn they stay where the window bounds them."""
+        conn = peer.conn
+        if conn.finished and peer.waits:  # it has given up waiting: its turn is others'
+            conn.take()
             self._serve(peer, now, unix)
-        elif peer.unread or peer.conn.eof:
-            self._door.knock(peer)
+            return
+        if peer.muted:
+            conn.take()
+            if not conn.finished:
+                return
+        conn.compact()
+        self._door.knock(peer)
 
     def _serve_the_door(self, idle: bool, now: Nanos, unix: UnixSeconds) -> None:
         """Turns of those who are no clients yet; idle: no client has sent for a while, so that one turn is free."""
@@ -276,9 +276,6 @@ class Gateway:
     def _serve(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
         conn = peer.conn
         chunks = conn.take()
-        if peer.unread:
-            chunks = peer.unread + chunks
-            peer.unread = []
         if peer.closing:  # what it still says is nobody's business
             return
         records = peer.splitter.feed(chunks) if not peer.muted else []
@@ -328,8 +325,9 @@ class Gateway:
     def _run_session(self, peer: Peer, session: Session, now: Nanos, unix: UnixSeconds) -> None:
         """Everything a session may have to say after it was given something: events, records, its end."""
         self._admissions.handle_events(peer, session, now, unix)
-        if peer.address:
+        if peer.address and self._door.holds(peer):
             self._door.leave(peer)
+            peer.conn.trust()
         self._end_replaced(now)
         records = session.poll(now, unix)
         if records and peer.conn.close_reason is None:  # a reset may have come with what it answers
@@ -382,11 +380,11 @@ class Gateway:
     def _mute(self, peer: Peer) -> None:
         peer.muted = True
         peer.session = None
-        peer.unread = []
         peer.splitter = RecordSplitter(0)
         self._arm(peer, peer.accepted_at + FIRST_RECORD_NS)
 
     def _abort(self, peer: Peer, reason: DropReason, now: Nanos) -> None:
+        self._door.leave(peer)
         self._end(peer, reason, now)
         try:
             peer.conn.abort(now)
@@ -395,14 +393,15 @@ class Gateway:
         self._peers.pop(peer.conn.id, None)
 
     def _end(self, peer: Peer, reason: DropReason, now: Nanos, detail: str = "") -> None:
-        """Forget the session; the connection may still deliver what was queued, for LINGER_NS."""
-        self._door.leave(peer)
+        """Forget the session; the connection may still deliver what was queued, for LINGER_NS.
+
+        Until then one that was no client keeps its place at the door: it costs memory as long.
+        """
         if not peer.closing:
             peer.closing = True
             self._admissions.leave(peer, reason, now, detail)
             peer.session = None
             peer.down = []
-            peer.unread = []
             self._arm(peer, now + LINGER_NS)
 
     def _gone(self, conn: TcpConnection, now: Nanos) -> None:
@@ -410,6 +409,7 @@ class Gateway:
         peer = self._peers.pop(conn.id, None)
         if peer is None:
             return
+        self._door.leave(peer)
         why = conn.close_reason.name.lower() if conn.close_reason is not None else "closed"
         if not peer.established_at:
             self._journal.add(EventKind.PEER_CLOSED, now, conn=conn.id, peer=peer.name, reason=why)
@@ -518,6 +518,7 @@ class Gateway:
 
     def _peer_deadline(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
         if peer.closing:
+            self._door.leave(peer)
             peer.conn.abort(now)
             self._peers.pop(peer.conn.id, None)
             return

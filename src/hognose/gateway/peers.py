@@ -37,7 +37,6 @@ class Peer:
     greeted: bool = False  # its hard reset was valid
     waits: bool = False  # for its turn at the door
     established_at: Nanos = 0
-    unread: list[bytes] = field(default_factory=list)  # bytes that wait for its turn
     down: list[bytes] = field(default_factory=list)  # inner packets to seal in this step
 
     @property

@@ -36,8 +36,12 @@ class TcpConnection(Arrival):
     @property
     def eof(self) -> bool:
         """The peer has closed and everything it sent was taken, or the connection is over."""
-        rcv = self._rcv
-        return (rcv.fin_at >= 0 and rcv.nxt > rcv.fin_at and not rcv.ready) or self._state == _CLOSED
+        return (self.finished and not self._rcv.ready) or self._state == _CLOSED
+
+    @property
+    def finished(self) -> bool:
+        """The peer has closed, whatever is still to be taken, or the connection is over."""
+        return (self._rcv.fin_at >= 0 and self._rcv.nxt > self._rcv.fin_at) or self._state == _CLOSED
 
     @property
     def send_queued(self) -> int:
@@ -50,6 +54,14 @@ class TcpConnection(Arrival):
         if self._snd.fin_queued or self._state == _CLOSED:
             return 0
         return max(0, self._limits.send_buffer - self.send_queued)
+
+    def trust(self) -> None:
+        """The peer is somebody who may fill our buffers; until then its window is small."""
+        self._rcv.trust(self._limits)
+
+    def compact(self) -> None:
+        """Bytes are not taken for a while: keep them in little memory."""
+        self._rcv.compact()
 
     def take(self) -> list[bytes]:
         """In-order bytes received; ownership passes to the caller."""

@@ -241,6 +241,6 @@ class Listener:
         if stamps is not None:
             at = 8 if sack else 4  # behind MSS and SACK permitted
             options = options[: at + 4] + _STAMPS.pack(*stamps) + options[at + 12 :]
-        window = min(self._limits.receive_buffer, 0xFFFF)
+        window = self._limits.syn_window
         ack = (irs + 1) & seqnum.MASK
         return path.segment(iss, ack, SYN | ACK, window, (0, 0), [], 0, self._mss, options)

@@ -19,14 +19,18 @@ class Reassembly:
     __slots__ = ("_chunk_count", "_chunks", "_ends", "_max_chunks", "_max_ranges", "_recent", "_starts", "size")
 
     def __init__(self, max_ranges: int) -> None:
-        self._max_ranges = max_ranges
-        self._max_chunks = max_ranges * CHUNKS_PER_RANGE
+        self.allow(max_ranges)
         self._chunk_count = 0
         self._starts: list[int] = []
         self._ends: list[int] = []
         self._chunks: list[list[bytes]] = []
         self._recent: list[int] = []  # a position inside each recently touched range, newest last; for SACK
         self.size = 0
+
+    def allow(self, max_ranges: int) -> None:
+        """Another bound, from the next bytes on."""
+        self._max_ranges = max_ranges
+        self._max_chunks = max_ranges * CHUNKS_PER_RANGE
 
     def __bool__(self) -> bool:
         return bool(self._starts)

@@ -18,6 +18,7 @@ from hognose.units import MS, Nanos
 QUICK_ACKS = 40
 STRETCH_BYTES = 24 * 1024
 PAUSE: Nanos = 1 * MS
+CHUNKS = 16  # of a compact queue at most
 
 
 class Receiver:
@@ -31,19 +32,24 @@ class Receiver:
     def __init__(self, mss: int, limits: TcpLimits, counters: Counters) -> None:
         self.mss = mss
         self.nxt = 1  # the SYN at position 0 was received
-        self.adv = 1 + min(limits.receive_buffer, 0xFFFF)  # right edge of the window the peer knows
+        self.adv = 1 + limits.syn_window  # right edge of the window the peer knows
         self.last_ack = 1  # the position last acknowledged
         self.fin_at = -1  # position of the peer's FIN once seen
         self.duplicate: tuple[int, int] | None = None  # what came twice, for the next acknowledgement (RFC 2883)
         self.ready: list[bytes] = []
-        self.ooo = Reassembly(limits.reassembly_ranges)
+        self.ooo = Reassembly(limits.first_ranges)
         self.ack_now = False
         self.ack_at: Nanos = 0  # 0 = no delayed acknowledgement pending
         self.quick = QUICK_ACKS
         self.arrived: Nanos = 0  # when text came last
         self._ready_bytes = 0
-        self._buffer = limits.receive_buffer
+        self._buffer = min(limits.first_window, limits.receive_buffer)
         self._counters = counters
+
+    def trust(self, limits: TcpLimits) -> None:
+        """From now on the window is the whole receive buffer; the next acknowledgement says so."""
+        self._buffer = limits.receive_buffer
+        self.ooo.allow(limits.reassembly_ranges)
 
     @property
     def window(self) -> int:
@@ -100,6 +106,11 @@ class Receiver:
         """Bytes below nxt came again: our acknowledgement was lost, or the peer needs to know that it was too eager."""
         self.ack_now = True
         self.duplicate = (start, end)
+
+    def compact(self) -> None:
+        """Let many small segments that nobody takes cost no more memory than their bytes."""
+        if len(self.ready) > CHUNKS:
+            self.ready = [b"".join(self.ready)]
 
     def take(self) -> list[bytes]:
         """In-order bytes; ownership passes. Reopens the window."""

@@ -9,6 +9,7 @@ entries (the oldest is dropped), ANSWERS_PER_SECOND answers per group of sources
 from __future__ import annotations
 
 from collections import OrderedDict, deque
+from dataclasses import replace
 from heapq import heappop, heappush
 
 from hognose.drops import Counters, DropReason, Stat
@@ -53,12 +54,14 @@ class TcpServer:
         counters: Counters,
         silent: Sources[bytes] | None = None,
     ) -> None:
-        """silent: where connections wait for their first byte; None: they are accepted without."""
+        """silent: where connections wait for a first byte; None: they are accepted and trusted at once."""
+        if silent is None:
+            limits = replace(limits, first_window=limits.receive_buffer, first_ranges=limits.reassembly_ranges)
         self._address = address
         self._port = port
         self._limits = limits
         self._counters = counters
-        self._silent = Silent(silent, address, port, counters) if silent is not None else None
+        self._silent = Silent(silent, address, port, limits, counters) if silent is not None else None
         self._listener = Listener(
             address=address, port=port, mtu=mtu, limits=limits, secret=secret[:32], counters=counters
         )
@@ -299,7 +302,7 @@ class TcpServer:
     def _completes(self, entry: HalfOpen, seq: int, ack: int, size: int) -> bool:
         """The third segment: acknowledges our SYN, lies in the window we offered."""
         ahead = (seq - entry.irs - 1) & seqnum.MASK
-        return ack == (entry.iss + 1) & seqnum.MASK and ahead < 0xFFFF
+        return ack == (entry.iss + 1) & seqnum.MASK and ahead < self._limits.syn_window
 
     def _to_silent(
         self,

@@ -12,6 +12,7 @@ from enum import Enum, auto
 from struct import Struct
 
 from hognose.drops import Counters, DropReason
+from hognose.limits import TcpLimits
 from hognose.tcp import seqnum
 from hognose.tcp.listener import HalfOpen
 from hognose.tcp.path import Path
@@ -22,7 +23,6 @@ from hognose.wire.tcp import ACK, FIN, RST, SYN
 SILENT_TIME: Nanos = 10 * SECOND  # facts/tcp-nat-security.md 4.2
 # ISN of the peer and ours, MSS, scale, scaling, SACK, timestamps, their offset and TS.Recent, RTT, window, since.
 _PACKED = Struct(">IIHB???IIHHQ")
-_WINDOW = 0xFFFF  # what the SYN-ACK offered at most
 
 
 class Verdict(Enum):
@@ -45,10 +45,13 @@ class SilentPeer:
 class Silent:
     """The table of silent connections of one listening port; each is one bytes object."""
 
-    def __init__(self, sources: Sources[bytes], address: Ipv4Int, port: Port, counters: Counters) -> None:
+    def __init__(
+        self, sources: Sources[bytes], address: Ipv4Int, port: Port, limits: TcpLimits, counters: Counters
+    ) -> None:
         self._sources = sources
         self._address = address
         self._port = port
+        self._window = limits.syn_window
         self._counters = counters
 
     def __len__(self) -> int:
@@ -92,13 +95,13 @@ class Silent:
             if ahead == 0:
                 self._sources.remove(key)
                 return Verdict.NOTHING
-            return Verdict.ANSWER if ahead < _WINDOW else Verdict.NOTHING
+            return Verdict.ANSWER if ahead < self._window else Verdict.NOTHING
         if flags & SYN:
             return Verdict.ANSWER
         if not flags & ACK or ack != (entry.iss + 1) & seqnum.MASK:
             self._counters.drop(DropReason.TCP_BAD_ACK)
             return Verdict.NOTHING
-        if ahead >= _WINDOW:  # a keep-alive has the number before the first
+        if ahead >= self._window:  # a keep-alive has the number before the first
             return Verdict.ANSWER
         return Verdict.SPEAKS if size or flags & FIN else Verdict.NOTHING
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from tests.sim.segments import Segment
 from tests.unit.gateway.gateway_world import START, GatewayWorld, Remote
 from tests.unit.gateway.test_fault_containment import echo
 from tests.unit.openvpn.client import ModelClient
@@ -14,7 +16,7 @@ from tests.unit.openvpn.link import KEY, client_identity, kit
 from hognose.drops import Counters, DropReason
 from hognose.gateway.door import BURST, Door
 from hognose.gateway.peers import Peer
-from hognose.limits import DoorLimits, Limits
+from hognose.limits import DoorLimits, Limits, TcpLimits
 from hognose.openvpn.framing import RecordSplitter
 from hognose.openvpn.session import Session
 from hognose.openvpn.tls import TlsContext
@@ -192,16 +194,43 @@ def test_tls_begins_with_the_first_control_message_in_order(monkeypatch: pytest.
     assert made == [1]
 
 
-def test_a_stranger_that_sends_more_than_a_handshake_is_rejected() -> None:
-    """While it waits for its turn nobody reads; the bytes are bounded all the same."""
+@pytest.mark.parametrize(("size", "count"), [(1, 2000), (1460, 40_000)])
+def test_a_stranger_that_waits_for_its_turn_fills_a_small_window(size: int, count: int) -> None:
+    """Nobody reads, so that TCP's window shuts; what is there costs little more than its bytes, however cut."""
     world = GatewayWorld()
     world.gateway._door._credit = -1000 * SECOND
     world.gateway._door._credited_at = world.now
     remote = world.remote()
-    for _ in range(2):
-        remote.send(framed(RESET)[:9] * 4000)
-        world.gateway.step(remote.poll(), world.now, 0)
-    assert world.dropped(DropReason.UNREAD_TOO_MUCH) == 1
+    remote.send(b"\0")
+    world.gateway.step(remote.poll(), world.now, 0)
+    tracemalloc.start()
+    remote.send(bytes(count), size)
+    for frame in remote.poll():
+        world.gateway.step([frame], world.now, 0)
+    cost = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    [peer] = world.gateway._peers.values()
+    window = TcpLimits().first_window
+    assert sum(map(len, peer.conn._rcv.ready)) == min(count + 1, window)
+    assert peer.conn._rcv.window == max(0, window - count - 1)
+    assert cost < 2 * window
+
+
+def test_a_client_has_the_whole_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small until it is admitted, then as large as the field can say: this client's TCP does not scale."""
+    seen: list[tuple[int, int]] = []
+    receive = Remote.receive
+
+    def noted(remote: Remote, segment: Segment) -> None:
+        seen.append((world.gateway.client_count, segment.window))
+        receive(remote, segment)
+
+    monkeypatch.setattr(Remote, "receive", noted)
+    world = GatewayWorld()
+    alice = world.client("alice")
+    alice.inner(echo(alice.tunnel_address))
+    assert max(window for clients, window in seen if not clients) == TcpLimits().first_window
+    assert seen[-1] == (1, 65_535)
 
 
 def test_who_gives_up_waiting_takes_nobodys_turn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,6 +254,27 @@ def test_who_gives_up_waiting_takes_nobodys_turn(monkeypatch: pytest.MonkeyPatch
     world.rest(20)
     assert not door.busy
     assert made == []
+
+
+def test_who_fails_in_the_handshake_keeps_its_place_until_it_is_gone() -> None:
+    """Nobody answers our FIN: the connections that wait for that are bounded like those that go on."""
+    world = GatewayWorld(limits=small(handshakes=20))
+    for number in range(100):
+        remote = world.remote(f"198.18.{number}.1")
+        remote.send(framed(RESET))
+        world.frames()
+        answer = remote.stream[2:]
+        garbage = b"\x20" + RESET[1:9] + b"\1" + bytes(4) + answer[1:9] + b"\0\0\0\1" + bytes(100)
+        remote.send(framed(garbage))
+        world.frames()
+        assert remote.closed
+        assert len(world.gateway._peers) <= 20
+    assert world.dropped(DropReason.TLS_ERROR) == 100
+    assert world.dropped(DropReason.HANDSHAKE_CROWDED) == 80
+    world.client("alice")
+    world.rest(10)
+    assert world.gateway._door.sizes == (0, 0)
+    assert len(world.gateway._peers) == 1
 
 
 # -- connect-freq ------------------------------------------------------------------------------------------------------

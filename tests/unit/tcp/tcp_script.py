@@ -13,6 +13,7 @@ from hognose.drops import Counters, DropReason, Stat
 from hognose.limits import TcpLimits
 from hognose.tcp.connection import TcpConnection
 from hognose.tcp.server import TcpServer
+from hognose.tcp.sources import Sources
 
 SERVER, PORT = 0x0A000002, 1194
 CLIENT, CLIENT_PORT = 0x0A000009, 40_000
@@ -32,6 +33,7 @@ class Script:
         mtu: int = 1500,
         secret: bytes = bytes(32),
         random: Callable[[int], bytes] = bytes,
+        silent: Sources[bytes] | None = None,
     ) -> None:
         self.start = self.now = start
         self.irs = irs
@@ -47,6 +49,7 @@ class Script:
             unix=0,
             random=random,
             counters=self.counters,
+            silent=silent,
         )
         self.edge = 0  # relative right edge of the window that we have offered, as the wire says it
         self.scale = 0

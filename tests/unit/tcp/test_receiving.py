@@ -6,6 +6,7 @@ from tests.unit.tcp.tcp_script import Script
 
 from hognose.drops import DropReason
 from hognose.limits import TcpLimits
+from hognose.tcp.sources import Sources
 
 KIB = 1024
 MSS = 1448
@@ -328,3 +329,54 @@ def test_a_duplicate_is_reported_once():
     assert script.poll()[0].sack
     script.send("A", b"y" * 10, seq=11)
     assert [s.sack for s in script.poll()] == [[]]
+
+
+# -- the window of a connection that is not trusted yet ----------------------------------------------------------------
+
+
+def stranger() -> Script:
+    """Its first byte is here."""
+    script = Script(silent=Sources(9, 9, 9))
+    assert script.syn()[0].window == 16 * KIB
+    script.send("A", b"x")
+    [script.conn] = script.server.accepted()
+    return script
+
+
+def test_a_stranger_may_send_a_little_until_it_is_taken():
+    script = stranger()
+    while script.next < 1 + 20 * KIB:
+        script.send("A", b"x" * 1000)
+        script.poll()
+        assert script.edge <= 1 + 16 * KIB + 32, "32: the scale rounds"
+    assert len(script.take()) == 16 * KIB
+    [answer] = script.poll()
+    assert answer.ack + (answer.window << script.scale) == 1 + 32 * KIB
+
+
+def test_a_stranger_has_few_gaps():
+    script = stranger()
+    for at in range(40):
+        script.send("A", b"x" * 10, seq=100 + 20 * at)
+    assert script.conn is not None
+    assert len(script.conn._rcv.ooo._starts) == TcpLimits().first_ranges
+    assert script.counters.drops[DropReason.TCP_REASSEMBLY_FULL] == 40 - TcpLimits().first_ranges
+    script.conn.trust()
+    for at in range(40):
+        script.send("A", b"x" * 10, seq=100 + 20 * at)
+    assert len(script.conn._rcv.ooo._starts) == 40
+
+
+def test_trust_opens_the_window_and_takes_nothing_back():
+    script = stranger()
+    script.send("A", b"x" * 5000)
+    script.poll()
+    edge = script.edge
+    assert script.conn is not None
+    script.conn.trust()
+    script.send("A", b"x" * 1000)
+    [answer] = script.poll()
+    assert answer.ack + (answer.window << script.scale) >= 1 + (1 << 20) - 32 > edge
+    for _ in range(100):
+        script.send("A", b"x" * 1000)
+    assert len(script.take()) == 106_001

@@ -5,18 +5,16 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
-from tests.unit.tcp.tcp_script import MS, PORT, SERVER, Script
+from tests.unit.tcp.tcp_script import MS, Script
 
 from hognose.drops import DropReason
-from hognose.tcp.silent import SILENT_TIME, Silent
+from hognose.tcp.silent import SILENT_TIME
 from hognose.tcp.sources import Sources
 
 
 def quiet(total: int = 8192, per_address: int = 256, per_prefix: int = 1024) -> Script:
     """A script whose server keeps connections aside until their first byte."""
-    script = Script()
-    script.server._silent = Silent(Sources(total, per_address, per_prefix), SERVER, PORT, script.counters)
-    return script
+    return Script(silent=Sources(total, per_address, per_prefix))
 
 
 def opened() -> Script:
