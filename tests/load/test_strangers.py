@@ -95,11 +95,11 @@ def test_thousands_say_nothing(setting: Setting, topology: Topology) -> None:
         assert found["ended"] == SILENT
         assert found["spoke"] == 0
         deadline = time.monotonic() + 90
-        while (back := resident(server)) - base > 2 * MIB and time.monotonic() < deadline:
+        while (back := resident(server)) - base > 3 * MIB // 2 and time.monotonic() < deadline:
             time.sleep(2)
         print(f"each {(full - base) / SILENT:.0f} bytes, client in {took:.2f} s, {(back - base) / 1024:.0f} KiB stay")
         assert full - base <= SILENT * 2048
-        assert back - base <= 2 * MIB
+        assert back - base <= 3 * MIB // 2
         assert len(server.log.splitlines()) < 200
 
 

@@ -21,8 +21,11 @@ from hognose.units import SECOND, Ipv4Int, Nanos, Port
 from hognose.wire.tcp import ACK, FIN, RST, SYN
 
 SILENT_TIME: Nanos = 10 * SECOND  # facts/tcp-nat-security.md 4.2
-# ISN of the peer and ours, MSS, scale, scaling, SACK, timestamps, their offset and TS.Recent, RTT, window, since.
-_PACKED = Struct(">IIHB???IIHHQ")
+AT_ONCE = 64  # entries that end in one step: the resets of thousands would need much memory for a moment
+# ISN of the peer and ours, MSS, scale and options, timestamps' offset and TS.Recent, RTT, window, since. 31 bytes make
+# an object of 64, and CPython takes memory in steps of 16.
+_PACKED = Struct(">IIHBIIHHQ")
+_SCALE, _SCALING, _SACK, _TIMESTAMPS = 0x0F, 0x10, 0x20, 0x40
 
 
 class Verdict(Enum):
@@ -64,10 +67,16 @@ class Silent:
 
     def file(self, key: bytes, entry: HalfOpen, window: int, now: Nanos) -> tuple[bytes, SilentPeer] | None:
         """A handshake is complete; returns who had to make room (TCP_SILENT_CROWDED), to be reset."""
+        options = entry.snd_scale
+        if entry.scaling:
+            options |= _SCALING
+        if entry.sack:
+            options |= _SACK
+        if entry.path.timestamps:
+            options |= _TIMESTAMPS
         packed = _PACKED.pack(
-            entry.irs, entry.iss, entry.mss, entry.snd_scale, entry.scaling, entry.sack, entry.path.timestamps,
-            entry.ts_offset, entry.ts_recent, entry.rtt_ms, window, now,
-        )  # fmt: skip
+            entry.irs, entry.iss, entry.mss, options, entry.ts_offset, entry.ts_recent, entry.rtt_ms, window, now
+        )
         gone = self._sources.add(key, packed)
         if gone is None:
             return None
@@ -75,12 +84,21 @@ class Silent:
         return gone[0], self._unpacked(*gone)
 
     def _unpacked(self, key: bytes, packed: bytes) -> SilentPeer:
-        values = _PACKED.unpack(packed)
-        irs, iss, mss, snd_scale, scaling, sack, timestamps, ts_offset, ts_recent, rtt_ms, window, since = values
-        path = Path(
-            self._address, self._port, int.from_bytes(key[:4], "big"), int.from_bytes(key[4:6], "big"), timestamps
+        irs, iss, mss, options, ts_offset, ts_recent, rtt_ms, window, since = _PACKED.unpack(packed)
+        remote, remote_port = int.from_bytes(key[:4], "big"), int.from_bytes(key[4:6], "big")
+        entry = HalfOpen(
+            path=Path(self._address, self._port, remote, remote_port, options & _TIMESTAMPS != 0),
+            irs=irs,
+            iss=iss,
+            mss=mss,
+            snd_scale=options & _SCALE,
+            scaling=options & _SCALING != 0,
+            sack=options & _SACK != 0,
+            ts_offset=ts_offset,
+            ts_recent=ts_recent,
+            deadline=0,
+            rtt_ms=rtt_ms,
         )
-        entry = HalfOpen(path, irs, iss, mss, snd_scale, scaling, sack, ts_offset, ts_recent, deadline=0, rtt_ms=rtt_ms)
         return SilentPeer(entry, window, since)
 
     def remove(self, key: bytes) -> None:
@@ -111,9 +129,9 @@ class Silent:
         return int(_PACKED.unpack(oldest[1])[-1]) + SILENT_TIME if oldest is not None else None
 
     def overdue(self, now: Nanos) -> list[tuple[bytes, SilentPeer]]:
-        """Removed: those whose time is over (TCP_SILENT), to be reset."""
+        """Removed: those whose time is over (TCP_SILENT), to be reset; AT_ONCE at most."""
         found: list[tuple[bytes, SilentPeer]] = []
-        while (oldest := self._sources.oldest()) is not None:
+        while len(found) < AT_ONCE and (oldest := self._sources.oldest()) is not None:
             peer = self._unpacked(*oldest)
             if peer.since + SILENT_TIME > now:
                 break
