@@ -116,9 +116,12 @@ class Silent:
             return Verdict.ANSWER if ahead < self._window else Verdict.NOTHING
         if flags & SYN:
             return Verdict.ANSWER
-        if not flags & ACK or ack != (entry.iss + 1) & seqnum.MASK:
+        if not flags & ACK:
             self._counters.drop(DropReason.TCP_BAD_ACK)
             return Verdict.NOTHING
+        if ack != (entry.iss + 1) & seqnum.MASK:  # RFC 5961 section 5.2
+            self._counters.drop(DropReason.TCP_BAD_ACK)
+            return Verdict.ANSWER
         if ahead >= self._window:  # a keep-alive has the number before the first
             return Verdict.ANSWER
         return Verdict.SPEAKS if size or flags & FIN else Verdict.NOTHING

@@ -72,8 +72,8 @@ def test_text_with_the_third_segment_is_no_silence() -> None:
         ("S", 5000, 0, "A"),
         ("R", 2, 0, "A"),  # section 3.2: in the window, not exact
         ("R", 100_000, 0, None),
-        ("A", 1, 77, None),  # acknowledges what was not sent
-        ("PA", 1, 77, None),
+        ("A", 1, 77, "A"),  # acknowledges what was not sent (RFC 5961 section 5.2)
+        ("PA", 1, 77, "A"),
         ("P", 1, 0, None),
         ("PA", 100_000, 1, "A"),  # beyond the window
     ],

@@ -1,0 +1,157 @@
+"""Where probes run: the server under test and Linux's TCP on one link, and a raw socket beside them.
+
+    the server 10.0.0.2 [host] tap0 --- br0 --- eth0 [wire], which plays 10.0.0.1, 10.0.1.x and 10.0.2.x
+                                     |
+                                     +--- eth0 10.0.0.3 [linux]
+
+No kernel on the link takes an offload, so that what leaves has its checksums and what comes in is looked at.
+"""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from scapy.layers.inet import IP, TCP
+from tests.probes.peer import Peer, Target
+from tests.probes.probe import Probe
+from tests.world.frames import Segment
+from tests.world.namespaces import Namespaces
+from tests.world.processes import Process
+from tests.world.topology import TAP
+from tests.world.wire import Host, Wire
+
+OURS, LINUX = "hognose", "linux"
+ADDRESSES = {OURS: "10.0.0.2", LINUX: "10.0.0.3"}
+PORT = 1194
+ARGUMENTS = ["--ipv4=10.0.0.2/22", "--ipv4-gateway=10.0.0.1"]
+ROUTER_MAC = bytes.fromhex("020000000001")
+FLIGHT = 4096  # bytes that the control answers a control message with
+AT_ONCE = 40  # probes that wait together; most do nothing else
+_NO_OFFLOADS = "rx off tx off sg off tso off gso off gro off"
+_NO_IPV6 = ("net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
+_SYSCTLS = (
+    "net.ipv4.tcp_syncookies=1",
+    "net.ipv4.tcp_synack_retries=4",
+    "net.ipv4.tcp_max_syn_backlog=256",
+    "net.ipv4.tcp_rmem=4096 131072 6291456",
+    "net.ipv4.conf.all.rp_filter=0",
+    "net.ipv4.conf.eth0.rp_filter=0",
+    "net.ipv4.icmp_ratelimit=0",
+)
+
+
+class Place:
+    """The link, up; a context manager. The server under test is the caller's."""
+
+    def __init__(self, prefix: str, folder: Path) -> None:
+        self.namespaces = Namespaces(prefix, ("host", "wire", "linux"))
+        self._folder = folder
+        self._wire: Wire | None = None
+        self._listening: Process | None = None
+
+    def __enter__(self) -> Place:
+        spaces = self.namespaces.__enter__()
+        try:
+            self._build(spaces)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._wire is not None:
+            self._wire.__exit__()
+        if self._listening is not None:
+            self._listening.stop()
+        self.namespaces.remove()
+
+    def _build(self, spaces: Namespaces) -> None:
+        for name in spaces.names:
+            spaces.run(name, "sysctl", "-qw", *_NO_IPV6)
+        spaces.run("host", "ip", "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
+        spaces.run("host", "ip", "link", "set", "br0", "up")
+        spaces.run("host", "ip", "tuntap", "add", TAP, "mode", "tap")
+        for name in ("wire", "linux"):
+            spaces.veth("host", name, name, "eth0")
+        for port in (TAP, "wire", "linux"):
+            spaces.run("host", "ip", "link", "set", port, "master", "br0", "up")
+        for where, interface in (("host", "wire"), ("host", "linux"), ("wire", "eth0"), ("linux", "eth0")):
+            spaces.run(where, "ethtool", "-K", interface, *_NO_OFFLOADS.split())
+        spaces.run("linux", "ip", "addr", "add", f"{ADDRESSES[LINUX]}/22", "dev", "eth0")
+        spaces.run("linux", "ip", "route", "add", "default", "via", "10.0.0.1")
+        spaces.run("linux", "sysctl", "-qw", *_SYSCTLS)
+        script = Path(__file__).with_name("linux_server.py")
+        words = (sys.executable, str(script), ADDRESSES[LINUX], str(PORT), str(FLIGHT))
+        self._listening = Process(spaces.command("linux", *words), self._folder / "linux.log")
+        self._listening.wait_for("ready")
+        self._wire = Wire(spaces.full("wire"), "eth0").__enter__()
+        self.router = self._wire.join("10.0.0.1", ROUTER_MAC)
+
+    @property
+    def wire(self) -> Wire:
+        """The raw socket."""
+        assert self._wire is not None
+        return self._wire
+
+    def target(self, name: str) -> Target:
+        """The server of this name; its MAC is asked for."""
+        return Target(name, ADDRESSES[name], self.wire.resolve(self.router, ADDRESSES[name]), PORT)
+
+    def peer(self, number: int, target: Target) -> Peer:
+        """A phantom of its own for one probe at one target."""
+        net = 1 if target.name == OURS else 2
+        host = self.wire.join(f"10.0.{net}.{number + 10}", bytes((2, 0, 0, 1, net, number + 10)))
+        return Peer(self.wire, host, target, self.router)
+
+
+class Runs:
+    """Probes at our server and at the control: all at once, those that must be alone afterwards."""
+
+    def __init__(self, place: Place, probes: list[Probe]) -> None:
+        targets = [place.target(name) for name in (OURS, LINUX)]
+        self._peers = {
+            (probe.name, target.name): place.peer(number, target)
+            for number, probe in enumerate(probes)
+            for target in targets
+        }
+        self._pool = ThreadPoolExecutor(AT_ONCE)
+        self._found: dict[tuple[str, str], Future[str]] = {}
+        for probe in probes:
+            if not probe.alone:
+                self._start(probe)
+
+    def _start(self, probe: Probe) -> None:
+        for name in (LINUX, OURS):
+            key = (probe.name, name)
+            self._found[key] = self._pool.submit(probe.verdict, self._peers[key])
+
+    def verdict(self, probe: Probe, name: str) -> str:
+        """What came of a probe; also what is wrong with any packet that it had."""
+        key = (probe.name, name)
+        if key not in self._found:
+            for future in self._found.values():
+                future.result()
+            self._start(probe)
+            self._found[probe.name, LINUX].result()
+        return self._found[key].result() + spoiled(self._peers[key].host)
+
+    def stop(self) -> None:
+        """Wait for what still runs."""
+        self._pool.shutdown(cancel_futures=True)
+
+
+def spoiled(host: Host) -> str:
+    """What a second reader (scapy) says of the TCP packets that a host had: their checksums."""
+    for frame in host.raw:
+        packet = IP(frame[14:])
+        if TCP not in packet:
+            continue
+        again = IP(frame[14:])
+        del again.chksum, again[TCP].chksum
+        again = IP(bytes(again))
+        if (again.chksum, again[TCP].chksum) != (packet.chksum, packet[TCP].chksum):
+            return f"; scapy sums another packet: {frame.hex()}"
+    wrong = [one.wrong for one in host.inbox if isinstance(one, Segment) and one.wrong]
+    return f"; {wrong[0]}" if wrong else ""

@@ -1,0 +1,56 @@
+"""What a probe is: a row of the requirements, a sentence, what must come back, and the function that finds it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tests.probes.peer import Peer, Wrong
+
+Script = Callable[[Peer], str]
+
+
+@dataclass(frozen=True)
+class Linux:
+    """What the control answers instead, and why that is no fault of either."""
+
+    expected: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One probe; alone: nothing else runs at the time."""
+
+    name: str
+    row: str
+    sentence: str
+    expected: str
+    linux: Linux | None
+    script: Script
+    alone: bool
+
+    def expected_of(self, target: str) -> str:
+        """What the target of this name must answer."""
+        return self.linux.expected if target == "linux" and self.linux is not None else self.expected
+
+    def verdict(self, peer: Peer) -> str:
+        """What the target answered."""
+        try:
+            return self.script(peer)
+        except Wrong as error:
+            return f"no answer to the question: {error}"
+
+
+REGISTERED: list[Probe] = []
+
+
+def probe(row: str, expected: str, *, linux: Linux | None = None, alone: bool = False) -> Callable[[Script], Script]:
+    """Register a script; its docstring is the sentence."""
+
+    def register(script: Script) -> Script:
+        sentence = " ".join((script.__doc__ or "").split())
+        REGISTERED.append(Probe(script.__name__, row, sentence, expected, linux, script, alone))
+        return script
+
+    return register

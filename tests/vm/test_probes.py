@@ -1,0 +1,28 @@
+"""The probes of tests/interop/test_probes.py at the machines, with Linux's TCP in the same run (docs/probes.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from tests.probes.place import LINUX, OURS, Runs
+from tests.probes.probe import Probe
+from tests.probes.table import PROBES
+from tests.probes.under_test import running
+from tests.world.tender import hvt_carrier
+
+pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module", params=["vm", "hvt"])
+def runs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runs]:
+    carrier = hvt_carrier() if request.param == "hvt" else str(request.param)
+    with running("hn-wirevm", carrier, tmp_path_factory.mktemp(f"probes-{carrier}"), request) as made:
+        yield made
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.name)
+def test_probe(probe: Probe, runs: Runs) -> None:
+    """The control first: what it does not do the probe must not ask for."""
+    assert runs.verdict(probe, LINUX) == probe.expected_of("linux")
+    assert runs.verdict(probe, OURS) == probe.expected
