@@ -11,11 +11,13 @@ from dataclasses import dataclass
 
 from tests.world import frames
 from tests.world.frames import ACK, PSH, RST, SYN, Icmp, Segment
+from tests.world.strangers import client_hello
 from tests.world.wire import Host, Received, Wire
 
 PATIENCE = 8.0  # seconds for an answer that must come
 GRACE = 0.3  # seconds that an answer may be late which no later segment brings about
 MSS_OPTION = frames.option(frames.MSS, (1460).to_bytes(2, "big"))
+HELLO = client_hello()
 # The records of OpenVPN that a probe says, and how many bytes come back for the first.
 RESET_LEN, GREETING_LEN = 16, 28
 
@@ -44,6 +46,12 @@ class Peer:
         self.router = router
         self.random = int.from_bytes(os.urandom(8), "big")
         self._ports = itertools.count(30_000 + self.random % 20_000)
+
+    def beyond(self, number: int) -> Peer:
+        """Another peer, whose address is not on the link: what is for it comes to the router."""
+        rest = self.host.address.split(".", 2)[2]
+        host = self.wire.join(f"198.{18 + number}.{rest}", self.router.mac)
+        return Peer(self.wire, host, self.target, self.router)
 
     @property
     def port(self) -> int:
@@ -141,6 +149,7 @@ class Conn:
         self.clock = int.from_bytes(os.urandom(3), "big") if stamps else -1
         self.echo = 0  # the target's last TSval
         self.session = os.urandom(8)
+        self.server_session = b""
 
     def connect(self) -> Segment:
         """SYN, SYN-ACK, ACK."""
@@ -223,7 +232,13 @@ class Conn:
         data = self.collect(GREETING_LEN, acknowledge=acknowledge)
         if data[:3] != b"\0\x1a\x40" or data[16:24] != self.session:
             raise Wrong("the answer is none to our hard reset")
+        self.server_session = data[3:11]
         return data
+
+    def ask_for_much(self) -> None:
+        """After the greeting: the record that a long answer comes for, over 4000 bytes in one go."""
+        record = b"\x20" + self.session + b"\1" + bytes(4) + self.server_session + b"\0\0\0\1" + HELLO
+        self.say(len(record).to_bytes(2, "big") + record)
 
     # -- words -------------------------------------------------------------------------------------------------------
 

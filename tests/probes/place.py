@@ -36,8 +36,8 @@ _SYSCTLS = (
     "net.ipv4.tcp_synack_retries=4",
     "net.ipv4.tcp_max_syn_backlog=256",
     "net.ipv4.tcp_rmem=4096 131072 6291456",
-    "net.ipv4.conf.all.rp_filter=0",
-    "net.ipv4.conf.eth0.rp_filter=0",
+    "net.ipv4.conf.all.rp_filter=1",
+    "net.ipv4.conf.eth0.rp_filter=1",
     "net.ipv4.icmp_ratelimit=0",
 )
 

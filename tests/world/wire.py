@@ -85,9 +85,8 @@ class Wire:
         self._socket.close()
 
     def join(self, address: str, mac: bytes) -> Host:
-        """A new phantom."""
-        host = self._hosts[address] = Host(address, mac)
-        return host
+        """The phantom of an address; the same one when it is there already."""
+        return self._hosts.setdefault(address, Host(address, mac))
 
     def resolve(self, host: Host, address: str, patience: float = 10) -> bytes:
         """The MAC of a neighbour, asked for by one of the phantoms once a second."""

@@ -297,7 +297,8 @@ class TcpServer:
             if seqnum.before(seq, entry.irs + 1):  # an old duplicate of the handshake
                 return
         self._counters.drop(DropReason.TCP_NO_CONNECTION)
-        self._reset(key, seq, ack, flags, end - start, now)
+        if flags & ACK:  # nothing else is answered in LISTEN (RFC 9293 section 3.10.7.2, fourth)
+            self._reset(key, ack, now)
 
     def _completes(self, entry: HalfOpen, seq: int, ack: int, size: int) -> bool:
         """The third segment: acknowledges our SYN, lies in the window we offered."""
@@ -350,7 +351,7 @@ class TcpServer:
         self._listener.remove(key)
         if len(self._connections) >= self._limits.connections:
             self._counters.drop(DropReason.TCP_CONNECTIONS_FULL)
-            self._reset(key, entry.irs + 1, entry.iss + 1, ACK, 0, now)
+            self._reset(key, entry.iss + 1, now)
             return
         connection = TcpConnection(
             conn_id=self._next_id,
@@ -408,16 +409,12 @@ class TcpServer:
         self._answers[group] += 1
         return self._answers[group] <= ANSWERS_PER_SECOND
 
-    def _reset(self, key: bytes, seq: int, ack: int, flags: int, size: int, now: Nanos) -> None:
-        """RFC 9293 section 3.5.2 group 1: a RST that the sender believes, limited per second."""
+    def _reset(self, key: bytes, ack: int, now: Nanos) -> None:
+        """RFC 9293 section 3.5.2 group 1: a RST that whoever acknowledged this believes, limited per second."""
         if not self._may_answer(key, now):
             return
         self._counters.stats[Stat.TCP_RESETS_SENT] += 1
-        if flags & ACK:
-            self._bare(key, ack, 0, RST)
-        else:
-            length = size + (1 if flags & SYN else 0) + (1 if flags & FIN else 0)
-            self._bare(key, 0, (seq + length) & seqnum.MASK, RST | ACK)
+        self._bare(key, ack, 0, RST)
 
     def _bare(self, key: bytes, seq: int, ack: int, flags: int, stamps: tuple[int, int] | None = None) -> None:
         remote, remote_port = int.from_bytes(key[:4], "big"), int.from_bytes(key[4:6], "big")

@@ -147,7 +147,7 @@ def expected_unsynchronised(state: str, kind: str, offset: int) -> tuple[str, ..
             gap = offset > 0 and bool(text)
             return ("A",) if gap or (offset == 0 and (text or "F" in flags)) else ()
         return () if offset < 0 else ("R",)
-    return ("R",) if "A" in flags else ("RA",)
+    return ("R",) if "A" in flags else ()  # section 3.10.7.2, fourth
 
 
 @pytest.mark.parametrize(("state", "kind", "position"), list(itertools.product(LISTENING, FLAGS, POSITIONS)))
