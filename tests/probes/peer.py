@@ -151,8 +151,8 @@ class Conn:
         self.session = os.urandom(8)
         self.server_session = b""
 
-    def connect(self) -> Segment:
-        """SYN, SYN-ACK, ACK."""
+    def connect(self, delay: float = 0) -> Segment:
+        """SYN, SYN-ACK, ACK, the last after so many seconds."""
         options = self.options + (self._stamps() if self.clock >= 0 else b"")
         self.peer.tell(self.port, self.iss, 0, SYN, window=min(self.window, 0xFFFF), options=options)
         answer = self.peer.must_answer(self.port, SYN | ACK)
@@ -160,6 +160,7 @@ class Conn:
             raise Wrong("the SYN-ACK acknowledges another number")
         self.snd, self.irs, self.rcv = answer.ack, answer.seq, answer.end
         self._note(answer)
+        time.sleep(delay)
         self.send()
         return answer
 

@@ -34,6 +34,7 @@ _NO_IPV6 = ("net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_i
 _SYSCTLS = (
     "net.ipv4.tcp_syncookies=1",
     "net.ipv4.tcp_synack_retries=4",
+    "net.ipv4.tcp_rfc1337=1",
     "net.ipv4.tcp_max_syn_backlog=256",
     "net.ipv4.tcp_rmem=4096 131072 6291456",
     "net.ipv4.conf.all.rp_filter=1",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.probes import handshake, nobody, segments
+from tests.probes import closing, flood, handshake, neighbours, nobody, packets, segments, sending
 from tests.probes.probe import REGISTERED, Probe
 
-MODULES = (handshake, nobody, segments)
+MODULES = (closing, flood, handshake, neighbours, nobody, packets, segments, sending)
 PROBES: tuple[Probe, ...] = tuple(sorted(REGISTERED, key=lambda one: (one.alone, int(one.row[1:]))))
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "probes.md"
 
