@@ -91,8 +91,7 @@ def largest(peer: Peer, options: bytes, *, stamps: bool = False) -> str:
     """Bytes of text in the largest segment of a long answer."""
     conn = peer.open(options, stamps=stamps)
     conn.greet()
-    conn.ask_for_much()
-    return str(max(len(one.data) for one in conn.all()))
+    return str(max(len(one.data) for one in conn.flight()))
 
 
 @probe("T3", "536")
@@ -165,8 +164,7 @@ def a_scale_of_15_counts_as_14(peer: Peer) -> str:
     conn = peer.open(MSS_OPTION + option(frames.SCALE, b"\x0f"))
     conn.window = 1
     conn.greet()
-    conn.ask_for_much()
-    size = sum(len(one.data) for one in conn.all())
+    size = sum(len(one.data) for one in conn.flight())
     return "at least 4000 bytes" if size >= 4000 else f"{size} bytes"
 
 
@@ -257,7 +255,7 @@ def text_without_the_agreed_timestamp(peer: Peer) -> str:
     return f"nothing, then {len(conn.greet())} bytes"
 
 
-@probe("T10", "after 1, 2, 4, 8 s, and no more")
+@probe("T10", "after 1, 3, 7, 15 s, and no more", long=True)
 def syn_acks_are_sent_again(peer: Peer) -> str:
     """A SYN-ACK that is not acknowledged is sent five times in all, after 1 s and then at doubled intervals."""
     port = peer.port
@@ -268,8 +266,8 @@ def syn_acks_are_sent_again(peer: Peer) -> str:
         one = peer.answer(port, left)
         if one is not None:
             times.append(one.at)
-    gaps = [f"{after - before:.0f}" for before, after in itertools.pairwise(times)]
-    return f"after {', '.join(gaps)} s, and no more"
+    after = [str(int(one - times[0] + 0.2)) for one in times[1:]]  # a machine may be late, not early
+    return f"after {', '.join(after)} s, and no more"
 
 
 @probe("T10", "no SYN|ACK again; ACK: RST seq+0")

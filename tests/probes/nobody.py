@@ -203,6 +203,7 @@ def a_connection_that_says_nothing(peer: Peer) -> str:
 @probe(
     "T26",
     "RST|ACK after 10 s",
+    long=True,
     linux=Linux("nothing", "how long to wait for a first record is the application's matter"),
 )
 def a_connection_that_says_half_a_record(peer: Peer) -> str:

@@ -143,7 +143,7 @@ def text_in_fragments(peer: Peer) -> str:
     return f"{len(conn.greeting())} bytes"
 
 
-@probe("T31", "nothing, then SYN|ACK")
+@probe("T31", "nothing, then SYN|ACK", alone=True)
 def many_unfinished_packets(peer: Peer) -> str:
     """A thousand first fragments: none is answered, and a whole packet in fragments still is put together."""
     for ident in range(1000):
@@ -198,7 +198,7 @@ def echo_told(one: Icmp, payload: bytes) -> str:
 
 @probe("T31", "a reply, a reply, a reply")
 def an_echo_request(peer: Peer) -> str:
-    """Echo requests without, with an odd number of, and with 1472 bytes are answered with identifier, number and bytes."""
+    """Echo requests without, with an odd number of, and with 1472 bytes are answered as they are."""
     return ", ".join(echo(peer, payload) for payload in (b"", b"odd", bytes(range(256)) * 5 + bytes(192)))
 
 

@@ -14,7 +14,7 @@ from tests.world.frames import ACK, PSH, RST, SYN, Icmp, Segment
 from tests.world.strangers import client_hello
 from tests.world.wire import Host, Received, Wire
 
-PATIENCE = 8.0  # seconds for an answer that must come
+PATIENCE = 10.0  # seconds for an answer that must come
 GRACE = 0.3  # seconds that an answer may be late which no later segment brings about
 MSS_OPTION = frames.option(frames.MSS, (1460).to_bytes(2, "big"))
 HELLO = client_hello()
@@ -95,11 +95,21 @@ class Peer:
             raise Wrong(f"{found.names} came, not {frames.flag_names(flags)}")
         return found
 
+    def knock(self, port: int, seq: int, **fields: object) -> Segment:
+        """The answer to a SYN, which is sent again as clients send it again."""
+        for seconds in (3, 3, PATIENCE):
+            self.tell(port, seq, 0, SYN, **fields)
+            found = self.answer(port, seconds)
+            if found is not None:
+                if found.flags != SYN | ACK:
+                    raise Wrong(f"{found.names} came, not SYN|ACK")
+                return found
+        raise Wrong("no SYN|ACK came")
+
     def settle(self, grace: float = GRACE) -> None:
         """Wait until the target has worked on all that was sent: a SYN sent behind it is answered."""
         port, seq = self.port, self.random & frames.MASK
-        self.tell(port, seq, 0, SYN, options=MSS_OPTION)
-        self.must_answer(port, SYN | ACK)
+        self.knock(port, seq, options=MSS_OPTION)
         self.tell(port, seq + 1, 0, RST)
         time.sleep(grace)
 
@@ -154,8 +164,7 @@ class Conn:
     def connect(self, delay: float = 0) -> Segment:
         """SYN, SYN-ACK, ACK, the last after so many seconds."""
         options = self.options + (self._stamps() if self.clock >= 0 else b"")
-        self.peer.tell(self.port, self.iss, 0, SYN, window=min(self.window, 0xFFFF), options=options)
-        answer = self.peer.must_answer(self.port, SYN | ACK)
+        answer = self.peer.knock(self.port, self.iss, window=min(self.window, 0xFFFF), options=options)
         if answer.ack != (self.iss + 1) & frames.MASK:
             raise Wrong("the SYN-ACK acknowledges another number")
         self.snd, self.irs, self.rcv = answer.ack, answer.seq, answer.end
@@ -235,6 +244,20 @@ class Conn:
             raise Wrong("the answer is none to our hard reset")
         self.server_session = data[3:11]
         return data
+
+    def flight(self) -> list[Segment]:
+        """What comes of a long answer by itself, each segment once, in order."""
+        self.ask_for_much()
+        found: dict[int, Segment] = {}
+        one = self.next()
+        while one is not None and not one.data:
+            one = self.next()
+        if one is None:
+            raise Wrong("no long answer came")
+        for each in (one, *self.all(grace=0.1)):
+            if each.data:
+                found.setdefault((each.seq - self.rcv) & frames.MASK, each)
+        return [found[at] for at in sorted(found)]
 
     def ask_for_much(self) -> None:
         """After the greeting: the record that a long answer comes for, over 4000 bytes in one go."""

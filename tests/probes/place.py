@@ -74,6 +74,7 @@ class Place:
         spaces.run("host", "ip", "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
         spaces.run("host", "ip", "link", "set", "br0", "up")
         spaces.run("host", "ip", "tuntap", "add", TAP, "mode", "tap")
+        spaces.run("host", "ip", "link", "set", TAP, "txqueuelen", "5000")  # a flood fits
         for name in ("wire", "linux"):
             spaces.veth("host", name, name, "eth0")
         for port in (TAP, "wire", "linux"):
@@ -110,23 +111,23 @@ class Place:
 class Runs:
     """Probes at our server and at the control: all at once, those that must be alone afterwards."""
 
-    def __init__(self, place: Place, probes: list[Probe]) -> None:
+    def __init__(self, place: Place, probes: list[Probe], at_once: int) -> None:
         targets = [place.target(name) for name in (OURS, LINUX)]
         self._peers = {
             (probe.name, target.name): place.peer(number, target)
             for number, probe in enumerate(probes)
             for target in targets
         }
-        self._pool = ThreadPoolExecutor(AT_ONCE)
+        self._pools = {OURS: ThreadPoolExecutor(at_once), LINUX: ThreadPoolExecutor(AT_ONCE)}
         self._found: dict[tuple[str, str], Future[str]] = {}
-        for probe in probes:
+        for probe in sorted(probes, key=lambda one: not one.long):
             if not probe.alone:
                 self._start(probe)
 
     def _start(self, probe: Probe) -> None:
         for name in (LINUX, OURS):
             key = (probe.name, name)
-            self._found[key] = self._pool.submit(probe.verdict, self._peers[key])
+            self._found[key] = self._pools[name].submit(probe.verdict, self._peers[key])
 
     def verdict(self, probe: Probe, name: str) -> str:
         """What came of a probe; also what is wrong with any packet that it had."""
@@ -140,7 +141,8 @@ class Runs:
 
     def stop(self) -> None:
         """Wait for what still runs."""
-        self._pool.shutdown(cancel_futures=True)
+        for pool in self._pools.values():
+            pool.shutdown(cancel_futures=True)
 
 
 def spoiled(host: Host) -> str:

@@ -20,7 +20,7 @@ class Linux:
 
 @dataclass(frozen=True)
 class Probe:
-    """One probe; alone: nothing else runs at the time."""
+    """One probe; alone: nothing else runs at the time, long: it takes so long that it begins first."""
 
     name: str
     row: str
@@ -29,6 +29,7 @@ class Probe:
     linux: Linux | None
     script: Script
     alone: bool
+    long: bool
 
     def expected_of(self, target: str) -> str:
         """What the target of this name must answer."""
@@ -45,12 +46,14 @@ class Probe:
 REGISTERED: list[Probe] = []
 
 
-def probe(row: str, expected: str, *, linux: Linux | None = None, alone: bool = False) -> Callable[[Script], Script]:
+def probe(
+    row: str, expected: str, *, linux: Linux | None = None, alone: bool = False, long: bool = False
+) -> Callable[[Script], Script]:
     """Register a script; its docstring is the sentence."""
 
     def register(script: Script) -> Script:
         sentence = " ".join((script.__doc__ or "").split())
-        REGISTERED.append(Probe(script.__name__, row, sentence, expected, linux, script, alone))
+        REGISTERED.append(Probe(script.__name__, row, sentence, expected, linux, script, alone, long))
         return script
 
     return register

@@ -28,18 +28,6 @@ def slow(peer: Peer, options: bytes, window: int = 65535) -> Conn:
     return conn
 
 
-def first_flight(conn: Conn) -> list[Segment]:
-    """The segments of a long answer that come by themselves, each once, in order."""
-    conn.ask_for_much()
-    found: dict[int, Segment] = {}
-    for one in conn.all(grace=0.1):
-        if one.data:
-            found.setdefault((one.seq - conn.rcv) & frames.MASK, one)
-    if not found:
-        raise Wrong("no long answer came")
-    return [found[at] for at in sorted(found)]
-
-
 def again(conn: Conn, flight: list[Segment], seconds: float) -> list[int]:
     """Which of the segments come again in so much time, as places in the flight, in the order they come."""
     places = {one.seq: place for place, one in enumerate(flight)}
@@ -63,14 +51,14 @@ def the_initial_window(peer: Peer) -> str:
     """Ten segments leave before anything is acknowledged (RFC 6928), no more and no fewer."""
     conn = peer.open(MSS_200)
     conn.greet()
-    return f"{len(first_flight(conn))} segments"
+    return f"{len(conn.flight())} segments"
 
 
 @probe("T12", "nothing after two; after three: the first")
 def three_duplicates(peer: Peer) -> str:
     """Without SACK the third duplicate acknowledgement brings the first segment again, long before a time-out."""
     conn = slow(peer, MSS_200)
-    flight = first_flight(conn)
+    flight = conn.flight()
     conn.rcv = flight[1].seq
     conn.send()
     for _ in range(2):
@@ -86,7 +74,7 @@ def three_duplicates(peer: Peer) -> str:
 def a_partial_acknowledgement(peer: Peer) -> str:
     """NewReno: an acknowledgement up to the next hole brings that one again at once."""
     conn = slow(peer, MSS_200)
-    flight = first_flight(conn)
+    flight = conn.flight()
     conn.rcv = flight[1].seq
     for _ in range(4):
         conn.send()
@@ -101,7 +89,7 @@ def a_partial_acknowledgement(peer: Peer) -> str:
 def what_was_sacked_is_not_sent_again(peer: Peer) -> str:
     """With two holes among SACKed segments exactly the holes are sent again."""
     conn = slow(peer, MSS_200 + SACK_OK)
-    flight = first_flight(conn)
+    flight = conn.flight()
     words = flight[1].seq.to_bytes(4, "big") + flight[2].end.to_bytes(4, "big")
     rest = flight[4].seq.to_bytes(4, "big") + flight[-1].end.to_bytes(4, "big")
     for option in (words, rest + words, rest + words):
@@ -146,7 +134,7 @@ def the_time_out_follows_the_round_trip(peer: Peer) -> str:
     """On a connection with a round trip of 0.6 s nothing is sent again before twice as long."""
     conn = slow(peer, MSS_536)
     began = time.monotonic()
-    flight = first_flight(conn)
+    flight = conn.flight()
     came = again(conn, flight, 1.2 - (time.monotonic() - began))
     if came:
         return f"{came} within 1.2 s"
@@ -159,7 +147,7 @@ def in_window(conn: Conn, window: int) -> None:
     conn.send()
 
 
-@probe("T24", "no text, at least 3 probes, doubling; open: at least 4000 bytes")
+@probe("T24", "no text, at least 3 probes, doubling; open: at least 4000 bytes", long=True)
 def a_closed_window(peer: Peer) -> str:
     """A closed window is probed at doubled intervals, not written into; when it opens, everything comes at once."""
     conn = peer.open()
@@ -218,7 +206,7 @@ def a_silly_window(peer: Peer) -> str:
 def no_delay_of_small_segments(peer: Peer) -> str:
     """Nagle's algorithm is off: the small end of an answer leaves although nothing before it is acknowledged."""
     conn = slow(peer, MSS_536)
-    flight = first_flight(conn)
+    flight = conn.flight()
     sizes = [len(one.data) for one in flight]
     told = "less than a segment comes last" if sizes[-1] < 536 == min(sizes[:-1]) else f"{sizes}"
     return told
@@ -239,7 +227,7 @@ def complain(peer: Peer, about: Segment, kind: int, code: int, rest: int = 0, *,
 def size_after(peer: Peer, kind: int, code: int, rest: int, *, seq: int = 0, wrong: int = 0) -> str:
     """The largest segment that comes again after an ICMP error about the first one of a flight."""
     conn = slow(peer, MSS_OPTION)
-    flight = first_flight(conn)
+    flight = conn.flight()
     if len(flight[0].data) != 1460:
         raise Wrong(f"segments of {len(flight[0].data)} bytes")
     complain(peer, flight[0], kind, code, rest, seq=seq, wrong=wrong)
@@ -288,7 +276,7 @@ def fragmentation_needed_of_more(peer: Peer) -> str:
 def icmp_errors_are_soft(peer: Peer) -> str:
     """Unreachable net, host, protocol and port, a quench, TTL exceeded: the connection goes on (RFC 5927 section 6)."""
     conn = slow(peer, MSS_OPTION)
-    flight = first_flight(conn)
+    flight = conn.flight()
     for kind, code in ((3, 0), (3, 1), (3, 2), (3, 3), (3, 13), (4, 0), (11, 0), (12, 0)):
         complain(peer, flight[0], kind, code)
     conn.all()

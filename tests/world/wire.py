@@ -124,7 +124,7 @@ class Wire:
         if kind == frames.TYPE_ARP:
             request = frames.read_arp(frame, at)
             host = self._hosts.get(request.target)
-            if host is None:
+            if host is None or (request.operation == 2 and host.mac != frame[:6]):
                 host = next((one for one in self._hosts.values() if one.mac == frame[:6]), None)
             if host is None:
                 return
