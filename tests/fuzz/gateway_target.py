@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
+from unittest import mock
 
 from tests.fuzz.packet_targets import OUTSIDE, SERVER, ip_packet
 from tests.fuzz.reader import Reader
@@ -17,9 +18,12 @@ from tests.world.server import ServerSettings
 from hognose.config.model import ServerConfig
 from hognose.config.parser import parse as parse_config
 from hognose.drops import Counters, DropReason
+from hognose.gateway import live
 from hognose.gateway.assemble import Uplink, assemble
+from hognose.gateway.profile import make_profile
 from hognose.limits import IpLimits, Limits, NatLimits, TcpLimits
 from hognose.link import LinkCaps
+from hognose.openvpn.profile import ServerProfile
 from hognose.units import SECOND, ipv4_int
 
 MAC, ROUTER_MAC = bytes.fromhex("020000000002"), bytes.fromhex("020000000001")
@@ -37,6 +41,16 @@ def _config() -> ServerConfig:
     return parse_config(ServerSettings(authority(), server_identity(), "none").text(), "server.conf")[0]
 
 
+@lru_cache(maxsize=1)
+def _profile() -> ServerProfile:
+    return make_profile(_config(), LIMITS)
+
+
+def _same_profile(*_: object) -> ServerProfile:
+    """Certificates and OpenSSL's context are the same for all inputs: making them took most of the time."""
+    return _profile()
+
+
 def gateway_frames(data: bytes) -> None:
     """Frames as they come, frames with a right IPv4 packet in them, ARP, and a peer's stream of OpenVPN records."""
     reader = Reader(data)
@@ -49,10 +63,11 @@ def gateway_frames(data: bytes) -> None:
 
     counters = Counters()
     now = 1000 * SECOND
-    gateway = assemble(
-        _config(), caps=LinkCaps(mac=MAC), uplink=Uplink(OUTSIDE, 24, ROUTER), limits=LIMITS, random=random, now=now,
-        unix=UNIX, counters=counters,
-    )  # fmt: skip
+    with mock.patch.object(live, "make_profile", _same_profile):
+        gateway = assemble(
+            _config(), caps=LinkCaps(mac=MAC), uplink=Uplink(OUTSIDE, 24, ROUTER), limits=LIMITS, random=random,
+            now=now, unix=UNIX, counters=counters,
+        )  # fmt: skip
     head = MAC + ROUTER_MAC
     arp = struct.pack(">HHBBH6sI6sI", 1, 0x0800, 6, 4, 2, ROUTER_MAC, ROUTER, MAC, OUTSIDE)
     gateway.step([bytes(12) + head + b"\x08\x06" + arp], now, UNIX)
