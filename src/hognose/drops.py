@@ -138,7 +138,8 @@ class Stat(IntEnum):
     DATA_BYTES_IN = auto()
     DATA_BYTES_OUT = auto()
     NAT_FLOWS_OPENED = auto()
-    NAT_FLOWS_EXPIRED = auto()
+    NAT_FLOWS_EXPIRED = auto()  # opened = expired + forgotten + those that live
+    NAT_FLOWS_FORGOTTEN = auto()  # the client's address went to another one
     ICMP_ERRORS_SENT = auto()
     ECHO_REPLIES = auto()
     EVENTS_SUPPRESSED = auto()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from tests.sim.world import SimWorld, WorldSettings
 
-from hognose.drops import Stat
+from hognose.drops import DropReason, Stat
 
 
 @pytest.mark.parametrize("seed", range(1, 7))
@@ -23,6 +23,19 @@ def test_world(seed: int) -> None:
     assert facts["sessions at the end"] >= 3
     assert stats[Stat.RENEGOTIATIONS] >= 8
     assert stats[Stat.TCP_TIMEOUTS] >= 5
+
+
+@pytest.mark.parametrize("seed", [1, 3])
+def test_world_with_too_few_addresses_and_new_configs(seed: int) -> None:
+    """Addresses go from name to name, clients are refused and cut while they are connected."""
+    world = SimWorld(WorldSettings(seed, clients=6, hours=0.3, pool=4, mean_reload=60))
+    world.run()
+    facts, stats, drops = world.facts, world.counters.stats, world.counters.drops
+    assert facts["reloads"] >= 10
+    assert facts["client_cut"] >= 1
+    assert stats[Stat.NAT_FLOWS_FORGOTTEN] >= 20
+    assert min(drops[DropReason.POOL_EXHAUSTED], drops[DropReason.CLIENTS_FULL]) >= 5
+    assert facts["sessions at the end"] >= 2
 
 
 def _loses_a_packet(world: SimWorld) -> None:

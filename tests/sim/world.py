@@ -26,6 +26,7 @@ from tests.unit.openvpn.link import authority, kit, server_identity
 from tests.world.impairment import Impairment
 from tests.world.server import ServerSettings
 
+from hognose.config.model import ServerConfig
 from hognose.config.parser import parse as parse_config
 from hognose.drops import Counters, DropReason, Stat
 from hognose.gateway.assemble import Uplink, assemble
@@ -60,6 +61,8 @@ class WorldSettings:
     mean_away: float = 30
     mean_partition: float = 900  # between the partitions of a client's link
     mean_hostile: float = 5  # between what strangers do
+    pool: int = 0  # addresses for clients; 0: one for each
+    mean_reload: float = 0  # between new configs: who is shut out, how many may come; 0: none
     link: Impairment | None = None  # None: drawn for each client
 
 
@@ -79,13 +82,8 @@ class SimWorld:
         self.random = random.Random(settings.seed)
         self.now = START
         self.counters = Counters()
-        ping, restart = settings.keepalive
-        lines = [f"keepalive {ping} {restart}", f"reneg-sec {settings.reneg_sec}"]
-        config, _ = parse_config(
-            ServerSettings(authority(), server_identity(), "none", extra=lines).text(), "server.conf"
-        )
         self.gateway = assemble(
-            config, caps=LinkCaps(mac=MAC), uplink=Uplink(ADDRESS, 24, ROUTER), limits=LIMITS,
+            self._config(), caps=LinkCaps(mac=MAC), uplink=Uplink(ADDRESS, 24, ROUTER), limits=LIMITS,
             random=random.Random(-settings.seed).randbytes, now=START, unix=UNIX, counters=self.counters,
         )  # fmt: skip
         self.facts: Counter[str] = Counter()
@@ -97,9 +95,18 @@ class SimWorld:
         self.clients = [SimClient(self, n) for n in range(settings.clients)]
         self._hosts = {client.host: client for client in self.clients}
         self.hostile = Hostile(self)
+        self._reload_at = START + self._draw_reload()
         self.faulty = True
         self._frames: list[bytes] = []
         self.frames_in = self.bytes_in = self.frames_out = self.bytes_out = 0
+
+    def _config(self, *more: str) -> ServerConfig:
+        settings = self.settings
+        lines = [f"keepalive {settings.keepalive[0]} {settings.keepalive[1]}", f"reneg-sec {settings.reneg_sec}"]
+        if settings.pool:
+            lines.append(f"ifconfig-pool 10.8.0.2 10.8.0.{1 + settings.pool}")
+        text = ServerSettings(authority(), server_identity(), "none", extra=[*lines, *more]).text()
+        return parse_config(text, "server.conf")[0]
 
     # -- running ---------------------------------------------------------------------------------------------------
 
@@ -123,6 +130,8 @@ class SimWorld:
             f"python -m tests.sim.world --seed {s.seed} --clients {s.clients} --hours {s.hours} "
             f"--keepalive {s.keepalive[0]} {s.keepalive[1]} --reneg-sec {s.reneg_sec} --act {s.mean_act} "
             f"--life {s.mean_life} --away {s.mean_away} --partition {s.mean_partition} --hostile {s.mean_hostile}"
+            + (f" --pool {s.pool}" if s.pool else "")
+            + (f" --reload {s.mean_reload}" if s.mean_reload else "")
         )
 
     def state(self) -> str:
@@ -145,7 +154,7 @@ class SimWorld:
         if self._wakes:
             times.append(self._wakes[0][0])
         if self.faulty:
-            times.append(self.hostile.due)
+            times += [self.hostile.due, self._reload_at]
         self.now = max(self.now + 1, min(times))
 
     def _step(self) -> None:
@@ -162,6 +171,9 @@ class SimWorld:
                 self.schedule(client)
         if self.faulty and self.hostile.due <= now:
             self.hostile.act(now)
+        if self.faulty and self._reload_at <= now:
+            self._reload_at = now + self._draw_reload()
+            self._reload()
         for _ in range(50):
             frames, self._frames = self._frames, []
             self.frames_in += len(frames)
@@ -179,6 +191,27 @@ class SimWorld:
         else:
             raise AssertionError("frames go to and fro without end")
         self._check_step()
+
+    def _draw_reload(self) -> int:
+        mean = self.settings.mean_reload
+        return int(self.random.expovariate(1 / mean) * SECOND) + 1 if mean else 1 << 62
+
+    def _reload(self) -> None:
+        """One name is shut out, or fewer may come, or something else is pushed."""
+        shut_out = self.random.randrange(len(self.clients))
+        most = self.random.randrange(1, len(self.clients) + 1)
+        lines = self.random.choice(
+            (
+                (),
+                (f"<client-config-dir>\n[client{shut_out}]\ndisable\n</client-config-dir>",),
+                (f"max-clients {most}", 'push "route 10.9.0.0 255.255.0.0"'),
+            )
+        )
+        self._put_in_force(self._config(*lines))
+
+    def _put_in_force(self, config: ServerConfig) -> None:
+        self.gateway.reconfigure(config, self.now, UNIX + (self.now - START) // SECOND)
+        self.facts["reloads"] += 1
 
     def schedule(self, client: SimClient) -> None:
         """Wake the client when it has something to do."""
@@ -254,13 +287,15 @@ class SimWorld:
             self.facts[event.kind.value] += 1
         assert self.counters.drops[DropReason.INTERNAL_ERROR] == 0
         assert self.counters.drops[DropReason.SEND_QUEUE_FULL] == 0, "so little traffic fits every queue"
-        assert gateway.client_count <= len(self.clients) + 1
+        assert gateway.client_count <= min(len(self.clients) + 1, self.settings.pool or 253)
         assert gateway._nat.flows <= LIMITS.nat.flows
         assert len(gateway._peers) <= 20 * (len(self.clients) + 10)
 
     def _calm_down(self) -> None:
         """No more faults; what is alive has time to finish, then everybody leaves."""
         self.faulty = False
+        if self.settings.mean_reload:
+            self._put_in_force(self._config())
         for client in self.clients:
             client.calm()
             self.schedule(client)
@@ -279,6 +314,7 @@ class SimWorld:
         assert gateway._nat.flows == 0
         assert len(gateway._tcp) == 0
         assert stats[Stat.SESSIONS_ESTABLISHED] == stats[Stat.SESSIONS_ENDED]
+        assert stats[Stat.NAT_FLOWS_OPENED] == stats[Stat.NAT_FLOWS_EXPIRED] + stats[Stat.NAT_FLOWS_FORGOTTEN]
         assert stats[Stat.TCP_ACCEPTED] == stats[Stat.TCP_CLOSED]
         assert (stats[Stat.FRAMES_IN], stats[Stat.BYTES_IN]) == (self.frames_in, self.bytes_in)
         assert stats[Stat.FRAMES_OUT] == self.frames_out
@@ -297,12 +333,15 @@ def main() -> None:
     parser.add_argument("--reneg-sec", type=int, default=600)
     for name, default in (("act", 20), ("life", 400), ("away", 30), ("partition", 900), ("hostile", 5)):
         parser.add_argument(f"--{name}", type=float, default=default)
+    parser.add_argument("--pool", type=int, default=0)
+    parser.add_argument("--reload", type=float, default=0)
     a = parser.parse_args()
     world = SimWorld(
         WorldSettings(
-            a.seed, a.clients, a.hours, tuple(a.keepalive), a.reneg_sec, a.act, a.life, a.away, a.partition, a.hostile
+            a.seed, a.clients, a.hours, tuple(a.keepalive), a.reneg_sec, a.act, a.life, a.away, a.partition, a.hostile,
+            a.pool, a.reload,
         )
-    )
+    )  # fmt: skip
     started = time.monotonic()
     world.run()
     connected = world.facts["connected seconds"] / 3600

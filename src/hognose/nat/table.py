@@ -111,6 +111,7 @@ class FlowTable:
             for flow in list(flows.values()):
                 self.wheel.remove(flow)
                 self._unlink(flow)
+                self._counters.stats[Stat.NAT_FLOWS_FORGOTTEN] += 1
 
     def rebind(self, old: int, new: int) -> bool:
         """Give the flows of client `old` to `new`; False when there are none or `new` has flows already."""

@@ -21,7 +21,7 @@ from tests.unit.nat.nat_packets import (
     udp,
 )
 
-from hognose.drops import DropReason
+from hognose.drops import DropReason, Stat
 from hognose.units import SECOND, ipv4_int
 from hognose.wire.checksum import pseudo_sum
 
@@ -318,6 +318,9 @@ def test_forget_ends_every_flow_of_the_client_only() -> None:
     assert isinstance(bench.receive(udp(3478, 6000, src=SERVER, dst=OUTSIDE)), tuple)
     bench.advance(301 * SECOND)
     assert bench.nat.flows == 0
+    stats = bench.counters.stats
+    assert stats[Stat.NAT_FLOWS_OPENED] == 4
+    assert (stats[Stat.NAT_FLOWS_FORGOTTEN], stats[Stat.NAT_FLOWS_EXPIRED]) == (3, 1)
 
 
 def test_rebind_hands_the_flows_to_the_successor() -> None:
