@@ -20,14 +20,17 @@ from hognose.config.parser import parse as parse_config
 from hognose.drops import Counters, DropReason
 from hognose.gateway import live
 from hognose.gateway.assemble import Uplink, assemble
+from hognose.gateway.gateway import Gateway
 from hognose.gateway.profile import make_profile
 from hognose.limits import IpLimits, Limits, NatLimits, TcpLimits
 from hognose.link import LinkCaps
 from hognose.openvpn.profile import ServerProfile
 from hognose.units import SECOND, ipv4_int
+from hognose.wire import icmpv4, ipv4
 
 MAC, ROUTER_MAC = bytes.fromhex("020000000002"), bytes.fromhex("020000000001")
 ROUTER = ipv4_int("10.0.0.1")
+HEAD = MAC + ROUTER_MAC
 UNIX = 1_800_000_000
 LIMITS = Limits(
     tcp=TcpLimits(half_open=4, connections=4),
@@ -51,9 +54,8 @@ def _same_profile(*_: object) -> ServerProfile:
     return _profile()
 
 
-def gateway_frames(data: bytes) -> None:
-    """Frames as they come, frames with a right IPv4 packet in them, ARP, and a peer's stream of OpenVPN records."""
-    reader = Reader(data)
+def _started(counters: Counters, now: int) -> Gateway:
+    """A gateway that knows its router."""
     count = 0
 
     def random(size: int) -> bytes:
@@ -61,16 +63,25 @@ def gateway_frames(data: bytes) -> None:
         count += 1
         return (b"%08d" % count * (size // 8 + 1))[:size]
 
-    counters = Counters()
-    now = 1000 * SECOND
     with mock.patch.object(live, "make_profile", _same_profile):
         gateway = assemble(
             _config(), caps=LinkCaps(mac=MAC), uplink=Uplink(OUTSIDE, 24, ROUTER), limits=LIMITS, random=random,
             now=now, unix=UNIX, counters=counters,
         )  # fmt: skip
-    head = MAC + ROUTER_MAC
     arp = struct.pack(">HHBBH6sI6sI", 1, 0x0800, 6, 4, 2, ROUTER_MAC, ROUTER, MAC, OUTSIDE)
-    gateway.step([bytes(12) + head + b"\x08\x06" + arp], now, UNIX)
+    ping = ipv4.build(SERVER, OUTSIDE, 1, 12) + icmpv4.build(8, 0, 1 << 16, b"ping")
+    for frame in (HEAD + b"\x08\0" + ping, HEAD + b"\x08\x06" + arp):  # an answer that nobody waits for is not taken
+        out = gateway.step([bytes(12) + frame], now, UNIX)
+    assert out[0][0][12:18] == ROUTER_MAC, "the router is not known"
+    return gateway
+
+
+def gateway_frames(data: bytes) -> None:
+    """Frames as they come, frames with a right IPv4 packet in them, ARP, and a peer's stream of OpenVPN records."""
+    reader = Reader(data)
+    counters = Counters()
+    now = 1000 * SECOND
+    gateway = _started(counters, now)
     peer = _Peer()
     for _ in range(32):
         if not reader:
@@ -81,14 +92,14 @@ def gateway_frames(data: bytes) -> None:
         if kind == 0:
             frames.append(reader.piece())
         elif kind == 1:
-            frames.append(reader.take(12).ljust(12, b"\0") + head + b"\x08\0" + ip_packet(reader, SERVER, OUTSIDE))
+            frames.append(reader.take(12).ljust(12, b"\0") + HEAD + b"\x08\0" + ip_packet(reader, SERVER, OUTSIDE))
         elif kind == 2:
-            frames.append(bytes(12) + head + b"\x08\x06" + reader.take(28))
+            frames.append(bytes(12) + HEAD + b"\x08\x06" + reader.take(28))
         elif kind == 3:
             now += (choice >> 3) * SECOND
         else:
             segment = peer.says(kind, choice >> 3, reader)
-            frames.append(bytes(12) + head + b"\x08\0" + build(segment, SERVER, 40_000, OUTSIDE, 1194))
+            frames.append(bytes(12) + HEAD + b"\x08\0" + build(segment, SERVER, 40_000, OUTSIDE, 1194))
         if sieve := gateway.sieve(now):
             frames = sieve(frames)
         for pieces in gateway.step(frames, now, UNIX):
@@ -114,6 +125,7 @@ class _Peer:
 
     def __init__(self) -> None:
         self.seq, self.ack = 5000, 0
+        self.closed = ""  # by a FIN or a RST
 
     def says(self, kind: int, choice: int, reader: Reader) -> Segment:
         """4: SYN or the handshake's end; 5, 6: a record, a part of the stream; 7: any flags around the window."""
@@ -131,9 +143,86 @@ class _Peer:
         at, self.seq = self.seq, self.seq + len(data)
         return Segment(at, self.ack, "PA", payload=data)
 
-    def hears(self, frame: bytes) -> None:
-        """Acknowledge what came for this connection."""
-        if frame[24:26] == b"\x08\0" and len(frame) >= 66 and frame[35] == 6 and frame[48:50] == b"\x9c\x40":
-            segment = parse(frame[26:])
-            if not segment.has("R"):
-                self.ack = segment.end
+    def hears(self, frame: bytes) -> bytes:
+        """Acknowledge what came for this connection; what was new of it."""
+        if frame[24:26] != b"\x08\0" or len(frame) < 66 or frame[35] != 6 or frame[48:50] != b"\x9c\x40":
+            return b""
+        segment = parse(frame[26:])
+        for flag in "FR":
+            if segment.has(flag):
+                self.closed = flag
+        if segment.has("R"):
+            return b""
+        expected, self.ack = self.ack, segment.end
+        return segment.payload if segment.seq == expected or segment.has("S") else b""
+
+
+def gateway_stream(data: bytes) -> None:
+    """What one peer says, whole, byte by byte and in two parts: the same events, counters and answers."""
+    reader = Reader(data)
+    choice = reader.byte()
+    cut = reader.number(2)
+    stream = reader.rest()
+    if choice & 1:
+        reader = Reader(stream)
+        stream = b"".join(len(piece).to_bytes(2, "big") + piece for piece in reader.pieces(12))
+    size = 1 if len(stream) <= 200 else 97
+    whole = _heard([stream[at : at + 1400] for at in range(0, len(stream), 1400)], choice, together=True)
+    single = _heard([stream[at : at + size] for at in range(0, len(stream), size)], choice, together=False)
+    halves = _heard([stream[:cut][:1400], stream[cut:][:1400]], choice, together=False) if cut < len(stream) else whole
+    assert whole == single
+    assert whole == halves or len(stream) > 1400
+
+
+def _heard(chunks: list[bytes], choice: int, *, together: bool) -> tuple[object, ...]:
+    """What a gateway does with a stream: its events, what it dropped, the records that it sent, how it ended."""
+    counters = Counters()
+    now = 1000 * SECOND
+    gateway = _started(counters, now)
+    peer = _Peer()
+    answer = b""
+
+    def step(segments: list[Segment]) -> None:
+        nonlocal answer
+        frames = [bytes(12) + HEAD + b"\x08\0" + build(one, SERVER, 40_000, OUTSIDE, 1194) for one in segments]
+        while True:
+            answers = [b"".join(pieces) for pieces in gateway.step(frames, now, UNIX)]
+            before = peer.ack
+            for frame in answers:
+                answer += peer.hears(frame)
+            if peer.ack == before or peer.closed == "R":
+                break
+            frames = [bytes(12) + HEAD + b"\x08\0" + build(Segment(peer.seq, peer.ack), SERVER, 40_000, OUTSIDE, 1194)]
+
+    peer.seq = 5001
+    step([Segment(5000, 0, "S", mss=1460)])
+    segments = []
+    for chunk in chunks:
+        if chunk:
+            segments.append(Segment(5001 + sum(len(one.payload) for one in segments), peer.ack, "PA", payload=chunk))
+    for batch in [segments] if together and segments else [[segment] for segment in segments]:
+        peer.seq = batch[-1].end
+        step(batch)
+    if choice & 2:
+        step([Segment(peer.seq, peer.ack, "FA")])
+        peer.seq += 1
+    events = gateway.take_events()
+    for _ in range(100):  # whatever it was, it ends
+        deadline = gateway.next_deadline()
+        if deadline is None or deadline > now + 600 * SECOND:
+            break
+        now = max(now, deadline)
+        step([])
+        events += gateway.take_events()
+    assert counters.drops[DropReason.INTERNAL_ERROR] == 0
+    assert not gateway._peers
+    return [(event.kind.value, event.fields) for event in events], counters.drops, _opcodes(answer), peer.closed
+
+
+def _opcodes(stream: bytes) -> list[int]:
+    """Of the records in a stream, without acknowledgements alone: how many of them is nobody's business."""
+    found = []
+    while len(stream) > 2:
+        found.append(stream[2] >> 3)
+        stream = stream[2 + int.from_bytes(stream[:2], "big") :]
+    return [opcode for opcode in found if opcode != 5]

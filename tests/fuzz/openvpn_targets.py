@@ -55,6 +55,9 @@ def _split(chunks: list[bytes], most: int) -> tuple[list[bytes], bool]:
     for chunk in chunks:
         try:
             found += splitter.feed([chunk])
+            if splitter.broken:
+                splitter.feed([])
+                raise AssertionError("nothing is wrong behind the last record")
         except PeerError as error:
             assert error.reason is DropReason.BAD_FRAME_LENGTH
             return found, False
@@ -76,10 +79,15 @@ def framing(data: bytes) -> None:
     cut = data[0] if data else 0
     halves, halves_good = _split([data[:cut], data[cut:]], most)
     assert good == single_good == halves_good
-    if good:
-        assert records == single == halves
-        joined = b"".join(len(record).to_bytes(2, "big") + record for record in records)
-        assert data.startswith(joined)
+    assert records == single == halves
+    joined = b"".join(len(record).to_bytes(2, "big") + record for record in records)
+    assert data.startswith(joined)
+    if len(data) >= len(joined) + 2:  # why it stops there
+        length = int.from_bytes(data[len(joined) : len(joined) + 2], "big")
+        assert good == (0 < length <= most)
+        assert not good or len(data) < len(joined) + 2 + length
+    else:
+        assert good
     assert all(0 < len(record) <= most for record in single)
 
 

@@ -87,6 +87,12 @@ def seeds() -> dict[str, list[bytes]]:
             b"\1" + bytes(12) + b"\0\1" + piece(udp) + b"\0" + piece(bytes(60)) + b"\2" + bytes(28),
             b"\4\x0c\5" + piece(reset) + b"\5" + piece(b"\x20" + bytes(13) + b"\x16\3\1\0\5") + b"\x0f" + bytes(4),
         ],
+        "gateway-stream": [
+            b"\1\0\5" + piece(reset) + piece(b"\x20" + bytes(13) + b"\x16\3\1\0\5"),
+            b"\0\0\x30" + piece(reset) + stream[:300],
+            b"\2\0\x10" + piece(reset) + b"\0\0", b"\2\0\1GET / HTTP/1.1\r\n",
+            b"\3\0\x20" + piece(reset) + piece(b"\x28\1" + bytes(12)) + piece(b"\x30" + bytes(30)),
+        ],
     }  # fmt: skip
 
 

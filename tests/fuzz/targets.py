@@ -29,4 +29,5 @@ TARGETS: dict[str, Target] = {
     "nat-rewrite": packet_targets.nat_rewrite,
     "tcp-segments": packet_targets.tcp_segments,
     "gateway-frames": gateway_target.gateway_frames,
+    "gateway-stream": gateway_target.gateway_stream,
 }

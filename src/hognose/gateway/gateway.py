@@ -297,6 +297,8 @@ class Gateway:
                 self._forward(peer, packets, now)
             if session.attention:  # data alone moves timers to later only; peer deadlines see to them
                 self._run_session(peer, session, now, unix)
+            if peer.splitter.broken and not peer.closing:
+                peer.splitter.feed([])  # raises
         if conn.eof and not peer.closing:
             if session is not None and session.in_tls:
                 raise PeerError(DropReason.PEER_CLOSED, _GAVE_UP)

@@ -8,13 +8,17 @@ from hognose.errors import PeerError
 
 
 class RecordSplitter:
-    """Cuts a byte stream into records. Bound: at most one incomplete record of max_len bytes is kept."""
+    """Cuts a byte stream into records. Bound: at most one incomplete record of max_len bytes is kept.
 
-    __slots__ = ("_max_len", "_rest")
+    broken: a bad length stands behind the records that feed returned last; the next call raises.
+    """
+
+    __slots__ = ("_max_len", "_rest", "broken")
 
     def __init__(self, max_len: int) -> None:
         self._max_len = max_len
         self._rest = b""
+        self.broken = False
 
     @property
     def pending(self) -> int:
@@ -25,6 +29,7 @@ class RecordSplitter:
         """Complete records of the stream so far, in order.
 
         Raises PeerError(BAD_FRAME_LENGTH) for a length of 0 or above max_len: the stream cannot be followed any more.
+        Records before it are returned first, so that how TCP has cut the stream makes no difference.
         """
         if self._rest or len(chunks) != 1:
             data = self._rest + b"".join(chunks)
@@ -39,6 +44,10 @@ class RecordSplitter:
             length = data[offset] << 8 | data[offset + 1]
             end = offset + 2 + length
             if length == 0 or length > max_len:
+                if records:
+                    self.broken = True
+                    self._rest = data[offset : offset + 2]
+                    return records
                 raise PeerError(DropReason.BAD_FRAME_LENGTH, f"record length {length}, not an OpenVPN TCP client?")
             if end > size:
                 break

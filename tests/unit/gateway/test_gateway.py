@@ -354,6 +354,20 @@ def test_strange_first_bytes(data: bytes, reason: DropReason, size: int) -> None
     assert stranger.stream == b""
 
 
+@pytest.mark.parametrize("size", [1460, 1])
+def test_a_bad_length_ends_what_a_reset_has_begun(size: int) -> None:
+    """Whole or byte by byte: the reset before it is answered, then the connection is closed."""
+    world = GatewayWorld()
+    greeted = world.remote()
+    greeted.send(len(RESET).to_bytes(2, "big") + RESET + b"\xff\xff" + bytes(50), size)
+    world.frames()
+    assert greeted.stream[2] >> 3 == 8
+    assert greeted.closed
+    assert world.dropped(DropReason.BAD_FRAME_LENGTH) == 1
+    [event] = world.events_of("peer_rejected")
+    assert event["reason"] == "bad_frame_length"
+
+
 def test_many_records_of_a_stranger_in_one_segment() -> None:
     world = GatewayWorld()
     stranger = world.remote()

@@ -48,6 +48,15 @@ def test_lengths_that_are_refused(head: bytes) -> None:
     assert caught.value.reason is DropReason.BAD_FRAME_LENGTH
 
 
+def test_records_before_a_bad_length_are_not_lost() -> None:
+    splitter = RecordSplitter(2048)
+    assert splitter.feed([b"\0\1a\0\2bc\0\0\0\1d"]) == [b"a", b"bc"]
+    assert splitter.broken
+    for data in ([], [b"\0\1e"]):
+        with pytest.raises(PeerError, match="record length 0"):
+            splitter.feed(data)
+
+
 def test_the_largest_record() -> None:
     splitter = RecordSplitter(2048)
     assert splitter.feed([b"\x08\x00" + bytes(2047)]) == []
