@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from unittest import mock
 
 from tests.fuzz.reader import Reader
 from tests.unit.config.config_samples import BASE, block, config_text, static_key
 
+from hognose.cli.reload import read_text
 from hognose.config import blockfile, keys
 from hognose.config.directives import DIRECTIVES
 from hognose.config.embed import embed
@@ -98,9 +100,10 @@ def _parse_and_embed(text: str, folder: dict[str, str]) -> None:
 
 
 def block_device(data: bytes) -> None:
-    """The bytes of the device, and a good config with bytes of the fuzzer's in it."""
+    """The bytes of the device, and a good config with bytes of the fuzzer's in it; a device that is being written."""
     blockfile.generation(data[: blockfile.HEAD_BYTES])
     blockfile.complete(data)
+    _written_bit_by_bit(data.decode("utf-8", "replace").replace("\0", ""))
     try:
         text = blockfile.decode(data, "f")
     except ConfigError:
@@ -111,3 +114,38 @@ def block_device(data: bytes) -> None:
         parse(text, "f")
     except ConfigError:
         pass
+
+
+def _written_bit_by_bit(text: str) -> None:
+    """A device is whole when all of the text is there, and not before; the first look tells what it will be."""
+    line = blockfile.generation_line(text).encode()
+    whole = line + text.encode()
+    end = len(whole)
+    for size in (*range(len(line), end, max(1, (end - len(line)) // 7)), end - 1, end):
+        if size < len(line):
+            continue
+        for device in (whole[:size], whole[:size] + bytes(64)):
+            assert blockfile.complete(device) == (size == end)
+            assert blockfile.generation(device[: blockfile.HEAD_BYTES]) == blockfile.generation(line)
+    for device in (whole, whole + bytes(64), whole + bytes(700) + b"of an older text"):
+        found = {read_text(_Device(device, size))[:end] for size in (100, 512, 1 << 20)}  # type: ignore[arg-type]
+        assert found == {whole}
+        assert blockfile.complete(device)
+    assert blockfile.decode(whole + bytes(64), "f") == line.decode() + text
+
+
+class _Device:
+    """A config source that is read in pieces of any size."""
+
+    repeatable = True
+
+    def __init__(self, data: bytes, size: int) -> None:
+        self._data = data
+        self._size = size
+
+    def head(self) -> bytes:
+        return self._data[: blockfile.HEAD_BYTES]
+
+    def pieces(self, _: int) -> Iterator[bytes]:
+        for at in range(0, len(self._data), self._size):
+            yield self._data[at : at + self._size]
