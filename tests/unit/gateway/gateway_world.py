@@ -71,6 +71,7 @@ class GatewayWorld:
         self.arp: list[Packet] = []
         self.events: list[Event] = []
         self.answers_arp = True
+        self.one_by_one = False  # True: a step for each frame
         self.frames()
 
     # -- the link --------------------------------------------------------------------------------------------------
@@ -81,7 +82,9 @@ class GatewayWorld:
         for _ in range(200):
             if sieve := self.gateway.sieve(self.now):
                 queue = sieve(queue)
-            out = self.gateway.step(queue, self.now, UNIX + (self.now - START) // SECOND)
+            out = []
+            for batch in [[frame] for frame in queue] if self.one_by_one and queue else [queue]:
+                out += self.gateway.step(batch, self.now, UNIX + (self.now - START) // SECOND)
             self.events += self.gateway.take_events()
             queue = []
             for pieces in out:
@@ -192,6 +195,7 @@ class Remote:
         self.connected = self.reset = self.closed = False
         self.reads = True  # False: the window is shut and nothing is acknowledged
         self.silent = False  # True: as a cable that was pulled
+        self.size = 1460  # bytes in a segment
         self._source, self._port = ipv4_int(address), port
         self._out: list[Segment] = []
         self._seq, self._ack = 5000, 0
@@ -208,8 +212,9 @@ class Remote:
         self._emit("S", mss=1460)
         self._seq += 1
 
-    def send(self, data: bytes, size: int = 1460) -> None:
+    def send(self, data: bytes, size: int = 0) -> None:
         """Bytes of the stream, in segments of so many bytes."""
+        size = size or self.size
         for at in range(0, len(data), size):
             part = data[at : at + size]
             self._emit("PA", part)

@@ -368,6 +368,28 @@ def test_a_bad_length_ends_what_a_reset_has_begun(size: int) -> None:
     assert event["reason"] == "bad_frame_length"
 
 
+def test_a_session_byte_by_byte_is_the_same() -> None:
+    """Handshake, traffic, renegotiation and EXIT with a segment and a step for every byte."""
+    kinds = []
+    for size in (1460, 1):
+        world = GatewayWorld()
+        remote = world.start()
+        remote.size, world.one_by_one = size, size == 1
+        vpn = remote.vpn
+        assert vpn is not None
+        world.run(lambda vpn=vpn: vpn.established)  # type: ignore[misc]
+        assert len(remote.inner(echo(remote.tunnel_address, GATEWAY), echo(remote.tunnel_address, GATEWAY))) == 2
+        world.rest(1)
+        vpn.renegotiate(world.now)
+        world.run(lambda vpn=vpn: len(vpn.data_keys) == 2)  # type: ignore[misc]
+        remote.inner(query(remote.tunnel_address))
+        vpn.say("EXIT", world.now)
+        world.run(lambda remote=remote: remote.closed, 10)  # type: ignore[misc]
+        assert sum(world.counters.drops) == world.dropped(DropReason.PEER_EXIT)
+        kinds.append([(event.kind, {**event.fields, "seconds": 0}) for event in world.events])
+    assert kinds[0] == kinds[1]
+
+
 def test_many_records_of_a_stranger_in_one_segment() -> None:
     world = GatewayWorld()
     stranger = world.remote()
