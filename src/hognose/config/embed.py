@@ -41,7 +41,8 @@ def embed(
             lines[directive.head - 1] = ""
         replacement = _embedded(directive, files)
         if replacement is not None:
-            lines[directive.line - 1 : directive.last_line] = replacement
+            first = directive.head if directive.head == directive.line - 1 else directive.line
+            lines[first - 1 : directive.last_line] = replacement
     padded = _padded(lines, block_size)
     if len(padded.encode()) > blockfile.MAX_BYTES:
         raise ConfigError(f"larger than {blockfile.MAX_BYTES} bytes when embedded", file=file)

@@ -52,6 +52,15 @@ def test_comments_and_ignored_lines_stay() -> None:
     assert text.splitlines()[1] == "proto tcp"
 
 
+@pytest.mark.parametrize("between", ["", "verb 3\n"])
+def test_words_behind_inline_stay_once(between: str) -> None:
+    """However often it is embedded, there is one head before the block and no empty line more."""
+    extra = f"ifconfig-pool-persist [inline] 600\n{between}" + block("ifconfig-pool-persist", "alice,10.8.0.9")
+    text, _ = embed(config_text(extra), "f", no_file)
+    assert text.count("\nifconfig-pool-persist [inline] 600\n<ifconfig-pool-persist>\n") == 1
+    assert embed(text, "f", no_file)[0] == text
+
+
 def test_file_names_may_be_quoted() -> None:
     quoted = config_text('tls-crypt "my \\"ta\\" key.txt"\n')
     text, _ = embed(quoted, "f", {'my "ta" key.txt': static_key().replace("\n", "\r\n")}.__getitem__)
