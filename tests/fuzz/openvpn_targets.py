@@ -11,6 +11,7 @@ from functools import lru_cache
 from unittest import mock
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from tests.fuzz import models
 from tests.fuzz.reader import Reader
 from tests.unit.openvpn import data_packets as by_hand
 from tests.unit.openvpn.link import ADMISSION, KEY, SERVER_V2_KEY, START, UNIX, profile, wrapped_client_key
@@ -185,6 +186,8 @@ def session_wrap(data: bytes) -> None:
 def wrapped_key(data: bytes) -> None:
     """The WKc parser by itself, and authentic ones of any length and content."""
     parts = split_wrapped_key(data)
+    length = int.from_bytes(data[-2:], "big")
+    assert (parts is not None) == (290 <= length <= 1024 and length + 50 <= len(data))
     if parts is not None:
         assert parts[0] + parts[1] == data
         assert len(parts[0]) >= 50
@@ -206,6 +209,7 @@ def control_body(data: bytes) -> None:
     opcode = data[0] >> 3 if data else 0
     body = data[1:]
     parsed = parse_control_body(opcode, body)
+    assert parsed == models.control_body(opcode, body)
     if parsed is None:
         return
     assert len(parsed.acks) <= MAX_ACKS
@@ -226,14 +230,21 @@ def _profiles() -> tuple[ServerProfile, ...]:
 
 def key_message(data: bytes) -> None:
     """Key method 2 of a client, whole and as it grows byte by byte; then what is agreed on with it."""
+    expected = models.key_message(data)
     try:
         message = parse_client_message(data)
     except PeerError as error:
         assert error.reason is DropReason.BAD_KEY_METHOD
+        assert expected == "bad"
         return
     if message is None:
+        assert expected == "more"
         return
-    assert message.length <= len(data)
+    assert isinstance(expected, tuple)
+    words = [word.decode("utf-8", "replace") for word in expected[1]]
+    assert (message.length, message.options, message.username, message.password) == (expected[0], *words[:3])
+    lines = [line.partition("=") for line in words[3].split("\n")[:64]]
+    assert message.peer_info == {n: v for n, sep, v in lines if sep and n.isprintable() and v.isprintable()}
     assert parse_client_message(data[: message.length]) == message
     for size in (*range(0, min(message.length, 130), 13), message.length - 1):
         early = parse_client_message(data[:size])  # no prefix of a valid message is refused
@@ -258,6 +269,9 @@ def control_strings(data: bytes) -> None:
             assert len(reader._rest) <= most
             results.append((messages, counters.drops))
     assert results[0] == results[1] == results[2]
+    heard, refused = models.control_strings(data, most)
+    assert results[0][0] == heard
+    assert results[0][1][DropReason.BAD_CONTROL_MESSAGE] == refused
 
 
 # -- sessions ------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from __future__ import annotations
 import random as seeded
 import struct
 
+from tests.fuzz import models
 from tests.fuzz.reader import Reader
 from tests.sim.segments import ones_complement
 
@@ -80,12 +81,19 @@ def ip_packet(reader: Reader, source: int, destination: int) -> bytes:
 def ipv4_header(data: bytes) -> None:
     """The parser at any offset in any bytes, and on headers whose checksum is right; then what is made of them."""
     offset = data[0] & 31 if data else 0
-    result = ipv4.parse(data, offset, len(data)) if len(data) >= offset else DropReason.NONE
+    if len(data) >= offset:
+        _same_verdict(ipv4.parse(data, offset, len(data)), models.ipv4(data[offset:]), offset)
+    if len(data) >= 20:
+        bare = data[:10] + b"\0\0" + data[12:20]
+        short = bare[:10] + struct.pack(">H", ones_complement(bare)) + bare[12:] + data[20:]
+        _same_verdict(ipv4.parse(b"---" + short, 3, 3 + len(short)), models.ipv4(short), 3)
+    assert bool(ipv4.check_options(data)) == bool(models.ip_options(data))
     if len(data) >= 40:
         header_len = max(20, (data[0] & 15) * 4)
         header = data[:10] + b"\0\0" + data[12:header_len]
         packet = header[:10] + struct.pack(">H", ones_complement(header)) + header[12:] + data[header_len:]
         result = ipv4.parse(packet, 0, len(packet))
+        _same_verdict(result, models.ipv4(packet), 0)
         if not isinstance(result, DropReason):
             l4, end, protocol, word, source, destination = result
             assert 20 <= l4 <= end <= len(packet)
@@ -95,24 +103,47 @@ def ipv4_header(data: bytes) -> None:
             for piece in fragment(whole, 68 + (data[1] & 127)) if end > 68 else ():
                 assert not isinstance(ipv4.parse(piece, 0, len(piece)), DropReason)
             clamped = mss.clamp(whole, 1000)
-            assert len(clamped) == len(whole)
+            _same_but_for_zero(clamped, models.clamped(whole, 1000), l4 + 16)
             if _l4_good(whole) and not word & ipv4.FRAGMENTED:
                 assert _l4_good(clamped)
-            udp.parse(packet, l4, end)
-    ipv4.check_options(data)
+            datagram = udp.parse(packet, l4, end)
+            assert isinstance(datagram, tuple) == models.udp_fits(packet[l4:end])
+            assert not isinstance(datagram, tuple) or datagram == struct.unpack_from(">HHHH", packet, l4)
+
+
+def _same_verdict(result: ipv4.Parsed | DropReason, expected: str | tuple[int, int], offset: int) -> None:
+    reasons = {
+        "header": DropReason.BAD_IP_HEADER, "checksum": DropReason.BAD_IP_CHECKSUM,
+        "source route": DropReason.IP_OPTIONS_SOURCE_ROUTE,
+    }  # fmt: skip
+    if isinstance(expected, str):
+        assert result is reasons[expected]
+    else:
+        assert isinstance(result, tuple)
+        assert (result[0] - offset, result[1] - offset) == expected
+
+
+def _same_but_for_zero(packet: bytes, expected: bytes, at: int) -> None:
+    """The checksum field at `at` may be either of the two zeros of one's complement."""
+    assert packet[:at] == expected[:at]
+    assert packet[at + 2 :] == expected[at + 2 :]
+    if len(packet) >= at + 2:
+        assert (
+            int.from_bytes(packet[at : at + 2], "big") % 0xFFFF == int.from_bytes(expected[at : at + 2], "big") % 0xFFFF
+        )
 
 
 def tcp_options(data: bytes) -> None:
     """Options of any bytes, from bytes and from a view."""
     options = tcp.parse_options(data)
     assert options == tcp.parse_options(memoryview(data))
-    assert options.window_scale is None or 0 <= options.window_scale <= 14
-    assert len(options.sack) <= 31
+    assert options._asdict() == models.tcp_meaning(data)
     if len(data) <= 40:
         padded = data + bytes(-len(data) % 4)
         header = struct.pack(">HHIIBBHHH", 1, 2, 3, 4, (20 + len(padded)) << 2, 2, 5, 0, 0)
         packet = struct.pack(">BBHHHBBHII", 0x45, 0, 40 + len(padded), 1, 0x4000, 9, 6, 0, 1, 2) + header + padded
         lowered = mss.clamp(packet, 1000)
+        _same_but_for_zero(lowered, models.clamped(packet, 1000), 36)
         before, after = tcp.parse_options(padded), tcp.parse_options(lowered[40:])
         clamped = before._replace(mss=min(before.mss or 0, 1000) if before.mss is not None else None)
         # Behind a malformed option nothing is clamped; of several, the first is clamped and the last is what we read.
@@ -122,9 +153,11 @@ def tcp_options(data: bytes) -> None:
 
 def icmp_message(data: bytes) -> None:
     """Messages of any bytes with and without a right checksum; answers and errors about them are valid packets."""
-    icmpv4.parse(data, 0, len(data))
+    plain = icmpv4.parse(data, 0, len(data))
+    assert (plain is DropReason.BAD_ICMP) == (len(data) < 8)
     if len(data) < 8:
         return
+    assert (plain is DropReason.BAD_ICMP_CHECKSUM) == (ones_complement(data) != 0)
     body = data[:2] + b"\0\0" + data[4:]
     body = body[:2] + struct.pack(">H", ones_complement(body)) + body[4:]
     parsed = icmpv4.parse(body, 0, len(body))
@@ -148,6 +181,7 @@ def ip_fragments(data: bytes) -> None:
     reader = Reader(data)
     counters = Counters()
     reassembler = Reassembler(LIMITS, counters)
+    roomy, model = Reassembler(IpLimits(), Counters()), models.Fragments()
     body, step, order = reader.piece(), reader.byte(), reader.byte()
     whole = ipv4.build(SERVER, OUTSIDE, 17, len(body), ident=9, dont_fragment=False) + body
     pieces = fragment(whole, 68 + step * 4) if len(body) >= 8 else []
@@ -161,20 +195,39 @@ def ip_fragments(data: bytes) -> None:
         assert got == [whole]
         assert reassembler._bytes == 0
     now = 0
-    for _ in range(40):
+    for _ in range(80):
         if not reader:
             break
         choice = reader.byte()
-        now += (choice >> 4) * SECOND
+        now += (choice >> 4 & 7) * 2 * SECOND
         payload = reader.take(reader.byte() * (8 if choice & 1 else 1))
         word = reader.number(2)
+        protocol = (6, 17)[choice & 1] if choice & 128 else (17, 1, 6, 47)[word >> 14]
         packet = struct.pack(
-            ">BBHHHBBHII", 0x45, 0, 20 + len(payload), choice >> 1 & 3, word & 0x3FFF, 64, 17, 0, choice >> 3 & 1, 2
+            ">BBHHHBBHII",
+            0x45,
+            0,
+            20 + len(payload),
+            choice >> 1 & 3,
+            word & 0x3FFF,
+            64,
+            protocol,
+            0,
+            choice >> 3 & 1,
+            2,
         )
         packet = ipv4.with_checksum(packet) + payload
         result = reassembler.receive(packet, 0, len(packet), now)
         if isinstance(result, bytes):
             assert not isinstance(ipv4.parse(result, 0, len(result)), DropReason)
+        assert len(roomy.handle_deadline(now)) <= model.pass_time(now)
+        expected = model.take(packet, now)
+        told = roomy.receive(packet, 0, len(packet), now)
+        assert told == {"": None, "bad": DropReason.FRAGMENT_BAD, "overlap": DropReason.FRAGMENT_OVERLAP}.get(
+            expected,
+            expected,  # type: ignore[arg-type]
+        )
+        assert len(roomy._datagrams) == len(model.waiting)
         due = reassembler.next_deadline()
         if due is not None and due <= now:
             reassembler.handle_deadline(now)

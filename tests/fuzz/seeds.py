@@ -13,6 +13,47 @@ from tests.unit.openvpn.client import OPTIONS, PEER_INFO
 VECTORS = Path(__file__).resolve().parents[1] / "vectors"
 
 
+# Lengths of 0, 1, one too few and one too many, beyond the end, behind the end, twice.
+TCP_OPTIONS = (
+    "00020405b4", "000204", "0204", "02", "020005b4", "020105b4", "020305b401", "020505b40001", "020405b4020404b0",
+    "0100020405b4", "01010101", "03", "0302", "030307", "03030f", "030407aa", "0303", "0402", "040300", "0502",
+    "0506000000010101", "050b0000000100000009ff", "05120000000100000009000000100000001901", "080a0000000100000002",
+    "080b000000010000000200", "080900000001000000", "0909", "fe0401020303070101", "fd0002", "0201",
+    "01020405b401030306", "0000030307",
+)  # fmt: skip
+IP_OPTIONS = (
+    "83040000",
+    "89030001",
+    "01018300",
+    "00830000",
+    "07030001",
+    "07000000",
+    "07050000",
+    "94040000",
+    "01010107",
+)
+# choice, size, payload, word: see packet_targets.ip_fragments
+NO_PACKET = piece(b"") + bytes(2)
+FRAGMENTS = (
+    "0101" + "aa" * 8 + "2000" + "0101" + "bb" * 8 + "0001",  # two pieces
+    "0101" + "aa" * 8 + "0001" + "0101" + "bb" * 8 + "2000",  # the last one first
+    "0101" + "aa" * 8 + "2000" + "0101" + "aa" * 8 + "2000" + "0101" + "bb" * 8 + "0001",  # one twice
+    "0101" + "aa" * 8 + "2000" + "0101" + "bb" * 8 + "2000" + "0101" + "bb" * 8 + "0001",  # another at its place
+    "0102" + "aa" * 16 + "2000" + "0102" + "bb" * 16 + "0001",  # overlap
+    "0101" + "aa" * 8 + "0003" + "0101" + "bb" * 8 + "2004",  # behind the end
+    "0101" + "aa" * 8 + "2004" + "0101" + "bb" * 8 + "0003",  # an end before what is there
+    "0101" + "aa" * 8 + "0003" + "0101" + "bb" * 8 + "0005",  # two ends
+    "0007" + "aa" * 7 + "2000", "0000" + "2000", "0101" + "aa" * 8 + "1fff", "01ff" + "aa" * 2040 + "1f90",
+    "0004" + "aa" * 4 + "0000", "0004" + "aa" * 4 + "4000", "0013" + "aa" * 19 + "8000", "0101" + "aa" * 8 + "a001",
+    "0101" + "aa" * 8 + "a002", "0103" + "aa" * 24 + "a000" + "0101" + "bb" * 8 + "8003", "0001" + "aa" + "c000",
+    "0101" + "aa" * 8 + "2000" + "7101" + "bb" * 8 + "2002" + "7101" + "cc" * 8 + "2004" + "7101" + "cc" * 8 + "0001",
+)  # fmt: skip
+
+
+def _fragment(at: int, more: bool, size: int) -> bytes:
+    return b"\1" + bytes((size // 8,)) + bytes((at,)) * size + (at | more << 13).to_bytes(2, "big")
+
+
 def _hex_strings(value: object) -> list[bytes]:
     """Every value of a JSON tree that is a long hex string."""
     if isinstance(value, dict):
@@ -73,12 +114,20 @@ def seeds() -> dict[str, list[bytes]]:
         "config-lines": [config_text().encode()[:2000], b'push "route 10.0.0.0 255.0.0.0" # x\n<ca>\ny\n</ca>\n'],
         "config-text": [bytes((n, m)) + piece(b"1 2") for n in range(4) for m in range(0, 120, 17)],
         "block-device": [config_text().encode(), b"# hognose sha256 " + b"0" * 64 + b"\nport 1\n" + bytes(20)],
-        "ipv4-header": [b"\x45\0\0\x28" + bytes(5) + b"\6" + bytes(10) + tcp,
+        "ipv4-header": [
+            *(b"\x46\0\0\x40" + bytes(16) + bytes.fromhex(text) + bytes(40) for text in IP_OPTIONS),
+            b"\x45\0\0\x28" + bytes(5) + b"\6" + bytes(10) + tcp,
             b"\x46\0\0\x2c" + bytes(16) + b"\x83\4\0\0" + tcp],
         "tcp-options": [
-            bytes.fromhex("020405b40402080a000000010000000001030307"), bytes.fromhex("0101050a0000000100000009")],
+            bytes.fromhex("020405b40402080a000000010000000001030307"), bytes.fromhex("0101050a0000000100000009"),
+            *map(bytes.fromhex, TCP_OPTIONS),
+        ],
         "icmp-message": [echo, b"\3\4\0\0\0\0\5\xdc" + bytes(28), b"\x0b\0" + bytes(34)],
-        "ip-fragments": [piece(bytes(range(200))) + b"\2\5" + b"\x21\3\x20\0" + bytes(24), piece(b"") + bytes(9)],
+        "ip-fragments": [
+            piece(bytes(range(200))) + b"\2\5" + b"\x21\3\x20\0" + bytes(24), piece(b"") + bytes(9),
+            *(NO_PACKET + bytes.fromhex(text) for text in FRAGMENTS),
+            NO_PACKET + b"".join(_fragment(at, True, 8) for at in range(1, 67)),
+        ],
         "tcp-reassembly": [bytes(range(40, 200)), bytes.fromhex("500a600a4020ff08ff00102030")],
         "nat-rewrite": [*nat, b"".join(nat) + answers, nat[0] + b"\xc3" + nat[0]],
         "tcp-segments": [bytes.fromhex("000200000000ffff001000010000ffff041800010000ffff02") + bytes(16) + b"\x0b\x10"],
