@@ -287,7 +287,7 @@ def nat_rewrite(data: bytes) -> None:
     )
     now = 1000 * SECOND
     sent: list[bytes] = []
-    owners: dict[tuple[int, bytes], int] = {}
+    asked: dict[bytes, int] = {}  # protocol, peer, its port, our port of what has left -> whose it was
     for _ in range(24):
         if not reader:
             break
@@ -300,7 +300,7 @@ def nat_rewrite(data: bytes) -> None:
                     break
                 nat.handle_deadline(now)
         elif choice & 3 == 2 and sent:
-            _inbound(nat, reader, choice, sent[(choice >> 4) % len(sent)], now)
+            _inbound(nat, reader, choice, sent[(choice >> 4) % len(sent)], now, asked)
         else:
             client = 1 + (choice & 1)
             packet = ip_packet(reader, CLIENT if client == 1 else OTHER, SERVER + (choice >> 4 & 1))
@@ -315,11 +315,7 @@ def nat_rewrite(data: bytes) -> None:
                 assert translated[12:16] == OUTSIDE.to_bytes(4, "big")
                 assert not isinstance(ipv4.parse(translated, 0, len(translated)), DropReason)
                 assert _l4_good(translated) or not good
-                l4 = (translated[0] & 15) * 4
-                if translated[9] in (6, 17):
-                    key = (translated[9], translated[l4 : l4 + 2])
-                    if nat.flows and not counters.stats[0]:
-                        owners.setdefault(key, client)
+                asked[_answer_key(translated)] = client
         assert nat.flows <= 12
         assert max(nat.client_flows(1), nat.client_flows(2)) <= 8
     for client in (1, 2):
@@ -327,7 +323,14 @@ def nat_rewrite(data: bytes) -> None:
     assert nat.flows == 0
 
 
-def _inbound(nat: Nat, reader: Reader, choice: int, ours: bytes, now: int) -> None:
+def _answer_key(packet: bytes) -> bytes:
+    """Of a packet that leaves, and of the packet that answers it with both exchanged; echoes have an identifier."""
+    l4 = (packet[0] & 15) * 4
+    ports = packet[l4 + 4 : l4 + 6] if packet[9] == 1 else packet[l4 + 2 : l4 + 4] + packet[l4 : l4 + 2]
+    return packet[9:10] + packet[16:20] + ports
+
+
+def _inbound(nat: Nat, reader: Reader, choice: int, ours: bytes, now: int, asked: dict[bytes, int]) -> None:
     """Something that may belong to a flow: an answer with its ports, an error that quotes it, or anything."""
     packet = ip_packet(reader, int.from_bytes(ours[16:20], "big"), OUTSIDE)
     l4, ours_l4 = (packet[0] & 15) * 4, (ours[0] & 15) * 4
@@ -346,14 +349,27 @@ def _inbound(nat: Nat, reader: Reader, choice: int, ours: bytes, now: int) -> No
     if isinstance(ipv4.parse(packet, 0, len(packet)), DropReason):
         return
     frame = bytes(26) + packet + b"padding"
-    if packet[9] == 1 and packet[(packet[0] & 15) * 4 : (packet[0] & 15) * 4 + 1] != b"\0":
-        nat.inbound_error(frame, 26, 26 + len(packet), now)
+    l4 = (packet[0] & 15) * 4
+    if packet[9] == 1 and packet[l4 : l4 + 1] != b"\0":
+        error = nat.inbound_error(frame, 26, 26 + len(packet), now)
+        if not isinstance(error, DropReason):
+            quoted = packet[l4 + 8 :]
+            assert packet[l4] in (3, 11, 12)
+            assert ones_complement(packet[l4:]) == 0
+            assert len(quoted) >= 28
+            assert not int.from_bytes(quoted[6:8], "big") & 0x1FFF
+            assert asked.get(_answer_key(quoted)) == error[0], "an error about nobody's packet"
+            assert error[1][8] == packet[8] - 1 >= 1
+            assert ones_complement(error[1][: (error[1][0] & 15) * 4]) == 0
         return
     gso_size = 1 + (choice >> 4) * 90 if choice & 8 and packet[9] == 6 else 0
     result = nat.inbound(frame, 26, 26 + len(packet), gso_size, False, now)
     if isinstance(result, DropReason):
         return
     client, inner = result
+    answered = packet[9:10] + packet[12:16] + (packet[l4 + 4 : l4 + 6] if packet[9] == 1 else packet[l4 : l4 + 4])
+    assert asked.get(answered) == client, "a packet that nobody has asked for"
+    assert packet[8] > 1
     good = _l4_good(packet) or gso_size
     for one in inner:
         assert one[16:20] == (CLIENT if client == 1 else OTHER).to_bytes(4, "big"), "another client's packet"

@@ -47,9 +47,9 @@ def parse(data: Buffer, l4: int, end: int) -> tuple[int, int, int] | DropReason:
     """(type, code, rest) of the message at l4 … end with its checksum verified, else BAD_ICMP, BAD_ICMP_CHECKSUM."""
     if end - l4 < HEADER_LEN:
         return DropReason.BAD_ICMP
-    if ones_sum(data[l4:end]):
+    icmp_type, code, checksum, rest = HEADER.unpack_from(data, l4)
+    if ones_sum(data[l4:end]) or not (checksum or icmp_type or code or rest or any(data[l4:end])):  # see build
         return DropReason.BAD_ICMP_CHECKSUM
-    icmp_type, code, _, rest = HEADER.unpack_from(data, l4)
     return icmp_type, code, rest
 
 

@@ -37,6 +37,8 @@ def test_corrupt() -> None:
     message = bytearray(icmpv4.build(8, 0, 1, b"payload!"))
     message[9] ^= 1
     assert icmpv4.parse(message, 0, len(message)) is DropReason.BAD_ICMP_CHECKSUM
+    assert icmpv4.parse(bytes(12), 0, 12) is DropReason.BAD_ICMP_CHECKSUM
+    assert icmpv4.parse(b"\0\0\xff\xff" + bytes(8), 0, 12) == (0, 0, 0)
 
 
 def test_errors_are_the_types_that_quote() -> None:
