@@ -1,9 +1,10 @@
 """A soak: `python -m tests.world.soak --minutes N [--clients 50] [--seed 1]` (root; `make soak MINUTES=N`).
 
 A hosted server in namespaces with real openvpn clients that come and go all the time, 1 % loss each way between them
-and the server, renegotiations every half minute, and one client that stays and fetches something every ten seconds;
-its throughput is measured before the loss and the others come and after they have gone. Ten namespaces carry the
-clients, several each, every one with a tun device of its own. Prints the server's memory every ten seconds, its slope in the second half, and what the counters say at the end.
+and the server, renegotiations every half minute, and one client that stays and fetches something every ten seconds; its
+throughput is measured before the loss and the others come and after they have gone. Ten namespaces carry the clients,
+several each, every one with a tun device of its own. Prints the server's memory every ten seconds, its slope in the
+second half, and what the counters say at the end.
 """
 
 from __future__ import annotations
@@ -139,7 +140,7 @@ class Soak:
         self._report(before, after, status)
 
     def _throughput(self) -> tuple[float, float]:
-        """Down to the client that stays, without loss: Mbit/s, the median of transfers; ms of the server's CPU for a MB.
+        """Down to the client that stays: Mbit/s, the median of transfers without loss; ms of the server's CPU for a MB.
 
         The second is not disturbed by what else the machine does.
         """
