@@ -17,6 +17,7 @@ from hognose.gateway.gateway import Gateway
 from hognose.gateway.ingress import Ingress
 from hognose.gateway.journal import Journal
 from hognose.gateway.live import LiveConfig
+from hognose.gateway.syn_sieve import SynSieve
 from hognose.ip.fragments import Reassembler
 from hognose.ip.icmp_errors import RateLimiter
 from hognose.ip.neighbor import NeighborTable
@@ -137,6 +138,7 @@ def assemble(
         mss=mss,
         tun_mtu=config.tun_mtu,
         tcp=tcp,
+        syn_sieve=SynSieve(config.port, limits.tcp.syns_per_second, random(32)),
         nat=nat,
         neighbors=neighbors,
         egress=egress,

@@ -11,6 +11,7 @@ from struct import Struct
 
 from hognose.drops import Counters, DropReason, Stat
 from hognose.gateway.egress import Egress
+from hognose.gateway.syn_sieve import SynSieve
 from hognose.ip.fragments import Reassembler, fragment
 from hognose.ip.icmp_errors import RateLimiter, build_error, echo_reply
 from hognose.ip.mss import clamp
@@ -34,13 +35,6 @@ _L4_OFFSET = L3_OFFSET + 20
 _TRUSTED = virtio_net.F_NEEDS_CSUM | virtio_net.F_DATA_VALID
 _SYN_OFFSET = 33  # the TCP flags of a packet without IP options
 _SMALL_PACKET = 100  # no SYN is larger; spares the MSS look on data packets
-_TCP_FLAGS = _L4_OFFSET + 13
-_SYN_IDENT = slice(L3_OFFSET + 12, _L4_OFFSET + 8)  # addresses, ports, sequence number
-_PORT_BYTES = slice(_L4_OFFSET + 2, _L4_OFFSET + 4)
-_PROTOCOL = L3_OFFSET + 9
-_SYN_FRAME_MAX = _L4_OFFSET + 60
-_TYPE_AND_VERSION = slice(L3_OFFSET - 2, L3_OFFSET + 1)
-_PLAIN_IPV4 = b"\x08\x00\x45"
 UDP_CLIENTS_MAX = 8  # of one batch; the rest is counted all the same
 UDP_HEADER_LEN = 8
 # First bytes of a client's hard reset with and without tls-crypt-v2, key id 0.
@@ -62,6 +56,7 @@ class Ingress:
         mss: int,
         tun_mtu: int,
         tcp: TcpServer,
+        syn_sieve: SynSieve,
         nat: Nat,
         neighbors: NeighborTable,
         egress: Egress,
@@ -72,7 +67,7 @@ class Ingress:
         self._mac = caps.mac
         self._address = address
         self._port = port
-        self._port_bytes = port.to_bytes(2, "big")
+        self._syn_sieve = syn_sieve
         self._flooded = False
         self._mss = mss
         self._tun_mtu = tun_mtu
@@ -140,37 +135,21 @@ class Ingress:
 
     def sieve(self, now: Nanos) -> Callable[[list[bytes]], list[bytes]] | None:
         """What the frames of the next batch have to pass, or None."""
-        self._flooded = self._tcp.syn_filter.begin(now)
+        self._flooded = self._syn_sieve.begin(self._tcp.overflow_at, now)
         return self._sift if self._flooded else None
 
     def _sift(self, frames: list[bytes]) -> list[bytes]:
         """A flood of SYNs: the frames without those that nobody is to spend more time on (TCP_SYN_CROWDED)."""
-        answers, port = self._tcp.syn_filter.answers, self._port_bytes
-        kept: list[bytes] = []
-        keep = kept.append
-        lost_bytes = 0
         try:
-            for frame in frames:
-                size = len(frame)
-                if (
-                    _MIN_FRAME + 20 <= size <= _SYN_FRAME_MAX
-                    and frame[_TCP_FLAGS] & 0x3F == SYN
-                    and frame[_PORT_BYTES] == port
-                    and frame[_PROTOCOL] == ipv4.TCP
-                    and frame[_TYPE_AND_VERSION] == _PLAIN_IPV4
-                    and not answers(frame[_SYN_IDENT])
-                ):
-                    lost_bytes += size
-                    continue
-                keep(frame)
+            kept = self._syn_sieve.sift(frames)
         except Exception as error:
             self._counters.drop(DropReason.INTERNAL_ERROR)
             self._failures.append(error)
             return frames
-        if lost_bytes:
-            lost = len(frames) - len(kept)
-            self._counters.stats[Stat.FRAMES_IN] += lost
-            self._counters.stats[Stat.BYTES_IN] += lost_bytes
+        if (lost := len(frames) - len(kept)) > 0:
+            stats = self._counters.stats
+            stats[Stat.FRAMES_IN] += lost
+            stats[Stat.BYTES_IN] += sum(map(len, frames)) - sum(map(len, kept))
             self._counters.drop(DropReason.TCP_SYN_CROWDED, lost)
         return kept
 

@@ -21,7 +21,6 @@ from hognose.tcp import seqnum
 from hognose.tcp.cookies import COOKIE_LIFE, SynCookies
 from hognose.tcp.path import IP_HEADER_LEN, Path
 from hognose.tcp.sender import MIN_MSS
-from hognose.tcp.syn_filter import SynFilter
 from hognose.units import MS, US, Ipv4Int, Nanos, Port
 from hognose.wire import tcp as wire_tcp
 from hognose.wire.tcp import ACK, SYN
@@ -88,8 +87,7 @@ class Listener:
         )
         self._local = address.to_bytes(4, "big") + port.to_bytes(2, "big")
         self._cookies = SynCookies(secret, self._local)
-        self.filter = SynFilter(limits.syns_per_second, secret)
-        self._overflow_at: Nanos = -COOKIE_LIFE - 1  # when a cookie was made last
+        self.overflow_at: Nanos = -COOKIE_LIFE - 1  # when a cookie was made last
         self._spent: OrderedDict[bytes, None] = OrderedDict()  # four-tuple and the peer's initial number
         # The scale that lets 16 bits say the whole receive buffer (RFC 7323 section 2.3).
         self.scale = 0
@@ -126,7 +124,6 @@ class Listener:
         if entry is None or entry.irs != seq:
             # RFC 9293 3.10.7.4: another SYN in SYN-RECEIVED of a passive open returns to LISTEN, so it starts anew.
             if entry is None and len(self) >= self._limits.half_open:
-                self.filter.overflow(now)
                 return self._cookie(key, seq, options, now)
             entry = self._new(key, seq, options, now)
         else:
@@ -159,7 +156,7 @@ class Listener:
         self._spent[key + irs.to_bytes(4, "big")] = None
 
     def _overflowed(self, now: Nanos) -> bool:
-        return now - self._overflow_at <= COOKIE_LIFE
+        return now - self.overflow_at <= COOKIE_LIFE
 
     def next_deadline(self) -> Nanos | None:
         """When the next SYN-ACK is to be repeated or an entry given up."""
@@ -216,7 +213,7 @@ class Listener:
 
     def _cookie(self, key: bytes, seq: int, options: wire_tcp.Options, now: Nanos) -> Outgoing:
         """Answer without an entry."""
-        self._overflow_at = now
+        self.overflow_at = now
         self._counters.stats[Stat.TCP_SYN_COOKIES_SENT] += 1
         path = Path(self._address, self._port, int.from_bytes(key[:4], "big"), int.from_bytes(key[4:6], "big"), False)
         stamps = None

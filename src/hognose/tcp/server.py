@@ -65,7 +65,6 @@ class TcpServer:
         self._listener = Listener(
             address=address, port=port, mtu=mtu, limits=limits, secret=secret[:32], counters=counters
         )
-        self.syn_filter = self._listener.filter  # for those who see SYNs first
         self._connections: dict[bytes, TcpConnection] = {}
         self._by_id: dict[int, TcpConnection] = {}
         self._next_id = 1
@@ -87,6 +86,11 @@ class TcpServer:
     def __len__(self) -> int:
         """Connections, without half-open and TIME-WAIT entries."""
         return len(self._connections)
+
+    @property
+    def overflow_at(self) -> Nanos:
+        """When the half-open table was found full last; long ago where it never was."""
+        return self._listener.overflow_at
 
     def receive(self, packet: bytes, l3: int, l4: int, end: int, gso_size: int, checksum_ok: bool, now: Nanos) -> None:
         """One TCP segment or super-segment inside `packet`, which is read-only and not kept.

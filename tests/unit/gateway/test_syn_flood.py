@@ -118,7 +118,7 @@ def test_a_bug_in_the_sieve_costs_no_frame(flood: Flood, monkeypatch: pytest.Mon
     world = flood.world
     alice = world.client("alice")
     flood.go_on(0.3)
-    monkeypatch.setattr(type(world.gateway._tcp.syn_filter), "answers", lambda *_: 1 // 0)
+    monkeypatch.setattr(type(world.gateway._ingress._syn_sieve), "sift", lambda *_: 1 // 0)
     world.frames(*flood.syns(5))
     assert world.dropped(DropReason.INTERNAL_ERROR) == 1
     assert world.events_of("internal_error")[0]["where"] == "ingress"

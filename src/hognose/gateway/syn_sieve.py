@@ -10,9 +10,12 @@ repeated ones; SPOTS bytes, which exist while there is a flood only.
 
 from __future__ import annotations
 
-from hognose.units import MS, SECOND, Nanos
+from hognose.link import L3_OFFSET
+from hognose.units import MS, SECOND, Nanos, Port
+from hognose.wire import ipv4
+from hognose.wire.tcp import SYN
 
-SPOTS = 1 << 22  # bytes; at 150,000 SYNs a second 1 in 200 forged ones looks repeated
+SPOTS = 1 << 22  # bytes; at 150,000 SYNs a second 1 in 100 forged ones looks repeated
 SLOT: Nanos = 400 * MS
 FLOOD_LIFE: Nanos = 2 * SECOND  # after the last overflow of the half-open table
 BURST: Nanos = 250 * MS  # so much of a budget may be saved up
@@ -23,34 +26,40 @@ _SLOTS = 8  # bits of a spot: ages of 0 to 7 slots
 _HASTY = range(2)
 _RIPE = range(2, _SLOTS)  # 0.4 to 3.2 s ago: the first repeats, after 1 s and after 2 s more
 
+# A SYN without IP options behind the vnet header.
+_L4_OFFSET = L3_OFFSET + 20
+_SIZES = (_L4_OFFSET + 20, _L4_OFFSET + 60)
+_TYPE_AND_VERSION = slice(L3_OFFSET - 2, L3_OFFSET + 1)
+_PLAIN_IPV4 = b"\x08\x00\x45"
+_PROTOCOL = L3_OFFSET + 9
+_IDENT = slice(L3_OFFSET + 12, _L4_OFFSET + 8)  # addresses, ports, sequence number
+_PORT = slice(_L4_OFFSET + 2, _L4_OFFSET + 4)
+_FLAGS = _L4_OFFSET + 13
 
-class SynFilter:
+
+class SynSieve:
     """Decides which SYNs cost an answer while the half-open table overflows."""
 
     __slots__ = (
-        "_began_at", "_bit", "_come", "_firsts", "_hasty", "_key", "_overflow_at", "_per_second", "_repeats", "_ripe",
-        "_seen", "_slot", "_thin",
+        "_began_at", "_bit", "_come", "_firsts", "_hasty", "_key", "_per_second", "_port", "_repeats", "_ripe", "_seen",
+        "_slot", "_thin",
     )  # fmt: skip
 
-    def __init__(self, per_second: int, secret: bytes) -> None:
+    def __init__(self, port: Port, per_second: int, secret: bytes) -> None:
+        self._port = port.to_bytes(2, "big")
         self._per_second = per_second
         self._key = secret[:_KEY_LEN]
-        self._overflow_at: Nanos = -FLOOD_LIFE - 1
         self._began_at: Nanos = 0
         self._firsts = self._repeats = 0.0
-        self._come = 0  # in this slot
+        self._come = 0  # thrown away in this slot
         self._thin = 1.0  # part of the budget of first ones, the less the more come
         self._slot = 0
         self._bit = self._hasty = self._ripe = 0
         self._seen: bytearray | None = None
 
-    def overflow(self, now: Nanos) -> None:
-        """The half-open table is full."""
-        self._overflow_at = now
-
-    def begin(self, now: Nanos) -> bool:
-        """A batch of segments begins: whether its SYNs are to be shown to `answers`."""
-        if now - self._overflow_at > FLOOD_LIFE:
+    def begin(self, overflow_at: Nanos, now: Nanos) -> bool:
+        """A batch of frames is next: whether it has to be sifted; overflow_at: when the table was found full last."""
+        if now - overflow_at > FLOOD_LIFE:
             self._seen = None
             return False
         most = self._per_second * BURST / SECOND
@@ -67,26 +76,40 @@ class SynFilter:
         self._firsts = min(most, self._firsts + elapsed * self._per_second * self._thin / SECOND)
         return True
 
-    def answers(self, ident: bytes) -> bool:
-        """Whether this SYN is to be answered; ident: its addresses, ports and sequence number. After `begin` only."""
-        seen, bit = self._seen, self._bit
+    def sift(self, frames: list[bytes]) -> list[bytes]:
+        """The frames without SYNs that are not to be answered; after `begin`, if that said so."""
+        seen, bit, hasty, ripe, key, port = self._seen, self._bit, self._hasty, self._ripe, self._key, self._port
         assert seen is not None
-        self._come += 1
-        spot = hash(self._key + ident)  # SipHash; the key in front keeps others from choosing places
-        one, two = spot & _ANY_SPOT, spot >> 22 & _ANY_SPOT
-        first, second = seen[one], seen[two]
-        seen[one] = first | bit
-        seen[two] = second | bit
-        both = first & second
-        if not both & self._ripe:
-            if not both and self._firsts >= 1:
-                self._firsts -= 1
-                return True
-            return False
-        if both & self._hasty or self._repeats < 1:
-            return False
-        self._repeats -= 1
-        return True
+        firsts, repeats = self._firsts, self._repeats
+        least, most = _SIZES
+        kept: list[bytes] = []
+        keep = kept.append
+        for frame in frames:
+            if (
+                least <= len(frame) <= most
+                and frame[_FLAGS] & 0x3F == SYN
+                and frame[_PORT] == port
+                and frame[_PROTOCOL] == ipv4.TCP
+                and frame[_TYPE_AND_VERSION] == _PLAIN_IPV4
+            ):
+                spot = hash(key + frame[_IDENT])  # SipHash; the key in front keeps others from choosing places
+                one, two = spot & _ANY_SPOT, spot >> 22 & _ANY_SPOT
+                first, second = seen[one], seen[two]
+                seen[one] = first | bit
+                seen[two] = second | bit
+                both = first & second
+                if both & ripe:
+                    if not both & hasty and repeats >= 1:
+                        repeats -= 1
+                        keep(frame)
+                elif not both and firsts >= 1:
+                    firsts -= 1
+                    keep(frame)
+            else:
+                keep(frame)
+        self._firsts, self._repeats = firsts, repeats
+        self._come += len(frames) - len(kept)
+        return kept
 
     def _turn(self, seen: bytearray, slot: int) -> None:
         """Another slot of time: its bit is wiped, and those of the slots that nobody has seen."""

@@ -4,49 +4,54 @@ from __future__ import annotations
 
 import pytest
 
-from hognose.tcp.syn_filter import BURST, FLOOD_LIFE, SLOT, SPOTS, SynFilter
+from hognose.gateway.syn_sieve import BURST, FLOOD_LIFE, SLOT, SPOTS, SynSieve
 from hognose.units import MS, SECOND
 
 SECRET = bytes(range(32))
 START = 1000 * SECOND
 
 
+HEAD = bytes(24) + b"\x08\x00\x45" + bytes(8) + b"\x06" + bytes(2)  # vnet header, Ethernet, IPv4 to its checksum
+
+
+def syn(number: int, source: int = 0xC6120001) -> bytes:
+    """A frame; number is that of its first byte."""
+    addresses = source.to_bytes(4, "big") + bytes(4)
+    return HEAD + addresses + b"\x0f\xa0\x04\xaa" + number.to_bytes(4, "big") + b"\0\0\0\0\x50\x02" + bytes(6)
+
+
 class Flood:
     """A filter at work, and strangers who come at a rate."""
 
     def __init__(self, per_second: int) -> None:
-        self.filter = SynFilter(per_second, SECRET)
+        self.sieve = SynSieve(1194, per_second, SECRET)
         self.now = START
         self.number = 0
-        self.filter.overflow(self.now)
-        assert self.filter.begin(self.now)
+        assert self.sieve.begin(self.now, self.now)
 
     def rest(self, time: int) -> None:
         self.now += time
-        self.filter.overflow(self.now)
-        self.filter.begin(self.now)
+        assert self.sieve.begin(self.now, self.now)
 
     def come(self, rate: int, seconds: float, repeat_after: int = 0) -> int:
         """Strangers for so long, in batches of ten milliseconds; how many were answered. repeat_after: they cycle."""
         answered = 0
         for _ in range(int(seconds * 100)):
             self.rest(10 * MS)
-            for _ in range(rate // 100):
-                self.number += 1
-                number = self.number % repeat_after if repeat_after else self.number
-                answered += self.filter.answers(b"stranger" + number.to_bytes(8, "big"))
+            numbers = range(self.number, self.number + rate // 100)
+            self.number += len(numbers)
+            frames = [syn(number % repeat_after if repeat_after else number) for number in numbers]
+            answered += len(self.sieve.sift(frames))
         return answered
 
-    def client(self, name: bytes = b"client") -> bool:
-        return self.filter.answers(name)
+    def client(self, number: int = 7) -> bool:
+        return self.sieve.sift([syn(number, 0xC0000209)]) != []
 
 
 def test_without_an_overflow_nothing_is_looked_at() -> None:
-    subject = SynFilter(100, SECRET)
-    assert not subject.begin(START)
-    subject.overflow(START)
-    assert subject.begin(START + FLOOD_LIFE)
-    assert not subject.begin(START + FLOOD_LIFE + 1)
+    subject = SynSieve(1194, 100, SECRET)
+    assert subject.begin(START, START + FLOOD_LIFE)
+    assert not subject.begin(START, START + FLOOD_LIFE + 1)
 
 
 def test_first_ones_are_bounded_and_repeated_ones_get_through() -> None:
@@ -56,7 +61,7 @@ def test_first_ones_are_bounded_and_repeated_ones_get_through() -> None:
     assert not flood.client()
     flood.come(20_000, 0.99)
     assert flood.client()
-    assert not flood.client(b"client with another number")
+    assert not flood.client(8)
 
 
 def test_a_small_flood_is_answered() -> None:
@@ -75,7 +80,7 @@ def test_in_due_time(after: int, answered: bool) -> None:
     for _ in range(after // 50):
         flood.rest(50 * MS)
         flood.come(20_000, 0)
-    flood.filter._firsts = 0
+    flood.sieve._firsts = 0
     assert flood.client() is answered
 
 
@@ -106,7 +111,7 @@ def test_repeats_are_bounded_too() -> None:
 def test_chance_is_rare() -> None:
     """At 100,000 a second, fewer than one forged SYN in a hundred looks like a repeated one."""
     flood = Flood(1 << 30)
-    flood.filter._firsts = -1e18
+    flood.sieve._firsts = -1e18
     assert SPOTS == 1 << 22
     flood.come(100_000, 2)
     assert flood.come(100_000, 0.5) < 500
