@@ -222,6 +222,8 @@ class Sender:
             self._detect_loss(flight, now)
             if self._recovery >= 0 and self.sack and not self._in_rto:
                 self._reduce(self.una + self._board.total - delivered, advanced=advanced)
+        else:
+            self.rack.deadline = 0  # what was given time to arrive late has arrived
         quiet = self._quiet()
         self.calm = quiet and not self.fin_sent
         self.tail_at = now + self.rtt.pto if quiet and self.sack and self.nxt > self.una else 0

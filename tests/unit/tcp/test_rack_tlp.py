@@ -196,6 +196,22 @@ def test_reordering_is_given_time_where_it_was_seen():
     assert script.stat(Stat.TCP_TIMEOUTS) == 0
 
 
+def test_what_arrived_in_its_time_leaves_no_timer_behind():
+    """Else the next segment sent, long after, would make the server run once for nothing."""
+    script = opened()
+    first = in_flight(script, 3)
+    script.send("A", ack=first, sack=((first + MSS, first + 2 * MSS),), window=WIDE)
+    assert script.poll() == []
+    assert script.conn._snd.rack.deadline > script.now
+    script.now += 5 * MS
+    script.send("A", window=WIDE)
+    script.poll()
+    script.wait(500)
+    script.write(b"x")
+    script.poll()
+    assert script.server.next_deadline() > script.now
+
+
 def test_fewer_than_three_are_lost_after_the_time_for_reordering():
     """Where RFC 6675 waits for a third segment for ever."""
     script = opened()
