@@ -63,8 +63,12 @@ class Rack:
         while records and records[0][_END] <= position:
             del records[0]
 
-    def delivered(self, ranges: list[tuple[int, int]], now: Nanos) -> None:
-        """These ranges, in order, at least one, are with the peer now (RFC 8985 section 6.2, steps 1 - 3)."""
+    def delivered(self, ranges: list[tuple[int, int]], now: Nanos) -> Nanos:
+        """These ranges, in order, at least one, are with the peer now (RFC 8985 section 6.2, steps 1 - 3).
+
+        Returns the round trip of the newest of them that was sent once, -1 when all were sent again.
+        """
+        measured = -1
         lows = [low for low, _ in ranges]
         highs = [high for _, high in ranges]
         for start, end, at, again in self._records:
@@ -76,6 +80,7 @@ class Rack:
             if again and rtt < self.min_rtt:
                 continue  # more likely the acknowledgement of the first transmission
             if not again:
+                measured = rtt
                 if not self.min_rtt or rtt < self.min_rtt:
                     self.min_rtt = max(rtt, 1)
                 if min(end, highs[first]) < self._highest:
@@ -84,6 +89,7 @@ class Rack:
             if (at, top) > (self._time, self._end):
                 self._time, self._end, self._rtt = at, top, rtt
         self._highest = max(self._highest, highs[-1])
+        return measured
 
     def duplicate(self, srtt: Nanos, now: Nanos) -> None:
         """The peer reported a needless transmission (RFC 2883): wait longer, one step per round trip."""

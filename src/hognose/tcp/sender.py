@@ -217,7 +217,11 @@ class Sender:
             for start, end in fresh:
                 if self._lost.total and self._lost.remove(start, end):
                     self.rack.reordering = True  # it was not lost
-            self.rack.delivered(sorted(fresh), now)
+            measured = self.rack.delivered(sorted(fresh), now)
+            if measured >= 0 and self.rtt.backoff:
+                # RFC 6298 (5.7): what is reported and was sent once is a measurement, and the back-off is over.
+                self.rtt.sample(max(measured, MS))
+                self.rto_at = min(self.rto_at, now + self.rtt.rto)
         if self._board.total or self._dupacks >= DUPLICATE_THRESHOLD or self._recovery >= 0:
             self._detect_loss(flight, now)
             if self._recovery >= 0 and self.sack and not self._in_rto:

@@ -211,6 +211,25 @@ def test_timestamps_measure_even_in_recovery():
     assert script.wait(600)[0].payload == b"x"
 
 
+def test_a_report_of_new_data_ends_the_back_off():
+    """RFC 6298 (5.7): what was sent once and is reported is a measurement, though the first segment is still missing."""
+    script = opened()
+    first = script.seen
+    script.write(b"one")
+    script.poll()
+    while script.stat(Stat.TCP_TIMEOUTS) < 4:
+        script.wait(100)
+    script.write(b"two")
+    [second] = [s for s in script.poll() if s.payload == b"two"] or script.wait(5_000)[-1:]
+    assert script.conn._snd.rtt.backoff == 4
+    script.now += 100 * MS
+    script.send("A", ack=first, sack=((second.seq, second.end),), window=WIDE)
+    script.poll()
+    assert script.conn._snd.rtt.backoff == 0
+    script.wait(1_000)
+    assert script.stat(Stat.TCP_TIMEOUTS) > 4, "soon, not after sixteen times the time-out"
+
+
 def test_a_lost_fin_is_sent_again():
     script = opened()
     script.conn.close(script.now)
