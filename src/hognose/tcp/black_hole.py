@@ -1,7 +1,9 @@
 """Paths that drop large packets without a word: packetization layer path MTU discovery (RFC 4821, RFC 8899).
 
 From the third time-out in a row every other attempt is smaller, the ones between are as before, so that a path that is
-merely dead teaches nothing; what gets through stays. The full size is tried again after RAISE_AFTER.
+merely dead teaches nothing. What gets through is then raised by probes, which are segments of new data: the full size
+first, for most suspicions are wrong, then halving the interval. A probe that is lost costs no window (RFC 4821 section
+7.7) and is sent again in segments of the size that works. The whole search is repeated after RAISE_AFTER.
 """
 
 from __future__ import annotations
@@ -11,28 +13,64 @@ from hognose.units import SECOND, Nanos
 TIMEOUTS = 2  # so many in a row are loss like any other
 SMALLER_MSS = (1024, 524)  # payload bytes: what fits MTUs of 1076 and 576
 RAISE_AFTER: Nanos = 600 * SECOND  # RFC 8899 section 5.1.1, PMTU_RAISE_TIMER
+MAX_PROBES = 3  # RFC 8899 section 5.1.2: so many of one size are lost before it counts as too large
+RESOLUTION = 16  # bytes; the search is not finer
+FOLLOWERS = 3  # segments behind a probe, so that its loss is found without a time-out (RFC 4821 section 7.4)
 
 
 class BlackHole:
     """Which segment size a connection should try."""
 
-    __slots__ = ("_raise_at", "full")
+    __slots__ = ("_fails", "_tries", "_usual", "_works", "full", "probe")
 
     def __init__(self, full: int) -> None:
         self.full = full  # payload bytes, as agreed or as a router asked for
-        self._raise_at: Nanos = 0
+        self.probe: tuple[int, int] | None = None  # the probe under way, as positions
+        self._usual = full  # in use before the suspicion
+        self._works = self._fails = 0
+        self._tries = 0
 
-    def size_after(self, timeouts: int, now: Nanos) -> int:
-        """The segment size for the attempt after so many time-outs in a row."""
+    def size_after(self, timeouts: int, mss: int, flight: int) -> int:
+        """The segment size for the attempt after so many time-outs in a row; 0: no other than it is.
+
+        flight: bytes not acknowledged; what fits the smaller size has not been lost for being large.
+        """
         attempt = timeouts - TIMEOUTS
-        if attempt < 0:
+        if attempt < 0 or flight <= SMALLER_MSS[-1]:
             return 0
-        self._raise_at = now + RAISE_AFTER
-        return min(self.full, SMALLER_MSS[min(attempt // 2, len(SMALLER_MSS) - 1)]) if attempt % 2 == 0 else self.full
+        if attempt == 0:
+            self._usual = mss
+        return (
+            min(self._usual, SMALLER_MSS[min(attempt // 2, len(SMALLER_MSS) - 1)]) if attempt % 2 == 0 else self._usual
+        )
 
-    def may_raise(self, now: Nanos) -> bool:
-        """True once per RAISE_AFTER."""
-        if now < self._raise_at:
-            return False
-        self._raise_at = now + RAISE_AFTER
-        return True
+    def search(self, works: int) -> None:
+        """Begin to look for a size above one that works."""
+        self._works = works
+        self._fails = self.full + 1
+        self._tries = 0
+
+    @property
+    def found(self) -> bool:
+        """There is nothing left to try."""
+        return self._works >= self.full or self._fails - self._works <= RESOLUTION
+
+    @property
+    def candidate(self) -> int:
+        """The size to probe for next."""
+        return self.full if self._fails > self.full else (self._works + self._fails) // 2
+
+    def passed(self) -> int:
+        """The probe got through: the size to use from now on."""
+        self.probe = None
+        self._works = self.candidate
+        self._tries = 0
+        return self._works
+
+    def lost(self) -> None:
+        """The probe did not."""
+        self.probe = None
+        self._tries += 1
+        if self._tries >= MAX_PROBES:
+            self._fails = self.candidate
+            self._tries = 0

@@ -102,6 +102,10 @@ class TcpConnection(Arrival):
                 self._bare(ACK, snd.nxt, now, out)  # data segments carry no SACK
             if snd.nxt == snd.una and snd.buffer.end > snd.nxt:
                 snd.restart_after_idle(now)
+            if snd.size_at and (probe := snd.size_probe(now)) is not None:
+                mss, snd.mss = snd.mss, probe[1]
+                self._emit(*probe, now, out)
+                snd.mss = mss
             while (segment := snd.next_segment(now)) is not None:
                 self._emit(*segment, now, out)
             if snd.buffer.end > snd.nxt:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from hognose.drops import Counters, Stat
 from hognose.limits import TcpLimits
 from hognose.link import GSO_MAX_BYTES
-from hognose.tcp.black_hole import BlackHole
+from hognose.tcp.black_hole import FOLLOWERS, RAISE_AFTER, BlackHole
 from hognose.tcp.congestion import INITIAL_SEGMENTS, UNLIMITED, Cubic
 from hognose.tcp.hystart import HyStart
 from hognose.tcp.rack import Rack
@@ -38,7 +38,7 @@ class Sender:
         "_board", "_counters", "_dupacks", "_high", "_hole", "_hystart", "_in_rto", "_lost", "_probe_again",
         "_probe_end", "_prr", "_recovery", "_since", "_time_out", "_timed_at", "_timed_position", "_urgent",
         "_zero_since", "buffer", "calm", "cc", "fin_queued", "fin_sent", "last_sent", "max_window", "mss",
-        "nxt", "override", "persist_at", "rack", "rto_at", "rtt", "sack", "tail_at", "una", "window",
+        "nxt", "override", "persist_at", "rack", "rto_at", "rtt", "sack", "size_at", "tail_at", "una", "window",
     )  # fmt: skip
 
     def __init__(self, mss: int, window: int, sack: bool, limits: TcpLimits, counters: Counters) -> None:
@@ -68,6 +68,7 @@ class Sender:
         self._probe_again = False  # it repeats something
         self._prr = RateReduction()
         self._hole = BlackHole(self.mss)
+        self.size_at: Nanos = 0  # when a larger segment size may be probed for; 0 = not
         self._high = (
             0  # in flight when new data was sent last: in the middle of a batch of ACKs it is less than was used
         )
@@ -197,6 +198,9 @@ class Sender:
         undone = self._time_out is not None and len(fresh) > 0 and self._undo_time_out(position, fresh, rtt, now)
         if advanced:
             self._advance(position, flight, rtt, now)
+            if self._hole.probe is not None and position >= self._hole.probe[1]:
+                self._resize(self._hole.passed())
+                self.size_at = now + RAISE_AFTER if self._hole.found else now
         if undone:  # RFC 4015 section 4 (4)
             acked = self.una + self._board.total - delivered
             self.cc.cwnd = self.in_flight() + min(acked, INITIAL_SEGMENTS * self.mss)
@@ -234,7 +238,11 @@ class Sender:
 
     def _quiet(self) -> bool:
         """Nothing is reported, lost, being recovered or probed for."""
-        return self._recovery < 0 and not (self._board.total or self._dupacks or self._probe_end >= 0)
+        return (
+            self._recovery < 0
+            and self._hole.probe is None
+            and not (self._board.total or self._dupacks or self._probe_end >= 0)
+        )
 
     def advance(self, acked: int, window: int, now: Nanos) -> None:
         """acknowledge, for the common case: `calm` holds, `acked` > 0 bytes are new, without SACK blocks."""
@@ -275,10 +283,14 @@ class Sender:
         if self.rtt.backoff >= 2:
             self._board.clear()  # RFC 2018 section 8: the peer may have reneged
         size = self.mss
-        mss = self._hole.size_after(self.rtt.backoff, now)
-        if mss and mss != self.mss:
-            self._counters.stats[Stat.TCP_BLACK_HOLES_SUSPECTED] += mss < self.mss
+        hole = self._hole
+        if hole.probe is not None:
+            hole.lost()
+        mss = hole.size_after(self.rtt.backoff, size, self.nxt - self.una)
+        if mss and mss != size:
+            self._counters.stats[Stat.TCP_BLACK_HOLES_SUSPECTED] += mss < size
             self._resize(mss)
+            self.size_at = 0
         congestion = self.cc.saved()
         self.cc.timed_out(self.nxt - self.una, again=self._in_rto)
         fresh = self._recovery < 0
@@ -332,13 +344,31 @@ class Sender:
         """RFC 5681 section 4.1: a window unused for an RTO is no longer known to be right."""
         if self.nxt == self.una and now - self.last_sent > self.rtt.rto:
             self.cc.idle()
-        if self.mss < self._hole.full and self._hole.may_raise(now):
-            self._resize(self._hole.full)
+            if self.size_at and now >= self.size_at and not self.sack:
+                self.size_at = 0  # probes need to be told from what is behind them
+                self._resize(self._hole.full)
+
+    def size_probe(self, now: Nanos) -> tuple[int, int] | None:
+        """A segment larger than the MSS, to be sent as one: (position, size), or None while there is no occasion."""
+        hole = self._hole
+        if now < self.size_at or not self.calm or not self.sack:
+            return None
+        if hole.found:
+            hole.search(self.mss)  # RAISE_AFTER is over
+        size = hole.candidate
+        follow = min(self.una + self.window, self.buffer.end) - self.nxt
+        if follow < size + FOLLOWERS * self.mss or self.cc.cwnd - self.in_flight() < self.mss:
+            return None  # cwnd is exceeded by less than a segment: acknowledgements seldom make room for more than one
+        hole.probe = (self.nxt, self.nxt + size)
+        self.calm = False
+        return self.nxt, size
 
     def set_mss(self, mss: int) -> None:
         """A smaller path: segments in flight that were larger are sent again at the new size."""
         if MIN_MSS <= mss < self.mss:
             self._hole.full = mss
+            self._hole.probe = None
+            self.size_at = 0
             self._resize(mss)
             self._time_out = None
             if self.nxt > self.una:
@@ -380,6 +410,7 @@ class Sender:
             self.rack.restore(time_out.records, self._lost)
         self._lost.clear()
         self._resize(time_out.mss)
+        self.size_at = 0
         self.cc.undo(time_out.congestion, self.cc.cwnd)
         # RFC 4015 section 3: the delay is one of the path's; what follows waits for as long.
         oldest = next((record[2] for record in time_out.records if record[1] > self.una), now)
@@ -432,6 +463,9 @@ class Sender:
                 if self.sack and not self._in_rto:
                     self.cc.cwnd = self.cc.ssthresh  # RFC 9937 section 4
                 self._in_rto = False
+                if self.mss < self._hole.full and not self.size_at:
+                    self._hole.search(self.mss)
+                    self.size_at = now if self.sack else now + RAISE_AFTER
             elif not self.sack and not self._in_rto:
                 # RFC 6582 section 3.2 step 5: a partial acknowledgement, the next hole is lost too.
                 self._lost.clear()
@@ -456,6 +490,13 @@ class Sender:
             return
         for start, end in found:
             self._lost.add(start, end)
+        probe = self._hole.probe
+        if probe is not None and found[0][0] < probe[1]:
+            self._hole.lost()
+            self.size_at = now + RAISE_AFTER if self._hole.found else now
+            if self._recovery < 0 and probe[0] <= found[0][0] and found[-1][1] <= probe[1]:
+                self._urgent = True
+                return  # its size was too large: no sign of congestion (RFC 4821 section 7.7)
         if self._recovery < 0:
             self._recovery = self.nxt
             self._urgent = True  # RFC 6675 section 5 (4.3): at once, whatever the pipe

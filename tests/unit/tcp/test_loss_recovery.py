@@ -212,7 +212,7 @@ def test_timestamps_measure_even_in_recovery():
 
 
 def test_a_report_of_new_data_ends_the_back_off():
-    """RFC 6298 (5.7): what was sent once and is reported is a measurement, though the first segment is still missing."""
+    """RFC 6298 (5.7): what was sent once and is reported is a measurement, whatever is still missing."""
     script = opened()
     first = script.seen
     script.write(b"one")

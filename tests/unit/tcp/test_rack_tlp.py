@@ -1,13 +1,12 @@
-"""RACK-TLP (RFC 8985), proportional rate reduction (RFC 9937) and black holes (RFC 8899), scripted."""
+"""RACK-TLP (RFC 8985), proportional rate reduction (RFC 9937), scripted."""
 
 from __future__ import annotations
 
 import pytest
-from tests.unit.tcp.tcp_script import MS, Script
+from tests.unit.tcp.tcp_script import MS
 from tests.unit.tcp.test_loss_recovery import MSS, WIDE, in_flight, opened
 
 from hognose.drops import Stat
-from hognose.tcp.black_hole import RAISE_AFTER, SMALLER_MSS
 from hognose.tcp.rack import Rack
 from hognose.tcp.rate_reduction import RateReduction
 from hognose.tcp.sack import Scoreboard
@@ -290,66 +289,6 @@ def test_rate_reduction_below_the_target_grows_by_what_is_delivered():
     assert prr.window(2000, 10_000, 70_000, 1000, advanced=False) == 12_000
     prr.sent(2000)
     assert prr.window(1000, 11_000, 70_000, 1000, advanced=True) == 11_000 + 2_000
-
-
-def black_hole(limit: int) -> tuple[Script, list[int]]:
-    """A path that delivers no segment of more than `limit` payload bytes; the sizes of what got through."""
-    script = opened()
-    una = script.seen
-    script.write(bytes(20 * MSS))
-    passed: list[int] = []
-    held: set[int] = set()
-    waiting = script.poll()
-    for _ in range(400):
-        for segment in waiting:
-            if 0 < len(segment.payload) <= limit:
-                passed.append(len(segment.payload))
-                held.update(range(segment.seq, segment.end))
-        waiting = []
-        before = una
-        while una in held:
-            una += 1
-        if una != before:
-            script.now += 20 * MS
-            script.send("A", ack=una, window=WIDE)
-            waiting += script.poll()
-        if script.conn.send_queued == 0:
-            break
-        waiting += script.wait(100)
-    return script, passed
-
-
-@pytest.mark.parametrize(("limit", "size"), [(1400, 1024), (1100, 1024), (600, 524)])
-def test_a_black_hole_is_found_and_got_around(limit, size):
-    """Facts T27, without ICMP: after some time-outs smaller segments are tried and stay."""
-    script, passed = black_hole(limit)
-    assert script.conn.send_queued == 0
-    assert max(passed) == size
-    assert size in SMALLER_MSS
-    assert script.stat(Stat.TCP_BLACK_HOLES_SUSPECTED) >= 1
-    script.write(bytes(5 * MSS))
-    assert max(len(s.payload) for s in script.poll()) == size
-
-
-def test_the_full_size_is_tried_again_later():
-    script, _ = black_hole(1400)
-    script.wait(RAISE_AFTER // MS + 1)
-    script.write(bytes(5 * MSS))
-    assert max(len(s.payload) for s in script.poll()) == MSS
-
-
-def test_a_dead_path_is_no_black_hole():
-    """All sizes are tried in turn; the one that is answered stays."""
-    script = opened()
-    script.write(bytes(20 * MSS))
-    script.poll()
-    sizes = []
-    while MSS not in sizes[-1:] or len(sizes) < 6:
-        sizes += [len(s.payload) for s in script.wait(100)]
-    assert {1024, MSS} <= set(sizes)
-    script.send("A", window=WIDE)
-    script.write(bytes(5 * MSS))
-    assert max(len(s.payload) for s in script.poll()) == MSS
 
 
 def test_a_peer_that_reports_every_other_segment_costs_bounded_work(monkeypatch):

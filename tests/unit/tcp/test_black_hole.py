@@ -1,0 +1,174 @@
+"""Paths that drop large packets (facts T27): RFC 8899, scripted."""
+
+from __future__ import annotations
+
+import pytest
+from tests.sim.segments import Segment
+from tests.unit.tcp.tcp_script import MS
+from tests.unit.tcp.test_loss_recovery import MSS, WIDE, opened
+
+from hognose.drops import Stat
+from hognose.tcp.black_hole import MAX_PROBES, RAISE_AFTER, RESOLUTION, SMALLER_MSS, BlackHole
+
+
+class Path:
+    """The peer behind a path that delivers no segment of more than `limit` payload bytes; SACK as by RFC 2018."""
+
+    def __init__(self, limit: int, *, sack: bool = True) -> None:
+        self.script = opened(sack=sack, rounds=0)
+        self.limit = limit
+        self.sack = sack
+        self.una = self.script.seen
+        self.held: list[tuple[int, int]] = []
+        self.passed: list[int] = []
+        self.dropped: list[int] = []
+
+    def deliver(self, segments: list[Segment]) -> list[Segment]:
+        """What arrives of these after 20 ms, each answered; what is sent upon the answers."""
+        if not segments:
+            return []
+        script = self.script
+        script.now += 20 * MS
+        for segment in segments:
+            size = len(segment.payload)
+            if size > self.limit:
+                self.dropped.append(size)
+                continue
+            if size:
+                self.passed.append(size)
+            self.held.append((segment.seq, segment.end))
+            for start, end in sorted(self.held):
+                if start <= self.una:
+                    self.una = max(self.una, end)
+            self.held = [(start, end) for start, end in self.held if start > self.una]
+            blocks = [(start, end) for start, end in reversed(self.held)][:3] if self.sack else []
+            script.send("A", ack=self.una, sack=tuple(blocks), window=WIDE)
+        return script.poll()
+
+    def transfer(self, size: int, limit_s: int = 100) -> None:
+        """Write so many bytes and see them delivered."""
+        script = self.script
+        begin = script.now
+        waiting: list[Segment] = []
+        while size or script.conn.send_queued:
+            assert script.now - begin < limit_s * 1000 * MS, (script.conn._snd.mss, self.passed[-5:])
+            piece = min(size, script.conn.send_space)
+            if piece:
+                script.write(bytes(piece))
+                size -= piece
+            waiting += script.poll()
+            waiting = self.deliver(waiting) if waiting else script.wait(10)
+
+
+@pytest.mark.parametrize("limit", [1400, 1360, 1208, 1100])
+def test_a_black_hole_is_found_and_the_largest_size_is_looked_for(limit):
+    """Without ICMP: after some time-outs smaller segments are tried, and then larger ones by probes."""
+    path = Path(limit)
+    script = path.script
+    path.transfer(400 * MSS)
+    assert limit - RESOLUTION <= script.conn._snd.mss <= limit
+    assert script.stat(Stat.TCP_BLACK_HOLES_SUSPECTED) == 1
+    assert script.stat(Stat.TCP_TIMEOUTS) == 3, "a lost probe costs none"
+    del path.dropped[:]
+    path.transfer(100 * MSS)
+    assert path.dropped == [], "the search is over"
+
+
+def test_a_path_of_small_packets():
+    path = Path(600)
+    path.transfer(60 * MSS)
+    assert 524 <= path.script.conn._snd.mss <= 600
+
+
+def test_a_lost_probe_costs_no_window():
+    path = Path(1208)
+    path.transfer(100 * MSS)
+    recoveries = path.script.stat(Stat.TCP_RECOVERIES)
+    threshold = path.script.conn._snd.cc.ssthresh
+    before = len(path.dropped)
+    path.transfer(300 * MSS)
+    assert len(path.dropped) > before
+    assert path.script.stat(Stat.TCP_RECOVERIES) == recoveries
+    assert path.script.conn._snd.cc.ssthresh == threshold
+
+
+def test_the_full_size_is_tried_again_later():
+    """RFC 8899 section 5.1.1; the path has become better."""
+    path = Path(1300)
+    path.transfer(800 * MSS)
+    path.limit = 1500
+    path.script.wait(RAISE_AFTER // MS - 10_000)
+    path.transfer(50 * MSS)
+    assert path.script.conn._snd.mss <= 1300
+    path.script.wait(20_000)
+    path.transfer(50 * MSS)
+    assert path.script.conn._snd.mss == MSS
+
+
+def test_peers_without_sack_get_the_full_size_after_a_pause():
+    path = Path(1300, sack=False)
+    path.transfer(50 * MSS)
+    assert path.script.conn._snd.mss == SMALLER_MSS[0]
+    path.limit = 1500
+    path.script.wait(RAISE_AFTER // MS + 1000)
+    path.transfer(50 * MSS)
+    assert path.script.conn._snd.mss == MSS
+
+
+def test_a_wrong_suspicion_is_over_soon():
+    """The path was dead for some seconds: the first probe is of the full size."""
+    path = Path(10)
+    script = path.script
+    script.write(bytes(20 * MSS))
+    while script.stat(Stat.TCP_BLACK_HOLES_SUSPECTED) < 1:
+        script.poll()
+        script.wait(100)
+    path.limit = 1500
+    path.transfer(60 * MSS)
+    assert script.conn._snd.mss == MSS
+
+
+def test_what_is_small_was_not_lost_for_being_large():
+    script = opened()
+    script.write(bytes(500))
+    script.poll()
+    while script.stat(Stat.TCP_TIMEOUTS) < 6:
+        script.wait(500)
+    assert script.stat(Stat.TCP_BLACK_HOLES_SUSPECTED) == 0
+    assert script.conn._snd.mss == MSS
+
+
+def test_a_router_that_speaks_ends_the_search():
+    path = Path(1300)
+    path.transfer(50 * MSS)
+    path.script.conn._snd.set_mss(900)
+    path.transfer(300 * MSS)
+    assert path.script.conn._snd.mss == 900
+
+
+def test_a_dead_path_is_no_black_hole():
+    """All sizes are tried in turn; the one that is answered stays."""
+    script = opened()
+    script.write(bytes(20 * MSS))
+    script.poll()
+    sizes = []
+    while MSS not in sizes[-1:] or len(sizes) < 6:
+        sizes += [len(s.payload) for s in script.wait(100)]
+    assert {1024, MSS} <= set(sizes)
+    script.send("A", window=WIDE)
+    script.write(bytes(5 * MSS))
+    assert max(len(s.payload) for s in script.poll()) == MSS
+
+
+def test_the_search_halves_the_interval_and_counts_probes():
+    hole = BlackHole(1448)
+    hole.search(1024)
+    tried = []
+    while not hole.found:
+        size = hole.candidate
+        tried.append(size)
+        if size <= 1388:
+            assert hole.passed() == size
+        else:
+            hole.lost()
+    assert tried == [1448] * MAX_PROBES + [1236, 1342] + [1395] * MAX_PROBES + [1368, 1381]
