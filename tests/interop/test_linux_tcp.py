@@ -236,3 +236,21 @@ def test_many_short_connections_leave_nothing_behind(world):
             assert exchange(sock, b"E\n%d" % number) == b"%d" % number
     place.finish()
     assert "drop_internal_error" not in place.reports["server"]
+
+
+@pytest.mark.parametrize("icmp", [True, False], ids=["icmp", "silent"])
+def test_a_path_that_takes_1400_bytes(world, icmp):
+    """Facts T27: with ICMP at once, without after some time-outs, the size is found and the transfer goes on."""
+    place = world("--mtu", "1400", "--delay-ms", "2", "--rate-mbit", "100", *(["--icmp"] if icmp else []))
+    size = 6 << 20
+    with place.connect() as sock:
+        began = time.monotonic()
+        received = exchange(sock, f"D {size} 9\n".encode(), half_close=False)
+        took = time.monotonic() - began
+    assert received == tcp_echo_server.payload(9, size)
+    place.finish()
+    bridge, server = place.reports["bridge"], place.reports["server"]
+    assert 1384 < bridge["largest"][1] <= 1400
+    assert bridge["too_large"][1] > 0
+    assert ("tcp_black_holes_suspected" in server) is not icmp
+    assert took < 30

@@ -2,11 +2,13 @@
 
     lossy_bridge.py --a NETNS:TAP --b NETNS:TAP [--loss 0.01 --duplicate 0.01 --reorder 0.05 --corrupt 0.02
                     --delay-ms 20 --jitter-ms 1 --rate-mbit 100 --queue 1000 --seed 1] [--offload]
+                    [--mtu 1400 [--icmp]]
 
 NETNS is a name under /run/netns, or `-` for the caller's own. The interfaces are made (if missing) and set up; their
 addresses are the caller's business. Prints `ready`, works until SIGTERM or SIGINT, then prints one line of JSON with
 the counts of both directions. Frames other than IPv4 (ARP) always pass. With --offload frames of up to 64 KiB with
 partial checksums cross the bridge, as between local machines; without it every frame is whole and at most one MTU.
+With --mtu larger IPv4 packets are dropped, without a word or, with --icmp, as a router would (RFC 1191).
 """
 
 from __future__ import annotations
@@ -86,11 +88,16 @@ def open_tap_in(netns: str, name: str, *, offload: bool) -> int:
 class LossyBridge:
     """Two fds of frames and the two channels between them."""
 
-    def __init__(self, fd_a: int, fd_b: int, a_to_b: Impairment, b_to_a: Impairment, seed: int) -> None:
+    def __init__(
+        self, fd_a: int, fd_b: int, a_to_b: Impairment, b_to_a: Impairment, seed: int, mtu: int = 0, icmp: bool = False
+    ) -> None:
         self._fds = (fd_a, fd_b)
         self._channels = (Channel(a_to_b, 2 * seed + 1), Channel(b_to_a, 2 * seed + 2))
         self._running = True
+        self._mtu, self._icmp = mtu or FRAME_MAX, icmp
         self.super_frames = [0, 0]
+        self.largest = [0, 0]
+        self.too_large = [0, 0]
         self.refused = 0
 
     def stop(self) -> None:
@@ -124,6 +131,8 @@ class LossyBridge:
             "a_to_b": self._channels[0].counts,
             "b_to_a": self._channels[1].counts,
             "super_frames": self.super_frames,
+            "largest": self.largest,
+            "too_large": self.too_large,
             "refused": self.refused,
         }
 
@@ -137,6 +146,12 @@ class LossyBridge:
             if frame[L3 - 2 : L3] != b"\x08\x00":
                 self._write(self._fds[1 - side], frame)
                 continue
+            if len(frame) - L3 > self._mtu:
+                self.too_large[side] += 1
+                if self._icmp:
+                    self._write(fd, fragmentation_needed(frame, self._mtu))
+                continue
+            self.largest[side] = max(self.largest[side], len(frame) - L3)
             if len(frame) > 2000:
                 self.super_frames[side] += 1
             self._channels[side].offer(frame, now)
@@ -146,6 +161,21 @@ class LossyBridge:
             os.write(fd, frame)
         except OSError:  # queue full, or the interface went away
             self.refused += 1
+
+
+def fragmentation_needed(frame: bytes, mtu: int) -> bytes:
+    """The answer of the destination, as if it were a router, to a packet that is too large (RFC 1191 section 4)."""
+    icmp = bytearray(struct.pack(">BBHHH", 3, 4, 0, 0, mtu) + frame[L3 : L3 + 28])
+    struct.pack_into(">H", icmp, 2, _checksum(icmp))
+    addresses = frame[L3 + 16 : L3 + 20] + frame[L3 + 12 : L3 + 16]
+    ip = bytearray(struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(icmp), 0, 0, 64, 1, 0) + addresses)
+    struct.pack_into(">H", ip, 10, _checksum(ip))
+    return bytes(VNET_HDR_LEN) + frame[18:24] + frame[12:18] + b"\x08\0" + bytes(ip) + bytes(icmp)
+
+
+def _checksum(data: bytearray) -> int:
+    total = sum(struct.unpack(f">{len(data) // 2}H", data))
+    return 0xFFFF - total % 0xFFFF
 
 
 def parse_arguments(argv: list[str]) -> argparse.Namespace:
@@ -162,6 +192,8 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     parser.add_argument("--queue", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--offload", action="store_true")
+    parser.add_argument("--mtu", type=int, default=0)
+    parser.add_argument("--icmp", action="store_true")
     return parser.parse_args(argv)
 
 
@@ -185,7 +217,7 @@ def main(argv: list[str]) -> int:
     arguments = parse_arguments(argv)
     fds = [open_tap_in(*place.split(":"), offload=arguments.offload) for place in (arguments.a, arguments.b)]
     settings = impairment_of(arguments)
-    bridge = LossyBridge(fds[0], fds[1], settings, settings, arguments.seed)
+    bridge = LossyBridge(fds[0], fds[1], settings, settings, arguments.seed, arguments.mtu, arguments.icmp)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: bridge.stop())
     print("ready", flush=True)

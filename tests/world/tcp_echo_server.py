@@ -166,6 +166,9 @@ class EchoServer:
         if destination != self._address or fragment & ipv4.FRAGMENTED:
             return
         self._macs[source] = frame[18:24]
+        if protocol == ipv4.ICMP and end - l4 >= 36:
+            icmp_type, code, mtu = struct.unpack_from(">BB4xH", frame, l4)
+            self._tcp.icmp_error(icmp_type, code, mtu, frame[l4 + 8 : end], now)
         self.largest["in"] = max(self.largest["in"], end - L3_OFFSET)
         if protocol == ipv4.TCP and end - l4 >= 20 and struct.unpack_from(">H", frame, l4 + 2)[0] == self._port:
             gso_size = struct.unpack_from("<H", frame, 4)[0] if frame[1] else 0
