@@ -71,7 +71,7 @@ class DoorLimits:
     handshakes: int = 512  # are between hard reset and admission
     per_address: int = 256  # of any one stage, from one address: an office of 200 fits
     per_prefix: int = 1024  # likewise, from 256 neighbouring addresses
-    percent_of_time: int = 20  # of the processor's, for their handshakes while there is other work
+    percent_of_time: int = 10  # of the processor's, for their handshakes while there is other work
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ USAGE = """arguments:
                              how many of each may come from one address (256 when absent) and from 256 neighbouring
                              ones (1024 when absent), 1 to 4096
   --handshake-cpu-percent=PERCENT
-                             time of the processor for handshakes while clients' packets come, 1 to 100; 20 when absent
+                             time of the processor for handshakes while clients' packets come, 1 to 100; 10 when absent
   --really-no-authentication allow verify-client-cert none: anybody is served
   --delay=SECONDS            wait before the network is touched, 0 to 3600
   -l LEVEL, --logs=LEVEL     error, warning, info or debug; info when absent; [SRC:]LEVEL,... by source, where SRC
