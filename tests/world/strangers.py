@@ -1,6 +1,7 @@
 """Peers without a key, in numbers; run inside a namespace that owns the addresses 198.18.0.0/16.
 
     strangers.py silent TARGET COUNT PREFIXES           connections that say nothing, until standard input ends
+    strangers.py open TARGET RATE SOURCES SECONDS       connections that say nothing, RATE a second
     strangers.py hello TARGET RATE SOURCES SECONDS      a hard reset and a ClientHello each, RATE a second
     strangers.py syn INTERFACE MAC TARGET SECONDS RATE  SYNs from spoofed addresses; RATE 0: as fast as it goes
 
@@ -75,6 +76,21 @@ def silent(target: str, count: int, prefixes: int) -> dict[str, object]:
         except ConnectionError:
             ended += 1
     return {"open": len(held), "failed": failed, "seconds": round(seconds, 2), "ended": ended, "spoke": spoke}
+
+
+def opened(target: str, rate: int, sources: int, seconds: int) -> dict[str, object]:
+    """Each is left after 12 s: the server's patience is over by then."""
+    began = time.monotonic()
+    open_ones: list[tuple[float, socket.socket]] = []
+    started = 0
+    while (now := time.monotonic()) - began < seconds:
+        while started < (now - began) * rate:
+            open_ones.append((now, begin(target, source(started, sources))))
+            started += 1
+        while open_ones and now - open_ones[0][0] > 12:
+            open_ones.pop(0)[1].close()
+        time.sleep(0.005)
+    return {"started": started}
 
 
 def client_hello() -> bytes:
@@ -213,6 +229,8 @@ def main(words: list[str]) -> None:
     what, rest = words[0], words[1:]
     if what == "silent":
         print(json.dumps(silent(rest[0], int(rest[1]), int(rest[2]))), flush=True)
+    elif what == "open":
+        print(json.dumps(opened(rest[0], *map(int, rest[1:]))), flush=True)
     elif what == "hello":
         print(json.dumps(hello(rest[0], *map(int, rest[1:]))), flush=True)
     else:

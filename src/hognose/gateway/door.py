@@ -22,6 +22,7 @@ from hognose.tcp.sources import PREFIX_LEN, Sources
 from hognose.units import MS, SECOND, Nanos
 
 BURST: Nanos = 20 * MS  # processor time that may be saved up
+AT_ONCE: Nanos = 5 * MS  # of it in one step, about: clients' packets wait so long
 _PREFIX = PREFIX_LEN // 8
 
 
@@ -38,6 +39,8 @@ class Door:
         self._credit = BURST
         self._credited_at = now
         self._began: Nanos = 0
+        self._step: Nanos = now  # the time of the step that `_spent` belongs to
+        self._spent: Nanos = 0
         self._freq_at = now
         self._freq_count = 0
 
@@ -104,11 +107,17 @@ class Door:
         self._turns.setdefault(peer.conn.key[:_PREFIX], deque()).append(peer)
 
     def next(self, now: Nanos, idle: bool) -> Peer | None:
-        """Whose turn it is, or None: nobody's, or the share of time is used up; idle: one may come in any case."""
+        """Whose turn it is in the step at `now`, or None: nobody's, or the share of time is used up, or AT_ONCE.
+
+        idle: one may come in any case.
+        """
+        if now != self._step:
+            self._step = now
+            self._spent = 0
         earned = (now - self._credited_at) * self._percent // 100
         self._credit = min(BURST, self._credit + earned)
         self._credited_at = now
-        if not self._turns or (self._credit <= 0 and not idle):
+        if not self._turns or ((self._credit <= 0 or self._spent >= AT_ONCE) and not idle):
             return None
         prefix, waiting = self._turns.popitem(last=False)
         peer = waiting.popleft()
@@ -127,5 +136,7 @@ class Door:
 
     def done(self, idle: bool) -> None:
         """What the peer's turn cost is paid; in idle time it is free."""
+        cost = self._clock() - self._began
+        self._spent += cost
         if not idle:
-            self._credit -= self._clock() - self._began
+            self._credit -= cost
