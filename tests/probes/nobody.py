@@ -7,7 +7,7 @@ import time
 from tests.probes.peer import MSS_OPTION, Conn, Peer, Target, distance, tell_all
 from tests.probes.probe import Linux, probe
 from tests.world import frames
-from tests.world.frames import ACK, FIN, PSH, RST, SYN, Segment
+from tests.world.frames import ACK, CWR, ECE, FIN, PSH, RST, SYN, URG, Segment
 from tests.world.wire import Host
 
 OF_A_NAT = "the other ports of this address belong to clients behind the NAT, and it is silent there (RFC 5382 REQ-4)"
@@ -93,6 +93,34 @@ def an_ack_to_a_closed_port(peer: Peer) -> str:
 def a_rst_to_a_closed_port(peer: Peer) -> str:
     """A RST to another port."""
     return stray(peer, RST, to=Target("", peer.target.address, b"", 1195))
+
+
+@probe("T4", "2 × SYN|ACK")
+def a_syn_with_other_flags(peer: Peer) -> str:
+    """A SYN that asks for ECN, and one with text and the urgent flag, are SYNs like others."""
+    found = []
+    for flags, data in ((SYN | ECE | CWR, b""), (SYN | PSH | URG, b"text")):
+        port = peer.port
+        peer.tell(port, SEQ, 0, flags, options=MSS_OPTION, data=data)
+        found.append(peer.must_answer(port, SYN | ACK).names)
+    return tell_all(found)
+
+
+@probe(
+    "T21",
+    "at most 40 of 200, others are answered",
+    linux=Linux("all of 200, others are answered", "it sets no limit to RSTs; one that all share could be counted"),
+)
+def resets_are_limited(peer: Peer) -> str:
+    """ACKs for nobody bring some RSTs a second only, and those of one source use up nothing of all others' (RFC 5961
+    section 7)."""
+    port = peer.port
+    for number in range(200):
+        peer.tell(port, SEQ + number, THEIR, ACK)
+    count = len(peer.all(port))
+    told = "all of" if count == 200 else "at most 40 of" if 1 <= count <= 40 else f"{count} of"
+    answered = [stray(peer.beyond(number), ACK) for number in range(3)]
+    return f"{told} 200, others are {'' if 'RST' in answered else 'not '}answered"
 
 
 @probe("T4", "RST; then 28 bytes")

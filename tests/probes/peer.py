@@ -91,7 +91,7 @@ class Peer:
         found = self.answer(port)
         if found is None:
             raise Wrong(f"no {frames.flag_names(flags)} came")
-        if found.flags & ~PSH != flags:
+        if found.flags & 0x17 != flags:
             raise Wrong(f"{found.names} came, not {frames.flag_names(flags)}")
         return found
 
@@ -101,7 +101,7 @@ class Peer:
             self.tell(port, seq, 0, SYN, **fields)
             found = self.answer(port, seconds)
             if found is not None:
-                if found.flags != SYN | ACK:
+                if found.flags & 0x17 != SYN | ACK:
                     raise Wrong(f"{found.names} came, not SYN|ACK")
                 return found
         raise Wrong("no SYN|ACK came")

@@ -1,6 +1,6 @@
 """Where probes run: the server under test and Linux's TCP on one link, and a raw socket beside them.
 
-    the server 10.0.0.2 [host] tap0 --- br0 --- eth0 [wire], which plays 10.0.0.1, 10.0.1.x and 10.0.2.x
+    the server 10.0.0.2 [host] tap0 --- br0 --- eth0 [wire], which plays 10.0.0.1 and all others
                                      |
                                      +--- eth0 10.0.0.3 [linux]
 
@@ -28,6 +28,8 @@ PORT = 1194
 ARGUMENTS = ["--ipv4=10.0.0.2/22", "--ipv4-gateway=10.0.0.1"]
 ROUTER_MAC = bytes.fromhex("020000000001")
 FLIGHT = 4096  # bytes that the control answers a control message with
+MAX_AGAIN = 8  # probes that are run a second time; where more fail it is not the machine
+_NETS, _SECOND_NETS = {OURS: 1, LINUX: 2}, {OURS: 0, LINUX: 3}  # third byte of the phantoms' addresses
 AT_ONCE = 40  # probes that wait together; most do nothing else
 _NO_OFFLOADS = "rx off tx off sg off tso off gso off gro off"
 _NO_IPV6 = ("net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
@@ -35,6 +37,7 @@ _SYSCTLS = (
     "net.ipv4.tcp_syncookies=1",
     "net.ipv4.tcp_synack_retries=4",
     "net.ipv4.tcp_rfc1337=1",
+    "net.ipv4.tcp_mtu_probing=1",
     "net.ipv4.tcp_max_syn_backlog=256",
     "net.ipv4.tcp_rmem=4096 131072 6291456",
     "net.ipv4.conf.all.rp_filter=1",
@@ -101,48 +104,58 @@ class Place:
         """The server of this name; its MAC is asked for."""
         return Target(name, ADDRESSES[name], self.wire.resolve(self.router, ADDRESSES[name]), PORT)
 
-    def peer(self, number: int, target: Target) -> Peer:
+    def peer(self, net: int, number: int, target: Target) -> Peer:
         """A phantom of its own for one probe at one target."""
-        net = 1 if target.name == OURS else 2
         host = self.wire.join(f"10.0.{net}.{number + 10}", bytes((2, 0, 0, 1, net, number + 10)))
         return Peer(self.wire, host, target, self.router)
 
 
 class Runs:
-    """Probes at our server and at the control: all at once, those that must be alone afterwards."""
+    """Probes at our server and at the control: all at once, those that must be alone afterwards.
+
+    A verdict that is not the expected one is looked at again when everything else is done, by another phantom: what
+    was said again too early or too late on a busy machine comes right then, and what is wrong stays wrong.
+    """
 
     def __init__(self, place: Place, probes: list[Probe], at_once: int) -> None:
-        targets = [place.target(name) for name in (OURS, LINUX)]
-        self._peers = {
-            (probe.name, target.name): place.peer(number, target)
-            for number, probe in enumerate(probes)
-            for target in targets
-        }
+        self._place = place
+        self._numbers = {probe.name: number for number, probe in enumerate(probes)}
+        self._targets = {name: place.target(name) for name in (OURS, LINUX)}
         self._pools = {OURS: ThreadPoolExecutor(at_once), LINUX: ThreadPoolExecutor(AT_ONCE)}
         self._found: dict[tuple[str, str], Future[str]] = {}
+        self.again: list[str] = []
         for probe in sorted(probes, key=lambda one: not one.long):
             if not probe.alone:
-                self._start(probe)
+                for name in (LINUX, OURS):
+                    self._start(probe, name, _NETS[name])
 
-    def _start(self, probe: Probe) -> None:
-        for name in (LINUX, OURS):
-            key = (probe.name, name)
-            self._found[key] = self._pools[name].submit(probe.verdict, self._peers[key])
+    def _start(self, probe: Probe, name: str, net: int) -> Future[str]:
+        peer = self._place.peer(net, self._numbers[probe.name], self._targets[name])
+        future = self._found[probe.name, name] = self._pools[name].submit(_verdict, probe, peer)
+        return future
+
+    def _when_all_is_done(self, probe: Probe, name: str, net: int) -> str:
+        for future in self._found.values():
+            future.result()
+        return self._start(probe, name, net).result()
 
     def verdict(self, probe: Probe, name: str) -> str:
         """What came of a probe; also what is wrong with any packet that it had."""
-        key = (probe.name, name)
-        if key not in self._found:
-            for future in self._found.values():
-                future.result()
-            self._start(probe)
-            self._found[probe.name, LINUX].result()
-        return self._found[key].result() + spoiled(self._peers[key].host)
+        running = self._found.get((probe.name, name))
+        found = self._when_all_is_done(probe, name, _NETS[name]) if running is None else running.result()
+        if found != probe.expected_of(name) and len(self.again) < MAX_AGAIN:
+            self.again.append(f"{probe.name} at {name}: {found}")
+            found = self._when_all_is_done(probe, name, _SECOND_NETS[name])
+        return found
 
     def stop(self) -> None:
         """Wait for what still runs."""
         for pool in self._pools.values():
             pool.shutdown(cancel_futures=True)
+
+
+def _verdict(probe: Probe, peer: Peer) -> str:
+    return probe.verdict(peer) + spoiled(peer.host)
 
 
 def spoiled(host: Host) -> str:

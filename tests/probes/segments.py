@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
-from tests.probes.peer import MSS_OPTION, RESET_LEN, Peer
+from tests.probes.peer import MSS_OPTION, RESET_LEN, Conn, Peer, tell_all
 from tests.probes.probe import probe
 from tests.world import frames
-from tests.world.frames import ACK, FIN, PSH, RST, SYN
+from tests.world.frames import ACK, FIN, PSH, RST, SYN, URG
 
 SACK_OK = frames.option(frames.SACK_OK)
+
+
+def at_both_stages(peer: Peer, act: Callable[[Conn, bytes], None]) -> str:
+    """What an act brings on a connection that has said nothing yet, and on one that has said half a record.
+
+    It is given what is left of the record, which is then sent as it should be.
+    """
+    found = []
+    for said in (0, RESET_LEN // 2):
+        conn = peer.open()
+        rest = conn.reset_record[said:]
+        if said:
+            conn.say(conn.reset_record[:said])
+            conn.all()
+        act(conn, rest)
+        told = conn.told(conn.all())
+        conn.say(rest)
+        found.append(f"{told}, then {len(conn.greeting())} bytes")
+    return tell_all(found)
 
 
 @probe("T1", "nothing, then SYN|ACK")
@@ -46,31 +66,22 @@ def a_rst_in_the_window(peer: Peer) -> str:
     return f"RST: {first}; RST at RCV.NXT: {second}; ACK: {conn.told(conn.all())}"
 
 
-@probe("T19", "ACK, then 28 bytes")
+@probe("T19", "2 × ACK, then 28 bytes")
 def a_syn_in_the_window(peer: Peer) -> str:
     """A SYN inside the window of a connection is challenged, and the connection goes on."""
-    conn = peer.open()
-    conn.send(SYN, seq=10)
-    first = conn.told(conn.all())
-    return f"{first}, then {len(conn.greet())} bytes"
+    return at_both_stages(peer, lambda conn, _: conn.send(SYN, seq=10))
 
 
-@probe("T20", "ACK, then 28 bytes")
+@probe("T20", "2 × ACK, then 28 bytes")
 def an_acknowledgement_of_what_was_not_sent(peer: Peer) -> str:
     """Text beside an acknowledgement of bytes that were never sent is answered with an ACK and not delivered."""
-    conn = peer.open()
-    conn.send(ACK, conn.reset_record, ack=1000)
-    first = conn.told(conn.all())
-    return f"{first}, then {len(conn.greet())} bytes"
+    return at_both_stages(peer, lambda conn, rest: conn.send(ACK | PSH, rest, ack=1000))
 
 
-@probe("T1", "nothing, then 28 bytes")
+@probe("T1", "2 × nothing, then 28 bytes")
 def text_with_a_bad_checksum(peer: Peer) -> str:
     """Text whose checksum is wrong is neither acknowledged nor delivered."""
-    conn = peer.open()
-    conn.send(ACK, b"no record", wrong=1)
-    first = conn.told(conn.all())
-    return f"{first}, then {len(conn.greet())} bytes"
+    return at_both_stages(peer, lambda conn, rest: conn.send(ACK | PSH, rest, wrong=1))
 
 
 @probe("T5", "ACK, ACK, then 28 bytes")
@@ -100,26 +111,18 @@ def keep_alives(peer: Peer) -> str:
     return conn.told(found)
 
 
-@probe("T5", "nothing, nothing, then 28 bytes")
+@probe("T5", "2 × nothing, then 28 bytes; 2 × nothing, then 28 bytes")
 def segments_without_ack(peer: Peer) -> str:
     """On a connection, text and a FIN without the ACK bit are dropped (RFC 9293 3.10.7.4, fifth)."""
-    conn = peer.open()
-    found = []
-    for flags, data in ((PSH, b"not this"), (FIN, b"")):
-        conn.send(flags, data)
-        found.append(conn.told(conn.all()))
-    return f"{', '.join(found)}, then {len(conn.greet())} bytes"
+    text = at_both_stages(peer, lambda conn, rest: conn.send(PSH, rest))
+    return f"{text}; {at_both_stages(peer, lambda conn, _: conn.send(FIN))}"
 
 
-@probe("T18", "nothing, nothing, then 28 bytes")
+@probe("T18", "2 × nothing, then 28 bytes; 2 × nothing, then 28 bytes")
 def a_rst_outside_the_window(peer: Peer) -> str:
     """RSTs before and beyond the window are dropped without a word."""
-    conn = peer.open()
-    found = []
-    for seq in (-1000, 20_000_000):
-        conn.send(RST, seq=seq)
-        found.append(conn.told(conn.all()))
-    return f"{', '.join(found)}, then {len(conn.greet())} bytes"
+    before = at_both_stages(peer, lambda conn, _: conn.send(RST, seq=-1000))
+    return f"{before}; {at_both_stages(peer, lambda conn, _: conn.send(RST, seq=20_000_000))}"
 
 
 @probe("T18", "nothing; ACK: RST")
@@ -148,13 +151,10 @@ def syns_anywhere(peer: Peer) -> str:
     return f"{', '.join(found)}, then {len(conn.greeting())} bytes"
 
 
-@probe("T20", "ACK, then 28 bytes")
+@probe("T20", "2 × ACK, then 28 bytes")
 def an_acknowledgement_of_long_ago(peer: Peer) -> str:
     """Text beside an acknowledgement older than the largest window is answered with an ACK and not delivered."""
-    conn = peer.open()
-    conn.send(ACK, conn.reset_record, ack=-70_000)
-    first = conn.told(conn.all())
-    return f"{first}, then {len(conn.greet())} bytes"
+    return at_both_stages(peer, lambda conn, rest: conn.send(ACK | PSH, rest, ack=-70_000))
 
 
 @probe("T20", "ACK")
@@ -181,6 +181,15 @@ def challenges_are_limited(peer: Peer) -> str:
     told = "between 1 and 12" if 1 <= count <= 12 else str(count)
     other.send(SYN, seq=100)
     return f"{told} of 60; another connection: {other.told(other.all())}"
+
+
+@probe("T4", "28 bytes")
+def urgent_text_stays_in_line(peer: Peer) -> str:
+    """Text with the urgent flag is text like other text (RFC 6093)."""
+    conn = peer.open()
+    conn.send(ACK | PSH | URG, conn.reset_record, urgent=3)
+    conn.snd += RESET_LEN
+    return f"{len(conn.greeting())} bytes"
 
 
 @probe("T29", "28 bytes")

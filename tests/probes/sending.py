@@ -272,6 +272,20 @@ def fragmentation_needed_of_more(peer: Peer) -> str:
     return size_after(peer, 3, 4, 9000)
 
 
+@probe("T27", "smaller in the end", long=True)
+def a_black_hole(peer: Peer) -> str:
+    """Where full segments never arrive and nobody says so, smaller ones are tried after some time-outs (RFC 8899)."""
+    conn = peer.open()
+    conn.greet()
+    largest = max(len(one.data) for one in conn.flight())
+    until = time.monotonic() + 12
+    while (left := until - time.monotonic()) > 0:
+        one = conn.next(left)
+        if one is not None and 200 < len(one.data) < largest and one.seq == conn.rcv:
+            return "smaller in the end"
+    return f"still {largest}"
+
+
 @probe("T28", "at least 4000 bytes")
 def icmp_errors_are_soft(peer: Peer) -> str:
     """Unreachable net, host, protocol and port, a quench, TTL exceeded: the connection goes on (RFC 5927 section 6)."""

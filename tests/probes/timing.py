@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import itertools
 
+SLACK = 0.4  # seconds that a machine may be late with something
+GROWTH = 1.5  # at least, from one interval to the next, over all of them
+
 
 def doubling(times: list[float]) -> str:
-    """`doubling` when every interval is twice the one before, give or take a third; else the intervals."""
+    """`doubling` when every interval is about twice the one before; else the intervals."""
     gaps = [after - before for before, after in itertools.pairwise(times)]
-    ratios = [after / max(before, 0.001) for before, after in itertools.pairwise(gaps)]
-    if gaps and gaps[0] > 0.1 and all(1.4 < ratio < 2.8 for ratio in ratios):
+    steps = [1.5 * before - SLACK < after < 2.5 * before + SLACK for before, after in itertools.pairwise(gaps)]
+    if len(gaps) > 1 and gaps[0] > 0.1 and all(steps) and gaps[-1] > gaps[0] * GROWTH ** len(steps):
         return "doubling"
     return "after " + ", ".join(f"{gap:.2f}" for gap in gaps) + " s"
