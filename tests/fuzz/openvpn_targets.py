@@ -120,6 +120,7 @@ def control_wrap(data: bytes) -> None:
     reader = Reader(data)
     settings = WRAPS[reader.byte() % 5]
     wrap = make_wrap(settings)
+    taken = set()
     for number, raw in enumerate(reader.pieces(8)):
         record = raw
         if raw[:1] and raw[0] & 0x80 and settings.kind != "none":
@@ -136,6 +137,8 @@ def control_wrap(data: bytes) -> None:
             assert len(opened[0]) == 8
             assert opened[1]
             assert record is not raw or settings.kind == "none", "a forged record was taken"
+            assert record not in taken or settings.kind == "none", "a record was taken twice"
+            taken.add(record)
         sealed = wrap.seal(0x20, bytes(8), raw, UNIX)
         assert len(sealed) == 9 + wrap.overhead + len(raw)
         if settings.kind != "none" and settings.direction is not None:  # our own packets are not the peer's
@@ -200,8 +203,13 @@ def wrapped_key(data: bytes) -> None:
     key = unwrap_client_key(SERVER_V2_KEY, parts[1])
     assert isinstance(key, ClientKey)
     assert key.key + key.metadata == plain
-    key.describe()
-    assert isinstance(key.too_old(30, UNIX), bool)
+    kind, text = key.metadata[:1], key.metadata[1:]
+    made_at = int.from_bytes(text, "big") if kind == b"\1" and len(text) == 8 else None
+    words = {b"": "none", b"\0": "user:" + text.decode("utf-8", "replace")}
+    told = words.get(kind, f"type {int.from_bytes(kind, 'big')}") if made_at is None else f"time:{made_at}"
+    assert key.describe() == told
+    assert key.too_old(30, UNIX) == (made_at is None or made_at + 30 * 86_400 < UNIX)
+    assert not key.too_old(0, UNIX)
 
 
 def control_body(data: bytes) -> None:

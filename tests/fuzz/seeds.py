@@ -94,15 +94,21 @@ def seeds() -> dict[str, list[bytes]]:
     answers = b"".join(bytes((6, kind)) + piece(body) for kind, body in ((1, udp), (0, tcp * 9), (2, echo)))
     return {
         "framing": [stream, b"\0\1x", b"\0\0", b"\x08\1" + bytes(2049)],
-        "control-wrap": [bytes((n,)) + piece(reset) + piece(b"\x80" + reset + bytes(20)) for n in range(5)],
+        "control-wrap": [bytes((n,)) + piece(reset) + piece(b"\x80" + reset + bytes(20)) for n in range(5)]
+        + [bytes((n,)) + piece(b"\x80" + reset + bytes(20)) * 2 for n in range(5)],
         "session-wrap": [
             bytes((n, m)) + piece(reset[9:]) + piece(reset) * 2 for n in range(8) for m in (0, 1, 3, 8, 24)
         ],
-        "wrapped-key": [bytes(256), bytes(256) + b"\1" + bytes(8), bytes(256) + b"\0metadata", bytes(360) + b"\1\x22"],
+        "wrapped-key": [
+            bytes(256) + b"\2" + bytes(8), bytes(256) + b"\1" + bytes(7), bytes(256), bytes(256) + b"\1" + bytes(8),
+            bytes(256) + b"\0metadata", bytes(360) + b"\1\x22",
+        ],
         "control-body": [
             b"\x20" + bytes(5), b"\x28\1" + bytes(12), b"\x20\2" + bytes(20) + b"payload", b"\x38" + bytes(5),
         ],
-        "key-message": [key_message(), key_message("V4,dev-type tap"), key_message()[:-100], key_message("", "")],
+        "key-message": [
+            key_message()[:117], key_message("V4", "IV\1X=1\nIV_Y=\2\nIV_Z=3\nnothing"),
+            key_message(), key_message("V4,dev-type tap"), key_message()[:-100], key_message("", "")],
         "control-strings": [
             b"PUSH_REQUEST\0", b"EXIT\0\r\nx\0" + b"a" * 100, b"CR_RESPONSE,eA==\0", b"\xff\0\x07\0",
             b"a" * 4200 + b"\0EXIT\0",
