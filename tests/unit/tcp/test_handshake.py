@@ -114,6 +114,21 @@ def test_a_repeated_syn_ack_measures_by_its_echo_only():
         assert conn._snd.rtt.srtt == (40 * MS if stamps else 0)
 
 
+def test_a_repeated_syn_or_a_cookie_measures_nothing_without_an_echo():
+    """Both SYNs were answered; and of a cookie nobody remembers how often."""
+    for half_open in (16, 0):
+        script = Script(limits=TcpLimits(half_open=half_open))
+        script.ts = False
+        script.syn()
+        script.now += 10 * MS
+        script.syn()
+        script.now += 10 * MS
+        script.send("A")
+        script.poll()
+        [conn] = script.server.accepted()
+        assert (conn._snd.rtt.srtt, conn._snd.rtt.rto) == (0, 3000 * MS)
+
+
 def test_an_echo_of_nothing_we_sent_measures_nothing():
     script = Script()
     script.syn()
