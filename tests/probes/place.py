@@ -28,7 +28,7 @@ PORT = 1194
 ARGUMENTS = ["--ipv4=10.0.0.2/22", "--ipv4-gateway=10.0.0.1"]
 ROUTER_MAC = bytes.fromhex("020000000001")
 FLIGHT = 4096  # bytes that the control answers a control message with
-MAX_AGAIN = 8  # probes that are run a second time; where more fail it is not the machine
+MAX_AGAIN = 24  # probes that are run a second time; where more fail it is not the machine
 _NETS, _SECOND_NETS = {OURS: 1, LINUX: 2}, {OURS: 0, LINUX: 3}  # third byte of the phantoms' addresses
 AT_ONCE = 40  # probes that wait together; most do nothing else
 _NO_OFFLOADS = "rx off tx off sg off tso off gso off gro off"
