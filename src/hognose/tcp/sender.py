@@ -299,7 +299,6 @@ class Sender:
             self._time_out = TimeOut(now, size, congestion, records)
         elif self._time_out is not None:
             self._time_out.repeated = True
-            self._time_out.records += records
         self._in_rto = True
         self.rtt.timed_out()
         self.rto_at = now + self.rtt.rto
@@ -410,7 +409,6 @@ class Sender:
             self.rack.restore(time_out.records, self._lost)
         self._lost.clear()
         self._resize(time_out.mss)
-        self.size_at = 0
         self.cc.undo(time_out.congestion, self.cc.cwnd)
         # RFC 4015 section 3: the delay is one of the path's; what follows waits for as long.
         oldest = next((record[2] for record in time_out.records if record[1] > self.una), now)

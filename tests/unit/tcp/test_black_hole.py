@@ -19,6 +19,7 @@ class Path:
         self.limit = limit
         self.sack = sack
         self.una = self.script.seen
+        self.unlucky = -1  # the segment that begins here is lost, whatever its size
         self.held: list[tuple[int, int]] = []
         self.passed: list[int] = []
         self.dropped: list[int] = []
@@ -31,6 +32,9 @@ class Path:
         script.now += 20 * MS
         for segment in segments:
             size = len(segment.payload)
+            if segment.seq == self.unlucky:
+                self.unlucky = -1
+                continue
             if size > self.limit:
                 self.dropped.append(size)
                 continue
@@ -44,6 +48,17 @@ class Path:
             blocks = [(start, end) for start, end in reversed(self.held)][:3] if self.sack else []
             script.send("A", ack=self.una, sack=tuple(blocks), window=WIDE)
         return script.poll()
+
+    def probe(self) -> list[Segment]:
+        """Go on until a probe leaves; what is sent together with it, the probe among it, not yet delivered."""
+        script = self.script
+        waiting: list[Segment] = []
+        while True:
+            script.write(bytes(min(script.conn.send_space, 20 * MSS)))
+            waiting += script.poll()
+            if script.conn._snd._hole.probe is not None:
+                return waiting
+            waiting = self.deliver(waiting) if waiting else script.wait(10)
 
     def transfer(self, size: int, limit_s: int = 100) -> None:
         """Write so many bytes and see them delivered."""
@@ -90,6 +105,71 @@ def test_a_lost_probe_costs_no_window():
     assert len(path.dropped) > before
     assert path.script.stat(Stat.TCP_RECOVERIES) == recoveries
     assert path.script.conn._snd.cc.ssthresh == threshold
+
+
+def test_a_loss_beside_a_probe_is_a_loss():
+    path = Path(1300)
+    path.transfer(20 * MSS)
+    recoveries = path.script.stat(Stat.TCP_RECOVERIES)
+    waiting = path.probe()
+    probe = path.script.conn._snd._hole.probe
+    while len(after := [s for s in waiting if s.seq >= probe[1]]) < 2:
+        waiting += path.deliver([s for s in waiting if s.end <= probe[0]])
+        waiting = [s for s in waiting if s.seq >= probe[0]]
+    path.unlucky = after[0].seq
+    waiting = path.deliver(waiting)
+    for _ in range(5):
+        waiting = path.deliver(waiting) if waiting else path.script.wait(20)
+    assert path.script.stat(Stat.TCP_RECOVERIES) == recoveries + 1
+
+
+def test_a_probe_in_a_time_out_is_lost():
+    """What is acknowledged then was sent again in small segments, and says nothing of the large one."""
+    path = Path(1300)
+    path.transfer(20 * MSS)
+    path.probe()  # and all of it is lost
+    before = path.script.stat(Stat.TCP_TIMEOUTS)
+    waiting: list[Segment] = []
+    while path.script.stat(Stat.TCP_TIMEOUTS) == before:
+        waiting = path.script.wait(10)
+    while path.script.conn.send_queued:
+        waiting = path.deliver(waiting) if waiting else path.script.wait(10)
+        assert path.script.conn._snd.mss <= 1300
+
+
+def test_a_router_that_speaks_of_a_probe():
+    path = Path(1300)
+    path.transfer(20 * MSS)
+    waiting = path.probe()
+    path.limit = 1500
+    path.script.conn._snd.set_mss(900)
+    path.deliver(waiting)
+    assert path.script.conn._snd.mss == 900
+
+
+def test_a_probe_that_passes_is_noticed_at_once():
+    path = Path(1300)
+    path.transfer(20 * MSS)
+    waiting = path.probe()
+    assert not path.script.conn._snd._quiet(), "the short way of an acknowledgement does not look for probes"
+    path.limit = 1500
+    path.deliver(waiting)
+    assert path.script.conn._snd.mss == MSS
+
+
+def test_no_probe_without_something_behind_it():
+    """Its loss would be found by a time-out only."""
+    path = Path(1300)
+    path.transfer(20 * MSS)
+    assert not path.script.conn._snd._hole.found
+    del path.dropped[:]
+    path.transfer(1500)
+    assert path.dropped == []
+
+
+def test_between_small_attempts_the_usual_size_is_tried():
+    hole = BlackHole(1448)
+    assert [hole.size_after(n, 1360, 9000) for n in range(7)] == [0, 0, 1024, 1360, 524, 1360, 524]
 
 
 def test_the_full_size_is_tried_again_later():

@@ -121,6 +121,23 @@ def test_the_first_slow_start_of_a_connection_ends_by_delay():
     assert grown(script, 60) < 1.2 * before, "congestion avoidance"
 
 
+def test_a_late_segment_does_not_hurry_conservative_slow_start():
+    """An acknowledgement after reordering goes another way through the sender; the window grows a quarter there too."""
+    script = Script()
+    script.open(window=WIDE, after=40)
+    grown(script, 40)
+    snd = script.conn._snd
+    snd._hystart.css_rounds = 1
+    before, first = snd.cc.cwnd, script.seen
+    script.write(bytes(before // MSS * MSS))
+    script.poll()
+    script.now += 40 * MS
+    script.send("A", ack=first, sack=((first + MSS, first + 2 * MSS),), window=WIDE)
+    assert not snd.calm
+    script.send("A", ack=first + 8 * MSS, window=WIDE)
+    assert snd.cc.cwnd == before + 8 * MSS // 4
+
+
 def test_a_loss_ends_it_for_good():
     """RFC 9406 section 4.2: for the first slow start only."""
     script = Script()

@@ -230,6 +230,18 @@ def test_a_report_of_new_data_ends_the_back_off():
     assert script.stat(Stat.TCP_TIMEOUTS) > 4, "soon, not after sixteen times the time-out"
 
 
+def test_a_report_of_what_was_sent_again_measures_nothing():
+    """Karn: nobody knows which of the two it answers, nor how long ago the first was sent."""
+    script = opened()
+    first = script.seen
+    script.write(bytes(2 * MSS))
+    script.poll()
+    while script.stat(Stat.TCP_TIMEOUTS) < 4:
+        script.wait(100)
+    script.send("A", ack=first, sack=((first + MSS, first + 2 * MSS),), window=WIDE)
+    assert script.conn._snd.rtt.backoff == 4
+
+
 def test_a_lost_fin_is_sent_again():
     script = opened()
     script.conn.close(script.now)

@@ -147,6 +147,24 @@ def test_a_size_that_was_doubted_is_believed_again():
     assert script.conn._snd.mss == MSS
 
 
+def test_a_router_that_spoke_meanwhile_is_believed():
+    """What was sent before the time-out was too large, whether it is late or not."""
+    script, first, echo = timed_out(stamps=True)
+    script.conn._snd.set_mss(1000)
+    script.poll()
+    answer(script, first + 2 * MSS, echo)
+    assert script.conn._snd.mss == 1000
+    assert script.stat(Stat.TCP_SPURIOUS_TIMEOUTS) == 0
+
+
+def test_a_time_out_that_is_over_is_not_undone():
+    script, _, _ = timed_out(stamps=False)
+    script.send("A", window=WIDE)
+    script.poll()
+    assert script.conn._snd._recovery < 0
+    assert script.conn._snd._time_out is None
+
+
 def test_a_time_out_in_a_recovery_is_not_undone():
     """RFC 5682 section 3: something was lost, whatever the time-out was."""
     script, first, _ = timed_out(stamps=True)
