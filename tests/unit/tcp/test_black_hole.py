@@ -49,10 +49,13 @@ class Path:
             script.send("A", ack=self.una, sack=tuple(blocks), window=WIDE)
         return script.poll()
 
-    def probe(self) -> list[Segment]:
-        """Go on until a probe leaves; what is sent together with it, the probe among it, not yet delivered."""
+    def probe(self, waiting: list[Segment] | None = None) -> list[Segment]:
+        """Go on until a probe leaves; what is sent together with it, the probe among it, not yet delivered.
+
+        waiting: what is under way at the beginning.
+        """
         script = self.script
-        waiting: list[Segment] = []
+        waiting = waiting or []
         while True:
             script.write(bytes(min(script.conn.send_space, 20 * MSS)))
             waiting += script.poll()
@@ -138,13 +141,18 @@ def test_a_probe_in_a_time_out_is_lost():
 
 
 def test_a_router_that_speaks_of_a_probe():
+    """The probe is smaller than the first MSS and larger than what the router lets through; it passed all the same."""
     path = Path(1300)
     path.transfer(20 * MSS)
+    snd = path.script.conn._snd
     waiting = path.probe()
+    while snd._hole.candidate == MSS:
+        waiting = path.probe(path.deliver(waiting))
     path.limit = 1500
-    path.script.conn._snd.set_mss(900)
+    snd.set_mss(900)
     path.deliver(waiting)
-    assert path.script.conn._snd.mss == 900
+    assert snd.mss == 900
+    assert snd.size_at == 0
 
 
 def test_a_probe_that_passes_is_noticed_at_once():
