@@ -45,8 +45,8 @@ class AddressPool:
         if address is None or address in self._taken:
             return None
         same_holder = self._holder.get(address) == name
-        self._taken[address] = name
         self._remember(name, address)
+        self._taken[address] = name
         return address, same_holder
 
     def release(self, address: Ipv4Int) -> None:

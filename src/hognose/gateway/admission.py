@@ -95,8 +95,8 @@ class Admissions:
         if peer.address == 0:
             return
         if self.clients.get(peer.address) is peer:
-            del self.clients[peer.address]
             self._pool.release(peer.address)
+            del self.clients[peer.address]
         if peer.established_at:
             self._counters.stats[Stat.SESSIONS_ENDED] += 1
             session = peer.session
@@ -174,8 +174,8 @@ class Admissions:
         for address, older in list(self.clients.items()):
             if older.common_name == common_name and older is not newcomer:
                 self._replaced.append(older)
-                del self.clients[address]
                 self._pool.release(address)
+                del self.clients[address]
 
     def _refuse(self, peer: Peer, session: Session, text: str, reason: DropReason, now: Nanos) -> None:
         self._journal.add(

@@ -20,7 +20,7 @@ from hognose.gateway.door import Door
 from hognose.gateway.egress import Egress
 from hognose.gateway.forwarding import Forwarder
 from hognose.gateway.ingress import Ingress
-from hognose.gateway.journal import Journal
+from hognose.gateway.journal import Journal, place_of
 from hognose.gateway.live import LiveConfig, Routine
 from hognose.gateway.peers import FIRST_RECORD_NS, LINGER_NS, Peer
 from hognose.gateway.status import status_lines
@@ -36,6 +36,7 @@ from hognose.units import MS, Ipv4Int, Nanos, Random, UnixSeconds, ipv4_text
 # Bytes that sealing and framing add to an inner packet, rounded up; for queue accounting.
 RECORD_OVERHEAD = 32
 QUIET_NS: Nanos = 50 * MS  # after the last bytes of clients, handshakes may have all the time there is
+RETRY_NS: Nanos = 100 * MS  # after a bug of ours, until what it has kept from being done is tried again
 STATUS_BACKLOG = 10_000  # status lines that wait to be printed; a report is left out when they do
 # Ends of clients whose line says more than the reason's name.
 _TELLING = (DropReason.CERTIFICATE_REJECTED, DropReason.CLIENT_DISABLED, DropReason.TLS_ERROR)
@@ -84,6 +85,8 @@ class Gateway:
         self._timers: list[tuple[Nanos, int]] = []  # (deadline, connection id); stale entries are skipped
         self._wake_at: Nanos = 0  # no timer is due before; 0 after a step, until somebody asks for the next deadline
         self._dirty: list[Peer] = []  # peers with packets in `down`
+        self._now: Nanos = now  # of the last step
+        self._retry = False  # something has failed since the last deadline was asked for
         self._traffic_at: Nanos = now  # when a client sent something last
         self._stopping = False
         self._tell_tls_warnings(now)
@@ -95,38 +98,42 @@ class Gateway:
 
         frames are read-only, not kept, and passed the sieve where there is one. now never goes back; unix may.
         """
+        self._now = now
         if frames:
             self._attempt("ingress", now, self._receive, frames, now)
         if now >= self._wake_at:
-            self._run_timers(now, unix)
+            self._attempt("timers", now, self._run_timers, now, unix)
         self._wake_at = 0
-        for conn in self._tcp.accepted():
-            self._attempt("accept", now, self._accept, conn, now)
-            if conn.id not in self._peers:
-                self._attempt("accept", now, conn.abort, now)
-        for conn in self._tcp.readable():
-            peer = self._peers.get(conn.id)
-            if peer is None:
-                continue
-            if not peer.address and self._door.holds(peer):
-                self._contained(self._knock, peer, now, unix)
-            else:
-                self._traffic_at = now
-                self._contained(self._serve, peer, now, unix)
-        if self._door.busy:
-            self._serve_the_door(now - self._traffic_at >= QUIET_NS, now, unix)
-        self._flush_down(now, unix)
-        for conn in self._tcp.closed():
-            self._attempt("gone", now, self._gone, conn, now)
+        self._attempt("peers", now, self._run_peers, now, unix)
         self._attempt("tcp.poll", now, self._poll_tcp, now)
-        return self._egress.take()
+        try:
+            return self._egress.take()
+        except Exception as error:
+            self._failed("egress", error, now)
+            return []
 
     def sieve(self, now: Nanos) -> Callable[[list[bytes]], list[bytes]] | None:
         """What the frames of the next step have to pass before it (while SYNs flood), or None."""
-        return self._ingress.sieve(now)
+        try:
+            return self._ingress.sieve(now)
+        except Exception as error:
+            self._failed("sieve", error, now)
+            return None
 
     def next_deadline(self) -> Nanos | None:
         """Earliest time at which step has to run without frames; None when there is nothing to wait for."""
+        try:
+            earliest = self._earliest()
+        except Exception as error:
+            self._failed("next_deadline", error, self._now)
+            earliest = _NEVER
+        if self._retry:  # what was left undone is done soon
+            self._retry = False
+            earliest = min(earliest, self._now + RETRY_NS)
+        self._wake_at = earliest
+        return earliest if earliest != _NEVER else None
+
+    def _earliest(self) -> Nanos:
         earliest = self._timers[0][0] if self._timers else _NEVER
         earliest = min(earliest, self._routine.next_deadline(self._live.config))
         for engine in (self._tcp, self._nat, self._neighbors, self._forwarder):
@@ -135,8 +142,7 @@ class Gateway:
                 earliest = deadline
         if self._door.busy:
             earliest = min(earliest, self._door.next_turn(self._traffic_at + QUIET_NS))
-        self._wake_at = earliest
-        return earliest if earliest != _NEVER else None
+        return earliest
 
     def take_events(self) -> list[Event]:
         """Drained events, oldest first."""
@@ -194,12 +200,12 @@ class Gateway:
     ) -> None:
         """Run one peer's work; a rule broken by the peer or a bug of ours ends that peer only."""
         try:
-            work(peer, now, unix)
-        except PeerError as error:
-            self._reject(peer, error.reason, error.detail, now)
+            try:
+                work(peer, now, unix)
+            except PeerError as error:
+                self._reject(peer, error.reason, error.detail, now)
         except Exception as error:
-            self._counters.drop(DropReason.INTERNAL_ERROR)
-            self._report(f"{work.__name__.strip('_')}", error, now, peer)
+            self._failed(work.__name__.strip("_"), error, now, peer)
             self._abort(peer, DropReason.INTERNAL_ERROR, now)
 
     def _attempt(self, where: str, now: Nanos, work: Callable[P, None], *arguments: P.args, **named: P.kwargs) -> None:
@@ -207,20 +213,19 @@ class Gateway:
         try:
             work(*arguments, **named)
         except Exception as error:
-            self._counters.drop(DropReason.INTERNAL_ERROR)
-            self._report(where, error, now)
+            self._failed(where, error, now)
+
+    def _failed(self, where: str, error: Exception, now: Nanos, peer: Peer | None = None) -> None:
+        self._counters.drop(DropReason.INTERNAL_ERROR)
+        self._retry = True
+        self._report(where, error, now, peer)
 
     def _report(self, where: str, error: Exception, now: Nanos, peer: Peer | None = None) -> None:
-        # The type and the place tell a developer enough; the text could hold a peer's bytes.
-        place = error.__traceback__
-        while place is not None and place.tb_next is not None:
-            place = place.tb_next
-        line = f"{place.tb_frame.f_code.co_name}:{place.tb_lineno}" if place is not None else "unknown"
         self._journal.add(
             EventKind.INTERNAL_ERROR,
             now,
             where=where,
-            error=f"{type(error).__name__} at {line}",
+            error=f"{type(error).__name__} at {place_of(error)}",
             conn=peer.conn.id if peer is not None else 0,
         )
 
@@ -240,6 +245,31 @@ class Gateway:
                 reason=DropReason.PORT_CLOSED.name.lower(),
                 detail="an OpenVPN client speaks UDP, this server TCP; write `proto tcp` in its config",
             )
+
+    def _run_peers(self, now: Nanos, unix: UnixSeconds) -> None:
+        """Connections that are new, have something to read, or are gone, and what was queued for clients."""
+        for conn in self._tcp.accepted():
+            self._attempt("accept", now, self._accept, conn, now)
+            if conn.id not in self._peers:
+                self._attempt("accept", now, conn.abort, now)
+        for conn in self._tcp.readable():
+            peer = self._peers.get(conn.id)
+            if peer is not None:
+                self._contained(self._hear, peer, now, unix)
+        if self._door.busy:
+            self._serve_the_door(now - self._traffic_at >= QUIET_NS, now, unix)
+        self._flush_down(now, unix)
+        for conn in self._tcp.closed():
+            self._attempt("gone", now, self._gone, conn, now)
+            if conn.id in self._peers:  # it was interrupted
+                self._attempt("gone", now, self._gone, conn, now)
+
+    def _hear(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
+        if not peer.address and self._door.holds(peer):
+            self._knock(peer, now, unix)
+        else:
+            self._traffic_at = now
+            self._serve(peer, now, unix)
 
     def _accept(self, conn: TcpConnection, now: Nanos) -> None:
         self._counters.stats[Stat.TCP_ACCEPTED] += 1
@@ -391,7 +421,9 @@ class Gateway:
         try:
             peer.conn.abort(now)
         except Exception as error:
-            self._report("abort", error, now, peer)
+            self._failed("abort", error, now, peer)
+            self._arm(peer, now + LINGER_NS)  # and again
+            return
         self._peers.pop(peer.conn.id, None)
 
     def _end(self, peer: Peer, reason: DropReason, now: Nanos, detail: str = "") -> None:
@@ -401,21 +433,23 @@ class Gateway:
         """
         if not peer.closing:
             peer.closing = True
-            self._admissions.leave(peer, reason, now, detail)
-            peer.session = None
-            peer.down = []
             self._arm(peer, now + LINGER_NS)
+        self._admissions.leave(peer, reason, now, detail)  # idempotent: whoever ends it again makes up for a failure
+        peer.session = None
+        peer.down = []
 
     def _gone(self, conn: TcpConnection, now: Nanos) -> None:
-        self._counters.stats[Stat.TCP_CLOSED] += 1
-        peer = self._peers.pop(conn.id, None)
+        peer = self._peers.get(conn.id)
         if peer is None:
+            self._counters.stats[Stat.TCP_CLOSED] += 1
             return
         self._door.leave(peer)
         why = conn.close_reason.name.lower() if conn.close_reason is not None else "closed"
         if not peer.established_at:
             self._journal.add(EventKind.PEER_CLOSED, now, conn=conn.id, peer=peer.name, reason=why)
         self._end(peer, DropReason.PEER_CLOSED, now)
+        del self._peers[conn.id]
+        self._counters.stats[Stat.TCP_CLOSED] += 1
 
     def _judge_again(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
         """A new CRL or client-config-dir may be against a client that is connected."""
@@ -507,22 +541,23 @@ class Gateway:
                 due_peers.append(peer)
         for peer in due_peers:
             self._contained(self._peer_deadline, peer, now, unix)
-        if self._routine.next_deadline(self._live.config) <= now:
-            self._attempt("routine", now, self._run_routine, now, unix)
-        for where, due, work in (
-            ("tcp.timer", self._tcp.next_deadline(), self._tcp.handle_deadline),
-            ("nat.timer", self._nat.next_deadline(), self._nat.handle_deadline),
-            ("arp.timer", self._neighbors.next_deadline(), self._neighbors.handle_deadline),
-            ("ip.timer", self._forwarder.next_deadline(), self._expire_fragments),
+        self._attempt("routine", now, self._run_routine, now, unix)
+        for where, next_deadline, work in (
+            ("tcp.timer", self._tcp.next_deadline, self._tcp.handle_deadline),
+            ("nat.timer", self._nat.next_deadline, self._nat.handle_deadline),
+            ("arp.timer", self._neighbors.next_deadline, self._neighbors.handle_deadline),
+            ("ip.timer", self._forwarder.next_deadline, self._expire_fragments),
         ):
-            if due is not None and due <= now:
-                self._attempt(where, now, work, now)
+            self._attempt(where, now, self._when_due, next_deadline, work, now)
+
+    def _when_due(self, next_deadline: Callable[[], Nanos | None], work: Callable[[Nanos], None], now: Nanos) -> None:
+        due = next_deadline()
+        if due is not None and due <= now:
+            work(now)
 
     def _peer_deadline(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
         if peer.closing:
-            self._door.leave(peer)
-            peer.conn.abort(now)
-            self._peers.pop(peer.conn.id, None)
+            self._abort(peer, DropReason.PEER_CLOSED, now)
             return
         if peer.muted:
             self._abort(peer, DropReason.HANDSHAKE_TIMEOUT, now)
@@ -540,6 +575,8 @@ class Gateway:
 
     def _run_routine(self, now: Nanos, unix: UnixSeconds) -> None:
         live = self._live
+        if self._routine.next_deadline(live.config) > now:
+            return
         if self._routine.status_due(live.config, now):
             self._write_status(unix)
         warning = self._routine.crl_warning(live.profile.tls.crl_next_update, now, unix)

@@ -53,3 +53,11 @@ class Journal:
         if self._suppressed:
             self._events.append(Event(EventKind.EVENTS_SUPPRESSED, {"count": self._suppressed}))
             self._suppressed = 0
+
+
+def place_of(error: Exception) -> str:
+    """Function and line that raised: they tell a developer enough, where the text could hold a peer's bytes."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    return f"{place.tb_frame.f_code.co_name}:{place.tb_lineno}" if place is not None else "unknown"

@@ -74,29 +74,42 @@ class FlowTable:
             if outside_port is None:
                 return DropReason.NAT_NO_PORT
             mapping = Mapping(owner, protocol, inside, inside_port, outside_port)
-            owner.mappings[number] = self.by_port[protocol][outside_port] = mapping
+        try:
+            flow = Flow(mapping, self.address, remote, remote_port, now)
+            inside_out, outside_in = self._tables(flow)
+            self.wheel.add(flow, deadline(flow))
+        except Exception:  # a bug of ours costs a packet, not a port
+            if not mapping.flows:
+                self._ports[protocol].give_back(mapping.outside_port, client, inside, now)
+            raise
+        # From here on nothing is called: the flow stands in all tables or in none.
         self.clients[client] = owner
-        flow = Flow(mapping, self.address, remote, remote_port, now)
+        owner.mappings[number] = self.by_port[protocol][mapping.outside_port] = mapping
         mapping.flows += 1
         owner.count += 1
         self.count += 1
-        inside_out, outside_in = self._tables(flow)
         inside_out[flow.out_key] = flow
         outside_in[flow.in_key] = flow
-        self.wheel.add(flow, deadline(flow))
         self._counters.stats[Stat.NAT_FLOWS_OPENED] += 1
         return flow
 
     def expire(self, now: Nanos) -> None:
         """End flows whose time is over; a bounded number per call, the wheel keeps the rest due."""
         self._now = now
-        for flow in self.wheel.take_due(now):
-            when = deadline(flow)
-            if when > now:
-                self.wheel.add(flow, when)
-            else:
-                self._unlink(flow)
-                self._counters.stats[Stat.NAT_FLOWS_EXPIRED] += 1
+        due = self.wheel.take_due(now)
+        try:
+            while due:
+                flow = due[-1]
+                when = deadline(flow)
+                if when > now:
+                    self.wheel.add(flow, when)
+                else:
+                    self._unlink(flow)
+                    self._counters.stats[Stat.NAT_FLOWS_EXPIRED] += 1
+                due.pop()
+        finally:
+            for flow in due:  # none, unless a bug of ours was met: they are looked at again
+                self.wheel.add(flow, now)
 
     def reschedule(self, flow: Flow) -> None:
         """To be called when a change of state may have brought the deadline forward."""
@@ -110,7 +123,11 @@ class FlowTable:
         for flows in (*owner.by_protocol.values(), *owner.hairpin.values()):
             for flow in list(flows.values()):
                 self.wheel.remove(flow)
-                self._unlink(flow)
+                try:
+                    self._unlink(flow)
+                except Exception:  # a bug of ours: it ends by its time
+                    self.wheel.add(flow, self._now)
+                    raise
                 self._counters.stats[Stat.NAT_FLOWS_FORGOTTEN] += 1
 
     def rebind(self, old: int, new: int) -> bool:
@@ -134,14 +151,17 @@ class FlowTable:
         mapping, owner = flow.mapping, flow.owner
         protocol = mapping.protocol
         inside_out, outside_in = self._tables(flow)
+        number = mapping_number(protocol, mapping.inside, mapping.inside_port)
+        if mapping.flows == 1:
+            self._ports[protocol].give_back(mapping.outside_port, owner.client, mapping.inside, self._now)
+        # From here on nothing is called: the flow is out of all tables or of none.
         del inside_out[flow.out_key]
         del outside_in[flow.in_key]
         owner.count -= 1
         self.count -= 1
         mapping.flows -= 1
         if not mapping.flows:
-            del owner.mappings[mapping_number(protocol, mapping.inside, mapping.inside_port)]
+            del owner.mappings[number]
             del self.by_port[protocol][mapping.outside_port]
-            self._ports[protocol].give_back(mapping.outside_port, owner.client, mapping.inside, self._now)
         if not owner.count:
             del self.clients[owner.client]

@@ -77,8 +77,10 @@ class Wheel:
 
     def move(self, flow: Flow, when: Nanos) -> None:
         """Look at the flow at another time, earlier or later."""
-        self.remove(flow)
+        before = flow.bucket
         self.add(flow, when)
+        if flow.bucket != before:
+            del self._buckets[before][flow]
 
     def next_deadline(self) -> Nanos | None:
         """Start of the first occupied second."""

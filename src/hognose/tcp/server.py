@@ -167,8 +167,8 @@ class TcpServer:
         return closed
 
     def next_deadline(self) -> Nanos | None:
-        """Earliest timer of any connection, half-open or TIME-WAIT entry; 0 while something waits for poll."""
-        if self._out or self._dirty:
+        """Earliest timer of any connection, half-open or TIME-WAIT entry; 0 while something waits for its owner."""
+        if self._out or self._dirty or self._closed or self._accepted:
             return 0
         earliest = self._listener.next_deadline()
         if self._timers and (earliest is None or self._timers[0][0] < earliest):

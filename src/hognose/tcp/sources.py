@@ -49,25 +49,27 @@ class Sources(Generic[T]):
             removed = gone, self._items[gone]
             self.remove(gone)
         prefix = key[:_PREFIX]
+        keys = self._prefixes.get(prefix, {})
+        self._resize(prefix, len(keys), len(keys) + 1)
         self._items[key] = item
-        keys = self._prefixes.setdefault(prefix, {})
+        self._prefixes[prefix] = keys
         keys[key] = None
-        self._resize(prefix, len(keys) - 1, len(keys))
         return removed
 
     def remove(self, key: bytes) -> T | None:
         """Take an item out; None when it is not there."""
-        item = self._items.pop(key, None)
+        item = self._items.get(key)
         if item is None:
             return None
         prefix = key[:_PREFIX]
         keys = self._prefixes[prefix]
+        self._resize(prefix, len(keys), len(keys) - 1)
+        del self._items[key]
         del keys[key]
         if not keys:
             del self._prefixes[prefix]
         if not self._items:
             self._items = {}  # an emptied dictionary keeps its size
-        self._resize(prefix, len(keys) + 1, len(keys))
         return item
 
     def _crowded_out(self, key: bytes) -> bytes | None:
