@@ -32,6 +32,7 @@ MAX_AGAIN = 24  # probes that are run a second time; where more fail it is not t
 _NETS, _SECOND_NETS = {OURS: 1, LINUX: 2}, {OURS: 0, LINUX: 3}  # third byte of the phantoms' addresses
 AT_ONCE = 40  # probes that wait together; most do nothing else
 _NO_OFFLOADS = "rx off tx off sg off tso off gso off gro off"
+_FILTERS = ("iptables", "ip6tables", "arptables")
 _NO_IPV6 = ("net.ipv6.conf.all.disable_ipv6=1", "net.ipv6.conf.default.disable_ipv6=1")
 _SYSCTLS = (
     "net.ipv4.tcp_syncookies=1",
@@ -75,6 +76,8 @@ class Place:
         for name in spaces.names:
             spaces.run(name, "sysctl", "-qw", *_NO_IPV6)
         spaces.run("host", "ip", "link", "add", "br0", "type", "bridge", "mcast_snooping", "0")
+        # The packet filter's look at bridged packets would drop broken ones on the way.
+        spaces.run("host", "sysctl", "-qw", *(f"net.bridge.bridge-nf-call-{one}=0" for one in _FILTERS), check=False)
         spaces.run("host", "ip", "link", "set", "br0", "up")
         spaces.run("host", "ip", "tuntap", "add", TAP, "mode", "tap")
         spaces.run("host", "ip", "link", "set", TAP, "txqueuelen", "5000")  # a flood fits

@@ -261,9 +261,9 @@ def fragmentation_needed_with_a_bad_checksum(peer: Peer) -> str:
 @probe(
     "T27", "1460", linux=Linux("512", "it goes down to its `min_pmtu` of 552 for any smaller one; we do not believe it")
 )
-def fragmentation_needed_down_to_68(peer: Peer) -> str:
-    """An MTU of 68 does not make segments of 28 bytes."""
-    return size_after(peer, 3, 4, 68)
+def fragmentation_needed_down_to_300(peer: Peer) -> str:
+    """An MTU of 300, smaller than any path has, does not make segments of 260 bytes."""
+    return size_after(peer, 3, 4, 300)
 
 
 @probe("T27", "1460")
