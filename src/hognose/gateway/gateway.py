@@ -142,7 +142,7 @@ class Gateway:
                 earliest = deadline
         if self._door.busy:
             earliest = min(earliest, self._door.next_turn(self._traffic_at + QUIET_NS))
-        return earliest
+        return 0 if self._tcp.has_closed else earliest
 
     def take_events(self) -> list[Event]:
         """Drained events, oldest first."""

@@ -166,9 +166,14 @@ class TcpServer:
         closed, self._closed = self._closed, []
         return closed
 
+    @property
+    def has_closed(self) -> bool:
+        """Connections have ended that `closed` has not given away: those that poll has ended."""
+        return bool(self._closed)
+
     def next_deadline(self) -> Nanos | None:
-        """Earliest timer of any connection, half-open or TIME-WAIT entry; 0 while something waits for its owner."""
-        if self._out or self._dirty or self._closed or self._accepted:
+        """Earliest timer of any connection, half-open or TIME-WAIT entry; 0 while something waits for poll."""
+        if self._out or self._dirty:
             return 0
         earliest = self._listener.next_deadline()
         if self._timers and (earliest is None or self._timers[0][0] < earliest):
