@@ -46,6 +46,8 @@ class Peer:
         self.router = router
         self.random = int.from_bytes(os.urandom(8), "big")
         self._ports = itertools.count(30_000 + self.random % 20_000)
+        self.sees_repeats = False  # of SYN-ACKs, which come again while nobody acknowledges them
+        self._syn_acks: set[tuple[int, int, int]] = set()
 
     def beyond(self, number: int) -> Peer:
         """Another peer, whose address is not on the link: what is for it comes to the router."""
@@ -83,8 +85,20 @@ class Peer:
 
     def answer(self, port: int, seconds: float = PATIENCE) -> Segment | None:
         """The next segment for this port."""
-        found = self.host.take(lambda one: isinstance(one, Segment) and one.dport == port, time.monotonic() + seconds)
-        return found if isinstance(found, Segment) else None
+        until = time.monotonic() + seconds
+        while True:
+            found = self.host.take(lambda one: isinstance(one, Segment) and one.dport == port, until)
+            if not isinstance(found, Segment) or not self._is_repeat(found):
+                return found if isinstance(found, Segment) else None
+
+    def _is_repeat(self, one: Segment) -> bool:
+        """A SYN-ACK that was looked at before."""
+        if one.flags & 0x17 != SYN | ACK:
+            return False
+        what = (one.dport, one.seq, one.ack)
+        known = what in self._syn_acks
+        self._syn_acks.add(what)
+        return known and not self.sees_repeats
 
     def must_answer(self, port: int, flags: int) -> Segment:
         """The next segment for this port, which has these flags."""
@@ -117,7 +131,7 @@ class Peer:
         """All segments for this port, once the target has settled."""
         self.settle(grace)
         return [one for one in self.host.take_all(lambda one: isinstance(one, Segment) and one.dport == port)
-                if isinstance(one, Segment)]  # fmt: skip
+                if isinstance(one, Segment) and not self._is_repeat(one)]  # fmt: skip
 
     def icmp(self, grace: float = GRACE) -> list[Icmp]:
         """All ICMP messages, once the target has settled."""

@@ -205,7 +205,8 @@ class Sender:
             acked = self.una + self._board.total - delivered
             self.cc.cwnd = self.in_flight() + min(acked, INITIAL_SEGMENTS * self.mss)
         elif (
-            not has_data
+            not advanced
+            and not has_data
             and not fresh
             and not blocks
             and self.nxt > self.una

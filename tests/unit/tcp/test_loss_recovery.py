@@ -48,6 +48,16 @@ def test_three_duplicates_bring_the_first_segment_again():
     assert script.stat(Stat.TCP_RETRANSMITS) == 1
 
 
+def test_what_acknowledges_something_new_is_no_duplicate():
+    script = opened(sack=False)
+    first = in_flight(script, 10) + MSS
+    for number in range(3):  # one that is new, and two duplicates
+        script.send("A", ack=first, window=WIDE)
+        assert all(s.seq > first for s in script.poll() if s.payload), f"after {number} duplicates"
+    script.send("A", ack=first, window=WIDE)
+    assert [s.seq for s in script.poll() if s.payload] == [first]
+
+
 def test_segments_that_are_no_duplicate_acknowledgements():
     """RFC 5681 section 2: with data, or with another window, they do not count."""
     script = opened(sack=False)
