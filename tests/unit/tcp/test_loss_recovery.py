@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from tests.unit.tcp.tcp_script import MS, Script
 
 from hognose.drops import Stat
@@ -12,9 +13,10 @@ MSS = 1448
 WIDE = 60_000
 
 
-def opened(*, sack: bool = True, rounds: int = 3) -> Script:
+def opened(*, sack: bool = True, timestamps: bool = True, rounds: int = 3) -> Script:
     """Warmed up: round trips of 100 ms, a window of 10 * 2**rounds segments."""
     script = Script()
+    script.ts = timestamps
     script.open(window=WIDE, sack_ok=sack)
     for _ in range(rounds):
         script.write(bytes(script.conn.send_space))
@@ -48,9 +50,10 @@ def test_three_duplicates_bring_the_first_segment_again():
     assert script.stat(Stat.TCP_RETRANSMITS) == 1
 
 
-def test_what_acknowledges_something_new_is_no_duplicate():
-    script = opened(sack=False)
-    first = in_flight(script, 10) + MSS
+@pytest.mark.parametrize("timestamps", [True, False])
+def test_what_acknowledges_something_new_is_no_duplicate(timestamps):
+    script = opened(sack=False, timestamps=timestamps)
+    first = in_flight(script, 10) + 1000
     for number in range(3):  # one that is new, and two duplicates
         script.send("A", ack=first, window=WIDE)
         assert all(s.seq > first for s in script.poll() if s.payload), f"after {number} duplicates"
