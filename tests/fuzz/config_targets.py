@@ -128,7 +128,7 @@ def _written_bit_by_bit(text: str) -> None:
             assert blockfile.complete(device) == (size == end)
             assert blockfile.generation(device[: blockfile.HEAD_BYTES]) == blockfile.generation(line)
     for device in (whole, whole + bytes(64), whole + bytes(700) + b"of an older text"):
-        found = {read_text(_Device(device, size))[:end] for size in (100, 512, 1 << 20)}  # type: ignore[arg-type]
+        found = {read_text(_Device(device, size))[:end] for size in (100, 512, 1 << 20)}  # type: ignore[arg-type]  # a stand-in
         assert found == {whole}
         assert blockfile.complete(device)
     assert blockfile.decode(whole + bytes(64), "f") == line.decode() + text

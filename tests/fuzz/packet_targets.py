@@ -225,7 +225,7 @@ def ip_fragments(data: bytes) -> None:
         told = roomy.receive(packet, 0, len(packet), now)
         assert told == {"": None, "bad": DropReason.FRAGMENT_BAD, "overlap": DropReason.FRAGMENT_OVERLAP}.get(
             expected,
-            expected,  # type: ignore[arg-type]
+            expected,  # type: ignore[arg-type]  # not None here
         )
         assert len(roomy._datagrams) == len(model.waiting)
         due = reassembler.next_deadline()

@@ -70,12 +70,12 @@ class Peer:
     def packet(self, protocol: int, payload: bytes, *, source: str = "", to: str = "", **fields: object) -> bytes:
         """An IPv4 packet from us to the target, unless other addresses are named."""
         addresses = (source or self.host.address, to or self.target.address)
-        return frames.ipv4(*addresses, protocol, payload, **fields)  # type: ignore[arg-type]
+        return frames.ipv4(*addresses, protocol, payload, **fields)  # type: ignore[arg-type]  # fields of any type
 
     def segment(self, port: int, seq: int, ack: int, flags: int, **fields: object) -> bytes:
         """The text of a TCP segment from us to the target's port."""
         source, to = (self.host.address, port), (self.target.address, self.target.port)
-        return frames.tcp(source, to, seq, ack, flags, **fields)  # type: ignore[arg-type]
+        return frames.tcp(source, to, seq, ack, flags, **fields)  # type: ignore[arg-type]  # likewise
 
     def tell(self, port: int, seq: int, ack: int, flags: int, **fields: object) -> None:
         """Send a TCP segment."""

@@ -66,7 +66,7 @@ def test_a_sieve_that_takes_everything_ends_too(pair: tuple[TapDevice, socket.so
         read += 1
         return b"frame"
 
-    tap.os.read = endless  # type: ignore[attr-defined]
+    tap.os.read = endless  # type: ignore[attr-defined]  # a module seen through another
     try:
         assert device.read_batch(lambda frames: []) == []
     finally:

@@ -377,7 +377,7 @@ def test_a_session_byte_by_byte_is_the_same() -> None:
         remote.size, world.one_by_one = size, size == 1
         vpn = remote.vpn
         assert vpn is not None
-        world.run(lambda vpn=vpn: vpn.established)  # type: ignore[misc]
+        world.run(lambda vpn=vpn: vpn.established)  # type: ignore[misc]  # a default binds the loop variable
         assert len(remote.inner(echo(remote.tunnel_address, GATEWAY), echo(remote.tunnel_address, GATEWAY))) == 2
         world.rest(1)
         vpn.renegotiate(world.now)
