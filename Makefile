@@ -9,13 +9,16 @@ PY := $(VENV)/bin/python
 -include image/image.mk
 -include tests/tests.mk
 
+# The stamp says whose source the venv imports: checkouts that share a cache take it from each other, not its code.
 venv: $(VENV)/.stamp
+	@test "$$(cat $<)" = '$(CURDIR)' || { $(VENV)/bin/pip install -q --no-deps -e . && echo '$(CURDIR)' >$<; }
+
 $(VENV)/.stamp: pyproject.toml
 	@python3 -m venv --help >/dev/null 2>&1 || apt-get install -y -qq python3-venv
 	@mkdir -p $(dir $(VENV))
 	python3 -m venv $(VENV)
 	$(VENV)/bin/pip install -q -e '.[dev,pinned]'
-	@touch $@
+	@echo '$(CURDIR)' >$@
 
 check: venv
 	$(VENV)/bin/ruff check .

@@ -62,10 +62,11 @@ def test_arguments_bound_them(setting: Setting, topology: Topology) -> None:
     server = Server("hosted", topology.namespaces, setting.config(), setting.folder, arguments=words).ready()
     with server:
         with crowd(topology, "silent", HOST, "160", "8") as process:
-            assert first_line(process) == "open 160"
+            assert first_line(process).startswith("open ")
             connects_within(setting, "tls-crypt", 9)
             found = report(process)
-        assert found["ended"] >= 110
+        assert found["open"] + found["failed"] == 160, "some are ended before the script has seen them open"
+        assert found["failed"] + found["ended"] >= 110
         server.stop()
     last = [line for line in server.log.splitlines() if " stats " in line][-1]
     assert int(re.findall(r"drop_tcp_silent_crowded=(\d+)", last)[0]) >= 50, last
