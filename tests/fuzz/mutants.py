@@ -22,9 +22,9 @@ from pathlib import Path
 from types import ModuleType
 
 import cryptography.x509  # noqa: F401  what all of them need is imported once; hognose is not
-import OpenSSL.SSL  # noqa: F401
+import OpenSSL.SSL  # noqa: F401  likewise
 import pytest
-import scapy.layers.l2  # noqa: F401
+import scapy.layers.l2  # noqa: F401  likewise
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "hognose"
 CORPORA = str(Path(__file__).with_name("test_corpus.py"))

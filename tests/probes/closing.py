@@ -49,6 +49,14 @@ def lingering(peer: Peer) -> Conn:
     return conn
 
 
+def opened_anew(old: Conn) -> Conn:
+    """Another connection of the same four-tuple, with a newer number."""
+    conn = Conn(old.peer, old.port, MSS_OPTION, 65535, stamps=False)
+    conn.iss = conn.snd = (old.snd + 100_000) & frames.MASK
+    conn.connect()
+    return conn
+
+
 @probe("T8", "FIN|ACK; ACK: RST")
 def closed_by_the_peer(peer: Peer) -> str:
     """The peer's FIN is acknowledged and answered by a FIN; once that is acknowledged nothing is left."""
@@ -91,9 +99,7 @@ def a_fin_beside_text(peer: Peer) -> str:
 @probe("T8", "ACK, then FIN|ACK")
 def a_fin_beyond_a_gap(peer: Peer) -> str:
     """A FIN beyond a gap counts when the gap is filled, not before."""
-    conn = peer.open()
-    conn.greet()
-    conn.all()
+    conn = peer.greeted()
     conn.send(FIN | ACK, b"\0\0", seq=4)
     first = conn.told(conn.all())
     conn.send(ACK, b"\0\4\x48\0")
@@ -180,10 +186,7 @@ def an_old_syn_in_time_wait(peer: Peer) -> str:
 @probe("T8", "28 bytes")
 def a_newer_syn_in_time_wait(peer: Peer) -> str:
     """A SYN with a newer number opens a new connection of the same four-tuple (RFC 9293 3.10.7.4, RFC 6191)."""
-    old = lingering(peer)
-    conn = Conn(peer, old.port, MSS_OPTION, 65535, stamps=False)
-    conn.iss = conn.snd = (old.snd + 100_000) & frames.MASK
-    conn.connect()
+    conn = opened_anew(lingering(peer))
     return f"{len(conn.greet())} bytes"
 
 
@@ -191,9 +194,7 @@ def a_newer_syn_in_time_wait(peer: Peer) -> str:
 def the_number_after_time_wait(peer: Peer) -> str:
     """The initial number that follows TIME-WAIT is greater than every number of the old connection."""
     old = lingering(peer)
-    conn = Conn(peer, old.port, MSS_OPTION, 65535, stamps=False)
-    conn.iss = conn.snd = (old.snd + 100_000) & frames.MASK
-    conn.connect()
+    conn = opened_anew(old)
     ahead = (conn.irs - old.rcv) & frames.MASK
     return "the new number lies behind the old" if 0 < ahead < 1 << 31 else str(ahead)
 

@@ -209,9 +209,7 @@ def timestamps_to_several_peers(peer: Peer) -> str:
 @probe("T17", "SYN-ACK +0; text +5; beyond a gap +5; the gap filled +6")
 def the_timestamp_that_is_echoed(peer: Peer) -> str:
     """TSecr is the TSval of the last segment that moved the edge of what is acknowledged (RFC 7323 section 4.3)."""
-    conn = peer.open(MSS_OPTION, stamps=True)
-    conn.greet()
-    conn.all()
+    conn = peer.greeted(MSS_OPTION, stamps=True)
     first = peer.syn(MSS_OPTION + option(frames.STAMPS, b"\0\0\0\x05\0\0\0\0"))
     told = [f"SYN-ACK {(first.stamps or (0, 0))[1] - 5:+}"]
     record = b"\1\0" + bytes(20)

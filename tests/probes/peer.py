@@ -150,6 +150,13 @@ class Peer:
         conn.connect()
         return conn
 
+    def greeted(self, options: bytes = MSS_OPTION, window: int = 65535, *, stamps: bool = False) -> Conn:
+        """A connection that has exchanged hard resets, everything that came of them taken."""
+        conn = self.open(options, window, stamps=stamps)
+        conn.greet()
+        conn.all()
+        return conn
+
     def syn(self, options: bytes, **fields: object) -> Segment:
         """The answer to one SYN with these options; the connection is not gone on with."""
         port = self.port

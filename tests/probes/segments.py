@@ -45,9 +45,7 @@ def a_syn_with_a_bad_tcp_checksum(peer: Peer) -> str:
 @probe("T5", "ACK")
 def old_text_is_acknowledged_again(peer: Peer) -> str:
     """A segment that was received before is answered with an acknowledgement of everything, and not delivered again."""
-    conn = peer.open()
-    conn.greet()
-    conn.all()
+    conn = peer.greeted()
     conn.send(ACK, conn.reset_record, seq=-16)
     return conn.told(conn.all())
 
@@ -55,9 +53,7 @@ def old_text_is_acknowledged_again(peer: Peer) -> str:
 @probe("T18", "RST: ACK; RST at RCV.NXT: nothing; ACK: RST")
 def a_rst_in_the_window(peer: Peer) -> str:
     """A RST inside the window but not at RCV.NXT is challenged; the one at RCV.NXT ends the connection."""
-    conn = peer.open()
-    conn.greet()
-    conn.all()
+    conn = peer.greeted()
     conn.send(RST, seq=100)
     first = conn.told(conn.all())
     conn.send(RST)
@@ -101,9 +97,7 @@ def text_beyond_the_window(peer: Peer) -> str:
 @probe("T5", "2 × ACK")
 def keep_alives(peer: Peer) -> str:
     """A keep-alive (the number before the next, without text or with one byte) is acknowledged (RFC 9293 3.8.4)."""
-    conn = peer.open()
-    conn.greet()
-    conn.all()
+    conn = peer.greeted()
     found = []
     for data in (b"", b"x"):
         conn.send(ACK, data, seq=-1)
@@ -128,9 +122,7 @@ def a_rst_outside_the_window(peer: Peer) -> str:
 @probe("T18", "nothing; ACK: RST")
 def a_rst_with_ack_and_text(peer: Peer) -> str:
     """A RST|ACK with text at RCV.NXT ends the connection; a RST is not answered."""
-    conn = peer.open()
-    conn.greet()
-    conn.all()
+    conn = peer.greeted()
     conn.send(RST | ACK, b"goodbye")
     first = conn.told(conn.all())
     conn.send()
@@ -160,9 +152,7 @@ def an_acknowledgement_of_long_ago(peer: Peer) -> str:
 @probe("T20", "ACK")
 def an_acknowledgement_of_a_short_while_ago(peer: Peer) -> str:
     """Text beside an acknowledgement that was right a while ago is taken: segments overtake each other."""
-    conn = peer.open()
-    conn.greet()
-    conn.all()
+    conn = peer.greeted()
     conn.send(ACK | PSH, b"\0\4\x48\0\0\0", ack=-28)
     conn.snd += 6
     return conn.told(conn.all())
@@ -218,9 +208,7 @@ def what_was_received_is_not_overwritten(peer: Peer) -> str:
 @probe("T13", "ACK 10-20; ACK 30-40 10-20; ACK 10-40; ACK")
 def sack_blocks(peer: Peer) -> str:
     """Each block is one range, the one that was received last comes first, and none is left when the gap is filled."""
-    conn = peer.open(MSS_OPTION + SACK_OK)
-    conn.greet()
-    conn.all()
+    conn = peer.greeted(MSS_OPTION + SACK_OK)
     record = b"\1\0" + bytes(60)
     found = []
     for at, end in ((10, 20), (30, 40), (20, 30), (0, 10)):
@@ -249,9 +237,7 @@ def a_duplicate_is_reported(peer: Peer) -> str:
 @probe("T13", "ACK without options")
 def no_blocks_without_permission(peer: Peer) -> str:
     """A gap on a connection without SACK: an acknowledgement without the option."""
-    conn = peer.open()
-    conn.greet()
-    conn.all()
+    conn = peer.greeted()
     conn.send(ACK, b"later", seq=5)
     answers = conn.all()
     return conn.told(answers) + ("" if any(one.options for one in answers) else " without options")
@@ -260,9 +246,7 @@ def no_blocks_without_permission(peer: Peer) -> str:
 @probe("T25", "3 × ACK; ACK")
 def gaps_are_acknowledged_at_once(peer: Peer) -> str:
     """Each segment beyond a gap brings a duplicate acknowledgement, and the one that fills it an ACK of all."""
-    conn = peer.open()
-    conn.greet()
-    conn.all()
+    conn = peer.greeted()
     record = b"\1\0" + bytes(60)
     found = []
     for at in (10, 20, 30):
@@ -294,9 +278,7 @@ def acknowledgements_are_not_late(peer: Peer) -> str:
 @probe("T25", "at least 10 for 40 segments")
 def acknowledgements_are_not_few(peer: Peer) -> str:
     """Forty full segments in twos: at least every fourth is acknowledged, the last one within half a second."""
-    conn = peer.open()
-    conn.greet()
-    conn.all()
+    conn = peer.greeted()
     record = (b"\7\xfe" + b"\x48" + bytes(2045)) * 29
     for at in range(0, 40 * 1460, 1460):
         conn.say(record[at : at + 1460])

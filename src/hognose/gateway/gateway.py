@@ -86,7 +86,7 @@ class Gateway:
         self._wake_at: Nanos = 0  # no timer is due before; 0 after a step, until somebody asks for the next deadline
         self._dirty: list[Peer] = []  # peers with packets in `down`
         self._now: Nanos = now  # of the last step
-        self._retry = False  # something has failed since the last deadline was asked for
+        self._retry_at: Nanos = now  # something has failed and is tried again then, if that is not over
         self._traffic_at: Nanos = now  # when a client sent something last
         self._stopping = False
         self._tell_tls_warnings(now)
@@ -127,9 +127,8 @@ class Gateway:
         except Exception as error:
             self._failed("next_deadline", error, self._now)
             earliest = _NEVER
-        if self._retry:  # what was left undone is done soon
-            self._retry = False
-            earliest = min(earliest, self._now + RETRY_NS)
+        if self._retry_at > self._now:  # what was left undone is done soon, and not over and over until then
+            earliest = min(earliest, self._retry_at) if earliest > self._now else self._retry_at
         self._wake_at = earliest
         return earliest if earliest != _NEVER else None
 
@@ -217,7 +216,7 @@ class Gateway:
 
     def _failed(self, where: str, error: Exception, now: Nanos, peer: Peer | None = None) -> None:
         self._counters.drop(DropReason.INTERNAL_ERROR)
-        self._retry = True
+        self._retry_at = self._retry_at if self._retry_at > now else now + RETRY_NS
         self._report(where, error, now, peer)
 
     def _report(self, where: str, error: Exception, now: Nanos, peer: Peer | None = None) -> None:

@@ -95,7 +95,7 @@ class Arrival:
         self.irs = irs
         self._snd = Sender(mss, window, sack, limits, counters)
         self._snd.rtt.begin(rtt)
-        self._rcv = Receiver(mss, limits, counters)
+        self._rcv = Receiver(mss, 0xFFFF << rcv_scale, limits, counters)
         self._snd_scale = snd_scale
         self._rcv_scale = rcv_scale
         self._ts_offset = ts_offset

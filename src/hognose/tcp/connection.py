@@ -230,6 +230,4 @@ class TcpConnection(Arrival):
 
     def _window(self) -> int:
         """The window to offer, rounded to what the scaled field can say."""
-        window = self._rcv.window
-        limit = 0xFFFF << self._rcv_scale
-        return min(window, limit) >> self._rcv_scale << self._rcv_scale
+        return self._rcv.window >> self._rcv_scale << self._rcv_scale

@@ -25,11 +25,12 @@ class Receiver:
     """Receive state of one connection."""
 
     __slots__ = (
-        "_buffer", "_counters", "_ready_bytes", "ack_at", "ack_now", "adv", "arrived", "duplicate", "fin_at",
+        "_buffer", "_counters", "_most", "_ready_bytes", "ack_at", "ack_now", "adv", "arrived", "duplicate", "fin_at",
         "last_ack", "mss", "nxt", "ooo", "quick", "ready",
     )  # fmt: skip
 
-    def __init__(self, mss: int, limits: TcpLimits, counters: Counters) -> None:
+    def __init__(self, mss: int, most: int, limits: TcpLimits, counters: Counters) -> None:
+        """most: bytes that the window field can say."""
         self.mss = mss
         self.nxt = 1  # the SYN at position 0 was received
         self.adv = 1 + limits.syn_window  # right edge of the window the peer knows
@@ -43,12 +44,13 @@ class Receiver:
         self.quick = QUICK_ACKS
         self.arrived: Nanos = 0  # when text came last
         self._ready_bytes = 0
-        self._buffer = min(limits.first_window, limits.receive_buffer)
+        self._most = most
+        self._buffer = min(limits.first_window, limits.receive_buffer, most)
         self._counters = counters
 
     def trust(self, limits: TcpLimits) -> None:
         """From now on the window is the whole receive buffer; the next acknowledgement says so."""
-        self._buffer = limits.receive_buffer
+        self._buffer = min(limits.receive_buffer, self._most)
         self.ooo.allow(limits.reassembly_ranges)
 
     @property

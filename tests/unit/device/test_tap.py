@@ -70,7 +70,7 @@ def test_a_sieve_that_takes_everything_ends_too(pair: tuple[TapDevice, socket.so
     try:
         assert device.read_batch(lambda frames: []) == []
     finally:
-        tap.os.read = os_read  # type: ignore[attr-defined]
+        tap.os.read = os_read  # type: ignore[attr-defined]  # likewise
     assert read == SIEVED_MAX
 
 

@@ -230,7 +230,9 @@ def test_a_client_has_the_whole_window(monkeypatch: pytest.MonkeyPatch) -> None:
     alice = world.client("alice")
     alice.inner(echo(alice.tunnel_address))
     assert max(window for clients, window in seen if not clients) == TcpLimits().first_window
-    assert seen[-1] == (1, 65_535)
+    clients, window = seen[-1]
+    assert clients == 1
+    assert window > 65_535 - 1460, "its edge moves in segments"
 
 
 def test_who_gives_up_waiting_takes_nobodys_turn(monkeypatch: pytest.MonkeyPatch) -> None:

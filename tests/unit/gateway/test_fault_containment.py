@@ -252,3 +252,19 @@ def test_a_fault_that_stays_costs_sessions_and_not_the_server(monkeypatch: pytes
     erin = world.client("erin", "192.0.2.99")
     goes_on(world, erin)
     assert MAC.hex() == "020000000002"
+
+
+def test_a_timer_that_always_fails_does_not_spin(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is tried ten times a second; clients are served meanwhile, and nothing is owed once it works again."""
+    world = GatewayWorld("keepalive 10 60")
+    bob = world.client("bob", "192.0.2.12")
+    with monkeypatch.context() as patch:
+        hits = break_once(patch, Nat, "handle_deadline", times=1000)
+        patch.setattr(Nat, "next_deadline", lambda self: 0)
+        world.rest(1)
+        assert 9 <= len(hits) <= 12
+        goes_on(world, bob)
+    world.rest(1)
+    deadline = world.gateway.next_deadline()
+    assert deadline is not None
+    assert deadline > world.now

@@ -381,10 +381,10 @@ def test_a_session_byte_by_byte_is_the_same() -> None:
         assert len(remote.inner(echo(remote.tunnel_address, GATEWAY), echo(remote.tunnel_address, GATEWAY))) == 2
         world.rest(1)
         vpn.renegotiate(world.now)
-        world.run(lambda vpn=vpn: len(vpn.data_keys) == 2)  # type: ignore[misc]
+        world.run(lambda vpn=vpn: len(vpn.data_keys) == 2)  # type: ignore[misc]  # likewise
         remote.inner(query(remote.tunnel_address))
         vpn.say("EXIT", world.now)
-        world.run(lambda remote=remote: remote.closed, 10)  # type: ignore[misc]
+        world.run(lambda remote=remote: remote.closed, 10)  # type: ignore[misc]  # likewise
         assert sum(world.counters.drops) == world.dropped(DropReason.PEER_EXIT)
         kinds.append([(event.kind, {**event.fields, "seconds": 0}) for event in world.events])
     assert kinds[0] == kinds[1]

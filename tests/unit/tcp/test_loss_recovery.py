@@ -13,11 +13,11 @@ MSS = 1448
 WIDE = 60_000
 
 
-def opened(*, sack: bool = True, timestamps: bool = True, rounds: int = 3) -> Script:
-    """Warmed up: round trips of 100 ms, a window of 10 * 2**rounds segments."""
+def opened(*, sack: bool = True, timestamps: bool = True, rounds: int = 3, after: float = 0) -> Script:
+    """Warmed up: round trips of 100 ms (that of the handshake: after), a window of 10 * 2**rounds segments."""
     script = Script()
     script.ts = timestamps
-    script.open(window=WIDE, sack_ok=sack)
+    script.open(window=WIDE, sack_ok=sack, after=after)
     for _ in range(rounds):
         script.write(bytes(script.conn.send_space))
         script.poll()

@@ -92,6 +92,21 @@ def test_a_pause_that_moved_is_kept():
     assert [s.ack for s in script.wait(0.5)] == [script.next]
 
 
+def test_acknowledgements_wait_for_a_peer_without_window_scaling_too():
+    """Its window cannot open beyond 64 KiB, and taking a segment is no news for it."""
+    script = Script()
+    script.open(scale=None)
+    script.quick_acks_over()
+    script.send("A", b"x" * 1000)
+    script.take()
+    script.poll()
+    for _ in range(3):
+        script.send("A", b"x" * 1000)
+        assert len(script.take()) == 1000
+        assert script.poll() == []
+    assert [s.ack for s in script.wait(1)] == [script.next]
+
+
 def test_a_super_segment_is_one_delivery():
     script = opened()
     script.send("PA", bytes(60_000), gso_size=MSS)

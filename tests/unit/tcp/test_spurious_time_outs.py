@@ -5,24 +5,14 @@ from __future__ import annotations
 import pytest
 from tests.sim.segments import Segment
 from tests.unit.tcp.tcp_script import MS, Script
-from tests.unit.tcp.test_loss_recovery import MSS, WIDE, in_flight
+from tests.unit.tcp.test_loss_recovery import MSS, WIDE, in_flight, opened
 
 from hognose.drops import Stat
 
 
 def timed_out(*, stamps: bool, segments: int = 20, sack: bool = True) -> tuple[Script, int, int]:
     """A connection whose answers are late: (script, first position in flight, the timestamp sent with it)."""
-    script = Script()
-    script.ts = stamps
-    script.open(window=WIDE, sack_ok=sack, after=100)
-    for _ in range(4):
-        script.write(bytes(script.conn.send_space))
-        script.poll()
-        script.now += 100 * MS
-        script.send("A", window=WIDE)
-    while script.poll() or script.conn.send_queued:
-        script.now += 100 * MS
-        script.send("A", window=WIDE)
+    script = opened(sack=sack, timestamps=stamps, rounds=4, after=100)
     first = in_flight(script, segments)
     echo = script.ts_echo
     again: list[Segment] = []
