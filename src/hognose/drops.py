@@ -143,6 +143,7 @@ class Stat(IntEnum):
     ICMP_ERRORS_SENT = auto()
     ECHO_REPLIES = auto()
     EVENTS_SUPPRESSED = auto()
+    LOG_LINES_DROPPED = auto()  # the reader of the log did not take them
     CLIENT_TO_CLIENT_PACKETS = auto()
     NAT_HAIRPIN_PACKETS = auto()
 

@@ -40,6 +40,7 @@ class EventKind(Enum):
     CRL_EXPIRES = "crl_expires"
     INTERNAL_ERROR = "internal_error"
     EVENTS_SUPPRESSED = "events_suppressed"
+    LOG_DROPPED = "log_dropped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,12 @@ EVENTS: dict[EventKind, EventSpec] = {
     ),
     EventKind.EVENTS_SUPPRESSED: EventSpec(
         "warning", ("count",), "So many lines about peers were not printed in the last second."
+    ),
+    EventKind.LOG_DROPPED: EventSpec(
+        "warning",
+        ("count",),
+        "The reader of the log was too slow: this number of lines is missing here (events and `status` lines). Printed "
+        "at every log level.",
     ),
 }
 

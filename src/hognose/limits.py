@@ -75,6 +75,16 @@ class DoorLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class LogLimits:
+    """Bounds of the log on its way to a reader; bytes. Policy: host/log_queue.py."""
+
+    queue: int = 32 * KIB  # lines that wait for the reader; then the newest are dropped
+    report: int = 4 * MIB  # likewise, of one list of clients (directive status): about 12,000 of them
+    bytes_per_second: int = 64 * KIB  # on a console whose write waits for its reader (solo5-hvt)
+    burst: int = 64 * KIB  # likewise, at once: as much as an empty pipe takes
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """All bounds; `for_memory` scales the tables, never the protocol constants."""
 

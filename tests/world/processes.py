@@ -10,15 +10,25 @@ from pathlib import Path
 
 
 class Process:
-    """A started program; output goes to `log`."""
+    """A started program; output goes to `log`, standard output alone to the descriptor `output` where that is given."""
 
     def __init__(
-        self, command: list[str], log: Path, cwd: Path | None = None, environment: dict[str, str] | None = None
+        self,
+        command: list[str],
+        log: Path,
+        cwd: Path | None = None,
+        environment: dict[str, str] | None = None,
+        output: int | None = None,
     ) -> None:
         self.log = log
         with log.open("wb") as file:
             self._process = subprocess.Popen(
-                command, stdout=file, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=cwd, env=environment
+                command,
+                stdout=file if output is None else output,
+                stderr=file,
+                stdin=subprocess.DEVNULL,
+                cwd=cwd,
+                env=environment,
             )
 
     @property

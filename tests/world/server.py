@@ -61,7 +61,10 @@ def with_generation(config: str) -> bytes:
 
 
 class Server:
-    """A running server; a context manager. carrier is `hosted`, `vm`, `hvt` (a tender) or `nested` (one in a VM)."""
+    """A running server; a context manager. carrier is `hosted`, `vm`, `hvt` (a tender) or `nested` (one in a VM).
+
+    output: a descriptor for its console, which the test reads itself; then `log` and what waits for it are empty.
+    """
 
     def __init__(
         self,
@@ -73,6 +76,7 @@ class Server:
         arguments: list[str] | None = None,
         mem: int = 256,
         image: Path | None = None,
+        output: int | None = None,
     ) -> None:
         self.carrier = carrier
         path = folder / "server.conf.full"
@@ -93,7 +97,7 @@ class Server:
             image = image or REPO / "dist/hognose.cpio.zst"
             command = [str(REPO / "image/hognose-qemu"), f"--mem={mem}", f"--block:storage={path}"]
             command += [f"--net:service={TAP}", f"--qmp={self._qmp}", "--", str(image), *words, "-l", "debug"]
-        self.process = Process(namespaces.command("host", *command), folder / f"{carrier}.log")
+        self.process = Process(namespaces.command("host", *command), folder / f"{carrier}.log", output=output)
 
     def __enter__(self) -> Server:
         return self

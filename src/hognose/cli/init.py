@@ -17,29 +17,31 @@ from hognose.cli.service import serve, warn_of_arguments
 from hognose.device.tap import open_tap
 from hognose.drops import Counters
 from hognose.errors import ConfigError, DeviceError
-from hognose.events import EventKind
+from hognose.events import Event, EventKind
 from hognose.host import boot, clock
-from hognose.host.console import Console
+from hognose.host.console import Console, log_queue
+from hognose.host.log_queue import LogQueue
 from hognose.host.status import ExitStatus
 
 
 def main() -> None:
     """Never returns in a VM."""
-    console = Console("info")
     machine = boot.machine()
+    queue = log_queue(machine.output())
+    console = Console("info", queue)
     try:
         machine.prepare()
-        status = _run(sys.argv[1:], machine, console)
+        status = _run(sys.argv[1:], machine, queue)
     except Exception as error:
-        console.event(EventKind.INTERNAL_ERROR, where="pid1", error=type(error).__name__, conn=0)
-        console.line(f"hognose: exit status {int(ExitStatus.INTERNAL)}")
+        bug = Event(EventKind.INTERNAL_ERROR, {"where": "pid1", "error": type(error).__name__, "conn": 0})
+        console.end(bug, f"hognose: exit status {int(ExitStatus.INTERNAL)}")
         os._exit(ExitStatus.INTERNAL)  # PID 1 is gone: the kernel panics, and the hypervisor says so
-    console.event(EventKind.STOPPED, status=int(status))
-    console.line(f"hognose: exit status {int(status)}")
+    console.end(Event(EventKind.STOPPED, {"status": int(status)}), f"hognose: exit status {int(status)}")
     machine.end(status)
 
 
-def _run(words: list[str], machine: boot.Machine, console: Console) -> ExitStatus:
+def _run(words: list[str], machine: boot.Machine, queue: LogQueue) -> ExitStatus:
+    console = Console("info", queue)
     try:
         arguments = parse_arguments(words)
     except ArgumentError as error:
@@ -52,7 +54,7 @@ def _run(words: list[str], machine: boot.Machine, console: Console) -> ExitStatu
     if not arguments.address:
         console.event(EventKind.CONFIG_ERROR, text="--ipv4 is missing, for example -- --ipv4=10.0.0.2/24")
         return ExitStatus.ARGUMENTS
-    return _serve(arguments, machine, Console(arguments.log_level, sources=arguments.log_sources))
+    return _serve(arguments, machine, Console(arguments.log_level, queue, arguments.log_sources))
 
 
 def _serve(arguments: BootArguments, machine: boot.Machine, console: Console) -> ExitStatus:

@@ -10,10 +10,11 @@ from hognose.cli.service import serve, warn_of_arguments
 from hognose.device.tap import open_tap
 from hognose.drops import Counters
 from hognose.errors import ConfigError, DeviceError
-from hognose.events import EventKind
+from hognose.events import Event, EventKind
 from hognose.host import clock
 from hognose.host.config_source import ConfigSource
-from hognose.host.console import Console
+from hognose.host.console import Console, log_queue
+from hognose.host.output import open_output
 from hognose.host.signals import SignalPipe
 from hognose.host.status import ExitStatus
 
@@ -39,10 +40,10 @@ def run(words: list[str]) -> int:
     except ArgumentError as error:
         sys.stderr.write(f"hognose serve: {error}\n")
         return ExitStatus.ARGUMENTS
-    console = Console(boot.log_level, sources=boot.log_sources)
+    console = Console(boot.log_level, log_queue(open_output()), boot.log_sources)
     warn_of_arguments(boot, console)
     status = _serve(own, boot, mac, console)
-    console.event(EventKind.STOPPED, status=int(status))
+    console.end(Event(EventKind.STOPPED, {"status": int(status)}))
     return status
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gc
 import os
 import platform
+import sys
 from dataclasses import replace
+from functools import partial
 
 import cryptography
 from cryptography.hazmat.backends.openssl import backend
@@ -49,6 +51,11 @@ def warn_of_arguments(arguments: BootArguments, console: Console) -> None:
         console.event(EventKind.CONFIG_WARNING, where="arguments", directive="-l", text=text)
 
 
+def _note_unraisable(console: Console, bug: sys.UnraisableHookArgs) -> None:
+    """An exception that no caller can catch (of a finalizer): an event, where the interpreter would write to stderr."""
+    console.event(EventKind.INTERNAL_ERROR, where="interpreter", error=bug.exc_type.__name__, conn=0)
+
+
 def serve(
     loaded: LoadedConfig,
     device: TapDevice,
@@ -60,6 +67,8 @@ def serve(
     sources: list[loop.StopSource],
 ) -> None:
     """Serve until a stop source asks for the end. ConfigError before the ready line, DeviceError after it."""
+    console.count_in(counters)
+    sys.unraisablehook = partial(_note_unraisable, console)
     config = loaded.config
     limits = bounds(memory_bytes, arguments, config.max_clients)
     gateway = assemble(

@@ -11,6 +11,7 @@ from hognose.host.config_source import ConfigSource
 from hognose.host.linux_vm import LinuxMachine
 from hognose.host.loop import StopSource
 from hognose.host.nano_kernel import NanoKernelMachine
+from hognose.host.output import Output
 from hognose.host.status import ExitStatus
 
 CONFIG_DEVICE = "/dev/vda"
@@ -18,6 +19,9 @@ CONFIG_DEVICE = "/dev/vda"
 
 class Machine(Protocol):
     """A machine of which we are the only program."""
+
+    def output(self) -> Output:
+        """Where the log goes; open before prepare, which may have something to say."""
 
     def prepare(self) -> None:
         """Everything before the first look at a device."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from hognose.units import Nanos, UnixSeconds
+from hognose.units import SECOND, Nanos, UnixSeconds
 
 
 def monotonic() -> Nanos:
@@ -20,3 +20,8 @@ def wall() -> UnixSeconds:
 def wait(seconds: int) -> None:
     """Let so many seconds pass (--delay); nothing is served yet."""
     time.sleep(seconds)
+
+
+def pause(duration: Nanos) -> None:
+    """Let a duration pass; only at the end of the program."""
+    time.sleep(duration / SECOND)

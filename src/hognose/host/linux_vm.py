@@ -13,6 +13,7 @@ from hognose.device.tap import FRAME_DEVICE
 from hognose.errors import DeviceError
 from hognose.host.loop import StopSource
 from hognose.host.netlink import set_up_macvtap
+from hognose.host.output import Output, open_console
 from hognose.host.status import ExitStatus
 
 _SYS_MOUNT = 165
@@ -32,6 +33,10 @@ _KEY_POWER = 116
 
 class LinuxMachine:
     """A virtual machine with our Linux kernel (host/boot.py)."""
+
+    def output(self) -> Output:
+        """The kernel's console."""
+        return open_console()
 
     def prepare(self) -> None:
         """File systems, and memory that runs out at allocation."""

@@ -1,8 +1,8 @@
 """The poll loop: the sole caller of the clocks, and the only place where the core meets the machine.
 
 Drain the device, run the core once, write what it gives, print its events, sleep until the next deadline.
-System calls here: poll, read, writev, clock (vdso), write of log lines; pread of the config now and then. Nothing else
-on the run-time path.
+System calls here: poll, read, writev, clock (vdso), write of log lines, which waits for no reader; pread of the config
+now and then. Nothing else on the run-time path.
 """
 
 from __future__ import annotations
@@ -136,13 +136,17 @@ def _run(
                 blocked = device.blocked
                 poller.modify(device_fd, select.POLLIN | (select.POLLOUT if blocked else 0))
         _print_news(core, console)
+        if now >= console.next_flush:
+            console.flush()
         if now >= stats_at:
             stats_at = now + STATS_INTERVAL_NS
             printed = _print_stats(console, counters, printed)
         if stop_at is not None and (core.stopped or now >= stop_at):
             _print_stats(console, counters, {})
             return
-        for fd, _ in poller.poll(_sleep_ms(core.next_deadline(), stop_at, min(stats_at, check_at), now)):
+        for fd, _ in poller.poll(
+            _sleep_ms(core.next_deadline(), stop_at, min(stats_at, check_at, console.next_flush), now)
+        ):
             if fd == device_fd:
                 continue
             reason = by_fd[fd].pressed()
@@ -170,8 +174,8 @@ def _sleep_ms(deadline: Nanos | None, stop_at: Nanos | None, shell_at: Nanos, no
 def _print_news(core: Core, console: Console) -> None:
     for event in core.take_events():
         console.log(event)
-    for line in core.take_status():
-        console.line(f"status {line}")
+    if status := core.take_status():
+        console.report([f"status {line}" for line in status])
 
 
 def _print_stats(console: Console, counters: Counters, before: dict[str, int]) -> dict[str, int]:

@@ -5,12 +5,19 @@ from __future__ import annotations
 import os
 
 from hognose.device.tap import FRAME_DEVICE
+from hognose.host import clock
 from hognose.host.loop import StopSource
+from hognose.host.output import Output, PacedOutput
 from hognose.host.status import ExitStatus
+from hognose.limits import LogLimits
 
 
 class NanoKernelMachine:
     """A guest of solo5-hvt (host/boot.py)."""
+
+    def output(self) -> Output:
+        """The tender's standard output. Its call waits until the tender has written, and cannot be asked before."""
+        return PacedOutput(1, clock.monotonic, clock.pause, LogLimits())
 
     def prepare(self) -> None:
         """Nothing: devices and files are there, memory is never overcommitted."""

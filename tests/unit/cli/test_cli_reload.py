@@ -12,7 +12,8 @@ from hognose.cli.reload import CHECK_INTERVAL_NS, ConfigReload, load
 from hognose.config.model import ServerConfig
 from hognose.errors import ConfigError, DeviceError
 from hognose.host.config_source import HEAD_BYTES, ConfigSource
-from hognose.host.console import Console
+from hognose.host.console import Console, log_queue
+from hognose.host.output import open_output
 from hognose.units import SECOND, Nanos, UnixSeconds
 
 START: Nanos = 1000 * SECOND
@@ -56,7 +57,7 @@ class KeptConsole(Console):
     """Keeps its lines."""
 
     def __init__(self) -> None:
-        super().__init__("info")
+        super().__init__("info", log_queue(open_output()))
         self.printed: list[str] = []
 
     def line(self, text: str) -> None:

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hognose.events import Event, EventKind
-from hognose.host.console import Console, format_value
+from hognose.host.console import Console, format_value, log_queue
+from hognose.host.output import open_output
 
 
 @pytest.mark.parametrize(
@@ -37,7 +38,7 @@ def test_any_text_stays_on_one_printable_line(text: str) -> None:
 def test_levels_and_line_shape(tmp_path: Path) -> None:
     path = tmp_path / "log"
     with path.open("w") as stream:
-        console = Console("warning", stream)
+        console = Console("warning", log_queue(open_output(stream.fileno())))
         console.event(EventKind.READY, version="1")
         console.log(Event(EventKind.PEER_REJECTED, {"conn": 1, "reason": "bad_hmac", "detail": "wrong key"}))
         console.line("hognose: exit status 0")
@@ -56,7 +57,7 @@ def test_a_source_has_its_own_level(tmp_path: Path) -> None:
             ("stats", "info"),
             ("stats", "error"),
         )
-        console = Console("warning", stream, sources)
+        console = Console("warning", log_queue(open_output(stream.fileno())), sources)
         console.event(EventKind.READY, version="1")
         console.event(EventKind.CLIENT_ESTABLISHED, conn=1)
         console.event(EventKind.CLIENT_ENDED, conn=1)
@@ -68,9 +69,3 @@ def test_a_source_has_its_own_level(tmp_path: Path) -> None:
         "debug peer_connected conn=2",
         "warning config_warning where=x",
     ]
-
-
-def test_a_closed_console_is_no_reason_to_stop(tmp_path: Path) -> None:
-    stream = (tmp_path / "log").open("w")
-    stream.close()
-    Console("info", stream).event(EventKind.STOPPING)

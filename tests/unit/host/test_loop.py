@@ -11,7 +11,8 @@ from hognose.drops import Counters
 from hognose.errors import DeviceError
 from hognose.events import Event, EventKind
 from hognose.host import clock, loop
-from hognose.host.console import Console
+from hognose.host.console import Console, log_queue
+from hognose.host.output import open_output
 from hognose.units import MS, SECOND, Nanos, UnixSeconds
 
 START: Nanos = 1000 * SECOND
@@ -44,7 +45,8 @@ class World:
 
     def run(self) -> list[str]:
         try:
-            loop.run(self, self, Console("info", self._stream), Counters(), [self._Stops(self)], self)
+            console = Console("info", log_queue(open_output(self._stream.fileno())))
+            loop.run(self, self, console, Counters(), [self._Stops(self)], self)
         finally:
             self._stream.close()
         return self.log.read_text().splitlines()
