@@ -30,6 +30,7 @@ class EventKind(Enum):
     PEER_CLOSED = "peer_closed"
     PEER_REJECTED = "peer_rejected"
     CLIENT_AUTHENTICATED = "client_authenticated"
+    CLIENT_FILE_MAPPED = "client_file_mapped"
     CLIENT_ESTABLISHED = "client_established"
     CLIENT_RENEGOTIATED = "client_renegotiated"
     CLIENT_REFUSED = "client_refused"
@@ -114,7 +115,14 @@ EVENTS: dict[EventKind, EventSpec] = {
     EventKind.CLIENT_AUTHENTICATED: EventSpec(
         "info",
         ("conn", "peer", "common_name", "version", "client_key"),
-        "TLS and certificate checks have passed; client_key is what a tls-crypt-v2 key says of itself.",
+        "TLS and certificate checks have passed; client_key is what a tls-crypt-v2 key says of itself. A "
+        "client without a certificate has no common_name, in no line.",
+    ),
+    EventKind.CLIENT_FILE_MAPPED: EventSpec(
+        "warning",
+        ("conn", "peer", "common_name", "file"),
+        "No file of client-config-dir has this client's name; it is served by the file that OpenVPN finds with `_` for "
+        "characters that a path cannot hold, without its ifconfig-push. Issue a certificate with another name.",
     ),
     EventKind.CLIENT_ESTABLISHED: EventSpec(
         "info",

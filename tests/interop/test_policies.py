@@ -80,6 +80,24 @@ push "dhcp-option DOMAIN everybody.example"
         assert "dev tun" in clients["alice"].run("ip", "route", "get", "198.19.1.7")
 
 
+def test_a_name_that_no_file_can_have(setting: Setting) -> None:
+    """The file that OpenVPN finds for it serves without its address, and the log says so once for each connection."""
+    ccd = block("client-config-dir", '[a_b]\nifconfig-push 10.8.0.100\npush "route 198.19.1.0 255.255.255.0"\n')
+    with (
+        setting.server("hosted", extra=(ccd,)) as server,
+        setting.client("c1", common_name="a/b") as mapped,
+        setting.client("c2", common_name="a_b") as own,
+    ):
+        for client in (mapped, own):
+            client.connected()
+            assert "route 198.19.1.0 255.255.255.0" in pushed(client)
+            assert client.ping(GATEWAY, 1)
+        assert own.address == "10.8.0.100" != mapped.address
+        line = server.event("client_file_mapped")
+        assert (line["common_name"], line["file"]) == ("a/b", "a_b")
+        assert server.log.count("client_file_mapped") == 1
+
+
 def test_an_orderly_stop_and_the_same_address_after_it(setting: Setting) -> None:
     """The client is told to restart, waits for the server by itself, and has its address again whoever comes first."""
     extra = ("ifconfig-pool 10.8.0.100 10.8.0.109",)

@@ -53,7 +53,17 @@ class Rivals:
         side = SETTINGS[setting]
         blocks = {"ca": pki.ca.pem, "cert": pki.server.cert, "key": pki.server.key, **side.blocks(pki)}
         config = folder / "openvpn.conf"
-        config.write_text(text((*BASE, "port 1195", "verb 3", "disable-dco", *side.lines), blocks))
+        lines = (*BASE, "port 1195", "verb 3", "disable-dco", *side.lines)
+        if side.files:
+            directory = folder / "ccd"
+            directory.mkdir()
+            for name, body in side.files.items():
+                (directory / name).write_text(f"{body}\n")
+            lines = (*lines, f"client-config-dir {directory}")
+        config.write_text(text(lines, blocks))
+        if side.files:
+            sections = [f"[{name}]\n{body}\n" for name, body in side.files.items()]
+            blocks["client-config-dir"] = "".join(sections)
         self._spaces, self._folder, self._pki = topology.namespaces, folder, pki
         self.real = Process(self._spaces.command("c2", "openvpn", "--config", str(config)), folder / "openvpn.log")
         ours = text((*BASE, "port 1194", *side.lines), blocks)
@@ -81,7 +91,7 @@ class Rivals:
 
     def at_ours(self, case: Case, identity: Identity | None) -> Verdict:
         """What we do."""
-        pattern = r"^\w+ (client_established|peer_rejected) "
+        pattern = r"^\w+ (client_established|client_refused|peer_rejected) "
         before = len(re.findall(pattern, self.ours.log, re.M))
         accepted = self._run(OURS, case, identity)
         line = self.ours.process.wait_for(pattern, 10, before + 1)[-1]
@@ -167,6 +177,6 @@ def test_verdict(arena: Arena, pki: Pki, case: Case) -> None:
         assert ours.name == format_value(real.name).strip('"')
     if not ours.accepted:
         assert case.says in ours.log
-        assert "reason=certificate_rejected" in ours.log or "reason=tls_error" in ours.log
+        assert re.search(r"reason=(certificate_rejected|tls_error)|^warning client_refused ", ours.log)
     assert "internal_error" not in rivals.ours.log
     assert "BEGIN" not in rivals.ours.log

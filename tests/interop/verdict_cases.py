@@ -6,8 +6,8 @@ was measured; where they differ, `why` says why ours is stricter.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -84,10 +84,14 @@ class Pki:
 
 @dataclass(frozen=True)
 class Side:
-    """What a server has beyond the base: lines and inline blocks, the same ones for both."""
+    """What a server has beyond the base: lines and inline blocks, the same ones for both.
+
+    files: of client-config-dir, a directory for OpenVPN and a block for us.
+    """
 
     lines: tuple[str, ...] = ()
     blocks: Callable[[Pki], dict[str, str]] = lambda pki: {}
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -123,6 +127,8 @@ def no_ca(*names: str) -> Callable[[Pki], dict[str, str]]:
     """peer-fingerprint without ca."""
     return lambda pki: {"ca": "", "peer-fingerprint": pki.fingerprints(*[getattr(pki, n) for n in names])}
 
+
+_NAMES = ("DEFAULT", "UNDEF", "a_b", "a:b", "d_e", "alice")
 
 SETTINGS: dict[str, Side] = {
     "ca": Side(),
@@ -169,6 +175,8 @@ SETTINGS: dict[str, Side] = {
     "tls-cipher": Side(("tls-cipher TLS-ECDHE-ECDSA-WITH-AES-256-GCM-SHA384:TLS-ECDHE-ECDSA-WITH-AES-128-CBC-SHA256",)),
     "tls-ciphersuites": Side(("tls-ciphersuites TLS_AES_128_GCM_SHA256",)),
     "tls-groups secp384r1": Side(("tls-groups secp384r1",)),
+    "ccd-exclusive": Side(("ccd-exclusive",), files=dict.fromkeys(_NAMES, "")),
+    "client-config-dir with disable": Side(files=dict.fromkeys(_NAMES, "disable")),
     "RSA server": Side(
         blocks=lambda pki: _identity(pki.ca.issue("server", SERVER, key="RSA2048")),
     ),
@@ -183,6 +191,9 @@ _AEAD = "TLS 1.2 with forward secrecy and AEAD only, unless tls-cipher says othe
 _COVERED = "a wrong file must not let revoked clients in: the client's own issuer needs a CRL"
 _CONTROL = "a name must mean the same in logs, addresses and comparisons (CVE-2017-7522); OpenVPN cuts or replaces"
 _NAMED = "clients are known by their names; OpenVPN lets this one in without any"
+_NO_FILE = "not in the server's client-config-dir"
+_DISABLED = "disabled by the server's client-config-dir"
+_MAPPED = "the file a_b is that of another name"
 _PURPOSE = "client certificate: unsuitable certificate purpose"
 
 CASES: list[Case] = [
@@ -292,6 +303,28 @@ CASES: list[Case] = [
     Case("ca", "CN with a control character", subject((CN, "a\x1b[1m")), ACCEPT, REJECT, "control characters",
          _CONTROL),
     Case("ca", "CN with a bidi override", subject((CN, "a\u202eb")), ACCEPT, REJECT, "cannot be printed", _CONTROL),
+    # client-config-dir
+    *[
+        Case("ccd-exclusive", f"CN {name}", subject((CN, name)), openvpn, ours, says, why)
+        for name, openvpn, ours, says, why in (
+            ("alice", ACCEPT, ACCEPT, "", ""),
+            ("UNDEF", ACCEPT, ACCEPT, "", ""),
+            ("a:b", ACCEPT, ACCEPT, "", ""),
+            ("Alice", REJECT, REJECT, _NO_FILE, ""),
+            ("DEFAULT", REJECT, REJECT, "DEFAULT is that of all clients without their own", ""),
+            ("a/b", ACCEPT, REJECT, "no file can have its name", _MAPPED),
+            ("d:e", REJECT, REJECT, _NO_FILE, ""),
+            ("..", REJECT, REJECT, "no file can have its name", ""),
+            ("/", REJECT, REJECT, "no file can have its name", ""),
+        )
+    ],
+    *[
+        Case("client-config-dir with disable", f"CN {name}", subject((CN, name)), openvpn, REJECT, _DISABLED, why)
+        for name, openvpn, why in (
+            ("alice", REJECT, ""), ("UNDEF", REJECT, ""), ("a:b", REJECT, ""), ("a/b", REJECT, ""), ("bob", REJECT, ""),
+            ("DEFAULT", REJECT, ""), ("..", REJECT, ""),
+        )
+    ],
     # TLS
     Case("ca", "TLS 1.1 only", lambda pki: pki.alice, REJECT, REJECT, "TLS version is too old",
          lines=("tls-version-max 1.1", "tls-version-min 1.0")),

@@ -8,7 +8,7 @@ from hognose.cli.config_tool import embed_words
 from hognose.cli.main import guarded
 from hognose.host.status import ExitStatus
 
-USAGE = "usage: openvpn-config-parser --server [--block-size N] FILE > server.conf.full"
+USAGE = "usage: openvpn-config-parser --server [--really-no-authentication] [--block-size N] FILE > server.conf.full"
 
 
 def main() -> None:

@@ -14,8 +14,9 @@ from hognose.config.parser import ReadFile, ReadFolder, parse
 from hognose.errors import ConfigError
 from hognose.host.status import ExitStatus
 
-USAGE = """usage: hognose config embed [--block-size N] FILE > server.conf.full
-       hognose config check FILE
+NO_AUTHENTICATION = "--really-no-authentication"
+USAGE = f"""usage: hognose config embed [{NO_AUTHENTICATION}] [--block-size N] FILE > server.conf.full
+       hognose config check [{NO_AUTHENTICATION}] FILE
        hognose config directives"""
 
 
@@ -27,8 +28,10 @@ def run(words: list[str]) -> int:
     if words == ["directives"]:
         sys.stdout.write(directive_table())
         return ExitStatus.OK
-    if words[:1] == ["check"] and len(words) == 2 and not words[1].startswith("-"):
-        return check_file(words[1])
+    if words[:1] == ["check"]:
+        files = [word for word in words[1:] if word != NO_AUTHENTICATION]
+        if len(files) == 1 and not files[0].startswith("-"):
+            return check_file(files[0], no_authentication=NO_AUTHENTICATION in words)
     if words[:1] == ["embed"]:
         return embed_words(words[1:], USAGE)
     sys.stderr.write(USAGE + "\n")
@@ -36,8 +39,9 @@ def run(words: list[str]) -> int:
 
 
 def embed_words(words: list[str], usage: str) -> int:
-    """`[--block-size N] FILE`: the embedded config on standard output, or nothing and an error."""
+    """The words of USAGE after `embed`: the embedded config on standard output, or nothing and an error."""
     block_size = BLOCK_SIZE
+    no_authentication = False
     files: list[str] = []
     rest = list(words)
     while rest:
@@ -49,6 +53,8 @@ def embed_words(words: list[str], usage: str) -> int:
                 sys.stderr.write(f"--block-size {value}: no number from 1 to {MAX_BLOCK_SIZE}\n")
                 return ExitStatus.ARGUMENTS
             block_size = int(value)
+        elif word == NO_AUTHENTICATION:
+            no_authentication = True
         elif word.startswith("-"):
             sys.stderr.write(f"unknown option {word}\n{usage}\n")
             return ExitStatus.ARGUMENTS
@@ -57,10 +63,10 @@ def embed_words(words: list[str], usage: str) -> int:
     if len(files) != 1:
         sys.stderr.write(usage + "\n")
         return ExitStatus.ARGUMENTS
-    return embed_file(files[0], block_size)
+    return embed_file(files[0], block_size, no_authentication=no_authentication)
 
 
-def embed_file(path: str, block_size: int) -> int:
+def embed_file(path: str, block_size: int, *, no_authentication: bool = False) -> int:
     """The exit status; standard output stays empty unless it is 0."""
     try:
         text, warned = embed(
@@ -70,6 +76,7 @@ def embed_file(path: str, block_size: int) -> int:
             block_size=block_size,
             unix=int(time.time()),
             read_folder=_folder_reader(path),
+            allow_no_authentication=no_authentication,
         )
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
@@ -82,8 +89,8 @@ def embed_file(path: str, block_size: int) -> int:
     return ExitStatus.OK
 
 
-def check_file(path: str) -> int:
-    """Say whether a config, with files or embedded, would be served."""
+def check_file(path: str, *, no_authentication: bool = False) -> int:
+    """Say whether a config, with files or embedded, would be served; no_authentication: by a server told so too."""
     try:
         text = _read(path)
         config, warned = parse(
@@ -92,7 +99,7 @@ def check_file(path: str) -> int:
             _reader(path),
             int(time.time()),
             read_folder=_folder_reader(path),
-            allow_no_authentication=True,
+            allow_no_authentication=no_authentication,
         )
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")

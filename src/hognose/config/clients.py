@@ -23,6 +23,7 @@ from hognose.units import Ipv4Int, ipv4_int, ipv4_text, netmask
 MAX_FILES = 16_384
 MAX_NAME = 255
 DEFAULT = "DEFAULT"
+_NO_NAME = "this name cannot be a client's"
 _WORDS = {"ifconfig-push": (1, 3), "push": (1, 1), "push-reset": (0, 0), "push-remove": (1, 1), "disable": (0, 0)}
 _ELSEWHERE = "is for all clients alike; write it in the server's config"
 
@@ -69,7 +70,7 @@ def _sections(lines: Collected, directive: Directive) -> Iterator[_Section]:
     for name, text in sorted(files.items()):
         file = f"{directive.words[0].rstrip('/')}/{name}"
         if not _is_name(name):
-            raise ConfigError("this name cannot be a client's", file=file, directive=directive.name)
+            raise ConfigError(_NO_NAME, file=file, directive=directive.name)
         for number, line in enumerate(split_lines(text), 1):
             if "\0" in line or line.lstrip().startswith(f"</{directive.name}>") or _heading(line) is not None:
                 text = "cannot be embedded; remove the line"
@@ -93,7 +94,7 @@ def _block_sections(lines: Collected, directive: Directive) -> Iterator[_Section
     for start, end in pairwise([*starts, len(body)]):
         name = _heading(body[start]) or ""
         if not _is_name(name) or name in seen:
-            text = "given twice" if name in seen else "this name cannot be a client's"
+            text = "given twice" if name in seen else f"{_NO_NAME}{_no_file(name)}"
             raise ConfigError(text, file=lines.file, line=first + start, directive=directive.name)
         seen.add(name)
         yield _Section(name, lines.file, first + start + 1, "".join(line + "\n" for line in body[start + 1 : end]))
@@ -106,7 +107,13 @@ def _heading(line: str) -> str | None:
 
 
 def _is_name(name: str) -> bool:
-    return 0 < len(name) <= MAX_NAME and name.isprintable() and name.strip() == name
+    """A name that a file can have and a certificate too; OpenVPN never looks for others (platform_gen_path)."""
+    return 0 < len(name) <= MAX_NAME and name.isprintable() and name.strip() == name and not _no_file(name)
+
+
+def _no_file(name: str) -> str:
+    """The end of a sentence about a name with which a section would never be found; "" for others."""
+    return ": no file can have it" if "/" in name or name in (".", "..") else ""
 
 
 class _Reader:

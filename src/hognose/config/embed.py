@@ -31,9 +31,15 @@ def embed(
     block_size: int = BLOCK_SIZE,
     unix: UnixSeconds | None = None,
     read_folder: ReadFolder | None = None,
+    allow_no_authentication: bool = False,
 ) -> tuple[str, list[Warned]]:
-    """(embedded text, warnings); ConfigError when the server would not take the config."""
-    parsed, warned = parse(text, file, read_file, unix, read_folder=read_folder, allow_no_authentication=True)
+    """(embedded text, warnings); ConfigError when the server would not take the config.
+
+    allow_no_authentication: the server will be started with `--really-no-authentication`.
+    """
+    parsed, warned = parse(
+        text, file, read_file, unix, read_folder=read_folder, allow_no_authentication=allow_no_authentication
+    )
     files = Collected(file, read_file, read_folder)
     lines = split_lines(text)
     for directive in reversed(resolve(lex(text, file))):
@@ -46,7 +52,7 @@ def embed(
     padded = _padded(lines, block_size)
     if len(padded.encode()) > blockfile.MAX_BYTES:
         raise ConfigError(f"larger than {blockfile.MAX_BYTES} bytes when embedded", file=file)
-    if parse(padded, file, allow_no_authentication=True)[0] != parsed:
+    if parse(padded, file, allow_no_authentication=allow_no_authentication)[0] != parsed:
         raise ConfigError("the embedded text would not mean the same: a bug of this tool", file=file)
     return padded, warned
 

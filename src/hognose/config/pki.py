@@ -98,7 +98,8 @@ def _verify_client_cert(lines: Collected, allowed: bool) -> ClientCertificate:
         raise lines.error(directive, f"`{given}` is not understood; write `verify-client-cert require`")
     if value != "require" and directive is not None:
         if not allowed:
-            text = f"with `{value}` anybody could connect; write `require`, or boot with `--really-no-authentication`"
+            only = f"`{value}` is taken only with the argument `--really-no-authentication`"
+            text = f"with `{value}` anybody could connect; write `verify-client-cert require`; {only}"
             raise lines.error(directive, text)
         lines.warn(directive, "anybody can connect; the server takes this only with `--really-no-authentication`")
     return value  # type: ignore[no-any-return]  # one of the literals
@@ -239,5 +240,10 @@ def tls_groups(lines: Collected) -> str:
 
 
 def tls_cert_profile(lines: Collected) -> str:
-    """How strong certificates must be."""
-    return lines.choice("tls-cert-profile", "legacy", _PROFILES)
+    """How strong certificates must be; `insecure` is understood, and never what is advised."""
+    directive = lines.get("tls-cert-profile")
+    profile = directive.words[0] if directive is not None else "legacy"
+    if directive is not None and profile not in _PROFILES:
+        text = f"`{profile}` is not supported; write `tls-cert-profile preferred` or `tls-cert-profile legacy`"
+        raise lines.error(directive, text)
+    return profile

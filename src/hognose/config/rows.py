@@ -26,6 +26,10 @@ class Row:
     repeatable: bool = False
 
 
+# Of directives that take part in letting clients in: their removal must not leave a config that lets more in.
+CERTIFICATES_DECIDE = "remove the line: every client then needs a certificate"
+
+
 def honour(text: str, low: int, high: int, *, file: bool = False, block: bool = False, repeatable: bool = False) -> Row:
     """A directive that takes effect, with `low` to `high` words behind its name."""
     return Row("honour", text, low, high, file, block or file, repeatable)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from hognose.config.rows import Row, honour, ignore, reject
+from hognose.config.rows import CERTIFICATES_DECIDE, Row, honour, ignore, reject
 
 _NO_SCRIPT = "no script is ever run; remove the line"
 _IN_CCD = "this is for one client; write it in a file of `client-config-dir`"
-_NO_PASSWORDS = "not yet: passwords are not asked for; clients are known by their certificates; remove the line"
+_NO_PASSWORDS = f"not yet: passwords are not asked for; {CERTIFICATES_DECIDE}"
 
 CLIENTS: dict[str, Row] = {
     "push": honour("an option for every client", 1, 1, repeatable=True),
@@ -27,10 +27,15 @@ CLIENTS: dict[str, Row] = {
     "disable": reject(_IN_CCD),
     "iroute": reject("clients are hosts behind NAT, there are no networks behind them; remove the line"),
     "iroute-ipv6": reject("the tunnel carries IPv4 only; remove the line"),
-    "client-connect": reject(f"{_NO_SCRIPT}, and write `client-config-dir` for settings of one client"),
+    "client-connect": reject(
+        "no script is ever run; write `client-config-dir ccd` for settings of single clients, and `ccd-exclusive` "
+        "too when it let in some only"
+    ),
     "client-disconnect": reject(_NO_SCRIPT),
-    "client-crresponse": reject(_NO_SCRIPT),
-    "learn-address": reject(_NO_SCRIPT),
+    "client-crresponse": reject(f"no script is ever run, passwords are not asked for; {CERTIFICATES_DECIDE}"),
+    "learn-address": reject(
+        "no script is ever run; write `client-config-dir ccd` with `disable` in the files of clients that it refused"
+    ),
     # timers
     "keepalive": honour("ping after the first, client restart after the second number of seconds", 2, 2),
     "ping": honour("seconds of silence after which a ping is sent; pushed", 1, 1),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hognose.config.rows import Row, honour, ignore, reject
+from hognose.config.rows import CERTIFICATES_DECIDE, Row, honour, ignore, reject
 
 _NO_USERS = "this program is alone in its machine; there are no users to change to"
 _NO_DISK = "there is no disk to write to"
@@ -65,13 +65,14 @@ PROCESS: dict[str, Row] = {
     "ipchange": ignore(_NO_SCRIPT),
     "route-up": ignore(_NO_SCRIPT),
     "route-pre-down": ignore(_NO_SCRIPT),
-    "plugin": reject("nothing but this program runs in its machine; remove the line"),
+    "plugin": reject(
+        f"nothing but this program runs in its machine, and passwords are not asked for; {CERTIFICATES_DECIDE}"
+    ),
     **{
         name: reject(_NO_MANAGEMENT)
         for name in (
             "management",
             "management-client",
-            "management-client-auth",
             "management-client-group",
             "management-client-user",
             "management-forget-disconnect",
@@ -84,6 +85,9 @@ PROCESS: dict[str, Row] = {
             "management-up-down",
         )
     },
+    "management-client-auth": reject(
+        f"there is no management interface, and passwords are not asked for; {CERTIFICATES_DECIDE}"
+    ),
     "management-external-cert": reject("there is no management interface; write `cert server.crt`"),
     "management-external-key": reject("there is no management interface; write `key server.key`"),
     **{

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hognose.config.rows import Row, honour, ignore, reject
+from hognose.config.rows import CERTIFICATES_DECIDE, Row, honour, ignore, reject
 
 _NO_SCRIPT = "no script is ever run"
 _OPENSSL = "OpenSSL's own choice is used"
@@ -33,7 +33,10 @@ TLS: dict[str, Row] = {
         repeatable=True,
     ),
     "verify-client-cert": honour(
-        "`require`; `optional` and `none` only with the boot argument --really-no-authentication", 0, 1
+        "`require`; `optional` and `none` are refused, also by `check` and `embed`, without the argument "
+        "`--really-no-authentication`",
+        0,
+        1,
     ),
     "verify-x509-name": honour(
         "what the client's subject (`subject`) or common name (`name`, `name-prefix`) must be", 1, 2
@@ -51,11 +54,13 @@ TLS: dict[str, Row] = {
     ),
     "ns-cert-type": ignore("the extended key usage is checked instead"),
     "tls-remote": reject("no longer in OpenVPN; write `verify-x509-name NAME name`"),
-    "verify-hash": reject("write `peer-fingerprint` with the fingerprints of the clients' certificates"),
-    "tls-verify": reject(f"{_NO_SCRIPT}; write `verify-x509-name`, `peer-fingerprint` or `crl-verify`"),
+    "verify-hash": reject("write `peer-fingerprint FINGERPRINT`, a line for each client's certificate"),
+    "tls-verify": reject(
+        f"{_NO_SCRIPT}; write `verify-x509-name NAME name`, `peer-fingerprint FINGERPRINT` or `crl-verify crl.pem`"
+    ),
     "tls-export-cert": reject(f"{_NO_SCRIPT}; remove the line"),
     "x509-track": ignore(_NO_SCRIPT),
-    "client-cert-not-required": reject("no longer in OpenVPN; write `verify-client-cert none`"),
+    "client-cert-not-required": reject(f"no longer in OpenVPN; {CERTIFICATES_DECIDE}"),
     "no-name-remapping": ignore("names are never changed, only escaped in the log"),
     **{
         name: reject(_TOKEN)
@@ -95,7 +100,9 @@ TLS: dict[str, Row] = {
         file=True,
     ),
     "tls-crypt-v2-max-age": honour("days after which a client's key is refused, and keys without a date", 1, 1),
-    "tls-crypt-v2-verify": reject(f"{_NO_SCRIPT}; write `tls-crypt-v2-max-age DAYS` or refuse clients by `crl-verify`"),
+    "tls-crypt-v2-verify": reject(
+        f"{_NO_SCRIPT}; write `tls-crypt-v2-max-age DAYS`, or `crl-verify crl.pem` to refuse clients"
+    ),
     "key-direction": honour("`0` or `1`, for an inline tls-auth", 1, 1),
     "tls-timeout": honour("seconds until a control message is sent again", 1, 1),
     "hand-window": honour("seconds for a key negotiation", 1, 1),

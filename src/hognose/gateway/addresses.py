@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
+from hognose.openvpn.certificates import NO_NAME
 from hognose.units import Ipv4Int
 
 
@@ -38,13 +39,13 @@ class AddressPool:
     def take(self, name: str, fixed: Ipv4Int = 0) -> tuple[Ipv4Int, bool] | None:
         """An address for the client `name`, the fixed one if it is not 0; None when there is none.
 
-        The bool says that the last holder of the address had the same name, so what belonged to the address
-        (NAT flows) may stay.
+        Two clients without a name (NO_NAME) are never taken for one. The bool says that the last holder of the
+        address had the same name, so what belonged to the address (NAT flows) may stay.
         """
         address = fixed or self._choose(name)
         if address is None or address in self._taken:
             return None
-        same_holder = self._holder.get(address) == name
+        same_holder = name != NO_NAME and self._holder.get(address) == name
         self._remember(name, address)
         self._taken[address] = name
         return address, same_holder
@@ -76,6 +77,8 @@ class AddressPool:
         other = self._holder.pop(address, None)
         if other is not None:
             self._remembered.pop(other, None)
+        if name == NO_NAME:
+            return
         before = self._remembered.pop(name, None)
         if before is not None:
             self._holder.pop(before, None)

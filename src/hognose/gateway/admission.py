@@ -23,7 +23,8 @@ class Admissions:
     """The table of clients by tunnel address and by name.
 
     Bounds: max_clients authenticated clients (the newcomer is refused), the pool's addresses (likewise). A client
-    with the same certificate name replaces the older session unless duplicate-cn, as OpenVPN does.
+    with the same certificate name replaces the older session unless duplicate-cn, as OpenVPN does; the names are those
+    of the certificates, never mapped, and clients without one do not replace each other.
     """
 
     def __init__(
@@ -141,6 +142,16 @@ class Admissions:
             return self._refuse(peer, session, unwelcome, DropReason.CLIENT_DISABLED, now)
         if self.stopping:
             return self._refuse(peer, session, "the server is stopping", DropReason.SERVER_STOPPING, now)
+        mapped = policy.mapped_file(event.common_name)
+        if mapped:
+            self._journal.add(
+                EventKind.CLIENT_FILE_MAPPED,
+                now,
+                conn=peer.conn.id,
+                peer=peer.name,
+                common_name=event.common_name,
+                file=mapped,
+            )
         if not policy.duplicate_cn and event.common_name != NO_NAME:
             self._replace(event.common_name, peer)
         if len(self.clients) >= policy.max_clients:

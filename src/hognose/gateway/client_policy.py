@@ -1,22 +1,28 @@
-"""What the config says of single clients: client-config-dir, ccd-exclusive, reservations, how many there may be."""
+"""What the config says of single clients: client-config-dir, ccd-exclusive, reservations, how many there may be.
+
+A client's file is the one that has its common name, character for character. OpenVPN builds a path from the name and
+writes `_` for what a path cannot hold (platform.c, platform_gen_path): `/`, on Windows also the characters of
+_WINDOWS. Such a file is named for another client, so it gives no access under ccd-exclusive and no address.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from hognose.config.model import ClientSettings, ServerConfig
+from hognose.openvpn.certificates import NO_NAME
 from hognose.units import Ipv4Int
 
 DEFAULT_NAME = "DEFAULT"  # of the file that stands for all clients without their own (OpenVPN multi.c)
 _NOTHING = ClientSettings()
-# OpenVPN string.c CC_ for names of files: what a common name may hold and a file's name may not becomes _.
-_FILE_NAME = str.maketrans(dict.fromkeys('/\\:*?"<>|', "_"))
+_UNIX = str.maketrans("/", "_")
+_WINDOWS = str.maketrans(dict.fromkeys('/\\:*?"<>|', "_"))
 
 
 @dataclass(frozen=True, slots=True)
 class ClientPolicy:
-    """Frozen: a reload makes a new one."""
+    """Frozen: a reload makes a new one. Common names are those of certificates, NO_NAME for a client without one."""
 
     clients: Mapping[str, ClientSettings] = field(default_factory=dict)
     exclusive: bool = False
@@ -32,23 +38,48 @@ class ClientPolicy:
         )
 
     def settings(self, common_name: str) -> ClientSettings:
-        """A client's own, those of DEFAULT, or nothing special."""
-        own = self.clients.get(file_name(common_name))
-        return own if own is not None else self.clients.get(DEFAULT_NAME, _NOTHING)
+        """A client's own, those of its mapped file without the address, those of DEFAULT, or nothing special."""
+        if self._has_own_file(common_name):
+            return self.clients[common_name]
+        mapped = self.mapped_file(common_name)
+        if mapped:
+            return replace(self.clients[mapped], address=0)
+        return self.clients.get(DEFAULT_NAME, _NOTHING)
+
+    def mapped_file(self, common_name: str) -> str:
+        """The file that OpenVPN would find for a client without its own by changing its name; "" for none."""
+        if common_name == NO_NAME or self._has_own_file(common_name):
+            return ""
+        for table in (_UNIX, _WINDOWS):
+            mapped = common_name.translate(table)
+            if mapped != common_name and mapped in self.clients:
+                return mapped
+        return ""
 
     def unwelcome(self, common_name: str) -> str:
-        """Why a client of this name may not be here; "" when it may. ccd-exclusive does not count DEFAULT."""
+        """Why a client of this name may not be here; "" when it may.
+
+        ccd-exclusive asks for a file of the client's own: neither DEFAULT nor a mapped file is one, and a client
+        without a certificate has none.
+        """
         if self.settings(common_name).disable:
             return "disabled by the server's client-config-dir"
-        if self.exclusive and file_name(common_name) not in self.clients:
-            return "not in the server's client-config-dir"
+        if self.exclusive and not self._has_own_file(common_name):
+            return "not in the server's client-config-dir" + _why_not(common_name)
         return ""
 
     def fixed_addresses(self) -> list[Ipv4Int]:
         """Of ifconfig-push."""
         return [settings.address for settings in self.clients.values() if settings.address]
 
+    def _has_own_file(self, common_name: str) -> bool:
+        return common_name in self.clients and common_name not in (NO_NAME, DEFAULT_NAME)
 
-def file_name(common_name: str) -> str:
-    """The name of a client's file in client-config-dir."""
-    return common_name.translate(_FILE_NAME)
+
+def _why_not(common_name: str) -> str:
+    """Why no file can ever be this client's own."""
+    if common_name == DEFAULT_NAME:
+        return f": the file {DEFAULT_NAME} is that of all clients without their own"
+    if "/" in common_name or common_name in (".", ".."):
+        return ": no file can have its name"
+    return ""

@@ -168,7 +168,7 @@ class Gateway:
                 deadline = peer.session.next_deadline()
                 if deadline is not None:
                     self._arm(peer, deadline)
-                if peer.common_name:
+                if peer.authenticated:
                     self._contained(self._judge_again, peer, now, unix)
 
     def stop(self, reason: str, now: Nanos, unix: UnixSeconds) -> None:

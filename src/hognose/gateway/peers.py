@@ -28,8 +28,8 @@ class Peer:
     accepted_at: Nanos
     session: Session | None = None
     address: Ipv4Int = 0
-    common_name: str = ""
-    version: str = ""  # of the client's program, as it says
+    common_name: str = ""  # NO_NAME (certificates.py) also for a client without a certificate
+    version: str = ""  # of the client's program, as it says; never "" once it is authenticated
     authenticated_unix: UnixSeconds = 0
     armed: Nanos = 0  # earliest entry of this peer in the timer heap; 0 when none
     closing: bool = False
@@ -38,6 +38,11 @@ class Peer:
     waits: bool = False  # for its turn at the door
     established_at: Nanos = 0
     down: list[bytes] = field(default_factory=list)  # inner packets to seal in this step
+
+    @property
+    def authenticated(self) -> bool:
+        """TLS and certificate checks have passed, and the client has said which program it is."""
+        return self.version != ""
 
     @property
     def name(self) -> str:

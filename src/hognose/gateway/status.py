@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 import hognose
 from hognose.gateway.peers import Peer
+from hognose.openvpn.certificates import NO_NAME
 from hognose.units import UnixSeconds, ipv4_text
 
 _CLIENT_COLUMNS = (
@@ -19,6 +20,7 @@ _CLIENT_COLUMNS = (
     "Client Version",
 )  # fmt: skip
 _ROUTE_COLUMNS = ("Virtual Address", "Common Name", "Real Address", "Last Ref", "Last Ref (time_t)")
+_UNDEFINED = "UNDEF"  # OpenVPN's word for what a client does not have (ssl_verify.c tls_common_name)
 _SEPARATORS = {2: ",", 3: "\t"}
 
 
@@ -58,13 +60,17 @@ def _client(peer: Peer) -> tuple[str, ...]:
     number = str(peer.conn.id)
     since = peer.authenticated_unix
     return (
-        peer.common_name, peer.name, ipv4_text(peer.address), "", str(session.bytes_in), str(session.bytes_out),
-        _time(since), str(since), "UNDEF", number, number, session.cipher, peer.version,
+        _name(peer), peer.name, ipv4_text(peer.address), "", str(session.bytes_in), str(session.bytes_out),
+        _time(since), str(since), _UNDEFINED, number, number, session.cipher, peer.version,
     )  # fmt: skip
 
 
 def _route(peer: Peer, unix: UnixSeconds) -> tuple[str, ...]:
-    return ipv4_text(peer.address), peer.common_name, peer.name, _time(unix), str(unix)
+    return ipv4_text(peer.address), _name(peer), peer.name, _time(unix), str(unix)
+
+
+def _name(peer: Peer) -> str:
+    return peer.common_name if peer.common_name != NO_NAME else _UNDEFINED
 
 
 def _plain(word: str) -> str:

@@ -25,7 +25,7 @@ from hognose.openvpn import openssl_binding
 COMMON_NAME_MAX = 64  # bytes of UTF-8: RFC 5280 ub-common-name, OpenVPN TLS_USERNAME_LEN
 USERNAME_MAX = 255  # several fields joined (OpenVPN ssl_verify.c verify_cert)
 CHAIN_MAX = 16  # certificates of a chain (OpenVPN MAX_CERT_DEPTH)
-NO_NAME = "UNDEF"  # of clients without a certificate, as OpenVPN's tls_common_name
+NO_NAME = ""  # of clients without a certificate: no certificate has it, where UNDEF (OpenVPN) is a name like others
 NAME_KINDS = ("", "subject", "name", "name-prefix")
 _CLIENT_AUTH = "TLS Web Client Authentication"
 _Alternatives = type[x509.SubjectAlternativeName] | type[x509.IssuerAlternativeName]

@@ -54,11 +54,9 @@ def _without_wrap(record: bytes) -> str:
         return f"the client's hard reset has message id {body.message_id}, 0 expected; update the client"
     sizes = {_PLAIN_RESET_LEN + 8 + size: digest for digest, size in DIGEST_SIZES.items()}
     if len(record) == _TLS_CRYPT_RESET_LEN:
-        return (
-            "the client uses tls-crypt (or tls-auth with SHA256), this server neither; write it here too, or in neither"
-        )
+        return "the client uses tls-crypt (or tls-auth with SHA256), this server neither; write it here too"
     if len(record) in sizes:
-        return f"the client uses tls-auth with {sizes[len(record)]}, this server not; write it here too, or in neither"
+        return f"the client uses tls-auth with {sizes[len(record)]}, this server not; write it here too"
     return "the first packet is malformed: the client uses tls-auth or tls-crypt, or is no OpenVPN client"
 
 

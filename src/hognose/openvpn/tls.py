@@ -96,7 +96,7 @@ class TlsEndpoint(Protocol):
 
     @property
     def common_name(self) -> str:
-        """The client's name by its certificate (x509-username-field); UNDEF without one; "" before the handshake."""
+        """The client's name by its certificate (x509-username-field); NO_NAME without one and before the handshake."""
 
     @property
     def certificate_sha256(self) -> bytes:
@@ -282,7 +282,7 @@ class OpenSslEndpoint:
 
     @property
     def common_name(self) -> str:
-        """The client's name by its certificate; UNDEF without one; "" before the handshake."""
+        """The client's name by its certificate; NO_NAME without one and before the handshake."""
         return self._common_name
 
     @property

@@ -48,6 +48,27 @@ def test_check(capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[-1] == f"{SERVER_CONF}: OK, serves tcp port 1194"
 
 
+@pytest.mark.parametrize("kind", ["none", "optional"])
+def test_no_authentication_must_be_asked_for(kind: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """As the boot: status 3 and the line, unless the server will be told the same."""
+    make_folder(tmp_path)
+    path = str(tmp_path / "open.conf")
+    lines = (VECTORS / "server.conf").read_text()
+    Path(path).write_text(f"{lines}verify-client-cert {kind}\n")
+    line = len(lines.splitlines()) + 1
+    with_flag = "--really-no-authentication"
+    for words in (["config", "check", path], ["config", "embed", path]):
+        assert main.run(words) == 3
+        output, errors = capsys.readouterr()
+        assert output == ""
+        assert errors.startswith(f"{path}:{line}: verify-client-cert: with `{kind}` anybody could connect; write ")
+        assert main.run([*words[:2], with_flag, path]) == 0
+        output, errors = capsys.readouterr()
+        assert f"warning: {path}:{line}: verify-client-cert: anybody can connect;" in output + errors
+    assert config_parser.run(["--server", path]) == 3
+    assert config_parser.run(["--server", with_flag, path]) == 0
+
+
 def make_folder(tmp_path: Path) -> Path:
     """The handbook's config with its files, a directory of clients and a list of addresses."""
     for name in ("ca.crt", "server.crt", "server.key", "ta.key", "server.conf"):

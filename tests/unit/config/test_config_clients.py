@@ -135,6 +135,9 @@ def test_bad_lines_and_names() -> None:
     assert refuse_file("<ca>\n</ca>\n").startswith("ccd/alice:1: ca: no blocks here")
     for line in ("[bob]", "</client-config-dir>", "disable\0"):
         assert refuse_file(f"disable\n{line}\n").startswith("ccd/alice:2: client-config-dir: cannot be embedded")
+    for name in ("a/b", ".", ".."):
+        text = refuse_block(f"[{name}]\ndisable\n")
+        assert text == "server.conf:7: client-config-dir: this name cannot be a client's: no file can have it"
     for name in ("a\nb", " alice", "x" * 256):
         assert "this name cannot be a client's" in refuse_file("disable\n", name)
     assert refuse_block("disable\n").startswith("server.conf:7: client-config-dir: a line `[common name]`")

@@ -275,7 +275,10 @@ def test_the_tables_agree() -> None:
         ("mode p2p", "write `mode server`"),
         ("dev-type tap", "write `dev-type tun`"),
         ("remote-cert-tls server", "write `remote-cert-tls client`"),
-        ("verify-client-cert none", "write `require`, or boot with `--really-no-authentication`"),
+        (
+            "verify-client-cert none",
+            "write `verify-client-cert require`; `none` is taken only with the argument `--",
+        ),
         ("comp-lzo", "`comp-lzo` is not supported: .*write `compress migrate`"),
         ("comp-lzo yes", "write `compress migrate`"),
         ("allow-compression yes", "write `compress migrate`"),

@@ -45,9 +45,12 @@ class GatewayWorld:
         limits: Limits | None = None,
         network: str = "10.8.0.0 255.255.255.0",
         router: str | None = ROUTER,
+        no_authentication: bool = False,
     ) -> None:
         text = ServerSettings(authority(), server_identity(), "none", extra=list(lines)).text()
-        config, _ = parse(text.replace("10.8.0.0 255.255.255.0", network), "server.conf")
+        text = text.replace("10.8.0.0 255.255.255.0", network)
+        config, _ = parse(text, "server.conf", allow_no_authentication=no_authentication)
+        self.config = config
         self.now = START
         self.counters = Counters()
         # Names get addresses in the order in which they come, as a test's reader expects them.

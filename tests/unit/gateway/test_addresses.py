@@ -32,6 +32,21 @@ def test_sticky_while_the_server_runs() -> None:
     assert len(pool) == 3
 
 
+def test_clients_without_a_name_are_not_taken_for_one_another() -> None:
+    """NAT flows of one are not the next one's, and a named holder in between is no longer the last one."""
+    pool = AddressPool(10, 11)
+    first = pool.take("")
+    assert first is not None
+    pool.release(first[0])
+    assert pool.take("") == (first[0], False)
+    named = pool.take("a")
+    assert named is not None
+    pool.release(named[0])
+    assert pool.take("") == (named[0], False)
+    pool.release(named[0])
+    assert pool.take("a") == (named[0], False)
+
+
 def test_a_remembered_address_is_given_away_last() -> None:
     pool = AddressPool(10, 11)
     first = pool.take("a")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from tests.unit.gateway.gateway_world import GatewayWorld
+from tests.unit.config.config_samples import block
+from tests.unit.gateway.gateway_world import UNIX, GatewayWorld
 from tests.unit.openvpn.client import OPTIONS
 
 from hognose.config.model import ClientSettings
@@ -47,6 +50,94 @@ def test_who_may_be_here(name: str, exclusive: bool, why: str) -> None:
     """ccd-exclusive asks for a file of the client's own: DEFAULT is none."""
     files = {"alice": ClientSettings(), "mallory": ClientSettings(disable=True), "DEFAULT": ClientSettings()}
     assert ClientPolicy(files, exclusive=exclusive).unwelcome(name) == why
+
+
+NOT_IN_IT = "not in the server's client-config-dir"
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("DEFAULT", f"{NOT_IN_IT}: the file DEFAULT is that of all clients without their own"),
+        ("a/b", f"{NOT_IN_IT}: no file can have its name"),
+        ("a/b:c", f"{NOT_IN_IT}: no file can have its name"),
+        (".", f"{NOT_IN_IT}: no file can have its name"),
+        ("..", f"{NOT_IN_IT}: no file can have its name"),
+        ("a?b", NOT_IN_IT),
+        ("Alice", NOT_IN_IT),
+        ("alice ", NOT_IN_IT),
+        ("", NOT_IN_IT),  # no certificate
+        ("undef", NOT_IN_IT),
+        ("UNDEF", ""),
+        ("a:b", ""),
+        ("a_b", ""),
+    ],
+)
+def test_names_under_ccd_exclusive(name: str, why: str) -> None:
+    """Only a file with this very name counts; OpenVPN lets a/b in by the file a_b."""
+    names = ("alice", "a_b", "a:b", "a_b:c", "_", "DEFAULT", "UNDEF")
+    policy = ClientPolicy({name: ClientSettings() for name in names}, exclusive=True)
+    assert policy.unwelcome(name) == why
+
+
+@pytest.mark.parametrize(
+    ("name", "mapped"),
+    [("a/b", "a_b"), ("a/b:c", "a_b:c"), ("d/e:f", "d_e_f"), ("d\\e?f", "d_e_f"), ("a:b", ""), ("a_b", ""), ("x/y", ""),
+     ("DEFAULT", ""), ("", ""), ("alice", "")],
+)  # fmt: skip
+def test_mapped_files_where_there_is_no_ccd_exclusive(name: str, mapped: str) -> None:
+    """`disable` and pushes of the mapped file hold, its address is that of the client named like the file."""
+    files = {name: ClientSettings(address=FIXED, push=(f"of {name}",)) for name in ("a_b", "a_b:c", "d_e_f", "a:b")}
+    policy = ClientPolicy({**files, "DEFAULT": ClientSettings(push=("of all",))})
+    assert policy.mapped_file(name) == mapped
+    if mapped:
+        assert policy.settings(name) == ClientSettings(push=(f"of {mapped}",))
+    else:
+        assert policy.settings(name) == files.get(name, ClientSettings(push=("of all",)))
+
+
+def test_disable_holds_for_names_that_are_mapped_to_the_file() -> None:
+    policy = ClientPolicy({"a_b": ClientSettings(disable=True)})
+    assert policy.unwelcome("a/b") == policy.unwelcome("a_b") != ""
+
+
+def test_names_that_become_one_on_a_path_stay_two_clients() -> None:
+    """Neither replaces the other, the address of the file goes to the client named like it, one line tells of it."""
+    ccd = block("client-config-dir", '[a_b]\nifconfig-push 10.8.0.9\npush "route 198.19.0.0 255.255.0.0"')
+    world = GatewayWorld(ccd)
+    mapped = world.client("a/b", port=40_001)
+    own = world.client("a_b", port=40_002)
+    assert own.tunnel_address == "10.8.0.9" != mapped.tunnel_address
+    assert world.gateway.client_count == 2
+    for client in (mapped, own):
+        assert client.vpn is not None
+        assert "route 198.19.0.0 255.255.0.0" in client.vpn.messages[0].split(",")
+    [line] = world.events_of("client_file_mapped")
+    assert (line["common_name"], line["file"]) == ("a/b", "a_b")
+
+
+def test_a_client_named_undef_is_replaced_by_its_newer_session() -> None:
+    """UNDEF is OpenVPN's word for clients without a name; a certificate may have it."""
+    world = GatewayWorld()
+    first = world.client("UNDEF", port=40_001)
+    second = world.client("UNDEF", port=40_002)
+    assert world.gateway.client_count == 1
+    assert first.tunnel_address == second.tunnel_address
+    world.run(lambda: first.closed or first.reset, 10)
+
+
+def test_clients_without_a_certificate_have_no_name() -> None:
+    """They do not replace each other, are not the client UNDEF, and a reload judges them as others."""
+    ccd = block("client-config-dir", "[UNDEF]\ndisable")
+    world = GatewayWorld("verify-client-cert none", ccd, no_authentication=True)
+    first, second = world.client("alice", port=40_001), world.client("alice", port=40_002)
+    assert world.gateway.client_count == 2
+    assert first.tunnel_address != second.tunnel_address
+    assert all("common_name" not in line for line in world.events_of("client_established"))
+    world.gateway.reconfigure(replace(world.config, ccd_exclusive=True), world.now, UNIX)
+    world.frames()
+    assert [line["reason"] for line in world.events_of("client_cut")] == [NOT_IN_IT, NOT_IN_IT]
+    assert world.gateway.client_count == 0
 
 
 def test_disable_in_the_default_file_is_for_those_without_their_own() -> None:
