@@ -90,6 +90,7 @@ class DropReason(IntEnum):
     WRONG_SOURCE = auto()
     TTL_EXCEEDED = auto()
     NO_ROUTE = auto()
+    DESTINATION_PROHIBITED = auto()
     CLIENT_TO_CLIENT_OFF = auto()
     CLIENT_GONE = auto()
     SEND_QUEUE_FULL = auto()

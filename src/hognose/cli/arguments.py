@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from hognose.address_scope import is_host
 from hognose.events import EventKind
 from hognose.host.console import LEVELS
 from hognose.units import Ipv4Int, ipv4_int, ipv4_text, netmask
@@ -217,7 +218,7 @@ def _address(option: str, value: str) -> Ipv4Int:
         address = ipv4_int(value)
     except ValueError:
         raise ArgumentError(f"{option}: {value!r} is no IPv4 address") from None
-    if address >> 24 in (0, 127) or address >> 28 >= 14:
+    if not is_host(address):
         raise ArgumentError(f"{option}: {value} cannot be a host's address")
     return address
 

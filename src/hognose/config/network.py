@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
+from hognose.address_scope import is_host
 from hognose.config.collected import SERVER_EXAMPLE, Collected
 from hognose.config.lexer import Directive, split_lines
 from hognose.errors import ConfigError
@@ -63,7 +64,7 @@ def tunnel_network(lines: Collected) -> TunnelNetwork:
     if network & inverted:
         better = f"server {ipv4_text(network & mask)} {ipv4_text(mask)}"
         raise lines.error(directive, f"host bits are set; write `{better}`")
-    if network >> 24 in (0, 127) or network >> 28 >= 14:
+    if not is_host(network):
         raise lines.error(directive, f"{ipv4_text(network)} is no network for hosts; write one of RFC 1918")
     if len(directive.words) == 3:
         if directive.words[2] != "nopool":

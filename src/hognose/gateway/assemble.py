@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from hognose.address_scope import Prefix
 from hognose.config.model import ServerConfig
+from hognose.destinations import Destinations, Reach
 from hognose.drops import Counters
 from hognose.errors import ConfigError
 from hognose.gateway.addresses import AddressPool
@@ -38,11 +40,20 @@ _SMALLEST_MSS = 536
 
 @dataclass(frozen=True, slots=True)
 class Uplink:
-    """The NIC's address, its subnet, and the router beyond it (None: only the subnet can be reached)."""
+    """The NIC's address, its subnet, and the router beyond it (None: only the subnet can be reached).
+
+    clients_may_reach: of --clients-may-reach.
+    """
 
     address: Ipv4Int
     prefix_len: int
     gateway: Ipv4Int | None
+    clients_may_reach: Reach = Reach.ANYWHERE
+
+    @property
+    def prefix(self) -> Prefix:
+        """The subnet."""
+        return Prefix.of(self.address, self.prefix_len)
 
 
 def check_uplink(config: ServerConfig, uplink: Uplink) -> None:
@@ -74,6 +85,7 @@ def assemble(
     """
     check_uplink(config, uplink)
     live = LiveConfig(config, limits)
+    broadcasts = uplink.prefix.broadcasts
     mss = max(_SMALLEST_MSS, config.mssfix - _MSS_OVERHEAD[config.mssfix_mode]) if config.mssfix else _NO_CLAMP
     neighbors = NeighborTable(mac=caps.mac, address=uplink.address, limits=limits.ip, counters=counters)
     neighbors.announce()
@@ -96,6 +108,7 @@ def assemble(
         random=random,
         counters=counters,
         silent=Sources(limits.door.silent, limits.door.per_address, limits.door.per_prefix),
+        broadcasts=broadcasts,
     )
     nat = Nat(
         address=uplink.address,
@@ -104,6 +117,7 @@ def assemble(
         random=random,
         counters=counters,
         tunnel=(config.network, config.mask),
+        broadcasts=broadcasts,
     )
     journal = Journal(limits.events_per_second, counters)
     first, last = config.pool
@@ -130,6 +144,12 @@ def assemble(
         reassembler=Reassembler(limits.ip, counters),
         limiter=limiter,
         counters=counters,
+        destinations=Destinations(
+            tunnel=Prefix(config.network, config.prefix_len),
+            uplink=uplink.prefix,
+            router=uplink.gateway,
+            reach=uplink.clients_may_reach,
+        ),
     )
     ingress = Ingress(
         caps=caps,
@@ -145,6 +165,7 @@ def assemble(
         reassembler=Reassembler(limits.ip, counters),
         limiter=limiter,
         counters=counters,
+        broadcasts=broadcasts,
     )
     return Gateway(
         live=live,

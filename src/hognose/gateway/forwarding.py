@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Container
 
+from hognose.address_scope import Prefix
+from hognose.destinations import Destinations
 from hognose.drops import Counters, DropReason, Stat
 from hognose.gateway.egress import Egress
 from hognose.ip.fragments import Reassembler, fragment, with_ident
@@ -22,8 +24,15 @@ from hognose.wire.checksum import update
 
 Deliveries = dict[Ipv4Int, list[bytes]]
 
-# What the NAT could not open, as ICMP tells it (RFC 5508 REQ-8: communication administratively prohibited).
-_PROHIBITED = (DropReason.NAT_TABLE_FULL, DropReason.NAT_CLIENT_FULL, DropReason.NAT_NO_PORT)
+# ICMP 3/13, communication administratively prohibited: what the NAT could not open (RFC 5508 REQ-8), and destinations
+# that a filter refuses (RFC 1812 sections 5.3.7 and 5.3.9; a route is not what is missing, so it is not 3/0).
+_PROHIBITED = (
+    DropReason.NAT_TABLE_FULL,
+    DropReason.NAT_CLIENT_FULL,
+    DropReason.NAT_NO_PORT,
+    DropReason.MARTIAN,
+    DropReason.DESTINATION_PROHIBITED,
+)
 
 
 class Forwarder:
@@ -44,7 +53,12 @@ class Forwarder:
         reassembler: Reassembler,
         limiter: RateLimiter,
         counters: Counters,
+        destinations: Destinations | None = None,
     ) -> None:
+        """destinations: the rule for what is beyond the NAT; the tunnel's network alone when absent."""
+        if destinations is None:
+            destinations = Destinations(tunnel=Prefix(server & mask, mask.bit_count()))
+        self._destinations = destinations
         self._server = server
         self._mask = mask
         self._network = server & mask
@@ -114,7 +128,7 @@ class Forwarder:
             return
         if end < len(packet):
             packet = packet[:end]
-        if destination >> 28 >= 14 or destination == self._network | (0xFFFFFFFF & ~self._mask):
+        if self._destinations.is_group(destination):
             counters.drop(DropReason.MULTICAST)
             return
         if fragment_word & ipv4.FRAGMENTED:
@@ -132,7 +146,7 @@ class Forwarder:
         elif destination & self._mask == self._network:
             self._to_client(client, destination, packet, deliveries, now)
         else:
-            self._to_outside(client, packet, protocol, out, deliveries, now)
+            self._to_outside(client, packet, l4, protocol, destination, out, deliveries, now)
 
     def _to_us(
         self, client: Ipv4Int, packet: bytes, l4: int, end: int, protocol: int, deliveries: Deliveries, now: Nanos
@@ -176,7 +190,8 @@ class Forwarder:
     ) -> None:
         """To our outside address: echo is answered, the rest is for whom the port is mapped to, like from outside.
 
-        A port that is nobody's and one that filters are both silent: no client learns what others have open.
+        The listening port is refused with an ICMP error. A port without a mapping and one that filters are both
+        silent: no client learns what others have open.
         """
         if protocol == ipv4.ICMP and end > l4 and packet[l4] == icmpv4.ECHO_REQUEST:
             self._to_us(client, packet, l4, end, protocol, deliveries, now)
@@ -193,11 +208,19 @@ class Forwarder:
         self,
         client: Ipv4Int,
         packet: bytes,
+        l4: int,
         protocol: int,
+        destination: Ipv4Int,
         out: list[Outgoing],
         deliveries: Deliveries,
         now: Nanos,
     ) -> None:
+        """Through the NAT, where the rule for destinations has nothing against it."""
+        port = int.from_bytes(packet[l4 + 2 : l4 + 4], "big")
+        refused = self._destinations.refuses(destination, protocol, port)
+        if refused is not None:
+            self._refused(client, packet, refused, deliveries, now)
+            return
         if len(packet) > self._link_mtu and packet[6] & 0x40:
             # RFC 1191: DF is set and the uplink is narrower than the tunnel.
             self._counters.drop(DropReason.TOO_BIG)
@@ -214,7 +237,7 @@ class Forwarder:
             self._refused(client, packet, reason, deliveries, now)
 
     def _refused(self, client: Ipv4Int, packet: bytes, reason: DropReason, deliveries: Deliveries, now: Nanos) -> None:
-        """What the NAT did not take, and what the client is told of it."""
+        """Count what did not go through the NAT, and tell the client where an error is due."""
         self._counters.drop(reason)
         if reason is DropReason.TTL_EXCEEDED:
             self._error(client, packet, icmpv4.TIME_EXCEEDED, 0, deliveries, now)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from struct import Struct
 
+from hognose.address_scope import is_host
 from hognose.drops import Counters, DropReason, Stat
 from hognose.gateway.egress import Egress
 from hognose.gateway.syn_sieve import SynSieve
@@ -63,9 +64,11 @@ class Ingress:
         reassembler: Reassembler,
         limiter: RateLimiter,
         counters: Counters,
+        broadcasts: frozenset[Ipv4Int] = frozenset(),
     ) -> None:
         self._mac = caps.mac
         self._address = address
+        self._broadcasts = broadcasts
         self._port = port
         self._syn_sieve = syn_sieve
         self._flooded = False
@@ -214,10 +217,17 @@ class Ingress:
         return []
 
     def _icmp(self, data: Buffer, l3: int, l4: int, end: int, down: Deliveries, now: Nanos) -> None:
-        """Echo requests are answered, errors go to whom they concern (RFC 792, RFC 5508 section 4)."""
+        """Echo requests are answered, errors go to whom they concern (RFC 792, RFC 5508 section 4).
+
+        A source that is no other host's address makes the message a martian (RFC 1812 section 5.3.7).
+        """
         parsed = icmpv4.parse(data, l4, end)
         if isinstance(parsed, DropReason):
             self._counters.drop(parsed)
+            return
+        source = int.from_bytes(data[l3 + 12 : l3 + 16], "big")
+        if source == self._address or not is_host(source, self._broadcasts):
+            self._counters.drop(DropReason.MARTIAN)
             return
         icmp_type, code, rest = parsed
         if icmp_type == icmpv4.ECHO_REQUEST:

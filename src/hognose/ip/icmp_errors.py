@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from hognose.address_scope import is_group, is_host
 from hognose.limits import IpLimits
 from hognose.units import SECOND, Buffer, Ipv4Int, Nanos
 from hognose.wire import icmpv4, ipv4
@@ -26,9 +27,10 @@ def build_error(
     """An error from `source` to the sender of `original` (begins with its validated IPv4 header), or None.
 
     None where RFC 1122 section 3.2.2 forbids an answer: about ICMP errors, later fragments, packets to broadcast or
-    multicast addresses, and from a source that is not one host. rest: next-hop MTU for FRAGMENTATION_NEEDED (RFC 1191),
-    pointer << 24 for PARAMETER_PROBLEM. Quoted is as much as fits into 576 bytes. The caller knows the directed
-    broadcast addresses of its networks and the link-layer broadcasts, and asks the RateLimiter.
+    multicast addresses, and from a source that is not one host (RFC 1812 section 4.3.2.7). rest: next-hop MTU for
+    FRAGMENTATION_NEEDED (RFC 1191), pointer << 24 for PARAMETER_PROBLEM. Quoted is as much as fits into 576 bytes. The
+    caller knows the directed broadcast addresses of its networks and the link-layer broadcasts, and asks the
+    RateLimiter.
     """
     if not may_answer(original):
         return None
@@ -42,7 +44,7 @@ def may_answer(original: Buffer) -> bool:
     """False for packets about which no ICMP error is ever sent."""
     source = int.from_bytes(original[12:16], "big")
     destination = int.from_bytes(original[16:20], "big")
-    if not _is_one_host(source) or destination >= 0xE0000000:
+    if not is_host(source) or is_group(destination):
         return False
     if (original[6] << 8 | original[7]) & ipv4.OFFSET_MASK:
         return False
@@ -51,11 +53,6 @@ def may_answer(original: Buffer) -> bool:
     l4 = (original[0] & 15) * 4
     # RFC 1122 section 3.2.2: not about an error; a message too short to have a type may be one
     return len(original) > l4 and not icmpv4.is_error(original[l4])
-
-
-def _is_one_host(address: Ipv4Int) -> bool:
-    """False for 0/8, loopback, multicast, class E and the limited broadcast (RFC 1812 section 4.3.2.7)."""
-    return 0 < address >> 24 < 224 and address >> 24 != 127
 
 
 def echo_reply(request: Buffer, l3: int, l4: int, end: int, *, ident: int = 0) -> bytes:

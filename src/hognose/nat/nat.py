@@ -6,6 +6,7 @@ Reasons that a method returns are counted by the caller.
 
 from __future__ import annotations
 
+from hognose.address_scope import is_host
 from hognose.drops import Counters, DropReason
 from hognose.limits import NatLimits
 from hognose.link import Outgoing
@@ -22,7 +23,8 @@ class Nat:
     """The translator behind one outside address.
 
     reserved_ports: (protocol, port) that are never given to a mapping. tunnel: network and mask of the clients, from
-    which nothing comes in (it matters with NatLimits.endpoint_independent_filtering only).
+    which nothing comes in, as from the broadcasts of the link (both matter with
+    NatLimits.endpoint_independent_filtering only).
     """
 
     def __init__(
@@ -34,8 +36,11 @@ class Nat:
         random: Random,
         counters: Counters,
         tunnel: tuple[Ipv4Int, Ipv4Int] = (0, 0xFF000000),
+        broadcasts: frozenset[Ipv4Int] = frozenset(),
     ) -> None:
         self.address = address
+        self._broadcasts = broadcasts
+        self._reserved_ports = reserved_ports
         self._tunnel = tunnel
         self._ident = int.from_bytes(random(2), "big")
         self._ident_step = int.from_bytes(random(2), "big") | 1  # odd: visits every ID
@@ -107,8 +112,9 @@ class Nat:
         It leaves and comes in at once: its source is our address and the sender's outside port (RFC 4787 REQ-9,
         RFC 5382 REQ-8), the filter is the one of packets from outside, the TTL is decremented once. ICMP errors
         about such packets go back the same way (RFC 5508 REQ-7). Bounds and refusals are those of open_outbound;
-        NAT_NO_MAPPING for a port that is nobody's (reserved ones among them; no flow is opened), NAT_FILTERED where
-        the other side has not sent to us yet (the flow is opened, so that both can meet).
+        DESTINATION_PROHIBITED for a reserved port (ICMP 3/13 is due: no mapping of a client is told by it),
+        NAT_NO_MAPPING for another port without a mapping (no flow is opened for either), NAT_FILTERED where the other
+        side has not sent to us yet (the flow is opened, so that both can meet).
         """
         parsed = _parse(packet)
         if isinstance(parsed, DropReason):
@@ -121,7 +127,8 @@ class Nat:
             return ports
         target = self._table.by_port[protocol].get(ports[1])
         if target is None:
-            return DropReason.NAT_NO_MAPPING
+            ours = (protocol, ports[1]) in self._reserved_ports
+            return DropReason.DESTINATION_PROHIBITED if ours else DropReason.NAT_NO_MAPPING
         address = self.address
         owner = self._clients.get(client)
         found = owner.hairpin[protocol].get(errors.key(protocol, inside, address, *ports)) if owner else None
@@ -246,7 +253,7 @@ class Nat:
     def _may_come_in(self, source: Ipv4Int) -> bool:
         """False for our own address, the tunnel's, and what is not one host's (RFC 1812 section 5.3.7)."""
         network, mask = self._tunnel
-        return source != self.address and source & mask != network and 0 < source >> 24 < 224 and source >> 24 != 127
+        return source != self.address and source & mask != network and is_host(source, self._broadcasts)
 
     def _find(self, client: int, protocol: int, key: bytes) -> Flow | None:
         owner = self._clients.get(client)

@@ -12,6 +12,7 @@ from collections import OrderedDict, deque
 from dataclasses import replace
 from heapq import heappop, heappush
 
+from hognose.address_scope import is_host
 from hognose.drops import Counters, DropReason, Stat
 from hognose.limits import TcpLimits
 from hognose.link import Outgoing
@@ -53,12 +54,17 @@ class TcpServer:
         random: Random,
         counters: Counters,
         silent: Sources[bytes] | None = None,
+        broadcasts: frozenset[Ipv4Int] = frozenset(),
     ) -> None:
-        """silent: where connections wait for a first byte; None: they are accepted and trusted at once."""
+        """broadcasts: of the link, no peer's addresses.
+
+        silent: where connections wait for a first byte; None: they are accepted and trusted at once.
+        """
         if silent is None:
             limits = replace(limits, first_window=limits.receive_buffer, first_ranges=limits.reassembly_ranges)
         self._address = address
         self._port = port
+        self._broadcasts = broadcasts
         self._limits = limits
         self._counters = counters
         self._silent = Silent(silent, address, port, limits, counters) if silent is not None else None
@@ -273,7 +279,7 @@ class TcpServer:
             self._counters.drop(DropReason.BAD_TCP_HEADER)
             return
         source = int.from_bytes(key[:4], "big")
-        if source == self._address or source >> 28 >= 14 or source == 0 or source >> 24 == 127:
+        if source == self._address or not is_host(source, self._broadcasts):
             self._counters.drop(DropReason.MARTIAN)  # RFC 9293 MUST-63; LAND
             return
         options = wire_tcp.parse_options(packet[l4 + wire_tcp.FIXED_LEN : start])

@@ -10,6 +10,8 @@ from scapy.layers.inet6 import ICMPv6ND_RS, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
+from hognose.address_scope import Prefix
+from hognose.destinations import Destinations, Reach
 from hognose.drops import Counters, DropReason
 from hognose.gateway.egress import Egress
 from hognose.gateway.forwarding import Forwarder
@@ -36,6 +38,7 @@ class World:
     link_mtu: int = 1500
     tun_mtu: int = 1500
     nat_limits: NatLimits = field(default_factory=NatLimits)
+    destinations: Destinations | None = None
 
     def __post_init__(self) -> None:
         self.counters = Counters()
@@ -51,7 +54,7 @@ class World:
             neighbors=self.neighbors,
             counters=self.counters,
         )
-        nat = Nat(
+        self.nat = Nat(
             address=address,
             reserved_ports=frozenset({(6, 1194)}),
             limits=self.nat_limits,
@@ -66,11 +69,12 @@ class World:
             link_mtu=self.link_mtu,
             tun_mtu=self.tun_mtu,
             mss=1300,
-            nat=nat,
+            nat=self.nat,
             egress=self.egress,
             reassembler=Reassembler(limits, self.counters),
             limiter=RateLimiter(limits),
             counters=self.counters,
+            destinations=self.destinations,
         )
         request = bytes(ARP(op=1, hwsrc="02:00:00:00:00:01", psrc="10.0.0.1", pdst="10.0.0.2"))
         self.neighbors.receive(request, 0, T0)
@@ -202,6 +206,103 @@ def test_what_is_no_ipv4_or_no_unicast_is_counted() -> None:
     assert world.dropped(DropReason.MULTICAST) == 3
 
 
+def uplink_rule(reach: Reach = Reach.ANYWHERE, *dns: str) -> Destinations:
+    return Destinations(
+        tunnel=Prefix.of(SERVER, 24),
+        uplink=Prefix.of(ipv4_int("10.0.0.2"), 24),
+        router=ipv4_int("10.0.0.1"),
+        reach=reach,
+        dns_servers=frozenset(map(ipv4_int, dns)),
+    )
+
+
+def of_every_kind(to: str) -> list[Packet]:
+    """A first packet of each protocol, one of a connection, and one that no protocol of the NAT is."""
+    head = IP(src="10.8.0.2", dst=to)
+    return [
+        head / UDP(sport=5000, dport=80) / b"x",
+        head / TCP(sport=5000, dport=80, flags="S"),
+        head / TCP(sport=5000, dport=80, flags="PA") / b"GET /",
+        head / ICMP(id=7, seq=1) / b"ping",
+        head / Raw(b"gre-and-more-bytes"),
+    ]
+
+
+REFUSED = ["0.0.0.1", "127.0.0.1", "169.254.169.254", "100.100.100.200", "192.0.0.192", "168.63.129.16", "240.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    ("to", "reach", "reason"),
+    [(to, Reach.ANYWHERE, DropReason.MARTIAN) for to in REFUSED]
+    + [("10.0.0.77", Reach.NOT_UPLINK, DropReason.DESTINATION_PROHIBITED)]
+    + [("192.168.1.1", Reach.NOT_PRIVATE, DropReason.DESTINATION_PROHIBITED)],
+)
+def test_a_refused_destination_costs_no_flow_and_is_answered(to: str, reach: Reach, reason: DropReason) -> None:
+    world = World(destinations=uplink_rule(reach))
+    for round_ in (1, 2):  # the first packet and every further one
+        for number, packet in enumerate(of_every_kind(to)):
+            frames, inner = world.send(packet, now=T0 + (10 * round_ + number) * SECOND)
+            assert frames == []
+            [error] = inner[A]
+            assert (error.src, error[ICMP].type, error[ICMP].code) == ("10.8.0.1", 3, 13)
+            assert bytes(error[ICMP].payload)[16:20] == ipv4_int(to).to_bytes(4, "big")
+        assert world.dropped(reason) == 5 * round_
+    assert (world.nat.flows, len(world.neighbors.requests())) == (0, 0)
+
+
+@pytest.mark.parametrize("to", ["0.0.0.0", "224.0.0.1", "255.255.255.255", "10.0.0.255", "10.0.0.0", "10.8.0.0"])
+def test_a_group_is_refused_without_an_answer(to: str) -> None:
+    world = World(destinations=uplink_rule())
+    assert world.send(*of_every_kind(to)) == ([], {})
+    assert (world.dropped(DropReason.MULTICAST), world.nat.flows) == (5, 0)
+
+
+def test_errors_about_refused_destinations_are_rate_limited() -> None:
+    world = World()
+    _, inner = world.send(*[IP(src="10.8.0.2", dst="127.0.0.1") / UDP(dport=9) / b"x"] * 30)
+    assert len(inner[A]) == IpLimits().icmp_errors_per_client_per_second
+    assert world.dropped(DropReason.MARTIAN) == 30
+
+
+def test_an_error_of_a_client_to_a_refused_destination_is_dropped() -> None:
+    """With endpoint-independent filtering an ICMP error could quote what never came (RFC 5508 REQ-5)."""
+    world = World(nat_limits=NatLimits(endpoint_independent_filtering=True))
+    world.send(IP(src="10.8.0.2", dst=OUTSIDE) / UDP(sport=5000, dport=9) / b"x")
+    for source, left in ((OUTSIDE, 1), ("169.254.169.254", 0)):
+        quoted = IP(src=source, dst="10.8.0.2") / UDP(sport=9, dport=5000) / b"12345678"
+        frames, inner = world.send(IP(src="10.8.0.2", dst=source) / ICMP(type=3, code=3) / quoted)
+        assert (len(frames), inner) == (left, {})
+    assert world.dropped(DropReason.MARTIAN) == 1
+
+
+def test_fragments_to_a_refused_destination_are_refused_whole() -> None:
+    world = World()
+    datagram = bytes(IP(src="10.8.0.2", dst="169.254.169.254", id=9) / UDP(sport=5000, dport=53) / bytes(3000))
+    answers = [world.forwarder.from_client(A, [piece], T0).get(A, []) for piece in fragment(datagram, 1500)]
+    assert [len(found) for found in answers] == [0, 0, 1]
+    assert (world.egress.take(), world.nat.flows, world.dropped(DropReason.MARTIAN)) == ([], 0, 1)
+
+
+@pytest.mark.parametrize("server", ["169.254.169.254", "10.0.0.53"])
+def test_a_pushed_name_server_answers_on_port_53_only(server: str) -> None:
+    world = World(destinations=uplink_rule(Reach.NOT_UPLINK, server))
+    request = bytes(ARP(op=1, hwsrc="02:00:00:00:00:01", psrc="10.0.0.53", pdst="10.0.0.2"))
+    world.neighbors.receive(request, 0, T0)
+    world.egress.take()
+    head = IP(src="10.8.0.2", dst=server, id=3)
+    for packet in (head / UDP(sport=5000, dport=53) / b"q", head / TCP(sport=5000, dport=53, flags="S")):
+        frames, inner = world.send(packet)
+        assert ([frame[IP].dst for frame in frames], inner) == ([server], {})
+    large = bytes(head / UDP(sport=5001, dport=53) / bytes(3000))  # the port stands in the first fragment only
+    frames = [frame for piece in reversed(fragment(large, 1500)) for frame in world.send(IP(piece))[0]]
+    assert sum(len(frame[IP].payload) for frame in frames) == 3008
+    assert world.nat.flows == 3
+    for packet in of_every_kind(server):
+        frames, inner = world.send(packet)
+        assert (frames, inner[A][0][ICMP].code) == ([], 13)
+    assert world.nat.flows == 3
+
+
 def test_padding_behind_the_packet_is_cut() -> None:
     world = World()
     packet = bytes(IP(src="10.8.0.2", dst="10.8.0.1") / ICMP() / b"ab") + bytes(10)
@@ -246,13 +347,19 @@ def test_what_the_nat_cannot_carry_is_refused() -> None:
     assert (inner[A][0][ICMP].type, inner[A][0][ICMP].code) == (3, 2)
 
 
-@pytest.mark.parametrize("port", [9, 1194])
-def test_a_port_of_our_outside_address_that_is_nobodys_is_silent(port: int) -> None:
+def test_a_port_of_our_outside_address_that_is_nobodys_is_silent() -> None:
     world = World()
-    for packet in (UDP(sport=2003, dport=port), TCP(sport=2003, dport=port, flags="S")):
+    for packet in (UDP(sport=2003, dport=9), TCP(sport=2003, dport=9, flags="S")):
         frames, inner = world.send(IP(src="10.8.0.2", dst="10.0.0.2") / packet)
         assert (frames, inner) == ([], {})
     assert world.dropped(DropReason.NAT_NO_MAPPING) == 2
+
+
+def test_the_listening_port_is_refused_from_inside() -> None:
+    world = World()
+    frames, inner = world.send(IP(src="10.8.0.2", dst="10.0.0.2") / TCP(sport=2003, dport=1194, flags="S"))
+    assert (frames, inner[A][0][ICMP].type, inner[A][0][ICMP].code) == ([], 3, 13)
+    assert (world.dropped(DropReason.DESTINATION_PROHIBITED), world.nat.flows) == (1, 0)
 
 
 def test_our_outside_address_answers_ping() -> None:

@@ -41,6 +41,36 @@ def damaged(packet: Packet, at: int, value: int) -> bytes:
 
 
 @pytest.mark.parametrize(
+    "source", ["0.0.0.0", "0.0.0.1", "127.0.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "10.0.0.255", ADDRESS]
+)
+def test_martian_sources_get_nothing_and_reach_nobody(source: str) -> None:
+    """RFC 1812 section 5.3.7: no answer, no connection, no client hears of it."""
+    world = GatewayWorld()
+    alice = world.client()
+    alice.inner(query(alice.tunnel_address))
+    [sent] = world.outside
+    quoted = IP(bytes(sent))
+    before = list(world.outside)
+    for packet in (
+        IP(src=source, dst=ADDRESS) / ICMP(id=1, seq=1) / bytes(40),
+        IP(src=source, dst=ADDRESS) / ICMP(type=3, code=1) / quoted,
+        IP(src=source, dst=ADDRESS) / TCP(sport=9, dport=1194, flags="S") / bytes(0),
+    ):
+        world.ip(packet)
+    assert world.dropped(DropReason.MARTIAN) == 3
+    world.ip(IP(src=source, dst=ADDRESS) / UDP(sport=53, dport=sent[UDP].sport) / bytes(40))
+    world.ip(IP(src=source, dst=ADDRESS, ttl=1) / TCP(sport=9, dport=81, flags="S") / bytes(40))
+    assert (world.outside, alice.take()) == (before, [])
+
+
+@pytest.mark.parametrize("source", ["169.254.169.254", "168.63.129.16", "100.64.0.1"])
+def test_health_checks_of_clouds_are_answered(source: str) -> None:
+    world = GatewayWorld()
+    world.ip(IP(src=source, dst=ADDRESS) / ICMP(id=1, seq=1) / bytes(40))
+    assert [packet.dst for packet in world.outside] == [source]
+
+
+@pytest.mark.parametrize(
     ("data", "reason"),
     [
         (b"", DropReason.FRAME_TOO_SHORT),

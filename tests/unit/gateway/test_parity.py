@@ -116,8 +116,10 @@ def test_everything_else_goes_through_the_nat_with_its_header_kept() -> None:
 def test_our_own_outside_address_from_inside() -> None:
     world = GatewayWorld()
     alice = world.client()
-    assert alice.inner(IP(src=ALICE, dst=ADDRESS) / TCP(sport=5000, dport=1194, flags="S")) == []
+    assert alice.inner(IP(src=ALICE, dst=ADDRESS) / TCP(sport=5000, dport=443, flags="S")) == []
     assert (world.outside, world.dropped(DropReason.NAT_NO_MAPPING)) == ([], 1)
+    [error] = alice.inner(IP(src=ALICE, dst=ADDRESS) / TCP(sport=5000, dport=1194, flags="S"))
+    assert (world.outside, error[ICMP].type, error[ICMP].code) == ([], 3, 13)
     [reply] = alice.inner(IP(src=ALICE, dst=ADDRESS) / ICMP(id=3, seq=4) / b"payload")
     assert (reply.src, reply.dst, reply[ICMP].type) == (ADDRESS, ALICE, 0)
 

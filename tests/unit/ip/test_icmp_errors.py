@@ -63,9 +63,12 @@ def test_next_hop_mtu() -> None:
         packet(Raw(b""), proto=1),  # an ICMP message without a type
         packet(frag=10),
         packet(dst="224.0.0.1"),
-        packet(dst="240.1.2.3"),
+        packet(dst="239.255.255.255"),
         packet(dst="255.255.255.255"),
+        packet(dst="0.0.0.0"),
         packet(src="0.0.0.0"),
+        packet(src="0.1.2.3"),
+        packet(src="240.0.0.1"),
         packet(src="127.0.0.1"),
         packet(src="224.0.0.1"),
         packet(src="255.255.255.255"),
@@ -75,7 +78,17 @@ def test_never_answered(original: bytes) -> None:
     assert error(original) is None
 
 
-@pytest.mark.parametrize("original", [packet(ICMP(type=8)), packet(flags="MF"), packet(TCP())])
+@pytest.mark.parametrize(
+    "original",
+    [
+        packet(ICMP(type=8)),
+        packet(flags="MF"),
+        packet(TCP()),
+        packet(src="169.254.1.1"),
+        packet(dst="240.1.2.3"),  # neither multicast nor broadcast: RFC 1122 section 3.2.2 does not forbid it
+        packet(dst="0.0.0.1"),
+    ],
+)
 def test_answered(original: bytes) -> None:
     assert error(original) is not None
 

@@ -41,7 +41,10 @@ def test_anybody_comes_in(make: object) -> None:
     assert bench.receive(unmapped) is DropReason.NAT_NO_MAPPING
 
 
-@pytest.mark.parametrize("source", [OUTSIDE, "10.8.0.3", "10.8.0.1", "127.0.0.1", "0.0.0.0", "224.0.0.1", "255.0.0.1"])
+@pytest.mark.parametrize(
+    "source",
+    [OUTSIDE, "10.8.0.3", "10.8.0.1", "127.0.0.1", "0.0.0.0", "0.1.2.3", "224.0.0.1", "240.0.0.1", "255.255.255.255"],
+)
 def test_sources_that_nobody_outside_has(source: str) -> None:
     bench, port = opened(udp)
     assert bench.receive(udp(7, port, src=source, dst=OUTSIDE)) is DropReason.NAT_FILTERED

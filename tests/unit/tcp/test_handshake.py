@@ -257,7 +257,9 @@ def test_answers_to_others_cannot_be_counted():
     assert shared < 200 * 3 // ANSWER_GROUPS
 
 
-@pytest.mark.parametrize("address", [0x0A000002, 0, 0x7F000001, 0xE0000001, 0xFFFFFFFF])
+@pytest.mark.parametrize(
+    "address", [0x0A000002, 0, 0x00FFFFFF, 0x7F000001, 0x7FFFFFFF, 0xE0000001, 0xF0000000, 0xFFFFFFFF]
+)
 def test_senders_that_cannot_be(address):
     """RFC 9293 MUST-57: no answer to multicast or broadcast; LAND: to ourselves."""
     script = Script()
