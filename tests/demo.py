@@ -16,7 +16,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.world.openvpn_client import ClientSettings, OpenvpnClient
-from tests.world.pki import SERVER, Authority, static_key
+from tests.world.pki import SERVER, current_authority, static_key
 from tests.world.server import Server, ServerSettings
 from tests.world.tender import direct_problem, tender
 from tests.world.topology import HOST, INTERNET, RECIPE, Topology
@@ -38,7 +38,7 @@ def main(carrier: str) -> int:
             return 1
     with tempfile.TemporaryDirectory(prefix="hognose-demo-") as name:
         folder = Path(name)
-        authority, key = Authority("Demo CA"), static_key()
+        authority, key = current_authority("Demo CA"), static_key()
         say("-- a throw-away PKI, a server.conf with redirect-gateway, three network namespaces")
         settings = ServerSettings(
             authority, authority.issue("server", SERVER), "tls-crypt", key, ['push "redirect-gateway def1"']

@@ -8,6 +8,7 @@ from unittest import mock
 
 from tests.fuzz.reader import Reader
 from tests.unit.config.config_samples import BASE, block, config_text, static_key
+from tests.world.today import UNIX
 
 from hognose.cli.reload import read_text
 from hognose.config import blockfile, keys
@@ -19,7 +20,6 @@ from hognose.errors import ConfigError
 
 NAMES = sorted(DIRECTIVES)
 BLOCKS = sorted(name for name, row in DIRECTIVES.items() if row.block)
-UNIX = 1_800_000_000
 
 
 def _read(path: str) -> str:

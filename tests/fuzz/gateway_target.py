@@ -14,6 +14,7 @@ from tests.fuzz.reader import Reader
 from tests.sim.segments import Segment, build, parse
 from tests.unit.openvpn.link import authority, server_identity
 from tests.world.server import ServerSettings
+from tests.world.today import UNIX
 
 from hognose.config.model import ServerConfig
 from hognose.config.parser import parse as parse_config
@@ -31,7 +32,6 @@ from hognose.wire import icmpv4, ipv4
 MAC, ROUTER_MAC = bytes.fromhex("020000000002"), bytes.fromhex("020000000001")
 ROUTER = ipv4_int("10.0.0.1")
 HEAD = MAC + ROUTER_MAC
-UNIX = 1_800_000_000
 LIMITS = Limits(
     tcp=TcpLimits(half_open=4, connections=4),
     nat=NatLimits(flows=16, flows_per_client=8),

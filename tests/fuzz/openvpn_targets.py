@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from tests.fuzz import models
 from tests.fuzz.reader import Reader
 from tests.unit.openvpn import data_packets as by_hand
-from tests.unit.openvpn.link import ADMISSION, KEY, SERVER_V2_KEY, START, UNIX, profile, wrapped_client_key
+from tests.unit.openvpn.link import ADMISSION, KEY, SERVER_V2_KEY, START, profile, wrapped_client_key
+from tests.world.today import UNIX
 
 from hognose.drops import Counters, DropReason
 from hognose.errors import PeerError

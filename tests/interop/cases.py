@@ -10,7 +10,7 @@ from typing import Protocol
 from tests.compat.cells import Cell
 from tests.world import old_clients
 from tests.world.openvpn_client import ClientSettings, OpenvpnClient
-from tests.world.pki import SERVER, Authority, Identity, static_key, tls_crypt_v2_keys
+from tests.world.pki import SERVER, Authority, Identity, current_authority, static_key, tls_crypt_v2_keys
 from tests.world.server import Server, ServerSettings
 from tests.world.topology import INTERNET, Topology
 
@@ -36,7 +36,7 @@ class Setting:
 
     topology: Topology
     folder: Path
-    authority: Authority = field(default_factory=Authority)
+    authority: Authority = field(default_factory=current_authority)
     key: str = field(default_factory=static_key)
 
     def __post_init__(self) -> None:

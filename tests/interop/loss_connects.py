@@ -26,7 +26,7 @@ from pathlib import Path
 from tests.compat.openvpn_server import EXTRA
 from tests.interop.loss_comparison import ADDRESS, CLIENT_NS, SERVER_NS, bridge, run
 from tests.world.openvpn_client import ClientSettings
-from tests.world.pki import SERVER, Authority, static_key
+from tests.world.pki import SERVER, current_authority, static_key
 from tests.world.processes import Process
 from tests.world.server import ServerSettings, with_generation
 
@@ -38,7 +38,7 @@ class Attempts:
     """One PKI and one pair of configs for every attempt."""
 
     def __init__(self, folder: Path) -> None:
-        authority = Authority()
+        authority = current_authority()
         key = static_key()
         self._folder = folder
         self._server_config = ServerSettings(authority, authority.issue("server", SERVER), static_key=key).text()

@@ -13,7 +13,7 @@ import pytest
 from tests.interop.cases import GATEWAY, Setting, check_basics
 from tests.world.lossy_bridge import inside
 from tests.world.openvpn_client import OpenvpnClient
-from tests.world.pki import SERVER, Authority, static_key
+from tests.world.pki import SERVER, current_authority, static_key
 from tests.world.server import Server
 from tests.world.topology import HOST, Topology
 
@@ -160,7 +160,7 @@ def test_clients_with_something_wrong(
 ) -> None:
     before = server.log.count("peer_rejected ")
     identity = {
-        "authority": Authority("Other CA").issue("mallory"),
+        "authority": current_authority("Other CA").issue("mallory"),
         "expired": setting.authority.issue("late", start_days=-30, days=10),
         "usage": setting.authority.issue("pretender", SERVER),
     }.get(wrong)

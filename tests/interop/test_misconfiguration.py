@@ -16,8 +16,8 @@ from tests.world.openvpn_client import ClientSettings, OpenvpnClient
 from tests.world.pki import (
     CLIENT,
     SERVER,
-    Authority,
     Identity,
+    current_authority,
     static_key,
     tls_crypt_v2_client_key,
     tls_crypt_v2_keys,
@@ -164,7 +164,7 @@ MISFITS = [
         "certificate_rejected",
         "client certificate: unable to get local issuer certificate; its CA is not in `ca`; issue one with that CA, or "
         "add intermediate CAs to the client's cert or to `ca`",
-        identity=lambda _: Authority("Other CA").issue("mallory"),
+        identity=lambda _: current_authority("Other CA").issue("mallory"),
     ),
     Misfit(
         "tls-crypt",

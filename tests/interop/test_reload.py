@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.interop.cases import GATEWAY, MIB, Setting, block, revoking
 from tests.world.openvpn_client import OpenvpnClient
-from tests.world.pki import Authority, static_key
+from tests.world.pki import current_authority, static_key
 from tests.world.server import Server, with_generation
 from tests.world.topology import Topology
 
@@ -169,7 +169,7 @@ def test_the_list_of_fingerprints(setting: Setting) -> None:
 
 
 def test_what_needs_a_restart_is_named_and_the_rest_taken(setting: Setting) -> None:
-    other = Setting(setting.topology, setting.folder, authority=Authority("Other CA"), key=static_key())
+    other = Setting(setting.topology, setting.folder, authority=current_authority("Other CA"), key=static_key())
     other.server_identity = setting.server_identity
     text = other.config(extra=('push "dhcp-option DNS 192.0.2.99"', "data-ciphers AES-128-GCM"))
     text = text.replace("port 1194", "port 1195").replace("server 10.8.0.0", "server 10.9.0.0")

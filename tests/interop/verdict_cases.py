@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from tests.world.pki import SERVER, Authority, Identity, damaged, key_usage, name_of
+from tests.world.pki import SERVER, Authority, Identity, current_authority, damaged, key_usage, name_of
 
 ACCEPT, REJECT = True, False
 CN, MAIL, ORG = NameOID.COMMON_NAME, NameOID.EMAIL_ADDRESS, NameOID.ORGANIZATION_NAME
@@ -26,7 +26,7 @@ class Pki:
     """Everything that the cases need, made when it is asked for."""
 
     def __init__(self) -> None:
-        self.ca = Authority()
+        self.ca = current_authority()
         self.server = self.ca.issue("server", SERVER)
         self.alice = self.ca.issue("alice")
         self.bob = self.ca.issue("bob")
@@ -34,7 +34,7 @@ class Pki:
     @cached_property
     def rsa(self) -> Authority:
         """Old digests need an RSA key."""
-        return Authority("RSA CA", key="RSA2048")
+        return current_authority("RSA CA", key="RSA2048")
 
     @cached_property
     def middle(self) -> Authority:
@@ -49,7 +49,7 @@ class Pki:
     @cached_property
     def stranger(self) -> Identity:
         """Of another CA."""
-        return Authority("Other CA").issue("stranger")
+        return current_authority("Other CA").issue("stranger")
 
     @cached_property
     def pinned_late(self) -> Identity:
@@ -142,8 +142,12 @@ SETTINGS: dict[str, Side] = {
     "crl-verify, expired": Side(blocks=crl(start_days=-30, days=20)),
     "crl-verify, of the future": Side(blocks=crl(start_days=3)),
     "crl-verify, bad signature": Side(blocks=crl("bob", damaged=True)),
-    "crl-verify, of another CA": Side(blocks=lambda pki: {"crl-verify": Authority("Other CA").revocation_list()}),
-    "crl-verify, of a namesake": Side(blocks=lambda pki: {"crl-verify": Authority("Test CA").revocation_list()}),
+    "crl-verify, of another CA": Side(
+        blocks=lambda pki: {"crl-verify": current_authority("Other CA").revocation_list()}
+    ),
+    "crl-verify, of a namesake": Side(
+        blocks=lambda pki: {"crl-verify": current_authority("Test CA").revocation_list()}
+    ),
     "crl-verify, delta only": Side(blocks=crl("bob", extensions=(x509.DeltaCRLIndicator(1),))),
     "crl-verify, root and middle": Side(
         blocks=lambda pki: {"crl-verify": pki.ca.revocation_list() + pki.middle.revocation_list(pki.deep)}
@@ -217,7 +221,7 @@ CASES: list[Case] = [
     Case("ca", "expired", lambda pki: pki.ca.issue("a", start_days=-30, days=10), REJECT, REJECT, "has expired"),
     Case("ca", "not yet valid", lambda pki: pki.ca.issue("a", start_days=3), REJECT, REJECT, "not yet valid"),
     Case("ca", "of another CA", lambda pki: pki.stranger, REJECT, REJECT, "not in `ca`"),
-    Case("ca", "of a namesake CA", lambda pki: Authority("Test CA").issue("a"), REJECT, REJECT, "signature failure"),
+    Case("ca", "of a namesake CA", lambda _: current_authority().issue("a"), REJECT, REJECT, "signature failure"),
     Case("ca", "signed by itself", lambda pki: pki.pinned_self, REJECT, REJECT, "signed by itself"),
     Case("ca", "bad signature", lambda pki: damaged(pki.alice), REJECT, REJECT, "signature"),
     Case("ca", "no certificate", lambda pki: None, REJECT, REJECT, "sent no certificate", lines=LOGIN),

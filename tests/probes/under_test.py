@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from tests.probes.place import ARGUMENTS, AT_ONCE, Place, Runs
 from tests.probes.probe import Probe
-from tests.world.pki import SERVER, Authority
+from tests.world.pki import SERVER, current_authority
 from tests.world.server import Server, ServerSettings
 
 # Nothing is said twice by the application while a probe looks at TCP.
@@ -22,7 +22,7 @@ PADDING = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.99999.1"
 @contextmanager
 def running(prefix: str, carrier: str, folder: Path, request: pytest.FixtureRequest) -> Iterator[Runs]:
     """The server is up, its TLS flight is longer than what may be in flight, and the probes run."""
-    authority = Authority()
+    authority = current_authority()
     identity = authority.issue("server", SERVER, extensions=[PADDING])
     config = ServerSettings(authority, identity, "none", extra=LINES).text()
     with Place(prefix, folder) as place:

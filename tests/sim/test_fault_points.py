@@ -13,10 +13,11 @@ import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
 from tests.sim.fault_points import FaultError, Point, break_at, count, modules, points
 from tests.sim.test_churn import tables
-from tests.unit.gateway.gateway_world import ADDRESS, OUTSIDE, UNIX, GatewayWorld, Remote, query
+from tests.unit.gateway.gateway_world import ADDRESS, OUTSIDE, GatewayWorld, Remote, query
 from tests.unit.gateway.test_fault_containment import goes_on
 from tests.unit.gateway.test_fault_sweep import busy_minute, consistent, is_served
 from tests.unit.gateway.test_reload import config
+from tests.world.today import UNIX
 
 from hognose.drops import DropReason
 from hognose.events import EventKind

@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives.hashes import MD5, SHA1, SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from .today import TODAY
+
 CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
 _CURVES = {"P-256": ec.SECP256R1, "P-384": ec.SECP384R1, "P-521": ec.SECP521R1}
@@ -53,13 +55,17 @@ class Identity:
 
 
 class Authority:
-    """A certificate authority, a root or, with `parent`, a subordinate one."""
+    """A certificate authority, a root or, with `parent`, a subordinate one; all it makes is dated relative to `today`.
+
+    The default is the day of virtual time. A root for real clients, which read the clock: `current_authority`.
+    """
 
     def __init__(
         self,
         name: str = "Test CA",
         *,
         parent: Authority | None = None,
+        today: datetime = TODAY,
         key: str = "P-256",
         start_days: int = -1,
         days: int = 3650,
@@ -70,8 +76,9 @@ class Authority:
         self._key = private_key(key, name)
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._digest = digest
+        self._today = today if parent is None else parent._today
         signer, issuer = (self._key, self._name) if parent is None else (parent._key, parent._name)
-        builder = _builder(self._name, issuer, self._key, start_days, days)
+        builder = _builder(self._name, issuer, self._key, self._today + timedelta(days=start_days), days)
         builder = builder.add_extension(x509.BasicConstraints(is_ca, path_length if is_ca else None), True)
         builder = builder.add_extension(_usage(sign_certificates=is_ca), True)
         self.certificate = builder.sign(signer, _hash(signer))
@@ -91,7 +98,7 @@ class Authority:
         digest: str = "",
         own_signature: bool = False,
     ) -> Identity:
-        """A certificate from start_days (relative to today) for so many days.
+        """A certificate from start_days (relative to the authority's today) for so many days.
 
         subject replaces the one common name; usage None and key_usage None leave the extensions out; own_signature
         makes it a self-signed one. digest sha1 or md5 needs an authority with an RSA key.
@@ -101,7 +108,8 @@ class Authority:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             full = x509.Name([x509.NameAttribute(oid, value, _validate=False) for oid, value in parts])
-            builder = _builder(full, full if own_signature else self._name, own, start_days, days)
+            start = self._today + timedelta(days=start_days)
+            builder = _builder(full, full if own_signature else self._name, own, start, days)
             builder = builder.add_extension(x509.BasicConstraints(False, None), True)
             if usage is not None:
                 builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), False)
@@ -128,7 +136,7 @@ class Authority:
         damaged: bool = False,
     ) -> str:
         """A CRL in PEM form; damaged breaks its signature."""
-        start = datetime.now(UTC) + timedelta(days=start_days)
+        start = self._today + timedelta(days=start_days)
         builder = x509.CertificateRevocationListBuilder().issuer_name(self._name)
         builder = builder.last_update(start).next_update(start + timedelta(days=days))
         for one in revoked:
@@ -138,6 +146,11 @@ class Authority:
             builder = builder.add_extension(extension, True)
         der = builder.sign(self._key, _hash(self._key)).public_bytes(Encoding.DER)
         return _pem("X509 CRL", der[:-1] + bytes((der[-1] ^ 1,)) if damaged else der)
+
+
+def current_authority(name: str = "Test CA", *, key: str = "P-256") -> Authority:
+    """A root that is valid on the machine's own day: for tests with programs that read the clock."""
+    return Authority(name, today=datetime.now(UTC), key=key)
 
 
 def damaged(identity: Identity) -> Identity:
@@ -177,9 +190,8 @@ def _hash(key: PrivateKey) -> SHA256 | None:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: PrivateKey, start_days: int, days: int
+    subject: x509.Name, issuer: x509.Name, key: PrivateKey, start: datetime, days: int
 ) -> x509.CertificateBuilder:
-    start = datetime.now(UTC) + timedelta(days=start_days)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -20,7 +20,7 @@ from collections import Counter
 from pathlib import Path
 
 from tests.world.openvpn_client import ClientSettings, OpenvpnClient
-from tests.world.pki import SERVER, Authority, static_key
+from tests.world.pki import SERVER, current_authority, static_key
 from tests.world.server import Server, ServerSettings
 from tests.world.topology import Topology
 
@@ -86,7 +86,7 @@ class Soak:
         self.topology = topology
         self.folder = folder
         self.random = random.Random(seed)
-        self.authority = Authority()
+        self.authority = current_authority()
         self.key = static_key()
         self.identities = [self.authority.issue(f"visitor{number}") for number in range(NAMES)]
         self.facts: Counter[str] = Counter()

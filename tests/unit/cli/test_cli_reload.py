@@ -7,6 +7,7 @@ from hashlib import sha256
 import pytest
 from tests.unit.openvpn.link import authority, server_identity
 from tests.world.server import ServerSettings
+from tests.world.today import UNIX
 
 from hognose.cli.reload import CHECK_INTERVAL_NS, ConfigReload, load
 from hognose.config.model import ServerConfig
@@ -17,7 +18,6 @@ from hognose.host.output import open_output
 from hognose.units import SECOND, Nanos, UnixSeconds
 
 START: Nanos = 1000 * SECOND
-UNIX: UnixSeconds = 1_800_000_000
 
 
 def text(*lines: str) -> bytes:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from tests.unit.config.config_samples import block, config_text, identity, read_vector, static_key
+from tests.world.today import UNIX
 
 from hognose.config import blockfile
 from hognose.config.directives import DIRECTIVES
@@ -45,8 +46,8 @@ def tolerate(text: str) -> None:
     with_folder = {"alice": text, "bob": "disable\n"}
     for stage in (
         lambda: lex(text, "f"),
-        lambda: parse(text, "f", reads_anything, 1_800_000_000, read_folder=lambda _: with_folder),
-        lambda: embed(text, "f", reads_anything, unix=1_800_000_000, read_folder=lambda _: with_folder),
+        lambda: parse(text, "f", reads_anything, UNIX, read_folder=lambda _: with_folder),
+        lambda: embed(text, "f", reads_anything, unix=UNIX, read_folder=lambda _: with_folder),
     ):
         assert outcome(stage) == outcome(stage)
 

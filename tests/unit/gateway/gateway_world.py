@@ -16,6 +16,7 @@ from tests.sim.segments import Segment, build, read
 from tests.unit.openvpn.client import ModelClient
 from tests.unit.openvpn.link import authority, client_identity, kit, server_identity
 from tests.world.server import ServerSettings
+from tests.world.today import UNIX
 
 from hognose.config.parser import parse
 from hognose.drops import Counters, DropReason, Stat
@@ -30,7 +31,6 @@ ROUTER_MAC = "02:00:00:00:00:01"
 ADDRESS, ROUTER = "10.0.0.2", "10.0.0.1"
 GATEWAY = "10.8.0.1"
 OUTSIDE = "198.51.100.7"
-UNIX = 1_800_000_000
 START = 1000 * SECOND
 PLAIN = bytes(12)
 

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 from scapy.layers.inet import ICMP, IP
-from tests.unit.gateway.gateway_world import GATEWAY, UNIX, GatewayWorld, Remote
+from tests.unit.gateway.gateway_world import GATEWAY, GatewayWorld, Remote
 from tests.unit.openvpn.link import authority, client_identity, server_identity
 from tests.world.pki import Authority
 from tests.world.server import ServerSettings
+from tests.world.today import UNIX
 
 from hognose.config.model import CertificatePolicy, ClientSettings, ServerConfig
 from hognose.config.parser import parse

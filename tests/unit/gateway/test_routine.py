@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.unit.gateway.gateway_world import UNIX, GatewayWorld
+from tests.unit.gateway.gateway_world import GatewayWorld
 from tests.unit.openvpn.link import authority, server_identity
+from tests.world.today import UNIX
 
 from hognose.config.model import ServerConfig
 from hognose.gateway.live import CRL_LOOK_INTERVAL, Routine

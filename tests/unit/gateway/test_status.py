@@ -8,7 +8,8 @@ from typing import cast
 
 import pytest
 from scapy.layers.inet import ICMP, IP
-from tests.unit.gateway.gateway_world import GATEWAY, UNIX, GatewayWorld
+from tests.unit.gateway.gateway_world import GATEWAY, GatewayWorld
+from tests.world.today import UNIX
 
 from hognose.gateway.peers import Peer
 from hognose.gateway.status import status_lines

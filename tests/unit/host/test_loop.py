@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tests.world.today import UNIX
 
 from hognose.drops import Counters
 from hognose.errors import DeviceError
@@ -16,7 +17,6 @@ from hognose.host.output import open_output
 from hognose.units import MS, SECOND, Nanos, UnixSeconds
 
 START: Nanos = 1000 * SECOND
-UNIX: UnixSeconds = 1_800_000_000
 
 
 class World:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 from tests.unit.openvpn import data_packets
+from tests.world.today import UNIX
 
 RESEND = 2_000_000_000
 PEER_INFO = (
@@ -376,7 +377,7 @@ class ModelClient:
         dynamic = bool(self.dynamic_key) and (negotiation.key_id > 0 or self.exit_with_dynamic)
         self._wrap_pids[dynamic] += 1
         early = 0x0F000000 if self.kit.wrap == "tls-crypt-v2" and not dynamic else 0  # as OpenVPN 2.6 counts
-        ids = struct.pack(">II", early + self._wrap_pids[dynamic], 1_800_000_000)
+        ids = struct.pack(">II", early + self._wrap_pids[dynamic], UNIX)
         if dynamic or self.kit.wrap in ("tls-crypt", "tls-crypt-v2"):
             key = self.dynamic_key if dynamic else self.kit.static_key
             tag = hmac.new(key[192:224], head + ids + body, hashlib.sha256).digest()

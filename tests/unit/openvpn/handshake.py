@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL
 from tests.world.pki import SERVER, Authority, Identity
+from tests.world.today import UNIX
 
 from hognose.errors import PeerError
 from hognose.openvpn.certificates import CertificateRules
 from hognose.openvpn.tls import OpenSslEndpoint, TlsContext, TlsSettings
 
-NOW = int(time.time())
 DAY = 86_400
 
 
@@ -52,7 +51,7 @@ def client(identity: Identity | None, minimum: int = 0, maximum: int = 0, cipher
     return connection
 
 
-def handshake(context: TlsContext, ours: SSL.Connection, unix: int = NOW) -> OpenSslEndpoint:
+def handshake(context: TlsContext, ours: SSL.Connection, unix: int = UNIX) -> OpenSslEndpoint:
     """The endpoint when both are done; PeerError as the server raised it."""
     endpoint = context.accept(unix)
     for _ in range(8):
@@ -71,7 +70,7 @@ def handshake(context: TlsContext, ours: SSL.Connection, unix: int = NOW) -> Ope
     raise AssertionError("the handshake does not end")
 
 
-def verdict(context: TlsContext, identity: Identity | None, unix: int = NOW, **kind: object) -> str:
+def verdict(context: TlsContext, identity: Identity | None, unix: int = UNIX, **kind: object) -> str:
     """ "" when the server lets a client in, else the detail of its refusal."""
     try:
         handshake(context, client(identity, **kind), unix)  # type: ignore[arg-type]

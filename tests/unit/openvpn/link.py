@@ -12,6 +12,7 @@ from functools import lru_cache
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from tests.unit.openvpn.client import ClientKit, ModelClient
 from tests.world.pki import SERVER, Authority, Identity
+from tests.world.today import UNIX
 
 from hognose.drops import Counters
 from hognose.openvpn.profile import ServerProfile, WrapSettings
@@ -21,7 +22,6 @@ from hognose.openvpn.tls import TlsContext, TlsSettings
 from hognose.units import ipv4_int
 
 SECOND = 1_000_000_000
-UNIX = 1_800_000_000
 KEY = bytes(range(256))
 SERVER_V2_KEY = bytes((7 * n + 3) % 256 for n in range(128))
 START = 100 * SECOND

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 from tests.unit.openvpn.client import PEER_INFO, ModelClient, _Negotiation
-from tests.unit.openvpn.link import ADMISSION, SECOND, START, UNIX, Link, kit, profile
+from tests.unit.openvpn.link import ADMISSION, SECOND, START, Link, kit, profile
+from tests.world.today import UNIX
 
 from hognose.drops import Counters, DropReason
 from hognose.openvpn.session import Authenticated, Established, Renegotiated, Session

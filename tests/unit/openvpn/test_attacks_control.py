@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.unit.openvpn.link import SECOND, START, UNIX, Link, kit, profile, wrapped_client_key
+from tests.unit.openvpn.link import SECOND, START, Link, kit, profile, wrapped_client_key
 from tests.unit.openvpn.stages import (
     PACKET,
     STAGES,
@@ -26,6 +26,7 @@ from tests.unit.openvpn.stages import (
     v3_reset,
     whole_life,
 )
+from tests.world.today import UNIX
 
 from hognose.drops import DropReason
 from hognose.openvpn.session import Renegotiated

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.unit.openvpn.client import OCC_EXIT, PEER_INFO
-from tests.unit.openvpn.link import KEY, SECOND, UNIX, Link, kit, profile
+from tests.unit.openvpn.link import KEY, SECOND, Link, kit, profile
 from tests.unit.openvpn.stages import CBC, EPOCH, OLD, PACKET, alive, drops, give
+from tests.world.today import UNIX
 
 from hognose.drops import DropReason
 from hognose.openvpn.data_cbc import CbcRecords

@@ -6,7 +6,7 @@ docs/cve-tests.md lists which test is for which; tests/unit/gateway/test_hostile
 from __future__ import annotations
 
 import pytest
-from tests.unit.openvpn.link import SECOND, START, UNIX, Link, kit, profile
+from tests.unit.openvpn.link import SECOND, START, Link, kit, profile
 from tests.unit.openvpn.stages import (
     PACKET,
     STAGES,
@@ -19,6 +19,7 @@ from tests.unit.openvpn.stages import (
     give,
     whole_life,
 )
+from tests.world.today import UNIX
 
 from hognose.drops import Counters, DropReason
 from hognose.openvpn.control_messages import MessageReader

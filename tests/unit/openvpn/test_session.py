@@ -13,7 +13,6 @@ from tests.unit.openvpn.link import (
     KEY,
     SECOND,
     START,
-    UNIX,
     Link,
     Quality,
     authority,
@@ -24,6 +23,7 @@ from tests.unit.openvpn.link import (
     tls_context,
 )  # fmt: skip
 from tests.world.pki import SERVER, Authority
+from tests.world.today import UNIX
 
 from hognose.drops import Counters, DropReason
 from hognose.openvpn.session import Disagreed, Established, Renegotiated, Session

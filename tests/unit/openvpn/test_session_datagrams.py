@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import pytest
 from tests.unit.openvpn.client import PEER_INFO
-from tests.unit.openvpn.link import KEY, SECOND, UNIX, Link, Quality, kit, profile
+from tests.unit.openvpn.link import KEY, SECOND, Link, Quality, kit, profile
+from tests.world.today import UNIX
 
 from hognose.drops import DropReason
 from hognose.openvpn.profile import WrapSettings

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.x509.oid import NameOID
-from tests.unit.openvpn.link import START, UNIX, Link, authority, client_identity, kit, profile
+from tests.unit.openvpn.link import START, Link, authority, client_identity, kit, profile
 from tests.unit.openvpn.stages import at_stage, control, v3_reset
 from tests.world.pki import Identity, name_of
+from tests.world.today import UNIX
 
 from hognose.drops import Counters, DropReason
 from hognose.openvpn.session import Established, Session

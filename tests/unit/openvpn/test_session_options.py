@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.openvpn.client import OPTIONS
-from tests.unit.openvpn.link import ADMISSION, SECOND, UNIX, Link, kit, profile
+from tests.unit.openvpn.link import ADMISSION, SECOND, Link, kit, profile
+from tests.world.today import UNIX
 
 from hognose.drops import DropReason
 from hognose.openvpn.session import Authenticated, Disagreed, Established, Renegotiated

@@ -15,8 +15,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from OpenSSL import SSL
-from tests.unit.openvpn.handshake import DAY, NOW, World, client, handshake, output, verdict
+from tests.unit.openvpn.handshake import DAY, World, client, handshake, output, verdict
 from tests.world.pki import SERVER, Authority, Identity, damaged
+from tests.world.today import UNIX
 
 from hognose.drops import DropReason
 from hognose.errors import ConfigError, PeerError
@@ -72,16 +73,16 @@ def test_what_is_said_of_bad_clients(world: World) -> None:
 def test_purposes_are_checked_behind_openssl_too(world: World) -> None:
     server = world.authority.issue("server", SERVER).certificate.public_bytes(_DER)
     with pytest.raises(PeerError, match="not clientAuth"):
-        world.context().judge((server,), NOW)
+        world.context().judge((server,), UNIX)
 
 
 def test_time_goes_on_for_one_context(world: World, alice: Identity) -> None:
     """OpenSSL keeps the first time that a store is given; a server runs for years."""
     context = world.context()
-    assert verdict(context, alice, NOW) == ""
-    assert "has expired" in verdict(context, alice, NOW + 365 * DAY)
-    assert "not yet valid" in verdict(context, alice, NOW - 2 * DAY)
-    assert verdict(context, alice, NOW) == ""
+    assert verdict(context, alice, UNIX) == ""
+    assert "has expired" in verdict(context, alice, UNIX + 365 * DAY)
+    assert "not yet valid" in verdict(context, alice, UNIX - 2 * DAY)
+    assert verdict(context, alice, UNIX) == ""
 
 
 def test_an_intermediate_that_is_sent(world: World) -> None:
@@ -89,12 +90,12 @@ def test_an_intermediate_that_is_sent(world: World) -> None:
     identity = middle.issue("deep").with_chain(middle.pem)
     endpoint = handshake(world.context(), client(identity))
     assert len(endpoint.peer_chain) == 2
-    assert world.context().recheck(endpoint.peer_chain, NOW) == ""
-    assert "not in `ca`" in world.context().recheck(endpoint.peer_chain[:1], NOW)
+    assert world.context().recheck(endpoint.peer_chain, UNIX) == ""
+    assert "not in `ca`" in world.context().recheck(endpoint.peer_chain[:1], UNIX)
 
 
 def test_nothing_is_accepted_after_a_failure(world: World, alice: Identity) -> None:
-    endpoint = world.context(CertificateRules(name_kind="name", name="bob")).accept(NOW)
+    endpoint = world.context(CertificateRules(name_kind="name", name="bob")).accept(UNIX)
     ours = client(alice)
     _step(ours, endpoint)
     ours.bio_write(endpoint.take_output())
@@ -121,13 +122,13 @@ def test_revoked_and_not(world: World, alice: Identity) -> None:
 
 def test_a_crl_that_has_expired_closes_the_door(world: World, alice: Identity) -> None:
     context = world.context(crl=world.authority.revocation_list(days=30))
-    assert verdict(context, alice, NOW + 28 * DAY) == ""
-    said = verdict(context, alice, NOW + 30 * DAY)
+    assert verdict(context, alice, UNIX + 28 * DAY) == ""
+    said = verdict(context, alice, UNIX + 30 * DAY)
     assert "the CRL of CN=Test CA has expired on 20" in said
     assert "publish a new one" in said
-    assert verdict(context, alice, NOW) == ""
+    assert verdict(context, alice, UNIX) == ""
     assert context.crl_next_update is not None
-    assert abs(context.crl_next_update - (NOW + 29 * DAY)) < 3600  # the list was made at some time of this run
+    assert abs(context.crl_next_update - (UNIX + 29 * DAY)) < 3600
 
 
 def test_a_crl_of_the_future_and_of_others(world: World, alice: Identity) -> None:
@@ -150,11 +151,11 @@ def test_several_crls(world: World, alice: Identity) -> None:
     assert "an authority of its chain" in verdict(both, deep)
     assert verdict(both, alice) == ""
     assert both.crl_next_update is not None
-    assert abs(both.crl_next_update - (NOW + 9 * DAY)) < 3600  # the list was made at some time of this run
+    assert abs(both.crl_next_update - (UNIX + 9 * DAY)) < 3600
     # A newer list of the same issuer stands for the older one.
     renewed = RevocationLists(own + middle.revocation_list(days=40), [ca.certificate])
     assert renewed.next_update is not None
-    assert abs(renewed.next_update - (NOW + 39 * DAY)) < 3600  # the list was made at some time of this run
+    assert abs(renewed.next_update - (UNIX + 39 * DAY)) < 3600
 
 
 @pytest.mark.parametrize("text", ["nonsense", "-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n", "cut"])
@@ -196,7 +197,7 @@ def test_a_pinned_certificate_needs_its_key(world: World, alice: Identity) -> No
     """
     context = world.context(pinned(alice), ca="")
     ours = client(alice, minimum=SSL.TLS1_3_VERSION)
-    endpoint = context.accept(NOW)
+    endpoint = context.accept(UNIX)
     _step(ours, endpoint)
     with pytest.raises(SSL.WantReadError):
         ours.do_handshake()
@@ -251,8 +252,8 @@ def test_verify_client_cert(world: World, alice: Identity) -> None:
     half_pinned = world.context(pinned(alice), ca="", verify_client_cert="optional")
     assert handshake(half_pinned, client(None)).common_name == NO_NAME
     assert "not in the list" in verdict(half_pinned, world.authority.issue("bob"))
-    assert optional.recheck((), NOW) == ""
-    assert world.context().recheck((), NOW) == "the client sent no certificate"
+    assert optional.recheck((), UNIX) == ""
+    assert world.context().recheck((), UNIX) == "the client sent no certificate"
 
 
 # -- judging once more -------------------------------------------------------------------------------------------------
@@ -261,19 +262,19 @@ def test_verify_client_cert(world: World, alice: Identity) -> None:
 def test_live_clients_are_judged_by_a_new_config(world: World, alice: Identity) -> None:
     chain = handshake(world.context(), client(alice)).peer_chain
     ca = world.authority
-    assert world.context().recheck(chain, NOW) == ""
-    assert world.context(crl=ca.revocation_list()).recheck(chain, NOW) == ""
-    assert "is revoked" in world.context(crl=ca.revocation_list(alice)).recheck(chain, NOW)
-    assert "certificate has expired" in world.context().recheck(chain, NOW + 400 * DAY)
-    assert "not in `ca`" in world.context(ca=Authority("Other CA").pem).recheck(chain, NOW)
-    assert "not in the list" in world.context(pinned(ca.issue("bob")), ca="").recheck(chain, NOW)
-    assert world.context(pinned(alice), ca="").recheck(chain, NOW + 400 * DAY) == ""
-    assert "must be `bob`" in world.context(CertificateRules(name_kind="name", name="bob")).recheck(chain, NOW)
+    assert world.context().recheck(chain, UNIX) == ""
+    assert world.context(crl=ca.revocation_list()).recheck(chain, UNIX) == ""
+    assert "is revoked" in world.context(crl=ca.revocation_list(alice)).recheck(chain, UNIX)
+    assert "certificate has expired" in world.context().recheck(chain, UNIX + 400 * DAY)
+    assert "not in `ca`" in world.context(ca=Authority("Other CA").pem).recheck(chain, UNIX)
+    assert "not in the list" in world.context(pinned(ca.issue("bob")), ca="").recheck(chain, UNIX)
+    assert world.context(pinned(alice), ca="").recheck(chain, UNIX + 400 * DAY) == ""
+    assert "must be `bob`" in world.context(CertificateRules(name_kind="name", name="bob")).recheck(chain, UNIX)
     server = (ca.issue("server", SERVER).certificate.public_bytes(_DER),)
-    assert "not for TLS clients" in world.context().recheck(server, NOW)
-    assert world.context(verify_client_cert="none").recheck(server, NOW) == ""
-    assert "malformed" in world.context().recheck((b"\x30\x03abc",), NOW)
-    assert "more than 16" in world.context().recheck(chain * 17, NOW)
+    assert "not for TLS clients" in world.context().recheck(server, UNIX)
+    assert world.context(verify_client_cert="none").recheck(server, UNIX) == ""
+    assert "malformed" in world.context().recheck((b"\x30\x03abc",), UNIX)
+    assert "more than 16" in world.context().recheck(chain * 17, UNIX)
 
 
 def test_certificates_with_any_byte_changed(world: World) -> None:
@@ -284,15 +285,15 @@ def test_certificates_with_any_byte_changed(world: World) -> None:
         CertificateRules(name_kind="subject", name="CN=alice", username_field="CN ext:subjectAltName serialNumber"),
         crl=world.authority.revocation_list(),
     )
-    assert strict.recheck((good,), NOW) == ""
+    assert strict.recheck((good,), UNIX) == ""
     for at in range(len(good)):
         for value in (0, 0x16, 0x1E, 0x30, 0xFF):
             odd = good[:at] + bytes((value,)) + good[at + 1 :]
             if odd == good:
                 continue
             with contextlib.suppress(PeerError):
-                strict.judge((odd,), NOW)
-            assert strict.recheck((odd, good), NOW) != ""
+                strict.judge((odd,), UNIX)
+            assert strict.recheck((odd, good), UNIX) != ""
 
 
 # -- algorithms --------------------------------------------------------------------------------------------------------
@@ -393,7 +394,7 @@ def test_further_certificates_are_sent_along(world: World, alice: Identity) -> N
 
 
 def test_no_tls_at_all(world: World) -> None:
-    endpoint = world.context().accept(NOW)
+    endpoint = world.context().accept(UNIX)
     with pytest.raises(PeerError) as caught:
         endpoint.receive(b"GET / HTTP/1.0\r\n\r\n")
     assert caught.value.reason is DropReason.TLS_ERROR
