@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from hashlib import sha256
 from unittest import mock
 
 from tests.fuzz.reader import Reader
@@ -94,14 +95,14 @@ def _parse_and_embed(text: str, folder: dict[str, str]) -> None:
         assert "a bug of this tool" not in str(error)
         return
     assert told == warned
-    assert blockfile.decode(embedded.encode(), "f") == embedded
+    assert blockfile.decode(embedded.encode(), "f", block_device=True) == embedded
     assert blockfile.complete(embedded.encode())
     assert embed(embedded, "f", _read, unix=UNIX)[0] == embedded
 
 
 def block_device(data: bytes) -> None:
     """The bytes of the device, and a good config with bytes of the fuzzer's in it; a device that is being written."""
-    blockfile.generation(data[: blockfile.HEAD_BYTES])
+    blockfile.first_mark(data[: blockfile.HEAD_BYTES])
     blockfile.complete(data)
     _written_bit_by_bit(data.decode("utf-8", "replace").replace("\0", ""))
     try:
@@ -116,22 +117,31 @@ def block_device(data: bytes) -> None:
         pass
 
 
-def _written_bit_by_bit(text: str) -> None:
+def _written_bit_by_bit(body: str) -> None:
     """A device is whole when all of the text is there, and not before; the first look tells what it will be."""
-    line = blockfile.generation_line(text).encode()
-    whole = line + text.encode()
-    end = len(whole)
-    for size in (*range(len(line), end, max(1, (end - len(line)) // 7)), end - 1, end):
-        if size < len(line):
-            continue
+    end = len(body.encode()) + blockfile.marks_bytes(0)
+    end = len(body.encode()) + blockfile.marks_bytes(end)
+    end = len(body.encode()) + blockfile.marks_bytes(end)
+    whole = blockfile.marked(body, end).encode()
+    assert len(whole) == end
+    mark = blockfile.first_mark(whole)
+    assert mark is not None
+    begin = whole.index(b"\n") + 1
+    for size in (*range(begin, end, max(1, (end - begin) // 7)), end - 1, end):
         for device in (whole[:size], whole[:size] + bytes(64)):
             assert blockfile.complete(device) == (size == end)
-            assert blockfile.generation(device[: blockfile.HEAD_BYTES]) == blockfile.generation(line)
+            assert blockfile.first_mark(device[: blockfile.HEAD_BYTES]) == mark
+    if end > blockfile.MAX_BYTES:
+        return
     for device in (whole, whole + bytes(64), whole + bytes(700) + b"of an older text"):
-        found = {read_text(_Device(device, size))[:end] for size in (100, 512, 1 << 20)}  # type: ignore[arg-type]  # a stand-in
-        assert found == {whole}
+        assert read_text(_Device(device)) == whole  # type: ignore[arg-type]  # a stand-in
         assert blockfile.complete(device)
-    assert blockfile.decode(whole + bytes(64), "f") == line.decode() + text
+        assert blockfile.decode(device, "f", block_device=True) == whole.decode()
+    before = b"# hognose sha256 " + sha256(body.encode()).hexdigest().encode() + b"\n" + body.encode()
+    for device in (before, before + bytes(64), before + bytes(700) + b"of an older text"):
+        found = {read_text(_Device(device, size))[: len(before)] for size in (100, 512, 1 << 20)}  # type: ignore[arg-type]  # a stand-in
+        assert found == {before}
+    assert blockfile.decode(before + bytes(64), "f") == before.decode()
 
 
 class _Device:
@@ -139,12 +149,15 @@ class _Device:
 
     repeatable = True
 
-    def __init__(self, data: bytes, size: int) -> None:
+    def __init__(self, data: bytes, size: int = 512) -> None:
         self._data = data
         self._size = size
 
     def head(self) -> bytes:
         return self._data[: blockfile.HEAD_BYTES]
+
+    def first(self, size: int) -> bytes:
+        return self._data[:size]
 
     def pieces(self, _: int) -> Iterator[bytes]:
         for at in range(0, len(self._data), self._size):

@@ -121,6 +121,16 @@ def seeds() -> dict[str, list[bytes]]:
         "config-lines": [config_text().encode()[:2000], b'push "route 10.0.0.0 255.0.0.0" # x\n<ca>\ny\n</ca>\n'],
         "config-text": [bytes((n, m)) + piece(b"1 2") for n in range(4) for m in range(0, 120, 17)],
         "block-device": [config_text().encode(), b"# hognose sha256 " + b"0" * 64 + b"\nport 1\n" + bytes(20)],
+        "config-damage": [
+            bytes((kind, start, *(n for step in steps for n in step)))
+            for kind in range(4) for start in (0, 1)
+            for steps in (
+                [(0, 9, 0)], [(0, 0, 90), (5,)], [(1, 0, 3, 2)], [(1, 0, 70, 7), (5,)], [(2, 1, 0, 0, 8, 0), (5,)],
+                [(2, 1, 2, 0, 30, 0), (5,), (2, 1, 0, 0, 2, 0)], [(3, 0, 0, 2, 0)], [(3, 4, 0, 20, 0), (0, 3, 0)],
+                [(4, 1), (5,)], [(2, 1, 0, 0, 0, 16), (1, 0, 1, 1), (6,)],
+                [(4, 1), (2, 0, 0, 0, 4, 0), (5,), (0, 2, 0)],
+            )
+        ],
         "ipv4-header": [
             *(b"\x46\0\0\x40" + bytes(16) + bytes.fromhex(text) + bytes(40) for text in IP_OPTIONS),
             *(bytes.fromhex(text) + bytes(60) for text in ("45000013", "65000028", "44000028", "46000016", "55000028")),

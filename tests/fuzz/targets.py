@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.fuzz import config_targets, gateway_target, openvpn_targets, packet_targets
+from tests.fuzz import config_damage, config_targets, gateway_target, openvpn_targets, packet_targets
 
 Target = Callable[[bytes], None]
 
@@ -21,6 +21,7 @@ TARGETS: dict[str, Target] = {
     "config-lines": config_targets.config_lines,
     "config-text": config_targets.config_text_target,
     "block-device": config_targets.block_device,
+    "config-damage": config_damage.config_damage,
     "ipv4-header": packet_targets.ipv4_header,
     "tcp-options": packet_targets.tcp_options,
     "icmp-message": packet_targets.icmp_message,

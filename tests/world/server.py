@@ -54,10 +54,14 @@ class ServerSettings:
 
 
 def with_generation(config: str) -> bytes:
-    """A config behind the line with its digest, in whole blocks: what the embed tool writes."""
-    first = len("# hognose sha256 \n") + 64
-    body = (config + "\n" * (-(len(config) + first) % 512)).encode()
-    return b"# hognose sha256 " + sha256(body).hexdigest().encode() + b"\n" + body
+    """A config between its marks, in whole blocks: what the embed tool writes, but for the room that it leaves."""
+    size = len(config) + 2 * (len("# hognose sha256  length 1000000") + 64) + len("\n end\n")
+    size += -size % 512
+    tail = f" length {size}"
+    marks = 2 * (len("# hognose sha256 ") + 64 + len(tail)) + len("\n end\n")
+    body = (config + "\n" * (size - marks - len(config))).encode()
+    line = b"# hognose sha256 " + sha256(body).hexdigest().encode() + tail.encode()
+    return line + b"\n" + body + line + b" end\n"
 
 
 class Server:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 
-from hognose.cli.config_tool import embed_words
+from hognose.cli.config_tool import EMBED_OPTIONS, embed_words
 from hognose.cli.main import guarded
 from hognose.host.status import ExitStatus
 
-USAGE = "usage: openvpn-config-parser --server [--really-no-authentication] [--block-size N] FILE > server.conf.full"
+USAGE = f"usage: openvpn-config-parser --server {EMBED_OPTIONS} CONFIG"
 
 
 def main() -> None:

@@ -2,22 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+from hognose.cli import config_output
 from hognose.cli.reference import directive_table
 from hognose.config import blockfile
 from hognose.config.clients import MAX_FILES
-from hognose.config.embed import BLOCK_SIZE, MAX_BLOCK_SIZE, embed
+from hognose.config.embed import BLOCK_SIZE, SECTOR, embed
 from hognose.config.parser import ReadFile, ReadFolder, parse
 from hognose.errors import ConfigError
 from hognose.host.status import ExitStatus
+from hognose.units import KIB, MIB
 
 NO_AUTHENTICATION = "--really-no-authentication"
-USAGE = f"""usage: hognose config embed [{NO_AUTHENTICATION}] [--block-size N] FILE > server.conf.full
-       hognose config check [{NO_AUTHENTICATION}] FILE
-       hognose config directives"""
+EMBED_OPTIONS = f"[{NO_AUTHENTICATION}] [--block-size SIZE] [-o FILE | --update FILE]"
+USAGE = f"""usage: hognose config embed {EMBED_OPTIONS} CONFIG
+       hognose config check [{NO_AUTHENTICATION}] CONFIG
+       hognose config directives
+  -o FILE                    write it to a file, which only its owner may read, and replace an old one as a whole
+  --update FILE              write it over the one on a block device, or in a file, of a running machine
+  --block-size SIZE          at least so large, 64K when absent; twice that when it is three quarters full
+without -o and --update it goes to standard output"""
+
+_UNITS = {"K": KIB, "M": MIB}
+_PRIVATE = "it holds the private key, and others may read it: chmod 600"
 
 
 def run(words: list[str]) -> int:
@@ -38,63 +50,122 @@ def run(words: list[str]) -> int:
     return ExitStatus.ARGUMENTS
 
 
+@dataclass(slots=True)
+class _Output:
+    """What the words of `embed` say; file: of -o, device: of --update, "" for absent."""
+
+    block_size: int = BLOCK_SIZE
+    file: str = ""
+    device: str = ""
+    no_authentication: bool = False
+
+
 def embed_words(words: list[str], usage: str) -> int:
-    """The words of USAGE after `embed`: the embedded config on standard output, or nothing and an error."""
-    block_size = BLOCK_SIZE
-    no_authentication = False
-    files: list[str] = []
+    """The words of USAGE after `embed`: the embedded config goes where they say, or an error is told."""
+    output = _Output()
+    configs: list[str] = []
+    given: dict[str, str] = {}
     rest = list(words)
     while rest:
         word = rest.pop(0)
         option, separator, value = word.partition("=")
-        if option == "--block-size":
-            value = value if separator else rest.pop(0) if rest else ""
-            if not (value.isascii() and value.isdigit() and len(value) < 6 and 0 < int(value) <= MAX_BLOCK_SIZE):
-                sys.stderr.write(f"--block-size {value}: no number from 1 to {MAX_BLOCK_SIZE}\n")
-                return ExitStatus.ARGUMENTS
-            block_size = int(value)
+        if option in ("--block-size", "-o", "--update"):
+            given[option] = value if separator else rest.pop(0) if rest else ""
         elif word == NO_AUTHENTICATION:
-            no_authentication = True
+            output.no_authentication = True
         elif word.startswith("-"):
-            sys.stderr.write(f"unknown option {word}\n{usage}\n")
-            return ExitStatus.ARGUMENTS
+            return _wrong(f"unknown option {word}\n{usage}")
         else:
-            files.append(word)
-    if len(files) != 1:
-        sys.stderr.write(usage + "\n")
-        return ExitStatus.ARGUMENTS
-    return embed_file(files[0], block_size, no_authentication=no_authentication)
+            configs.append(word)
+    if len(configs) != 1:
+        return _wrong(usage)
+    if "--block-size" in given:
+        size = _bytes(given["--block-size"])
+        if not size:
+            most = blockfile.MAX_BYTES // MIB
+            return _wrong(f"--block-size {given['--block-size']}: no multiple of {SECTOR} up to {most}M, such as 64K")
+        output.block_size = size
+    for option in ("-o", "--update"):
+        if option in given and not given[option]:
+            return _wrong(f"{option} needs a file\n{usage}")
+    if "--update" in given and len(given) > 1:
+        return _wrong("--update keeps the size and place of what is there: without -o and --block-size")
+    output.file, output.device = given.get("-o", ""), given.get("--update", "")
+    return embed_file(configs[0], output)
 
 
-def embed_file(path: str, block_size: int, *, no_authentication: bool = False) -> int:
-    """The exit status; standard output stays empty unless it is 0."""
+def _wrong(text: str) -> int:
+    sys.stderr.write(f"{text}\n")
+    return ExitStatus.ARGUMENTS
+
+
+def _bytes(text: str) -> int:
+    """A size like 65536, 64K or 1M; 0 for what is none that an embedded config may have."""
+    unit = _UNITS.get(text[-1:].upper(), 0)
+    digits = text[:-1] if unit else text
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 8):
+        return 0
+    size = int(digits) * (unit or 1)
+    return size if size % SECTOR == 0 and size <= blockfile.MAX_BYTES else 0
+
+
+def embed_file(path: str, output: _Output) -> int:
+    """The exit status; nothing is written unless it is 0."""
     try:
+        given, changed = blockfile.decode_to_embed(_read(path), path)
+        if output.file and _is_same(path, output.file) and not blockfile.has_traces(given.encode()):
+            raise ConfigError("is the config itself; write another name after `-o`", file=output.file)
         text, warned = embed(
-            _read(path),
+            given,
             path,
             _reader(path),
-            block_size=block_size,
+            block_size=output.block_size,
+            device_size=config_output.size_of(output.device) if output.device else 0,
             unix=int(time.time()),
             read_folder=_folder_reader(path),
-            allow_no_authentication=no_authentication,
+            allow_no_authentication=output.no_authentication,
         )
+        if output.file:
+            config_output.replace_file(output.file, text.encode())
+        elif output.device:
+            config_output.rewrite(output.device, text.encode())
     except ConfigError as error:
         sys.stderr.write(f"{error}\n")
         return ExitStatus.CONFIG
+    if changed:
+        sys.stderr.write(f"warning: {path}: was changed by hand after it was embedded; embedded as it is now\n")
     for warning in warned:
         sys.stderr.write(f"warning: {warning.in_file(path)}\n")
-    sys.stdout.flush()
-    sys.stdout.buffer.write(text.encode())
-    sys.stdout.buffer.flush()
+    target = output.file or output.device
+    if config_output.is_open_to_others(target or _standard_output()):
+        sys.stderr.write(f"warning: {target or 'standard output'}: {_PRIVATE}\n")
+    if not target:
+        sys.stdout.flush()
+        sys.stdout.buffer.write(text.encode())
+        sys.stdout.buffer.flush()
     return ExitStatus.OK
+
+
+def _is_same(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
+def _standard_output() -> int:
+    """Its descriptor; -1 when there is none."""
+    try:
+        return sys.stdout.fileno()
+    except (OSError, ValueError):
+        return -1
 
 
 def check_file(path: str, *, no_authentication: bool = False) -> int:
     """Say whether a config, with files or embedded, would be served; no_authentication: by a server told so too."""
     try:
-        text = _read(path)
         config, warned = parse(
-            text,
+            blockfile.decode(_read(path), path),
             path,
             _reader(path),
             int(time.time()),
@@ -106,17 +177,14 @@ def check_file(path: str, *, no_authentication: bool = False) -> int:
         return ExitStatus.CONFIG
     for warning in warned:
         sys.stdout.write(f"warning: {warning.in_file(path)}\n")
-    if not blockfile.complete(text.encode()):
-        how = "a line was changed; embed the file again, or the server may not take it for complete"
-        sys.stdout.write(f"warning: {path}:1: the digest is not that of the text: {how}\n")
     sys.stdout.write(f"{path}: OK, serves tcp port {config.port}\n")
     return ExitStatus.OK
 
 
-def _read(path: str) -> str:
+def _read(path: str) -> bytes:
     """A config file; ConfigError instead of an OSError."""
     try:
-        return blockfile.decode(_bounded(Path(path)), path)
+        return _bounded(Path(path))
     except OSError as error:
         raise ConfigError(f"cannot read: {error.strerror or error}", file=path) from None
 

@@ -1,7 +1,8 @@
 """The config, read at the start and again without a reboot: what changed on the device is parsed and put in force.
 
-A text that begins with its generation (blockfile.py) costs one sector per look and is not taken half written. Another
-one is read whole at every look, and taken when two looks in a row have seen the same.
+A text between its marks (blockfile.py) costs one sector per look, and is taken as soon as they are true. Any other one
+is read whole at its first look and then every WHOLE_INTERVAL_NS; a text without marks is taken, and one whose marks are
+not true refused, when two looks in a row have seen the same.
 """
 
 from __future__ import annotations
@@ -19,12 +20,11 @@ from hognose.host.config_source import HEAD_BYTES, ConfigSource
 from hognose.host.console import Console
 from hognose.units import SECOND, Nanos, UnixSeconds
 
-CHECK_INTERVAL_NS: Nanos = 30 * SECOND
+CHECK_INTERVAL_NS: Nanos = 5 * SECOND
+WHOLE_INTERVAL_NS: Nanos = 30 * SECOND  # between looks at all of a text whose first sector does not tell a change
+READ_TRIES = 3  # reads of a text that another one replaces meanwhile
 _GENERATION_CHARS = 12  # of the SHA-256 in the log
 _KEPT = "the old config stays in force"
-_HAND_MADE = (
-    "the text is not the one that its first line tells of, but has not changed since the last look: read as it is"
-)
 
 Apply = Callable[[ServerConfig, Nanos, UnixSeconds], None]
 
@@ -45,18 +45,29 @@ def load(
 ) -> LoadedConfig:
     """Read and parse; warnings go to the log. DeviceError from the source, ConfigError as parse raises it."""
     data = read_text(source)
-    return LoadedConfig(source, file, data, _parse(data, file, console, unix, no_authentication), no_authentication)
+    config = _parse(data, source, file, console, unix, no_authentication)
+    return LoadedConfig(source, file, data, config, no_authentication)
 
 
 def read_text(source: ConfigSource) -> bytes:
     """The bytes of the config; DeviceError from the source.
 
-    A text with a generation ends where its digest says: what an older, longer one has left behind it is not read. That
-    also keeps solo5-hvt alive, which ends itself when a guest reads where its file has become shorter.
+    A text with marks ends where they say, and what an older, longer one has left after it is not read. That also keeps
+    solo5-hvt alive, which ends itself when a guest reads where its file has become shorter.
     """
-    told = blockfile.generation(source.head()) if source.repeatable else None
-    if told is None:
-        return source.whole()
+    data = b""
+    for _ in range(READ_TRIES):
+        mark = blockfile.first_mark(source.head()) if source.repeatable else None
+        if mark is None:
+            return source.whole()
+        data = source.first(min(mark.length, blockfile.MAX_BYTES)) if mark.length else _by_digest(source, mark.digest)
+        if blockfile.first_mark(data) == mark:
+            break
+    return data
+
+
+def _by_digest(source: ConfigSource, told: bytes) -> bytes:
+    """A text of Hognose 0.1, sector by sector until its digest is reached; all of it when that never happens."""
     data = bytearray()
     digest = sha256()
     for piece in source.pieces(HEAD_BYTES):
@@ -68,8 +79,10 @@ def read_text(source: ConfigSource) -> bytes:
     return bytes(data)
 
 
-def _parse(data: bytes, file: str, console: Console, unix: UnixSeconds, no_authentication: bool) -> ServerConfig:
-    text = blockfile.decode(data, file)
+def _parse(
+    data: bytes, source: ConfigSource, file: str, console: Console, unix: UnixSeconds, no_authentication: bool
+) -> ServerConfig:
+    text = blockfile.decode(data, file, block_device=source.block_device)
     config, warned = parse(text, file, unix=unix, allow_no_authentication=no_authentication)
     for warning in warned:
         where = f"{file}:{warning.line}" if warning.line else file
@@ -91,6 +104,7 @@ class ConfigReload:
         self._apply = apply
         self._console = console
         self._next: Nanos = now + CHECK_INTERVAL_NS
+        self._whole_at: Nanos = now + WHOLE_INTERVAL_NS  # when all of a text is read whose head tells nothing
         self._unreadable = False
         self._waiting = b""  # digest of a text that may still be written to
         self._judge(loaded.data)
@@ -104,7 +118,7 @@ class ConfigReload:
         """Look now; what cannot be read or used is told and changes nothing."""
         self._next = now + CHECK_INTERVAL_NS
         try:
-            data = self._new_text()
+            data = self._new_text(now)
             self._unreadable = False
         except DeviceError as error:
             if not self._unreadable:
@@ -114,32 +128,31 @@ class ConfigReload:
         if data is not None:
             self._take(data, now, unix)
 
-    def _new_text(self) -> bytes | None:
-        """The text when it is another one than before and whole."""
+    def _new_text(self, now: Nanos) -> bytes | None:
+        """The text when it is another one than before and nothing more is to be waited for."""
         source = self._source
         asked = source.requested
         if asked:
             source.reopen()
-        elif not source.repeatable or (self._whole and source.head() == self._head):
+        elif not source.repeatable or (
+            source.head() == self._head and (self._complete or not (self._waiting or now >= self._whole_at))
+        ):
             return None
+        self._whole_at = now + WHOLE_INTERVAL_NS
         data = read_text(source)
         digest = sha256(data).digest()
         if digest == self._digest:
             self._waiting = b""
             return None
-        told = blockfile.generation(data[:HEAD_BYTES]) is not None
-        whole = told and blockfile.complete(data)
-        if not whole and not asked and digest != self._waiting:
+        if not asked and digest != self._waiting and not blockfile.complete(data):
             self._waiting = digest
             return None
-        if told and not whole:
-            self._console.event(EventKind.CONFIG_WARNING, where=self._file, directive="", text=_HAND_MADE)
         return data
 
     def _take(self, data: bytes, now: Nanos, unix: UnixSeconds) -> None:
         self._judge(data)
         try:
-            config = _parse(data, self._file, self._console, unix, self._no_authentication)
+            config = _parse(data, self._source, self._file, self._console, unix, self._no_authentication)
             old = self._config
             changed = [name for field in fields(config) if getattr(config, name := field.name) != getattr(old, name)]
             if changed:
@@ -162,6 +175,6 @@ class ConfigReload:
         self._waiting = b""
         self._digest = sha256(data).digest()
         self._head = data[:HEAD_BYTES]
-        told = blockfile.generation(self._head)
-        self._whole = told is not None and blockfile.complete(data)
-        self._name = told.hex() if told is not None and self._whole else self._digest.hex()
+        mark = blockfile.first_mark(self._head)
+        self._complete = mark is not None and blockfile.complete(data)
+        self._name = mark.digest.hex() if mark is not None and self._complete else self._digest.hex()

@@ -59,6 +59,6 @@ def memory_bytes() -> int:
 def open_config_device(machine: Machine, path: str = CONFIG_DEVICE) -> ConfigSource:
     """The config block device; DeviceError with one line when it is not there."""
     try:
-        return ConfigSource(path, f"config block device {path}", machine.forget_blocks)
+        return ConfigSource(path, f"config block device {path}", machine.forget_blocks, block_device=True)
     except DeviceError as error:
         raise DeviceError(f"{error}: attach the config (--block:storage=server.conf.full)") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 
 from hognose.errors import DeviceError
@@ -16,14 +17,18 @@ class ConfigSource:
     """An open config.
 
     name stands in front of errors. forget is called with the descriptor before each read: it makes the kernel ask the
-    device anew (Linux keeps a block device's sectors in memory). DeviceError when the path cannot be opened.
+    device anew (Linux keeps a block device's sectors in memory). block_device: it is one, whatever the system says of
+    its path; one is recognised in any case. DeviceError when the path cannot be opened.
     """
 
-    def __init__(self, path: str, name: str, forget: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self, path: str, name: str, forget: Callable[[int], None] | None = None, *, block_device: bool = False
+    ) -> None:
         self._path = path
         self._name = name
         self._forget = forget
         self._fd = self._open()
+        self.block_device = block_device or stat.S_ISBLK(os.fstat(self._fd).st_mode)
         self.requested = False  # somebody asked for a look at once, at what the path names now
         self.repeatable = self._seekable()  # a pipe can be read once only
 
@@ -34,6 +39,13 @@ class ConfigSource:
     def head(self) -> bytes:
         """The first HEAD_BYTES, or what there is; DeviceError."""
         return self._read(0, HEAD_BYTES)
+
+    def first(self, size: int) -> bytes:
+        """The first `size` bytes, fewer when it ends before; DeviceError."""
+        data = bytearray()
+        while len(data) < size and (piece := self._read(len(data), min(_CHUNK, size - len(data)))):
+            data += piece
+        return bytes(data)
 
     def whole(self) -> bytes:
         """All of it; DeviceError also for more than CONFIG_MAX_BYTES."""

@@ -96,9 +96,24 @@ def test_a_directory_and_a_list_of_addresses_are_embedded(
     (tmp_path / "again").write_bytes(output)
     assert config_tool.run(["embed", str(tmp_path / "again")]) == 0
     assert capsysbinary.readouterr().out == output
-    (tmp_path / "again").write_bytes(output.replace(b"keepalive 10 30", b"keepalive 10 40"))
-    assert config_tool.run(["check", str(tmp_path / "again")]) == 0
-    assert b"again:1: the digest is not that of the text: a line was changed" in capsysbinary.readouterr().out
+    again = tmp_path / "again"
+    again.write_bytes(output.replace(b"keepalive 10 30", b"keepalive 10 40"))
+    assert config_tool.run(["check", str(again)]) == 3
+    error = f"{again}: does not match its marks: half written, or changed by hand: embed it again\n"
+    assert capsysbinary.readouterr() == (b"", error.encode())
+    assert config_tool.run(["embed", str(again)]) == 0
+    output, errors = capsysbinary.readouterr()
+    assert f"warning: {again}: was changed by hand".encode() in errors
+    assert b"\nkeepalive 10 40\n" in output
+    assert blockfile.complete(output)
+    again.write_bytes(output[:65_024])
+    for command in ("check", "embed"):
+        assert config_tool.run([command, str(again)]) == 3
+        error = f"{again}: the device has 65024 bytes, the config 65536\n"
+        assert capsysbinary.readouterr() == (b"", error.encode())
+    again.write_bytes(output.partition(b"\n")[2])
+    assert config_tool.run(["embed", str(again)]) == 3
+    assert b"embed the server.conf that it was made of, or take its marks away" in capsysbinary.readouterr().err
 
 
 def test_directories_that_cannot_be_embedded(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -168,14 +183,20 @@ def test_errors_are_one_line(
         ["embed", "--block-size", "0", "a"],
         ["embed", "--block-size=x", "a"],
         ["embed", "--block-size=65537", "a"],
+        ["embed", "--block-size=2M", "a"],
+        ["embed", "--block-size=1000", "a"],
         ["embed", "a", "--block-size"],
+        ["embed", "a", "-o"],
+        ["embed", "a", "--update="],
+        ["embed", "a", "--update", "b", "-o", "c"],
+        ["embed", "a", "--update", "b", "--block-size", "64K"],
     ],
 )
 def test_wrong_words(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert config_tool.run(words) == 2
     output, errors = capsys.readouterr()
     assert output == ""
-    assert "usage: " in errors or "--block-size" in errors
+    assert "usage: " in errors or "--block-size" in errors or "--update" in errors
 
 
 @pytest.mark.parametrize("words", [["--client", "f"], ["f"], [], ["--server"], ["--server", "-x", "f"]])

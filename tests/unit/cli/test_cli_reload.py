@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from hashlib import sha256
 
 import pytest
 from tests.unit.openvpn.link import authority, server_identity
-from tests.world.server import ServerSettings
+from tests.world.server import ServerSettings, with_generation
 from tests.world.today import UNIX
 
-from hognose.cli.reload import CHECK_INTERVAL_NS, ConfigReload, load
+from hognose.cli.reload import CHECK_INTERVAL_NS, WHOLE_INTERVAL_NS, ConfigReload, load
 from hognose.config.model import ServerConfig
 from hognose.errors import ConfigError, DeviceError
 from hognose.host.config_source import HEAD_BYTES, ConfigSource
@@ -18,6 +19,8 @@ from hognose.host.output import open_output
 from hognose.units import SECOND, Nanos, UnixSeconds
 
 START: Nanos = 1000 * SECOND
+LOOKS = WHOLE_INTERVAL_NS // CHECK_INTERVAL_NS  # one of so many reads all of a text without marks
+MISMATCH = "does not match its marks: half written, or changed by hand: embed it again"
 
 
 def text(*lines: str) -> bytes:
@@ -26,7 +29,12 @@ def text(*lines: str) -> bytes:
 
 
 def told(data: bytes) -> bytes:
-    """The same behind its generation line."""
+    """The same between its marks, in whole sectors."""
+    return with_generation(data.decode())
+
+
+def told_once(data: bytes) -> bytes:
+    """The same as Hognose 0.1 has embedded it."""
     return b"# hognose sha256 " + sha256(data).hexdigest().encode() + b"\n" + data
 
 
@@ -37,7 +45,7 @@ class FakeSource(ConfigSource):
         self.data = data
         self.replaced: bytes | None = None  # what the path names
         self.error = ""
-        self.requested, self.repeatable = False, True
+        self.requested, self.repeatable, self.block_device = False, True, False
         self.reads: list[tuple[int, int]] = []
         self._name = "fake"
 
@@ -105,18 +113,22 @@ def test_without_a_change_one_sector_is_read() -> None:
     assert (world.source.reads, world.applied) == ([(0, HEAD_BYTES)] * 10, [])
 
 
-def test_without_a_generation_all_is_read_and_nothing_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_marks_all_is_read_now_and_then_and_nothing_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(text())
     monkeypatch.setattr("hognose.cli.reload.parse", None)
-    assert world.look(10) == []
-    assert {position for position, _ in world.source.reads} == {0, len(world.source.data)}
+    assert world.look(4 * LOOKS) == []
+    whole = [position for position, _ in world.source.reads if position == len(world.source.data)]
+    assert len(whole) == 4
+    assert {size for position, size in world.source.reads if position == 0} > {HEAD_BYTES}
     assert world.applied == []
 
 
 def test_a_whole_new_text_is_taken_at_once() -> None:
+    """Within 5 s, so that a revoked client is cut within 10."""
+    assert CHECK_INTERVAL_NS <= 5 * SECOND
     world = World(told(text()))
     new = world.source.data = told(text("client-to-client", "max-clients 5"))
-    generation = new.split(b"\n")[0].split()[-1].decode()
+    generation = new.split()[3].decode()
     assert world.look() == [f"info config_reloaded generation={generation[:12]} changed=client_to_client,max_clients"]
     assert [config.max_clients for config in world.applied] == [5]
     world.source.reads.clear()
@@ -135,33 +147,32 @@ def test_a_text_that_is_being_written_is_waited_for() -> None:
     assert line.endswith("changed=max_clients")
 
 
-def test_an_embedded_text_edited_by_hand_is_taken_when_it_rests() -> None:
-    world = World(told(text()))
-    edited = world.source.data = told(text("max-clients 5")).replace(b"max-clients 5", b"max-clients 6")
+@pytest.mark.parametrize("marks", [told, told_once])
+def test_an_embedded_text_edited_by_hand_is_refused_when_it_rests(marks: Callable[[bytes], bytes]) -> None:
+    world = World(marks(text()))
+    world.source.data = marks(text("max-clients 5")).replace(b"max-clients 5", b"max-clients 6")
     assert world.look() == []
-    warning, reloaded = world.look()
-    assert warning.startswith('warning config_warning where=server.conf directive="" text="the text is not the one')
-    assert f"generation={sha256(edited).hexdigest()[:12]} changed=max_clients" in reloaded
-    assert world.look(3) == []
-    world.source.data = edited.replace(b"max-clients 6", b"max-clients 7")  # the head is the same, but tells nothing
-    assert len(world.look(2)) == 2
-    assert [config.max_clients for config in world.applied] == [6, 7]
+    [error] = world.look()
+    assert error == f'error config_error text="server.conf: {MISMATCH}" effect="the old config stays in force"'
+    assert world.look(3 * LOOKS) == []
+    world.source.data = marks(text("max-clients 5"))  # the head is the same
+    assert [line.split()[-1] for line in world.look(LOOKS)] == ["changed=max_clients"]
+    assert [config.max_clients for config in world.applied] == [5]
 
 
 def test_a_writer_that_rests_longer_than_two_looks() -> None:
     """The half text is refused, the whole one is found although its head is the same."""
     new = told(text("max-clients 5"))
     world = World(told(text()))
-    world.source.data = new[:1000]
-    warning, error = world.look(2)
-    assert "config_warning" in warning
-    assert "config_error" in error
+    world.source.data = new[:1024]
+    [error] = world.look(2)
+    assert f"server.conf: the device has 1024 bytes, the config {len(new)}" in error
     world.source.data = new
-    [line] = world.look()
+    [line] = world.look(LOOKS)
     assert line.endswith("changed=max_clients")
 
 
-def test_a_text_without_generation_is_taken_when_it_rests() -> None:
+def test_a_text_without_marks_is_taken_when_it_rests() -> None:
     world = World(text())
     world.source.data = text("max-clients 5")
     assert world.look() == []
@@ -169,12 +180,15 @@ def test_a_text_without_generation_is_taken_when_it_rests() -> None:
     assert world.look() == []
     assert [line.split()[-1] for line in world.look()] == ["changed=max_clients"]
     assert world.applied[0].max_clients == 6
+    world.source.data += b"client-to-client\n"  # far from the head
+    assert [line.split()[-1] for line in world.look(LOOKS + 1)] == ["changed=client_to_client"]
 
 
 def test_a_text_that_comes_back_is_nothing_new() -> None:
     world = World(text())
     old = world.source.data
-    for data in (text("max-clients 5"), old, text("max-clients 5"), old, old):
+    world.look(LOOKS - 1)
+    for data in (text("max-clients 5"), old, old, old, old, old, text("max-clients 5"), old, old):
         world.source.data = data
         assert world.look() == []
     assert world.applied == []
@@ -278,10 +292,11 @@ def test_a_pipe_is_not_read_again() -> None:
     assert world.source.reads == []
 
 
-def test_a_text_ends_where_its_digest_says() -> None:
+@pytest.mark.parametrize("marks", [told, told_once])
+def test_a_text_ends_where_its_marks_say(marks: Callable[[bytes], bytes]) -> None:
     """A shorter text over a longer one, as `dd conv=notrunc` leaves it; nothing is read behind its last sector."""
-    world = World(told(text("max-clients 5", *[f'push "route 10.{n}.0.0 255.255.0.0"' for n in range(200)])))
-    new = told(text("max-clients 6"))
+    world = World(marks(text("max-clients 5", *[f'push "route 10.{n}.0.0 255.255.0.0"' for n in range(200)])))
+    new = marks(text("max-clients 6"))
     new += bytes(-len(new) % HEAD_BYTES)
     world.source.data = new + world.source.data[len(new) :]
     [line] = world.look()
@@ -292,20 +307,62 @@ def test_a_text_ends_where_its_digest_says() -> None:
     assert again.look(2) == []
 
 
-def test_a_sector_of_another_text_in_between() -> None:
+@pytest.mark.parametrize("overtaken_at", [1, 2])
+def test_a_sector_of_another_text_in_between(overtaken_at: int) -> None:
     """The head of one text, then the whole of another one: the writer is faster than the reader."""
     world = World(told(text()))
     new, newer = told(text("max-clients 5")), told(text("max-clients 6"))
     world.source.data = new
-    heads = [new[:HEAD_BYTES]]
     read = world.source._read
 
     def overtaken(position: int, size: int) -> bytes:
-        if heads and world.source.reads:
+        if len(world.source.reads) == overtaken_at:
             world.source.data = newer
-            heads.clear()
         return read(position, size)
 
     world.source._read = overtaken  # type: ignore[method-assign]
     assert len(world.look(2)) == 1
     assert world.applied[-1].max_clients == 6
+
+
+def test_a_plain_text_on_a_block_device_ends_with_a_line() -> None:
+    """What follows a device that is too small is lost; a text between marks says so itself."""
+    source = FakeSource(text("client-to-client")[:-1])
+    assert load(source, "server.conf", KeptConsole(), UNIX).config.client_to_client
+    source.block_device = True
+    with pytest.raises(ConfigError, match=r"^server\.conf: the last line has no end: the text may be cut short"):
+        load(source, "server.conf", KeptConsole(), UNIX)
+    for end in (b"", b"\0", bytes(700)):
+        source.data = text("client-to-client") + end
+        assert load(source, "server.conf", KeptConsole(), UNIX).config.client_to_client
+
+
+@pytest.mark.parametrize("keep", [512, 1024, -512])
+def test_a_device_that_is_too_small_is_refused_at_the_start_and_live(keep: int) -> None:
+    new = told(text("client-to-client"))
+    cut = new[:keep]
+    words = f"the device has {len(cut)} bytes, the config {len(new)}"
+    with pytest.raises(ConfigError) as caught:
+        load(FakeSource(cut), "server.conf", KeptConsole(), UNIX)
+    assert str(caught.value) == f"server.conf: {words}"
+    world = World(told(text()))
+    world.source.data = cut
+    [error] = world.look(3)
+    assert error == f'error config_error text="server.conf: {words}" effect="the old config stays in force"'
+    assert world.applied == []
+
+
+def test_a_device_that_shrinks_vanishes_and_comes_back() -> None:
+    world = World(told(text()))
+    whole = world.source.data
+    world.source.data = whole[:512]  # the head is the same: the text in force is not read again
+    assert world.look(2 * LOOKS) == []
+    world.source.data = b""
+    [error] = world.look(2 * LOOKS)
+    assert "server.conf: empty" in error
+    world.source.error = "config block device /dev/vda: No such device"
+    [line] = world.look(LOOKS)
+    assert line.startswith("warning config_unreadable ")
+    world.source.error, world.source.data = "", whole
+    assert [line.split()[-1] for line in world.look(LOOKS)] == ["changed=nothing"]
+    assert world.applied == []

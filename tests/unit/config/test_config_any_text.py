@@ -82,7 +82,7 @@ def test_any_file_of_a_client(text: str) -> None:
 
 @given(st.binary(max_size=300))
 def test_any_block_device(data: bytes) -> None:
-    blockfile.generation(data)
+    blockfile.first_mark(data)
     told = outcome(lambda: blockfile.decode(data, "f"))
     assert isinstance(told, str)
 
@@ -91,12 +91,14 @@ def test_any_block_device(data: bytes) -> None:
 def test_a_device_that_is_still_being_written(size: int) -> None:
     full = embed(config_text(), "f", str)[0].encode()
     head = full[: blockfile.HEAD_BYTES]
-    assert blockfile.generation(head) is not None
+    mark = blockfile.first_mark(head)
+    assert mark is not None
+    assert mark.length == len(full)
     assert blockfile.complete(full)
     assert blockfile.complete(full + bytes(512))
-    assert not blockfile.complete(full[: 82 + size])
+    assert not blockfile.complete(full[: 97 + size])
     assert not blockfile.complete(full[:-1] + b"x")
     changed = embed(config_text("port 443\n"), "f", str)[0].encode()
-    assert blockfile.generation(changed) != blockfile.generation(head)
-    assert blockfile.generation(b"port 1194\n") is None
-    assert blockfile.complete(b"port 1194\n")
+    assert blockfile.first_mark(changed) != mark
+    assert blockfile.first_mark(b"port 1194\n") is None
+    assert not blockfile.complete(b"port 1194\n")

@@ -67,22 +67,53 @@ def test_file_names_may_be_quoted() -> None:
     assert block("tls-crypt", static_key()) in text
 
 
-@given(st.text(st.sampled_from("# \nab"), max_size=300), st.integers(1, 2000))
+@given(st.text(st.sampled_from("# \nab"), max_size=300), st.integers(1, 8).map(lambda n: n * 512))
 def test_padding(tail: str, block_size: int) -> None:
     comment = "".join(f"# {line}\n" for line in tail.split("\n")).replace("# #", "#")
     text, _ = embed(config_text(comment) + comment, "f", no_file, block_size=block_size)
-    assert len(text.encode()) % block_size == 0
-    assert text.endswith("\n")
+    size = len(text.encode())
+    assert size in {block_size << n for n in range(8)}
+    assert text.endswith(f" length {size} end\n")
     assert embed(text, "f", no_file, block_size=block_size)[0] == text
     assert all(line.startswith("#") or not line for line in text.partition("</key>\n")[2].splitlines())
 
 
+def test_the_size_is_doubled_when_it_is_three_quarters_full() -> None:
+    def size(comment: int, **options: int) -> int:
+        text = config_text("") + ("# " + "x" * 61 + "\n") * (comment // 64)
+        return len(embed(text, "f", no_file, **options)[0].encode())
+
+    body = len(config_text().encode())
+    for size_before, doubled in ((65_536, 131_072), (131_072, 262_144), (524_288, 1_048_576), (1_048_576, 1_048_576)):
+        full = size_before * 3 // 4 - body - 2 * 100
+        assert size(full - 64) == size_before
+        assert size(full + 128) == doubled
+    assert size(1_048_576 - body - 300) == 1_048_576
+    with pytest.raises(ConfigError, match=r"^f: \d{7} bytes when embedded, larger than 1048576 bytes$"):
+        size(1_048_576)
+    assert size(0, device_size=9_216) == 9_216
+    assert size(0, device_size=1 << 30) == 65_536
+    with pytest.raises(
+        ConfigError, match=r"^f: the device has 512 bytes, the config \d{4}; stop the machine and write"
+    ):
+        size(0, device_size=512)
+
+
 @pytest.mark.parametrize("missing", range(4))
 def test_the_smallest_paddings(missing: int) -> None:
-    size = len(config_text().encode()) + len("# hognose sha256 ") + 64 + 1
-    text, _ = embed(config_text(), "f", no_file, block_size=size + missing)
-    assert len(text) == size + missing
-    assert text.partition("\n")[2].startswith(config_text())
+    marks = 2 * (len("# hognose sha256  length 8192") + 64 + 1) + len(" end")
+    left = 8192 - missing - marks - len(config_text().encode())
+    comment = ("#x" + "x" * 61 + "\n") * (left // 64 - 1) + "#x" + "x" * (left % 64 + 61) + "\n"
+    text, _ = embed(config_text() + comment, "f", no_file, device_size=8192)
+    assert len(text) == 8192
+    assert text.partition("\n")[2].startswith(config_text() + comment)
+    assert embed(text, "f", no_file, device_size=8192)[0] == text
+
+
+def test_lines_that_were_added_by_hand_after_the_last_mark() -> None:
+    text, _ = embed(config_text(), "f", no_file)
+    again, _ = embed(text + "max-clients 5\n", "f", no_file)
+    assert again == embed(config_text() + "max-clients 5\n", "f", no_file)[0]
 
 
 def test_an_error_has_its_place() -> None:
@@ -114,7 +145,7 @@ def test_an_output_that_no_block_device_takes() -> None:
     def large(path: str) -> str:
         return static_key() + "# more\n" * 160_000
 
-    with pytest.raises(ConfigError, match="larger than 1048576 bytes when embedded"):
+    with pytest.raises(ConfigError, match="larger than 1048576 bytes"):
         embed(config_text("tls-crypt ta.key\n"), "f", large)
 
 
