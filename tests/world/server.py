@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import signal
 import socket
 import sys
@@ -101,6 +102,8 @@ class Server:
             image = image or REPO / "dist/hognose.cpio.zst"
             command = [str(REPO / "image/hognose-qemu"), f"--mem={mem}", f"--block:storage={path}"]
             command += [f"--net:service={TAP}", f"--qmp={self._qmp}", "--", str(image), *words, "-l", "debug"]
+            if output is not None:  # the launcher would read on
+                command = shlex.split(namespaces.run("host", command[0], "--dry-run", *command[1:]))
         self.process = Process(namespaces.command("host", *command), folder / f"{carrier}.log", output=output)
 
     def __enter__(self) -> Server:

@@ -74,13 +74,15 @@ def open_output(fd: int = 1) -> DescriptorOutput:
     """The output that a descriptor leads to; the descriptor itself stays open and as it is.
 
     A terminal that can be opened neither by its own name nor as /dev/tty (it is another user's, and not the one that
-    controls us) gets O_NONBLOCK itself. A descriptor that is closed becomes /dev/null, so that no device takes its
-    number.
+    controls us) gets O_NONBLOCK itself. A descriptor that is closed becomes one that cannot be written to: else the
+    next device that is opened would have its number, and the log would be frames.
     """
     try:
         mode = os.fstat(fd).st_mode
     except OSError:
-        return DescriptorOutput(os.open(os.devnull, os.O_WRONLY), private=True)
+        while os.open("/", os.O_RDONLY | os.O_DIRECTORY) < fd:
+            pass
+        return DescriptorOutput(fd, private=True)
     if stat.S_ISREG(mode):
         return DescriptorOutput(fd, private=False, regular=True)
     if stat.S_ISFIFO(mode) or stat.S_ISCHR(mode):

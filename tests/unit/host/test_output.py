@@ -132,10 +132,13 @@ def test_a_file_is_written_where_its_description_stands(tmp_path: Path) -> None:
 
 
 def test_a_closed_descriptor_leaves_no_number_to_a_device() -> None:
-    free = os.open(os.devnull, os.O_RDONLY)
+    lower, free = os.open(os.devnull, os.O_RDONLY), os.open(os.devnull, os.O_RDONLY)
+    os.close(lower)
     os.close(free)
-    open_output(free).write(b"lost\n")
-    assert os.path.sameopenfile(free, os.open(os.devnull, os.O_WRONLY))
+    output = open_output(free)
+    assert os.open(os.devnull, os.O_WRONLY) > free
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        output.write(b"lost\n")
 
 
 def test_a_console_that_is_not_there_is_standard_output(tmp_path: Path) -> None:
