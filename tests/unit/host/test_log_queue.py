@@ -84,6 +84,19 @@ def test_a_full_queue_drops_the_newest_lines_and_says_so_in_their_place() -> Non
     assert counters.stats[Stat.LOG_LINES_DROPPED] == 5
 
 
+def test_no_line_overtakes_the_notice_of_those_dropped_before_it() -> None:
+    reader = Reader()
+    queue = queue_before(reader, LogLimits(queue=100))
+    for number in range(15):
+        queue.put(b"line %02d..\n" % number)
+    reader.now += LAST_PAUSE_NS
+    reader.room = 30
+    queue.flush()
+    queue.put(b"line 15..\n")  # there would be room
+    assert reader.got.endswith(b"line 02..\n")
+    assert read_on(queue, reader).endswith(b"line 10..\n-5\n")
+
+
 def test_while_lines_are_dropped_a_little_room_brings_no_notice_for_each() -> None:
     reader = Reader()
     queue = queue_before(reader, LogLimits(queue=1000))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from hognose.host.output import open_output
 from hognose.units import MS, SECOND, Nanos, UnixSeconds
 
 START: Nanos = 1000 * SECOND
+F_SETPIPE_SZ = 1031  # linux/fcntl.h
 
 
 class World:
@@ -43,9 +46,11 @@ class World:
         self.log = log
         self._stream = log.open("w")
 
-    def run(self) -> list[str]:
+    def run(self, fd: int = -1) -> list[str]:
+        """What is in the log; fd: where it goes instead."""
         try:
-            console = Console("info", log_queue(open_output(self._stream.fileno())))
+            output = open_output(self._stream.fileno() if fd < 0 else fd)
+            console = Console("info", log_queue(output, clock=lambda: self.now))
             loop.run(self, self, console, Counters(), [self._Stops(self)], self)
         finally:
             self._stream.close()
@@ -153,6 +158,23 @@ def test_nothing_is_looked_at_while_the_server_ends(world: World) -> None:
     world.run()
     assert checks(world) == []
     assert world.now == START + 29 * SECOND + loop.STOP_GRACE_NS
+
+
+def test_the_loop_keeps_the_times_of_a_reader_that_was_slow(world: World) -> None:
+    reader, writer = os.pipe()
+    fcntl.fcntl(writer, F_SETPIPE_SZ, 4096)
+    os.write(writer, bytes(4096))
+    world.events = [Event(EventKind.CLIENT_ENDED, {"conn": 1})]
+
+    def read_later(now: Nanos, unix: UnixSeconds) -> None:
+        assert os.read(reader, 5000) == bytes(4096)
+        world.next_check = 1 << 62
+
+    world.check = read_later  # type: ignore[method-assign]
+    world.run(writer)
+    assert os.read(reader, 5000) == b"info client_ended conn=1\n"
+    assert [at for what, at in world.did if what == "step"][:4] == [0, 0.05, 0.15, 0.35]
+    assert world.polls < 50
 
 
 def test_status_lines_are_raw_and_marked(world: World) -> None:
