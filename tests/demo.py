@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from tests.world.openvpn_client import ClientSettings, OpenvpnClient
 from tests.world.pki import SERVER, current_authority, static_key
-from tests.world.server import Server, ServerSettings
+from tests.world.server import ARGUMENTS, Server, ServerSettings
 from tests.world.tender import direct_problem, tender
 from tests.world.topology import HOST, INTERNET, RECIPE, Topology
 
@@ -51,7 +51,8 @@ def main(carrier: str) -> int:
             spaces.run("c1", "ip", "route", "add", "default", "via", HOST)
             say("-- booting the image in qemu" if carrier == "vm" else f"-- booting the .hvt file: {tender()[1]}")
             began = time.monotonic()
-            with Server(carrier, spaces, settings.text(), folder) as server:
+            words = [*ARGUMENTS, "--clients-may-reach=not-uplink"]
+            with Server(carrier, spaces, settings.text(), folder, arguments=words) as server:
                 server.ready(120)
                 booted = time.monotonic() - began
                 say("   " + server.log.splitlines()[0])

@@ -33,7 +33,7 @@ class Reach(Enum):
 
 
 class Destinations:
-    """The rule for destinations beyond the NAT. Plain values; `with_dns_servers` gives a changed copy.
+    """The rule for destinations beyond the NAT. Plain values, never changed; `replaced` gives a copy with others.
 
     tunnel: its network, where the rule does not apply. uplink: the NIC's network; router: the next hop of
     --ipv4-gateway, None for none. dns_servers: addresses that clients are told to ask for names; UDP and TCP to their
@@ -59,10 +59,20 @@ class Destinations:
         known = [prefix.broadcasts for prefix in (tunnel, uplink) if prefix is not None]
         self._broadcasts = frozenset().union(*known)
 
-    def with_dns_servers(self, dns_servers: frozenset[Ipv4Int]) -> Destinations:
-        """The same rule with other name servers."""
+    def replaced(
+        self,
+        *,
+        tunnel: Prefix | None = None,
+        reach: Reach | None = None,
+        dns_servers: frozenset[Ipv4Int] | None = None,
+    ) -> Destinations:
+        """The same rule with what is given instead of its own."""
         return Destinations(
-            tunnel=self.tunnel, uplink=self.uplink, router=self.router, reach=self.reach, dns_servers=dns_servers
+            tunnel=self.tunnel if tunnel is None else tunnel,
+            uplink=self.uplink,
+            router=self.router,
+            reach=self.reach if reach is None else reach,
+            dns_servers=self.dns_servers if dns_servers is None else dns_servers,
         )
 
     def is_group(self, address: Ipv4Int) -> bool:

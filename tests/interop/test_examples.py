@@ -16,7 +16,7 @@ from tests.interop.cases import GATEWAY
 from tests.world import old_clients
 from tests.world.openvpn_client import OpenvpnClient
 from tests.world.processes import Process
-from tests.world.server import Server
+from tests.world.server import ARGUMENTS, Server
 from tests.world.tender import REPO
 from tests.world.topology import HOST, INTERNET, Topology
 
@@ -109,7 +109,9 @@ class Example:
         for name in (*commands, "embed"):
             run(self.folder, name)
         config = (self.folder / "server.conf.full").read_bytes()
-        return self._stack.enter_context(Server("hosted", self._topology.namespaces, config, self.folder).ready())
+        words = [*ARGUMENTS, "--clients-may-reach=not-uplink"]
+        server = Server("hosted", self._topology.namespaces, config, self.folder, arguments=words)
+        return self._stack.enter_context(server.ready())
 
     def client(self, name: str, profile: str = "client.ovpn", program: tuple[str, ...] = ("openvpn",)) -> Client:
         """A client that was started."""

@@ -115,9 +115,9 @@ def test_a_pushed_name_server_is_reached_on_port_53(server: str, reach: Reach) -
     assert refused(destinations, server, UDP, 53) is refused(destinations, server, TCP, 53) is None
     for protocol, port in ((UDP, 80), (TCP, 80), (TCP, 5353), (TCP, 13568), (ICMP, 53), (47, 53)):
         assert refused(destinations, server, protocol, port) is refused(rule(reach), server, protocol, port)
-    without = destinations.with_dns_servers(frozenset())
+    without = destinations.replaced(dns_servers=frozenset())
     assert refused(without, server, UDP, 53) is refused(rule(reach), server, UDP, 80)
-    assert refused(without.with_dns_servers(frozenset((ipv4_int(server),))), server, UDP, 53) is None
+    assert refused(without.replaced(dns_servers=frozenset((ipv4_int(server),))), server, UDP, 53) is None
 
 
 @pytest.mark.parametrize(

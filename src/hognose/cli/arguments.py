@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from hognose.address_scope import is_host
+from hognose.address_scope import Prefix, is_host
+from hognose.destinations import Destinations, Reach
 from hognose.events import EventKind
 from hognose.host.console import LEVELS
 from hognose.units import Ipv4Int, ipv4_int, ipv4_text, netmask
@@ -12,6 +13,8 @@ from hognose.units import Ipv4Int, ipv4_int, ipv4_text, netmask
 USAGE = """arguments:
   --ipv4=ADDRESS/PREFIX      the server's own address, for example 10.0.0.2/24
   --ipv4-gateway=ADDRESS     the router to the Internet
+  --clients-may-reach=WHAT   what clients reach through the NAT: anywhere (when absent); not-uplink, all but the network
+                             of --ipv4 and the router; not-private, besides that no RFC 1918 and 100.64.0.0/10
   --nat-table-size=FLOWS     flows through the NAT at once, 100 to 65536; by memory when absent
   --nat-flows-per-client=FLOWS
                              how many of them one client may have, 16 to 65536; by memory when absent
@@ -37,6 +40,7 @@ USAGE = """arguments:
 MIN_NAT_FLOWS, MAX_NAT_FLOWS = 100, 65_536
 MIN_CLIENT_FLOWS = 16
 _FILTERINGS = {"address-and-port": False, "endpoint-independent": True}
+_REACHES = [reach.value for reach in Reach]
 MAX_DELAY = 3600  # seconds
 # Argument: field of DoorLimits, least, most, unit. A newcomer may look at its whole prefix, hence the bound of those.
 _DOOR = {
@@ -50,6 +54,7 @@ _DOOR = {
 _VALUED = (
     "--ipv4",
     "--ipv4-gateway",
+    "--clients-may-reach",
     "--nat-table-size",
     "--nat-flows-per-client",
     "--nat-filtering",
@@ -106,7 +111,14 @@ class BootArguments:
     door: tuple[tuple[str, int], ...] = ()
     no_authentication: bool = False
     delay: int = 0  # seconds
+    clients_may_reach: Reach = Reach.ANYWHERE
     warnings: tuple[str, ...] = ()
+
+    @property
+    def destinations(self) -> Destinations:
+        """The rule for what clients may reach, without the tunnel's network and name servers."""
+        uplink = Prefix.of(self.address, self.prefix_len)
+        return Destinations(uplink=uplink, router=self.gateway, reach=self.clients_may_reach)
 
 
 def parse_arguments(words: list[str]) -> BootArguments:
@@ -142,6 +154,10 @@ def _with_value(arguments: BootArguments, option: str, value: str) -> BootArgume
         return replace(arguments, address=address, prefix_len=prefix_len)
     if option == "--ipv4-gateway":
         return replace(arguments, gateway=_address(option, value))
+    if option == "--clients-may-reach":
+        if value not in _REACHES:
+            raise ArgumentError(f"{option}={value} is none of {', '.join(_REACHES)}")
+        return replace(arguments, clients_may_reach=Reach(value))
     if option == "--nat-table-size":
         return replace(arguments, nat_flows=_number(option, value, MIN_NAT_FLOWS, MAX_NAT_FLOWS, "flows"))
     if option == "--nat-flows-per-client":
@@ -183,10 +199,10 @@ def _refuse_ipv6(option: str, value: str) -> None:
 
 
 def _check(address: Ipv4Int, prefix_len: int, gateway: Ipv4Int | None) -> None:
-    """A gateway must be a neighbour."""
+    """A gateway must be a neighbour; of a single address, whose network is /32, any router can be."""
     if gateway is None or not address:
         return
-    if (gateway ^ address) & netmask(prefix_len):
+    if prefix_len < 32 and (gateway ^ address) & netmask(prefix_len):
         raise ArgumentError(f"--ipv4-gateway={ipv4_text(gateway)} is not in {ipv4_text(address)}/{prefix_len}")
     if gateway == address:
         raise ArgumentError("--ipv4-gateway is the server's own address")

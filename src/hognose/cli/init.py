@@ -70,7 +70,14 @@ def _serve(arguments: BootArguments, machine: boot.Machine, console: Console) ->
     warn_of_arguments(arguments, console)
     try:
         source = boot.open_config_device(machine)
-        loaded = load(source, "server.conf", console, clock.wall(), no_authentication=arguments.no_authentication)
+        loaded = load(
+            source,
+            "server.conf",
+            console,
+            clock.wall(),
+            no_authentication=arguments.no_authentication,
+            destinations=arguments.destinations,
+        )
     except ConfigError as error:
         console.event(EventKind.CONFIG_ERROR, text=str(error))
         return ExitStatus.CONFIG

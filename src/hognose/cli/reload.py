@@ -14,6 +14,7 @@ from hashlib import sha256
 from hognose.config import blockfile
 from hognose.config.model import ServerConfig
 from hognose.config.parser import parse
+from hognose.destinations import Destinations
 from hognose.errors import ConfigError, DeviceError
 from hognose.events import EventKind
 from hognose.host.config_source import HEAD_BYTES, ConfigSource
@@ -38,15 +39,26 @@ class LoadedConfig:
     data: bytes
     config: ServerConfig
     no_authentication: bool  # --really-no-authentication
+    destinations: Destinations  # of --clients-may-reach
 
 
 def load(
-    source: ConfigSource, file: str, console: Console, unix: UnixSeconds, *, no_authentication: bool = False
+    source: ConfigSource,
+    file: str,
+    console: Console,
+    unix: UnixSeconds,
+    *,
+    no_authentication: bool = False,
+    destinations: Destinations | None = None,
 ) -> LoadedConfig:
-    """Read and parse; warnings go to the log. DeviceError from the source, ConfigError as parse raises it."""
+    """Read and parse; warnings go to the log. DeviceError from the source, ConfigError as parse raises it.
+
+    destinations: the rule for what clients may reach, without the tunnel; pushed routes must agree with it.
+    """
     data = read_text(source)
-    config = _parse(data, source, file, console, unix, no_authentication)
-    return LoadedConfig(source, file, data, config, no_authentication)
+    rule = destinations or Destinations()
+    config = _parse(data, source, file, console, unix, no_authentication, rule)
+    return LoadedConfig(source, file, data, config, no_authentication, rule)
 
 
 def read_text(source: ConfigSource) -> bytes:
@@ -80,10 +92,16 @@ def _by_digest(source: ConfigSource, told: bytes) -> bytes:
 
 
 def _parse(
-    data: bytes, source: ConfigSource, file: str, console: Console, unix: UnixSeconds, no_authentication: bool
+    data: bytes,
+    source: ConfigSource,
+    file: str,
+    console: Console,
+    unix: UnixSeconds,
+    no_authentication: bool,
+    destinations: Destinations,
 ) -> ServerConfig:
     text = blockfile.decode(data, file, block_device=source.block_device)
-    config, warned = parse(text, file, unix=unix, allow_no_authentication=no_authentication)
+    config, warned = parse(text, file, unix=unix, allow_no_authentication=no_authentication, destinations=destinations)
     for warning in warned:
         where = f"{file}:{warning.line}" if warning.line else file
         console.event(EventKind.CONFIG_WARNING, where=where, directive=warning.directive, text=warning.text)
@@ -101,6 +119,7 @@ class ConfigReload:
         self._file = loaded.file
         self._config = loaded.config
         self._no_authentication = loaded.no_authentication
+        self._destinations = loaded.destinations
         self._apply = apply
         self._console = console
         self._next: Nanos = now + CHECK_INTERVAL_NS
@@ -152,7 +171,9 @@ class ConfigReload:
     def _take(self, data: bytes, now: Nanos, unix: UnixSeconds) -> None:
         self._judge(data)
         try:
-            config = _parse(data, self._source, self._file, self._console, unix, self._no_authentication)
+            config = _parse(
+                data, self._source, self._file, self._console, unix, self._no_authentication, self._destinations
+            )
             old = self._config
             changed = [name for field in fields(config) if getattr(config, name := field.name) != getattr(old, name)]
             if changed:

@@ -52,7 +52,14 @@ def _serve(own: dict[str, str], boot: BootArguments, mac: bytes | None, console:
     path = own["--config"]
     try:
         source = ConfigSource(path, path)
-        loaded = load(source, path, console, clock.wall(), no_authentication=boot.no_authentication)
+        loaded = load(
+            source,
+            path,
+            console,
+            clock.wall(),
+            no_authentication=boot.no_authentication,
+            destinations=boot.destinations,
+        )
     except (ConfigError, DeviceError) as error:
         console.event(EventKind.CONFIG_ERROR, text=str(error))
         return ExitStatus.CONFIG if isinstance(error, ConfigError) else ExitStatus.BLOCK_DEVICE

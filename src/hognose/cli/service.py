@@ -74,7 +74,7 @@ def serve(
     gateway = assemble(
         config,
         caps=device.caps,
-        uplink=Uplink(arguments.address, arguments.prefix_len, arguments.gateway),
+        uplink=Uplink(arguments.address, arguments.prefix_len, arguments.gateway, arguments.clients_may_reach),
         limits=limits,
         random=os.urandom,
         now=clock.monotonic(),

@@ -17,6 +17,7 @@ from hognose.config.directives import DIRECTIVES
 from hognose.config.lexer import Directive, lex, split_lines
 from hognose.config.model import ClientSettings, Framing
 from hognose.config.network import TunnelNetwork
+from hognose.config.pushed import PushedOption
 from hognose.errors import ConfigError
 from hognose.units import Ipv4Int, ipv4_int, ipv4_text, netmask
 
@@ -168,6 +169,7 @@ class _Reader:
             except ValueError as error:
                 raise self._error(directive, str(error)) from None
             self._push.append(words[0])
+            self._lines.pushed.append(PushedOption(words[0], self._section.file, directive.line))
         else:
             self._fix_address(directive)
 

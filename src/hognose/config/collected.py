@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from hognose.config.directives import DIRECTIVES, SILENT
 from hognose.config.lexer import INLINE, Directive, split_lines
 from hognose.config.model import Warned
+from hognose.config.pushed import PushedOption
 from hognose.config.rows import Row
 from hognose.errors import ConfigError
 from hognose.units import Ipv4Int, ipv4_int
@@ -37,6 +38,7 @@ class Collected:
     def __init__(self, file: str, read_file: ReadFile | None = None, read_folder: ReadFolder | None = None) -> None:
         self.file = file
         self.warned: list[Warned] = []
+        self.pushed: list[PushedOption] = []  # of all clients and of single ones
         self._read_file = read_file
         self._read_folder = read_folder
         self._found: dict[str, list[Directive]] = {}

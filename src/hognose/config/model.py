@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from hognose.config.pushed import dns_servers
 from hognose.units import Ipv4Int, Port, netmask
 
 WrapKind = Literal["none", "tls-auth", "tls-crypt"]
@@ -140,3 +141,9 @@ class ServerConfig:
         if self.pool_first:
             return self.pool_first, self.pool_last
         return self.network + 2, (self.network | (0xFFFFFFFF & ~self.mask)) - 1
+
+    @property
+    def dns_servers(self) -> frozenset[Ipv4Int]:
+        """Name servers that any client is told of; worked out from all pushes at each call."""
+        own = (option for client in self.clients.values() for option in client.push)
+        return dns_servers((*self.push, *own))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from hognose.address_scope import Prefix
 from hognose.config import channels, clients, network, pki, timers
 from hognose.config.collected import INT_MAX, Collected, ReadFile, ReadFolder
 from hognose.config.lexer import lex
 from hognose.config.model import Framing, ServerConfig, Warned
+from hognose.config.pushed import PushedOption, check_routes
+from hognose.destinations import Destinations
 from hognose.units import UnixSeconds
 
 __all__ = ["ReadFile", "ReadFolder", "parse"]
@@ -29,17 +32,20 @@ def parse(
     *,
     read_folder: ReadFolder | None = None,
     allow_no_authentication: bool = False,
+    destinations: Destinations | None = None,
 ) -> tuple[ServerConfig, list[Warned]]:
     """The config and the lines that are ignored or questionable, in order. Depends on nothing but its arguments.
 
     read_file reads a file named in the config, relative to it, and raises OSError or UnicodeDecodeError; read_folder
     the files of a directory, by their names; None: everything must be embedded. unix: the wall clock, to warn of
     certificates out of their time; None: their dates are not looked at. allow_no_authentication: verify-client-cert
-    may let in clients without a certificate. ConfigError names file, line and directive.
+    may let in clients without a certificate. destinations: the rule for what clients may reach, without the tunnel; a
+    pushed route must lead somewhere; None: the rule without arguments. ConfigError names file, line and directive.
     """
     lines = Collected(file, read_file, read_folder)
     lines.take(lex(text, file))
     config = _build(lines, unix, allow_no_authentication)
+    _check_routes(lines, config, destinations or Destinations())
     return config, sorted(lines.warned, key=lambda warning: warning.line)
 
 
@@ -131,10 +137,18 @@ def _check_exclusive(lines: Collected) -> None:
             raise lines.error(later, f"not together with {earlier.name}; keep one of them")
 
 
+def _check_routes(lines: Collected, config: ServerConfig, destinations: Destinations) -> None:
+    """Pushed routes, in the order of the config."""
+    tunnel = Prefix(config.network, config.prefix_len)
+    destinations = destinations.replaced(tunnel=tunnel, dns_servers=config.dns_servers)
+    check_routes(sorted(lines.pushed, key=lambda option: (option.file != lines.file, option.line)), destinations)
+
+
 def _pushes(lines: Collected, framing: Framing) -> tuple[str, ...]:
     for directive in lines.every("push"):
         try:
             channels.check_push(directive.words[0], framing)
         except ValueError as error:
             raise lines.error(directive, str(error)) from None
+        lines.pushed.append(PushedOption(directive.words[0], lines.file, directive.line))
     return tuple(directive.words[0] for directive in lines.every("push"))

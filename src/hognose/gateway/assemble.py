@@ -57,12 +57,18 @@ class Uplink:
 
 
 def check_uplink(config: ServerConfig, uplink: Uplink) -> None:
-    """RFC 4787 REQ-7: the tunnel network must not overlap the uplink's; ConfigError says so."""
+    """RFC 4787 REQ-7: the tunnel network must not overlap the uplink's or hold its router; ConfigError says so."""
     mask = min(config.mask, netmask(uplink.prefix_len))
     if (config.network ^ uplink.address) & mask == 0:
         raise ConfigError(
             f"the tunnel network {ipv4_text(config.network)}/{config.prefix_len} overlaps the uplink's "
             f"{ipv4_text(uplink.address)}/{uplink.prefix_len}; choose another one",
+            directive="server",
+        )
+    if uplink.gateway is not None and uplink.gateway in Prefix(config.network, config.prefix_len):
+        raise ConfigError(
+            f"--ipv4-gateway={ipv4_text(uplink.gateway)} is in the tunnel network "
+            f"{ipv4_text(config.network)}/{config.prefix_len}; choose another one",
             directive="server",
         )
 
@@ -149,6 +155,7 @@ def assemble(
             uplink=uplink.prefix,
             router=uplink.gateway,
             reach=uplink.clients_may_reach,
+            dns_servers=config.dns_servers,
         ),
     )
     ingress = Ingress(

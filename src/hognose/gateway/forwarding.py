@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Container
 
 from hognose.address_scope import Prefix
-from hognose.destinations import Destinations
+from hognose.destinations import DNS_PORT, Destinations
 from hognose.drops import Counters, DropReason, Stat
 from hognose.gateway.egress import Egress
 from hognose.ip.fragments import Reassembler, fragment, with_ident
@@ -85,6 +85,14 @@ class Forwarder:
         if out:
             self._egress.send(out, now)
         return deliveries
+
+    def change_dns_servers(self, dns_servers: frozenset[Ipv4Int]) -> None:
+        """Take the name servers of a new config; flows to those that are refused from now on end."""
+        gone = self._destinations.dns_servers - dns_servers
+        self._destinations = rule = self._destinations.replaced(dns_servers=dns_servers)
+        closed = frozenset(server for server in gone if rule.refuses(server, ipv4.UDP, DNS_PORT) is not None)
+        if closed:
+            self._nat.end_flows_to(closed, DNS_PORT)
 
     def next_deadline(self) -> Nanos | None:
         """When the oldest incomplete datagram times out."""

@@ -162,6 +162,7 @@ class Gateway:
         if needs_restart:
             self._journal.add(EventKind.CONFIG_NEEDS_RESTART, now, directives=" ".join(needs_restart))
         self._admissions.apply(self._live.policy)
+        self._forwarder.change_dns_servers(self._live.config.dns_servers)
         for peer in list(self._peers.values()):
             if peer.session is not None:
                 peer.session.replace_profile(self._live.profile)

@@ -215,6 +215,10 @@ class Nat:
         """End all flows of a client whose session is over; at most NatLimits.flows_per_client of work."""
         self._table.forget(client)
 
+    def end_flows_to(self, remotes: frozenset[Ipv4Int], remote_port: Port) -> None:
+        """End TCP and UDP flows of all clients to one port of these addresses; looks at every flow once."""
+        self._table.end_flows_to(remotes, remote_port)
+
     def rebind(self, old: int, new: int) -> bool:
         """Hand the flows of a replaced session to its successor (same user, same inside address); True when done."""
         return self._table.rebind(old, new)

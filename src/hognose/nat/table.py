@@ -122,13 +122,25 @@ class FlowTable:
             return
         for flows in (*owner.by_protocol.values(), *owner.hairpin.values()):
             for flow in list(flows.values()):
-                self.wheel.remove(flow)
-                try:
-                    self._unlink(flow)
-                except Exception:  # a bug of ours: it ends by its time
-                    self.wheel.add(flow, self._now)
-                    raise
-                self._counters.stats[Stat.NAT_FLOWS_FORGOTTEN] += 1
+                self._forget_flow(flow)
+
+    def end_flows_to(self, remotes: frozenset[Ipv4Int], remote_port: Port) -> None:
+        """End the TCP and UDP flows to one port of these addresses."""
+        heads = {remote.to_bytes(4, "big") for remote in remotes}
+        for protocol in (ipv4.TCP, ipv4.UDP):
+            found = [flow for key, flow in self.inbound[protocol].items() if key[:4] in heads]
+            for flow in found:
+                if flow.remote_port == remote_port:
+                    self._forget_flow(flow)
+
+    def _forget_flow(self, flow: Flow) -> None:
+        self.wheel.remove(flow)
+        try:
+            self._unlink(flow)
+        except Exception:  # a bug of ours: it ends by its time
+            self.wheel.add(flow, self._now)
+            raise
+        self._counters.stats[Stat.NAT_FLOWS_FORGOTTEN] += 1
 
     def rebind(self, old: int, new: int) -> bool:
         """Give the flows of client `old` to `new`; False when there are none or `new` has flows already."""

@@ -163,6 +163,7 @@ def test_the_usage_names_every_argument() -> None:
     named = [
         "--ipv4=",
         "--ipv4-gateway=",
+        "--clients-may-reach=",
         "--nat-table-size=",
         "--nat-flows-per-client=",
         "--nat-filtering=",

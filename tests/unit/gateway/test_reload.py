@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from scapy.layers.inet import ICMP, IP
+from scapy.layers.inet import ICMP, IP, UDP
 from tests.unit.gateway.gateway_world import GATEWAY, GatewayWorld, Remote
 from tests.unit.openvpn.link import authority, client_identity, server_identity
 from tests.world.pki import Authority
@@ -15,7 +15,7 @@ from tests.world.today import UNIX
 from hognose.config.model import CertificatePolicy, ClientSettings, ServerConfig
 from hognose.config.parser import parse
 from hognose.config.reload import LIVE, restart_fields, with_live_fields
-from hognose.drops import DropReason
+from hognose.drops import DropReason, Stat
 from hognose.errors import ConfigError
 from hognose.gateway.live import LiveConfig
 from hognose.limits import Limits
@@ -205,3 +205,28 @@ def test_live_fields_are_fields() -> None:
     assert restart_fields(old, new) == ["reneg-sec", "mssfix", "remote-cert-eku"]
     kept = with_live_fields(old, new)
     assert (kept.reneg_sec, kept.policy.eku, kept.policy.crl) == (old.reneg_sec, "", "y")
+
+
+def asks(client: Remote, server: str, port: int = 53) -> int | None:
+    """Code of the ICMP error that a question to a name server gets, None when there is no answer from us."""
+    answers = client.inner(IP(src=client.tunnel_address, dst=server) / UDP(sport=5000, dport=port) / b"question")
+    return answers[0][ICMP].code if answers else None
+
+
+SERVER_OF_A_CLOUD, OTHER_SERVER = "169.254.169.253", "168.63.129.16"
+
+
+def test_name_servers_follow_a_new_config_and_flows_to_those_that_are_gone_end() -> None:
+    world = GatewayWorld(f'push "dhcp-option DNS {SERVER_OF_A_CLOUD}"', 'push "dhcp-option DNS 9.9.9.9"')
+    alice = world.client("alice")
+    assert [asks(alice, to) for to in (SERVER_OF_A_CLOUD, OTHER_SERVER, "9.9.9.9")] == [None, 13, None]
+    assert asks(alice, "9.9.9.9", 443) is None
+    assert [packet.dst for packet in world.outside] == [SERVER_OF_A_CLOUD, "9.9.9.9", "9.9.9.9"]
+    own = f"<client-config-dir>\n[bob]\npush 'dhcp-option DNS {OTHER_SERVER}'\n</client-config-dir>"
+    reconfigure(world, config(own))
+    world.outside.clear()
+    assert [asks(alice, to) for to in (SERVER_OF_A_CLOUD, OTHER_SERVER, "9.9.9.9")] == [13, None, None]
+    assert [packet.dst for packet in world.outside] == [OTHER_SERVER, "9.9.9.9"]
+    assert world.stat(Stat.NAT_FLOWS_FORGOTTEN) == 1  # 9.9.9.9 needs no exception
+    assert world.dropped(DropReason.MARTIAN) == 2
+    assert works(alice)

@@ -370,3 +370,16 @@ def test_garbage_gives_reasons_only(data: bytes, error: bool) -> None:
     reason = bench.nat.open_outbound(1, data, bench.now, out)  # type: ignore[arg-type]
     assert isinstance(reason, DropReason) or out
     assert bench.hot(data) == ([], [data])
+
+
+def test_flows_to_a_port_of_an_address_end_and_no_others() -> None:
+    bench = Bench()
+    for make in (udp, tcp):
+        bench.send(make(5000, 53), make(5001, 53), make(5000, 80), make(5000, 53, dst=STRANGER))
+        bench.send(make(5000, 53, src=OTHER), client=2)
+    bench.send(echo(53))
+    assert bench.nat.flows == 11
+    bench.nat.end_flows_to(frozenset((ipv4_int(SERVER), ipv4_int("8.8.8.8"))), 53)
+    assert (bench.nat.flows, bench.counters.stats[Stat.NAT_FLOWS_FORGOTTEN]) == (5, 6)
+    bench.advance(100_000 * SECOND)
+    assert bench.nat.flows == 0
