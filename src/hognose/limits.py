@@ -95,6 +95,7 @@ class Limits:
     door: DoorLimits = field(default_factory=DoorLimits)
     client_queue: int = 512 * KIB  # bytes waiting in one client's TCP send queue before packets are dropped
     events_per_second: int = 20  # log lines about peers; what is over is counted
+    rejudged_per_step: int = 20  # connected clients that a new config is held against in one step
 
     @staticmethod
     def for_memory(memory_bytes: int) -> Limits:

@@ -23,6 +23,7 @@ from hognose.gateway.ingress import Ingress
 from hognose.gateway.journal import Journal, place_of
 from hognose.gateway.live import LiveConfig, Routine
 from hognose.gateway.peers import FIRST_RECORD_NS, LINGER_NS, Peer
+from hognose.gateway.rejudging import Rejudging, objection
 from hognose.gateway.status import status_lines
 from hognose.ip.neighbor import NeighborTable
 from hognose.limits import Limits
@@ -82,6 +83,7 @@ class Gateway:
         self._random = random
         self._counters = counters
         self._peers: dict[int, Peer] = {}
+        self._rejudging = Rejudging(limits.rejudged_per_step)
         self._timers: list[tuple[Nanos, int]] = []  # (deadline, connection id); stale entries are skipped
         self._wake_at: Nanos = 0  # no timer is due before; 0 after a step, until somebody asks for the next deadline
         self._dirty: list[Peer] = []  # peers with packets in `down`
@@ -141,7 +143,7 @@ class Gateway:
                 earliest = deadline
         if self._door.busy:
             earliest = min(earliest, self._door.next_turn(self._traffic_at + QUIET_NS))
-        return 0 if self._tcp.has_closed else earliest
+        return 0 if self._tcp.has_closed or self._rejudging.busy else earliest
 
     def take_events(self) -> list[Event]:
         """Drained events, oldest first."""
@@ -153,7 +155,7 @@ class Gateway:
         return lines
 
     def reconfigure(self, config: ServerConfig, now: Nanos, unix: UnixSeconds) -> None:
-        """Put what can change of a new config in force; clients that may no longer be here are cut.
+        """Put what can change of a new config in force; clients that may no longer be here are cut in the next steps.
 
         ConfigError when TLS refuses it; then everything stays as it was. The log names what needs a restart.
         """
@@ -169,8 +171,7 @@ class Gateway:
                 deadline = peer.session.next_deadline()
                 if deadline is not None:
                     self._arm(peer, deadline)
-                if peer.authenticated:
-                    self._contained(self._judge_again, peer, now, unix)
+        self._rejudging.restart(self._peers.values())
 
     def stop(self, reason: str, now: Nanos, unix: UnixSeconds) -> None:
         """Begin an orderly end: clients are told as OpenVPN tells them, connections are closed after that."""
@@ -248,6 +249,8 @@ class Gateway:
 
     def _run_peers(self, now: Nanos, unix: UnixSeconds) -> None:
         """Connections that are new, have something to read, or are gone, and what was queued for clients."""
+        for peer in self._rejudging.take(self._peers):  # before anything that they send
+            self._contained(self._judge_again, peer, now, unix)
         for conn in self._tcp.accepted():
             self._attempt("accept", now, self._accept, conn, now)
             if conn.id not in self._peers:
@@ -456,11 +459,7 @@ class Gateway:
         session = peer.session
         if session is None or peer.closing:
             return
-        text = self._live.policy.unwelcome(peer.common_name)
-        reason = DropReason.CLIENT_DISABLED
-        if not text:
-            text = self._live.profile.tls.recheck(session.peer_chain, unix)
-            reason = DropReason.CERTIFICATE_REJECTED
+        text, reason = objection(self._live, peer, session, unix)
         if not text:
             return
         self._journal.add(

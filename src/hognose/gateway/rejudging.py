@@ -1,0 +1,50 @@
+"""Connected clients that a new config is held against: a few in each step, so that a reload holds nobody up for long.
+
+Their sessions go by the new profile from the reload on, so timers, renegotiations and clients that are admitted
+meanwhile need no turn. An entry is a connection's number; one that is gone costs no turn.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from hognose.drops import DropReason
+from hognose.gateway.live import LiveConfig
+from hognose.gateway.peers import Peer
+from hognose.openvpn.session import Session
+from hognose.units import UnixSeconds
+
+
+class Rejudging:
+    """Queue of authenticated peers, at most one entry each; per_step of them have their turn in a step."""
+
+    def __init__(self, per_step: int) -> None:
+        self._per_step = per_step
+        self._waiting: deque[int] = deque()
+
+    @property
+    def busy(self) -> bool:
+        """True while a peer waits for its turn: the next step is due at once."""
+        return bool(self._waiting)
+
+    def restart(self, peers: Iterable[Peer]) -> None:
+        """All of these wait, whoever waited before: the config is another one again."""
+        self._waiting = deque(peer.conn.id for peer in peers if peer.authenticated)
+
+    def take(self, peers: dict[int, Peer]) -> list[Peer]:
+        """The peers of one step, taken out of the queue; peers: those that exist, by connection number."""
+        turns: list[Peer] = []
+        while self._waiting and len(turns) < self._per_step:
+            peer = peers.get(self._waiting.popleft())
+            if peer is not None and not peer.closing:
+                turns.append(peer)
+        return turns
+
+
+def objection(live: LiveConfig, peer: Peer, session: Session, unix: UnixSeconds) -> tuple[str, DropReason]:
+    """What the config in force has against a connected client, "" for nothing, and the reason that is counted."""
+    text = live.policy.unwelcome(peer.common_name)
+    if text:
+        return text, DropReason.CLIENT_DISABLED
+    return live.profile.tls.recheck(session.peer_chain, unix), DropReason.CERTIFICATE_REJECTED
