@@ -249,8 +249,8 @@ class Gateway:
 
     def _run_peers(self, now: Nanos, unix: UnixSeconds) -> None:
         """Connections that are new, have something to read, or are gone, and what was queued for clients."""
-        for peer in self._rejudging.take(self._peers):  # before anything that they send
-            self._contained(self._judge_again, peer, now, unix)
+        for judged in self._rejudging.take(self._peers):  # before anything that they send
+            self._contained(self._judge_again, judged, now, unix)
         for conn in self._tcp.accepted():
             self._attempt("accept", now, self._accept, conn, now)
             if conn.id not in self._peers:
