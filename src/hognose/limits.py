@@ -45,6 +45,8 @@ class IpLimits:
 
     neighbors: int = 1024  # ARP entries
     pending_per_neighbor: int = 16  # packets waiting for one ARP answer
+    pending_bytes_per_neighbor: int = 64 * KIB  # likewise, bytes; a super-segment fits
+    pending_bytes: int = 1 * MIB  # of packets waiting for all ARP answers
     reassembly_datagrams: int = 64
     reassembly_bytes: int = 1 * MIB
     reassembly_per_source: int = 8
@@ -110,7 +112,9 @@ class Limits:
                 send_buffer=buffer,
             ),
             nat=NatLimits(flows=max(2048, int(32_768 * share)), flows_per_client=max(1024, int(4_096 * share))),
-            ip=IpLimits(reassembly_bytes=max(256 * KIB, int(MIB * share))),
+            ip=IpLimits(
+                reassembly_bytes=max(256 * KIB, int(MIB * share)), pending_bytes=max(128 * KIB, int(MIB * share))
+            ),
             door=DoorLimits(
                 silent=max(1024, int(8192 * share)),
                 strangers=max(256, int(1024 * share)),

@@ -1,9 +1,11 @@
 """ARP for one IPv4 address on one link (RFC 826, RFC 1122 section 2.3.2): cache, requests, packets that wait.
 
 Knows addresses and finished frames-to-be (Outgoing values without their Ethernet header); does not know who sends
-them. Bounds: `neighbors` entries (the longest unused is dropped), `pending_per_neighbor` packets wait for one
-answer (the oldest is dropped, RFC 1122 2.3.2.2). An entry is learned only from an answer to our own request or
-from somebody who asks us, never overwritten by gratuitous ARP of others (facts: T32).
+them. Bounds: `neighbors` entries (the longest unused is dropped); for one answer wait `pending_per_neighbor` packets
+of `pending_bytes_per_neighbor` together (the oldest is dropped, RFC 1122 2.3.2.2), for all answers `pending_bytes`
+(the oldest packet of the neighbor that has packets waiting for longest is dropped: one that answers does so in
+milliseconds). A packet counts with all its bytes, a super-segment too, and with PACKET_OVERHEAD. An entry is learned
+only from an answer to our own request or from somebody who asks us, never overwritten by gratuitous ARP of others.
 """
 
 from __future__ import annotations
@@ -22,17 +24,22 @@ STALE_NS: Nanos = 20 * 60 * SECOND
 RETRY_NS: Nanos = 1 * SECOND
 MAX_REQUESTS = 5
 ZERO_MAC = bytes(6)
+PACKET_OVERHEAD = 256  # bytes of the objects around a waiting packet, rounded up
 
 
 @dataclass(slots=True)
 class Neighbor:
-    """One entry: mac is None while unanswered; confirmed_at and asked_at are times of the last answer and request."""
+    """One entry: mac is None while unanswered; confirmed_at and asked_at are times of the last answer and request.
+
+    pending_bytes: of the packets in `pending`, each with PACKET_OVERHEAD.
+    """
 
     mac: bytes | None = None
     confirmed_at: Nanos = 0
     asked_at: Nanos = 0
     requests: int = 0
     pending: list[Outgoing] = field(default_factory=list)
+    pending_bytes: int = 0
 
 
 class NeighborTable:
@@ -46,6 +53,9 @@ class NeighborTable:
         self._entries: dict[Ipv4Int, Neighbor] = {}
         self._requests: list[tuple[bytes, bytes]] = []
         self._waiting: dict[Ipv4Int, None] = {}
+        # Neighbors with pending packets, the one that has had some for longest first.
+        self._holding: dict[Ipv4Int, None] = {}
+        self.pending_bytes = 0  # of all neighbors
 
     def lookup(self, address: Ipv4Int, now: Nanos) -> bytes | None:
         """MAC of a neighbor, or None; asks (or asks again) when the entry is missing or older than a minute."""
@@ -60,16 +70,31 @@ class NeighborTable:
         return entry.mac
 
     def wait(self, packet: Outgoing, hop: Ipv4Int, now: Nanos) -> None:
-        """Keep a packet for an unresolved hop and ask for it."""
+        """Keep a packet for an unresolved hop and ask for it; older ones give way (ARP_QUEUE_FULL)."""
         entry = self._entries.get(hop)
         if entry is None:
             entry = self._insert(hop)
-        if len(entry.pending) >= self._limits.pending_per_neighbor:
-            entry.pending.pop(0)
-            self._counters.drop(DropReason.ARP_QUEUE_FULL)
-        entry.pending.append(packet)
         self._waiting[hop] = None
         self._ask(hop, entry, now)
+        limits = self._limits
+        destination, vnet, pieces = packet
+        whole = b"".join(pieces)  # one object instead of up to 129
+        size = len(whole) + PACKET_OVERHEAD
+        if size > min(limits.pending_bytes_per_neighbor, limits.pending_bytes):
+            self._counters.drop(DropReason.ARP_QUEUE_FULL)
+            return
+        while (
+            len(entry.pending) >= limits.pending_per_neighbor
+            or entry.pending_bytes + size > limits.pending_bytes_per_neighbor
+        ):
+            self._drop_oldest(hop, entry)
+        while self.pending_bytes + size > limits.pending_bytes:
+            oldest = next(iter(self._holding))
+            self._drop_oldest(oldest, self._entries[oldest])
+        entry.pending.append((destination, vnet, [whole]))
+        entry.pending_bytes += size
+        self.pending_bytes += size
+        self._holding[hop] = None
 
     def receive(self, data: bytes, offset: int, now: Nanos) -> list[tuple[bytes, Outgoing]]:
         """Take one ARP packet; returns packets that now have a MAC. Answers and requests leave through `requests`."""
@@ -85,12 +110,11 @@ class NeighborTable:
         if packet.sender != 0 and for_us and (packet.operation == arp.REQUEST or asked):
             if entry is None:
                 entry = self._insert(packet.sender)
+            released = [(packet.sender_mac, waiting) for waiting in self._take_pending(packet.sender, entry)]
             entry.mac = packet.sender_mac
             entry.confirmed_at = now
             entry.requests = 0
             self._waiting.pop(packet.sender, None)
-            released = [(packet.sender_mac, waiting) for waiting in entry.pending]
-            entry.pending = []
         if packet.operation == arp.REQUEST and for_us:
             answer = arp.build(arp.REPLY, self.mac, self.address, packet.sender_mac, packet.sender)
             self._requests.append((packet.sender_mac, answer))
@@ -121,8 +145,7 @@ class NeighborTable:
             if now - entry.asked_at < RETRY_NS:
                 continue
             if entry.requests >= MAX_REQUESTS:
-                self._counters.drop(DropReason.ARP_TIMEOUT, max(1, len(entry.pending)))
-                entry.pending = []
+                self._counters.drop(DropReason.ARP_TIMEOUT, max(1, len(self._take_pending(address, entry))))
                 entry.requests = 0
                 del self._waiting[address]
                 continue
@@ -141,8 +164,26 @@ class NeighborTable:
         if len(self._entries) >= self._limits.neighbors:
             idle = [a for a in self._entries if a not in self._waiting] or list(self._entries)
             victim = min(idle, key=lambda a: self._entries[a].confirmed_at)
-            self._counters.drop(DropReason.ARP_QUEUE_FULL, len(self._entries[victim].pending) or 1)
+            dropped = self._take_pending(victim, self._entries[victim])
+            self._counters.drop(DropReason.ARP_QUEUE_FULL, len(dropped) or 1)
             self._waiting.pop(victim, None)
             del self._entries[victim]
         entry = self._entries[address] = Neighbor()
         return entry
+
+    def _drop_oldest(self, address: Ipv4Int, entry: Neighbor) -> None:
+        """Drop the packet that has waited for longest of a neighbor that has one."""
+        _, _, (whole,) = entry.pending.pop(0)
+        entry.pending_bytes -= len(whole) + PACKET_OVERHEAD
+        self.pending_bytes -= len(whole) + PACKET_OVERHEAD
+        if not entry.pending:
+            del self._holding[address]
+        self._counters.drop(DropReason.ARP_QUEUE_FULL)
+
+    def _take_pending(self, address: Ipv4Int, entry: Neighbor) -> list[Outgoing]:
+        """The packets that wait for this neighbor; afterwards none do."""
+        taken = entry.pending
+        self.pending_bytes -= entry.pending_bytes
+        entry.pending, entry.pending_bytes = [], 0
+        self._holding.pop(address, None)
+        return taken

@@ -257,6 +257,21 @@ def test_a_group_is_refused_without_an_answer(to: str) -> None:
     assert (world.dropped(DropReason.MULTICAST), world.nat.flows) == (5, 0)
 
 
+def test_runs_to_hosts_that_do_not_exist_hold_a_bounded_number_of_bytes() -> None:
+    """20 addresses of the uplink, two super-segments of 44 packets to each: 2.4 MB sent, 1 MiB kept."""
+    world = World()
+    for number in range(3, 23):
+        head = IP(src="10.8.0.2", dst=f"10.0.0.{number}", flags="DF")
+        run = [head / TCP(sport=6000, dport=80, flags="A", seq=1 + index * 1360) / bytes(1360) for index in range(89)]
+        assert world.send(run[0]) != ([], {})  # the ARP request
+        world.send(*run[1:])
+    waits = [pieces for entry in world.neighbors._entries.values() for _, _, pieces in entry.pending]
+    held = sum(len(piece) for pieces in waits for piece in pieces)
+    assert 900_000 < held < world.neighbors.pending_bytes <= 1024 * 1024
+    assert max(len(pieces[0]) for pieces in waits) > 50_000
+    assert world.dropped(DropReason.ARP_QUEUE_FULL) == 3 * 20 - len(waits)
+
+
 def test_errors_about_refused_destinations_are_rate_limited() -> None:
     world = World()
     _, inner = world.send(*[IP(src="10.8.0.2", dst="127.0.0.1") / UDP(dport=9) / b"x"] * 30)

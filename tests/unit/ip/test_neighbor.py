@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from scapy.layers.l2 import ARP
 
 from hognose.drops import Counters, DropReason
 from hognose.ip.neighbor import MAX_REQUESTS, REACHABLE_NS, RETRY_NS, STALE_NS, NeighborTable
-from hognose.limits import IpLimits
+from hognose.limits import IpLimits, Limits
 from hognose.units import ipv4_int
 from hognose.wire.virtio_net import PLAIN
 
@@ -138,3 +139,83 @@ def test_announce_is_a_gratuitous_request() -> None:
     [(destination, packet)] = neighbors.requests()
     assert destination == b"\xff" * 6
     assert (ARP(packet).op, ARP(packet).psrc, ARP(packet).pdst) == (1, "10.0.0.2", "10.0.0.2")
+
+
+def super_frame(size: int, mark: int = 0) -> tuple[int, bytes, list[bytes]]:
+    """As the NAT makes them: a header and the payloads of many packets."""
+    payloads = [bytes([mark]) * 1000 for _ in range(size // 1000)]
+    return (GATEWAY, PLAIN, [bytes([mark]) * (size % 1000), *payloads])
+
+
+def test_a_super_frame_counts_with_all_its_bytes() -> None:
+    neighbors, counters = table()
+    neighbors.wait(super_frame(63_000, 1), GATEWAY, T0)
+    neighbors.wait(super_frame(2_000, 2), GATEWAY, T0)
+    assert (neighbors.pending_bytes, counters.drops[DropReason.ARP_QUEUE_FULL]) == (65_512, 0)
+    neighbors.wait(super_frame(1, 3), GATEWAY, T0)  # one byte and its overhead more than 65,536
+    assert (neighbors.pending_bytes, counters.drops[DropReason.ARP_QUEUE_FULL]) == (2_000 + 1 + 2 * 256, 1)
+    released = neighbors.receive(arp(2, "10.0.0.1"), 0, T0)
+    assert [packet for _, packet in released] == [
+        (GATEWAY, PLAIN, [bytes([2]) * 2_000]),
+        (GATEWAY, PLAIN, [bytes([3])]),
+    ]
+    assert neighbors.pending_bytes == 0
+
+
+def test_a_packet_that_fits_no_queue_is_dropped_alone() -> None:
+    neighbors, counters = table()
+    neighbors.wait(waiting(1), GATEWAY, T0)
+    neighbors.wait(super_frame(65_536), GATEWAY, T0)
+    assert counters.drops[DropReason.ARP_QUEUE_FULL] == 1
+    assert [packet for _, packet in neighbors.receive(arp(2, "10.0.0.1"), 0, T0)] == [waiting(1)]
+
+
+def test_bytes_of_all_neighbors_are_bounded_and_the_longest_waiting_give_way() -> None:
+    """2,000 super-frames to hosts that do not exist; then the router, asked for later, still gets its packets."""
+    neighbors, counters = table()
+    sent = 0
+    for round_ in range(10):
+        for host in range(200):
+            neighbors.wait(super_frame(63_000), ipv4_int("10.0.1.0") + host, T0 + round_)
+            sent += 1
+            assert neighbors.pending_bytes <= 1024 * 1024
+    neighbors.wait(waiting(7), GATEWAY, T0 + 20)
+    held = sum(
+        len(piece) for entry in neighbors._entries.values() for _, _, pieces in entry.pending for piece in pieces
+    )
+    assert held == 16 * 63_000 + 1
+    assert counters.drops[DropReason.ARP_QUEUE_FULL] == sent - 16
+    for host in range(10):
+        neighbors.wait(super_frame(63_000), ipv4_int("10.0.1.0") + host, T0 + 30)
+    assert [packet for _, packet in neighbors.receive(arp(2, "10.0.0.1"), 0, T0 + 40)] == [waiting(7)]
+    now = T0 + 40
+    while (deadline := neighbors.next_deadline()) is not None:
+        now = deadline
+        neighbors.handle_deadline(now)
+    assert (neighbors.pending_bytes, neighbors._holding) == (0, {})
+
+
+def test_small_packets_are_bounded_too() -> None:
+    neighbors, counters = table(neighbors=4096)
+    for number in range(64):
+        for host in range(1000):
+            neighbors.wait(waiting(number), ipv4_int("10.1.0.0") + host, T0)
+    assert neighbors.pending_bytes <= 1024 * 1024
+    waits = sum(len(entry.pending) for entry in neighbors._entries.values())
+    assert waits == 1024 * 1024 // 257
+    assert counters.drops[DropReason.ARP_QUEUE_FULL] == 64_000 - waits
+
+
+def test_an_entry_that_gives_way_gives_its_bytes_back() -> None:
+    neighbors, counters = table(neighbors=2)
+    for host in range(5):
+        neighbors.wait(waiting(1), ipv4_int("10.1.0.0") + host, T0 + host)
+    assert (neighbors.pending_bytes, counters.drops[DropReason.ARP_QUEUE_FULL]) == (2 * 257, 3)
+
+
+@pytest.mark.parametrize(
+    ("mebibytes", "expected"), [(32, 128), (64, 128), (128, 256), (256, 512), (512, 1024), (8192, 1024)]
+)
+def test_the_bound_follows_the_memory(mebibytes: int, expected: int) -> None:
+    limits = Limits.for_memory(mebibytes << 20).ip
+    assert (limits.pending_bytes, limits.pending_bytes_per_neighbor) == (expected * 1024, 65_536)
