@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 from hognose.units import KIB, MIB
 
+CRL_ENTRIES = 16_384  # revoked certificates in all lists of crl-verify together, about 5 MiB of memory
+
 
 @dataclass(frozen=True, slots=True)
 class TcpLimits:

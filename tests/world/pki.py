@@ -134,14 +134,19 @@ class Authority:
         days: int = 30,
         extensions: Sequence[x509.ExtensionType] = (),
         damaged: bool = False,
+        serials: Sequence[int] = (),
     ) -> str:
-        """A CRL in PEM form; damaged breaks its signature."""
+        """A CRL in PEM form; damaged breaks its signature. serials: of more that are revoked, each with a reason."""
         start = self._today + timedelta(days=start_days)
         builder = x509.CertificateRevocationListBuilder().issuer_name(self._name)
         builder = builder.last_update(start).next_update(start + timedelta(days=days))
         for one in revoked:
             entry = x509.RevokedCertificateBuilder().serial_number(one.certificate.serial_number)
             builder = builder.add_revoked_certificate(entry.revocation_date(start).build())
+        reason = x509.CRLReason(x509.ReasonFlags.cessation_of_operation)
+        for serial in serials:
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(start)
+            builder = builder.add_revoked_certificate(entry.add_extension(reason, False).build())
         for extension in extensions:
             builder = builder.add_extension(extension, True)
         der = builder.sign(self._key, _hash(self._key)).public_bytes(Encoding.DER)

@@ -196,7 +196,9 @@ def _reader(config: str) -> ReadFile:
     def read_file(path: str) -> str:
         data = _bounded(folder / path)
         if len(data) > blockfile.MAX_BYTES:
-            raise OSError(0, f"larger than {blockfile.MAX_BYTES} bytes")
+            size = (folder / path).stat().st_size
+            told = f"{size} bytes, " if size else ""
+            raise OSError(0, f"{told}larger than {blockfile.MAX_BYTES} bytes")
         return data.decode("utf-8")
 
     return read_file

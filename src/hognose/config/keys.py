@@ -11,6 +11,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from hognose.limits import CRL_ENTRIES
 from hognose.units import UnixSeconds
 
 STATIC_KEY_LEN = 256
@@ -81,6 +82,10 @@ def check_crl(crl: str, ca: str, unix: UnixSeconds | None) -> list[str]:
         lists = []
     if not lists:
         raise BadPemError("crl-verify", "no PEM list of revoked certificates (X509 CRL); make one with your CA's tool")
+    entries = sum(map(len, lists))
+    if entries > CRL_ENTRIES:
+        how = "leave those out that have expired by themselves, or give the clients a new CA"
+        raise BadPemError("crl-verify", f"{entries} revoked certificates, more than {CRL_ENTRIES}; {how}")
     authorities = {each.subject for each in _load_certificates("ca", ca)} if ca else set()
     warnings = []
     if not ca:

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import crypto
 
 from hognose.errors import ConfigError
+from hognose.limits import CRL_ENTRIES
 from hognose.openvpn import openssl_binding
 from hognose.openvpn.certificates import UNREADABLE, load_der
 from hognose.units import UnixSeconds
@@ -109,6 +110,9 @@ def _parse(pem: str) -> list[x509.CertificateRevocationList]:
             lists.append(x509.load_pem_x509_crl(f"{_BEGIN}{body}{mark}\n".encode()))
         except UNREADABLE:
             raise ConfigError(f"CRL {number} is damaged; write it again in PEM form", directive="crl-verify") from None
+    entries = sum(map(len, lists))
+    if entries > CRL_ENTRIES:
+        raise ConfigError(f"{entries} revoked certificates, more than {CRL_ENTRIES}", directive="crl-verify")
     return lists
 
 
