@@ -6,13 +6,15 @@ program that has to know whether an address may be a source, a neighbour or a de
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import TypeVar
 
 from hognose.units import Ipv4Int, ipv4_text, netmask
 
-_LIMITED_BROADCAST = 0xFFFFFFFF
+GROUPS = frozenset((0, 0xFFFFFFFF))  # the limited broadcast, its old form too (RFC 1812 section 4.2.3.1)
+_T = TypeVar("_T")
 
 
 class Scope(Enum):
@@ -80,13 +82,29 @@ SCOPES = (
     (Prefix(0xE0000000, 4), Scope.MULTICAST),
     (Prefix(0xF0000000, 4), Scope.RESERVED),
 )
-_BY_FIRST_OCTET = tuple(
-    tuple((prefix.network, netmask(prefix.prefix_len), scope) for prefix, scope in SCOPES
-          if prefix.network >> 24 <= octet <= prefix.last >> 24)
-    for octet in range(256)
-)  # fmt: skip
-
 NO_HOST = frozenset((Scope.THIS_NETWORK, Scope.LOOPBACK, Scope.MULTICAST, Scope.RESERVED))
+_NO_HOST_OCTETS = frozenset(
+    octet
+    for prefix, found in SCOPES
+    if found in NO_HOST  # each is a /8 or shorter
+    for octet in range(prefix.network >> 24, (prefix.last >> 24) + 1)
+)
+
+
+def by_first_octet(ranges: Iterable[tuple[Prefix, _T]]) -> tuple[tuple[tuple[Ipv4Int, Ipv4Int, _T], ...], ...]:
+    """Ranges as (network, mask, value) in their order, for each first octet those that have addresses with it."""
+    known = list(ranges)
+    return tuple(
+        tuple(
+            (prefix.network, netmask(prefix.prefix_len), value)
+            for prefix, value in known
+            if prefix.network >> 24 <= octet <= prefix.last >> 24
+        )
+        for octet in range(256)
+    )
+
+
+_BY_FIRST_OCTET = by_first_octet(SCOPES)
 
 
 def scope(address: Ipv4Int) -> Scope:
@@ -104,12 +122,12 @@ def is_host(address: Ipv4Int, broadcasts: Container[Ipv4Int] = ()) -> bool:
     section 5.3.7). Link-local addresses and those of cloud services are hosts': health checks of clouds come from
     there, and some routers have one.
     """
-    return scope(address) not in NO_HOST and address not in broadcasts
+    return address >> 24 not in _NO_HOST_OCTETS and address not in broadcasts
 
 
 def is_group(address: Ipv4Int) -> bool:
     """True for destinations of more than one host: multicast, the limited broadcast in both forms.
 
-    0.0.0.0 is its old form (RFC 1812 section 4.2.3.1). No ICMP error is sent about these (RFC 1122 section 3.2.2).
+    No ICMP error is sent about these (RFC 1122 section 3.2.2).
     """
-    return address >> 28 == 0xE or address in (0, _LIMITED_BROADCAST)
+    return address >> 28 == 0xE or address in GROUPS

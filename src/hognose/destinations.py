@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-from hognose.address_scope import NO_HOST, SCOPES, Prefix, Scope, is_group, scope
+from hognose.address_scope import GROUPS, NO_HOST, SCOPES, Prefix, Scope, by_first_octet, scope
 from hognose.drops import DropReason
 from hognose.units import Ipv4Int, Port
 
@@ -40,7 +40,7 @@ class Destinations:
     port 53 pass where the rest of the rule would refuse, but never to what can be no host's address.
     """
 
-    __slots__ = ("_broadcasts", "dns_servers", "reach", "router", "tunnel", "uplink")
+    __slots__ = ("_by_first_octet", "_open_for_dns", "_ranges", "dns_servers", "reach", "router", "tunnel", "uplink")
 
     def __init__(
         self,
@@ -56,8 +56,9 @@ class Destinations:
         self.router = router
         self.reach = reach
         self.dns_servers = dns_servers
-        known = [prefix.broadcasts for prefix in (tunnel, uplink) if prefix is not None]
-        self._broadcasts = frozenset().union(*known)
+        self._ranges = self._in_order()
+        self._by_first_octet = by_first_octet(self._ranges)
+        self._open_for_dns = frozenset(filter(self._may_serve_dns, dns_servers))
 
     def replaced(
         self,
@@ -75,52 +76,56 @@ class Destinations:
             dns_servers=self.dns_servers if dns_servers is None else dns_servers,
         )
 
-    def is_group(self, address: Ipv4Int) -> bool:
-        """True for multicast and every broadcast, those of the tunnel and the uplink among them."""
-        return address in self._broadcasts or is_group(address)
-
-    def refuses(self, destination: Ipv4Int, protocol: int, port: Port) -> DropReason | None:
+    def refuses(self, destination: Ipv4Int, protocol: int = 0, port: Port = 0) -> DropReason | None:
         """The reason why no packet goes there, or None. port: destination port of UDP and TCP, else ignored.
 
-        MULTICAST (is_group; no ICMP error is due), MARTIAN, DESTINATION_PROHIBITED (`reach`); for the last two ICMP
-        3/13 is due (RFC 1812 section 5.3.9).
+        MULTICAST for what is a group's, broadcasts of the tunnel and the uplink among them (no ICMP error is due),
+        MARTIAN, DESTINATION_PROHIBITED (`reach`); for the last two ICMP 3/13 is due (RFC 1812 section 5.3.9).
         """
-        if self.is_group(destination):
-            return DropReason.MULTICAST
-        found = scope(destination)
-        if port == DNS_PORT and protocol in (_UDP, _TCP) and self.is_open_for_dns(destination):
-            return None
-        if found in _MARTIAN and not (destination == self.router and found in _MAY_BE_ROUTER):
-            return DropReason.MARTIAN
-        if self.reach is Reach.ANYWHERE:
-            return None
-        if self._is_uplink(destination) or (self.reach is Reach.NOT_PRIVATE and found in _NOT_THE_INTERNET):
-            return DropReason.DESTINATION_PROHIBITED
+        for network, mask, reason in self._by_first_octet[destination >> 24]:
+            if destination & mask == network:
+                if port == DNS_PORT and protocol in (_UDP, _TCP) and destination in self._open_for_dns:
+                    return None
+                return reason
         return None
 
     def is_open_for_dns(self, address: Ipv4Int) -> bool:
-        """True when port 53 of a pushed name server is reached, whatever else of it is refused."""
-        return address in self.dns_servers and (scope(address) not in _MARTIAN or scope(address) in _MAY_SERVE_DNS)
+        """True for a pushed name server whose port 53 is reached, whatever else of it is refused."""
+        return address in self._open_for_dns
 
     def refused_network(self, network: Prefix) -> Prefix | None:
-        """The network, all of it refused, that the given one is part of; None when some of it can be reached.
+        """The range, all of it refused, that this network is part of; None when some of it can be reached.
 
         What is in the tunnel, and what holds a name server that is open for DNS, is not refused.
         """
         if self.tunnel is not None and self.tunnel.covers(network):
             return None
-        if any(address in network and self.is_open_for_dns(address) for address in self.dns_servers):
+        if any(address in network for address in self._open_for_dns):
             return None
-        refused = [prefix for prefix, found in SCOPES if found in _MARTIAN]
-        if self.reach is Reach.ANYWHERE and self.router is not None and scope(self.router) in _MAY_BE_ROUTER:
-            refused = [prefix for prefix in refused if self.router not in network or self.router not in prefix]
-        if self.reach is not Reach.ANYWHERE:
-            refused += [] if self.uplink is None else [self.uplink]
-            refused += [] if self.router is None else [Prefix(self.router, 32)]
-        if self.reach is Reach.NOT_PRIVATE:
-            refused += [prefix for prefix, found in SCOPES if found in _NOT_THE_INTERNET]
-        return next((prefix for prefix in refused if prefix.covers(network)), None)
+        if any(reason is None and network.covers(prefix) for prefix, reason in self._ranges):
+            return None
+        return next((prefix for prefix, _ in self._ranges if prefix.covers(network)), None)
 
-    def _is_uplink(self, address: Ipv4Int) -> bool:
-        """True for the NIC's network and for the router, which is the uplink where the network is a /32."""
-        return address == self.router or (self.uplink is not None and address in self.uplink)
+    def _in_order(self) -> list[tuple[Prefix, DropReason | None]]:
+        """Ranges and what is said of them; the first match wins."""
+        known = [prefix.broadcasts for prefix in (self.tunnel, self.uplink) if prefix is not None]
+        groups = [Prefix(address, 32) for address in sorted(GROUPS.union(*known))]
+        ranges: list[tuple[Prefix, DropReason | None]] = [(prefix, DropReason.MULTICAST) for prefix in groups]
+        allowed = self.reach is Reach.ANYWHERE
+        if self.router is not None and (scope(self.router) not in _MARTIAN or scope(self.router) in _MAY_BE_ROUTER):
+            ranges.append((Prefix(self.router, 32), None if allowed else DropReason.DESTINATION_PROHIBITED))
+        for prefix, found in SCOPES:
+            if found in _MARTIAN:
+                ranges.append((prefix, DropReason.MULTICAST if found is Scope.MULTICAST else DropReason.MARTIAN))
+        if not allowed and self.uplink is not None:
+            ranges.append((self.uplink, DropReason.DESTINATION_PROHIBITED))
+        if self.reach is Reach.NOT_PRIVATE:
+            private = [prefix for prefix, found in SCOPES if found in _NOT_THE_INTERNET]
+            ranges += [(prefix, DropReason.DESTINATION_PROHIBITED) for prefix in private]
+        return ranges
+
+    def _may_serve_dns(self, address: Ipv4Int) -> bool:
+        reason = self.refuses(address)
+        return reason is not DropReason.MULTICAST and (
+            reason is not DropReason.MARTIAN or scope(address) in _MAY_SERVE_DNS
+        )

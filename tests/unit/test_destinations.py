@@ -178,4 +178,4 @@ def test_a_network_with_a_link_local_router_is_reached_where_the_uplink_may_be()
     assert rule(uplink=single, router="169.254.0.1").refused_network(network("169.254.0.1/32")) is None
     assert rule(uplink=single, router="169.254.0.1").refused_network(network("169.254.0.2/32")) is not None
     destinations = rule(Reach.NOT_UPLINK, uplink=single, router="169.254.0.1")
-    assert str(destinations.refused_network(network("169.254.0.1/32"))) == "169.254.0.0/16"
+    assert str(destinations.refused_network(network("169.254.0.1/32"))) == "169.254.0.1/32"

@@ -136,10 +136,10 @@ class Forwarder:
             return
         if end < len(packet):
             packet = packet[:end]
-        if self._destinations.is_group(destination):
-            counters.drop(DropReason.MULTICAST)
-            return
         if fragment_word & ipv4.FRAGMENTED:
+            if self._destinations.refuses(destination) is DropReason.MULTICAST:
+                counters.drop(DropReason.MULTICAST)
+                return
             whole = self._reassembler.receive(packet, 0, end, now)
             if whole is None:
                 return
@@ -175,7 +175,10 @@ class Forwarder:
     def _to_client(
         self, client: Ipv4Int, destination: Ipv4Int, packet: bytes, deliveries: Deliveries, now: Nanos
     ) -> None:
-        """Between clients: only when configured, TTL decremented (RFC 1812 5.3.1)."""
+        """Between clients: only when configured, TTL decremented (RFC 1812 5.3.1); never to broadcasts."""
+        if self._destinations.refuses(destination) is DropReason.MULTICAST:
+            self._counters.drop(DropReason.MULTICAST)
+            return
         if not self._client_to_client:
             self._counters.drop(DropReason.CLIENT_TO_CLIENT_OFF)
             self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.ADMIN_PROHIBITED, deliveries, now)
@@ -224,11 +227,12 @@ class Forwarder:
         now: Nanos,
     ) -> None:
         """Through the NAT, where the rule for destinations has nothing against it."""
-        port = int.from_bytes(packet[l4 + 2 : l4 + 4], "big")
-        refused = self._destinations.refuses(destination, protocol, port)
+        refused = self._destinations.refuses(destination)
         if refused is not None:
-            self._refused(client, packet, refused, deliveries, now)
-            return
+            port = int.from_bytes(packet[l4 + 2 : l4 + 4], "big")
+            if (refused := self._destinations.refuses(destination, protocol, port)) is not None:
+                self._refused(client, packet, refused, deliveries, now)
+                return
         if len(packet) > self._link_mtu and packet[6] & 0x40:
             # RFC 1191: DF is set and the uplink is narrower than the tunnel.
             self._counters.drop(DropReason.TOO_BIG)

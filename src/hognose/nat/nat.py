@@ -216,7 +216,7 @@ class Nat:
         self._table.forget(client)
 
     def end_flows_to(self, remotes: frozenset[Ipv4Int], remote_port: Port) -> None:
-        """End TCP and UDP flows of all clients to one port of these addresses; looks at every flow once."""
+        """End all TCP and UDP flows to one port of these addresses, in the next calls of handle_deadline."""
         self._table.end_flows_to(remotes, remote_port)
 
     def rebind(self, old: int, new: int) -> bool:
@@ -225,11 +225,12 @@ class Nat:
 
     def next_deadline(self) -> Nanos | None:
         """When handle_deadline has work; not later than now while it left some undone."""
-        return self._table.wheel.next_deadline()
+        return 0 if self._table.has_ending else self._table.wheel.next_deadline()
 
     def handle_deadline(self, now: Nanos) -> None:
-        """End idle flows, at most timers.EXPIRE_BATCH per call."""
+        """End idle flows and those of end_flows_to, at most timers.EXPIRE_BATCH of each per call."""
         self._table.expire(now)
+        self._table.end_some()
 
     def _unsolicited(
         self, frame: Buffer, l3: int, l4: int, end: int, partial_checksum: bool, key: bytes, now: Nanos

@@ -10,7 +10,7 @@ from hognose.drops import Counters, DropReason, Stat
 from hognose.limits import NatLimits
 from hognose.nat.flow import ClientFlows, Flow, Mapping, mapping_number
 from hognose.nat.ports import Ports
-from hognose.nat.timers import Wheel, deadline
+from hognose.nat.timers import EXPIRE_BATCH, Wheel, deadline
 from hognose.units import Ipv4Int, Nanos, Port, Random
 from hognose.wire import ipv4
 
@@ -35,6 +35,8 @@ class FlowTable:
         # protocol -> outside port -> whose it is
         self.by_port: dict[int, dict[Port, Mapping]] = {ipv4.TCP: {}, ipv4.UDP: {}, ipv4.ICMP: {}}
         self.wheel = Wheel()
+        # Flows that stood here when end_flows_to was called, with the addresses and the port.
+        self._ending: list[tuple[list[Flow], frozenset[Ipv4Int], Port]] = []
         self.count = 0
         self._now: Nanos = 0  # of the latest call that brought it
         self._limits = limits
@@ -125,13 +127,31 @@ class FlowTable:
                 self._forget_flow(flow)
 
     def end_flows_to(self, remotes: frozenset[Ipv4Int], remote_port: Port) -> None:
-        """End the TCP and UDP flows to one port of these addresses."""
-        heads = {remote.to_bytes(4, "big") for remote in remotes}
+        """Note that the TCP and UDP flows to one port of these addresses are to end; `end_some` does it."""
         for protocol in (ipv4.TCP, ipv4.UDP):
-            found = [flow for key, flow in self.inbound[protocol].items() if key[:4] in heads]
-            for flow in found:
-                if flow.remote_port == remote_port:
+            self._ending.append((list(self.inbound[protocol].values()), remotes, remote_port))
+
+    @property
+    def has_ending(self) -> bool:
+        """True while `end_some` has work."""
+        return bool(self._ending)
+
+    def end_some(self, limit: int = EXPIRE_BATCH) -> None:
+        """Look at up to `limit` of the flows that may have to end."""
+        while self._ending and limit > 0:
+            flows, remotes, remote_port = self._ending[-1]
+            taken = flows[-limit:]
+            del flows[-limit:]
+            if not flows:
+                self._ending.pop()
+            limit -= len(taken)
+            for flow in taken:
+                if flow.remote in remotes and flow.remote_port == remote_port and self._stands(flow):
                     self._forget_flow(flow)
+
+    def _stands(self, flow: Flow) -> bool:
+        """False for a flow that has ended since."""
+        return self.inbound[flow.mapping.protocol].get(flow.in_key) is flow
 
     def _forget_flow(self, flow: Flow) -> None:
         self.wheel.remove(flow)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP, defragment
-from scapy.layers.l2 import Ether
+from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
 from hognose.drops import Counters, DropReason, Stat
@@ -81,6 +81,22 @@ def test_the_next_hop(destination: str, mac: str) -> None:
     [(vnet, frame)] = sent(egress)
     assert (frame.dst, frame.src, frame.type) == (mac, MAC.hex(":"), 0x0800)
     assert vnet == virtio_net.PLAIN
+
+
+@pytest.mark.parametrize("router", ["169.254.0.1", "100.64.0.1"])
+def test_a_router_beside_a_single_address_is_the_next_hop(router: str) -> None:
+    counters = Counters()
+    address = ipv4_int("203.0.113.66")
+    neighbors = NeighborTable(mac=MAC, address=address, limits=IpLimits(), counters=counters)
+    neighbors.receive(bytes(ARP(op=1, hwsrc="02:00:00:00:00:01", psrc=router, pdst="203.0.113.66")), 0, NOW)
+    neighbors.requests()
+    gateway = ipv4_int(router)
+    egress = Egress(
+        caps=LinkCaps(mac=MAC), address=address, prefix_len=32, gateway=gateway, neighbors=neighbors, counters=counters
+    )
+    for destination in ("198.51.100.7", "203.0.113.67", router):
+        egress.send([outgoing(IP(src="203.0.113.66", dst=destination) / UDP())], NOW)
+    assert [frame.dst for _, frame in sent(egress)] == ["02:00:00:00:00:01"] * 3
 
 
 def test_who_is_on_the_link() -> None:

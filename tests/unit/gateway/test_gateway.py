@@ -14,8 +14,9 @@ from tests.world.pki import Authority
 
 from hognose.drops import DropReason, Stat
 from hognose.errors import ConfigError
+from hognose.gateway.assemble import Uplink, check_uplink
 from hognose.limits import Limits
-from hognose.units import KIB, SECOND
+from hognose.units import KIB, SECOND, ipv4_int
 
 RESET = b"\x38" + bytes(range(1, 9)) + b"\0" + bytes(4)  # a client's hard reset without any wrap
 
@@ -532,3 +533,15 @@ def test_a_tunnel_network_must_not_overlap_the_uplinks(network: str, fits: bool)
     with pytest.raises(ConfigError, match="overlaps the uplink's") as caught:
         GatewayWorld(network=network)
     assert caught.value.directive == "server"
+
+
+def test_a_router_must_not_be_in_the_tunnel_network() -> None:
+    """It can be anywhere when --ipv4 is a /32."""
+    config = GatewayWorld().config
+    for router, fits in (("10.8.0.1", False), ("10.8.0.255", False), ("10.9.0.1", True), ("169.254.0.1", True)):
+        uplink = Uplink(ipv4_int("203.0.113.66"), 32, ipv4_int(router))
+        if fits:
+            check_uplink(config, uplink)
+            continue
+        with pytest.raises(ConfigError, match=f"--ipv4-gateway={router} is in the tunnel network 10.8.0.0/24"):
+            check_uplink(config, uplink)

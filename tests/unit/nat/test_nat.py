@@ -22,6 +22,7 @@ from tests.unit.nat.nat_packets import (
 )
 
 from hognose.drops import DropReason, Stat
+from hognose.nat.timers import EXPIRE_BATCH
 from hognose.units import SECOND, ipv4_int
 from hognose.wire.checksum import pseudo_sum
 
@@ -380,6 +381,23 @@ def test_flows_to_a_port_of_an_address_end_and_no_others() -> None:
     bench.send(echo(53))
     assert bench.nat.flows == 11
     bench.nat.end_flows_to(frozenset((ipv4_int(SERVER), ipv4_int("8.8.8.8"))), 53)
+    assert bench.nat.next_deadline() == 0
+    bench.nat.handle_deadline(bench.now)
+    assert bench.nat.next_deadline() > bench.now
     assert (bench.nat.flows, bench.counters.stats[Stat.NAT_FLOWS_FORGOTTEN]) == (5, 6)
     bench.advance(100_000 * SECOND)
     assert bench.nat.flows == 0
+
+
+def test_many_flows_end_in_bounded_steps_and_those_that_ended_meanwhile_are_no_matter() -> None:
+    bench = Bench()
+    for port in range(600):
+        bench.send(udp(5000 + port, 53))
+    bench.nat.end_flows_to(frozenset((ipv4_int(SERVER),)), 53)
+    bench.nat.handle_deadline(bench.now)
+    assert bench.nat.flows == 600 - EXPIRE_BATCH
+    bench.nat.forget(1)
+    bench.send(udp(5000, 53))  # opened after the call: it is not one of them
+    while bench.nat.next_deadline() == 0:
+        bench.nat.handle_deadline(bench.now)
+    assert (bench.nat.flows, bench.counters.stats[Stat.NAT_FLOWS_FORGOTTEN]) == (1, 600)
