@@ -59,6 +59,8 @@ class DropReason(IntEnum):
     WRONG_SESSION_ID = auto()
     NO_HARD_RESET = auto()
     RECEIVE_WINDOW_FULL = auto()
+    BAD_CONTROL_ACK = auto()
+    CONTROL_QUEUE_FULL = auto()
     TLS_ERROR = auto()
     CERTIFICATE_REJECTED = auto()
     BAD_KEY_METHOD = auto()

@@ -58,12 +58,23 @@ class IpLimits:
 
 @dataclass(frozen=True, slots=True)
 class OpenvpnLimits:
-    """Bounds of one OpenVPN session."""
+    """Bounds of one OpenVPN session; those of control messages count for each of its three keys.
+
+    OpenSSL keeps one TLS record of 16 KiB more per key, and the handshake message that handshake_bytes has room for.
+    """
 
     record_len: int = 2048  # bytes of one record on TCP
-    control_window: int = 12  # control messages kept out of order
+    control_window: int = 12  # control messages that were received and not worked on (OpenVPN has 12 buffers)
+    control_acks: int = 8  # acknowledgements that wait to be sent (reliable.h RELIABLE_ACK_SIZE)
     control_send_window: int = 4  # control messages in flight
+    control_repeat_s: int = 8  # seconds; the longest interval of repetition, or tls-timeout if that is longer
+    control_early_repeats: int = 3  # of one message, because later ones were acknowledged
+    control_queue_bytes: int = 64 * KIB  # of what a peer makes TLS say; above it the session ends
+    control_age_s: int = 120  # seconds; a client that takes no control message for so long is gone
+    control_string: int = 4096  # bytes of one string; a longer one is thrown away
+    control_strings: int = 64  # in one control message; what is over is thrown away
     handshake_bytes: int = 64 * KIB  # TLS bytes before the session is established
+    handshake_messages: int = 1024  # likewise control messages, empty ones too
 
 
 @dataclass(frozen=True, slots=True)

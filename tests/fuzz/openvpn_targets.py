@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hmac
 from functools import lru_cache
-from unittest import mock
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from tests.fuzz import models
@@ -20,8 +19,7 @@ from tests.world.today import UNIX
 from hognose.drops import Counters, DropReason
 from hognose.errors import PeerError
 from hognose.limits import OpenvpnLimits
-from hognose.openvpn import control_messages
-from hognose.openvpn.control_messages import MESSAGE_MAX, MessageReader
+from hognose.openvpn.control_messages import MessageReader
 from hognose.openvpn.control_wrap import make_wrap
 from hognose.openvpn.data_channel import DataChannel, DataKey
 from hognose.openvpn.data_format import FRAMINGS, DataFormat
@@ -266,17 +264,20 @@ def key_message(data: bytes) -> None:
 
 def control_strings(data: bytes) -> None:
     """The plaintext whole, byte by byte and in two parts: the same strings, the same drops, bounded memory."""
-    most = MESSAGE_MAX if len(data) > 300 else 40  # short inputs reach a lower bound
-    cut = data[0] * 16 if most == MESSAGE_MAX else data[0] if data else 0
+    longest = OpenvpnLimits().control_string
+    most = longest if len(data) > 300 else 40  # short inputs reach a lower bound
+    cut = data[0] * 16 if most == longest else data[0] if data else 0
+    limits = OpenvpnLimits(
+        control_string=most, control_strings=len(data) + 1
+    )  # how many come at once makes no difference
     results = []
-    with mock.patch.object(control_messages, "MESSAGE_MAX", most):
-        for chunks in ([data], _drops(data), [data[:cut], data[cut:]]):
-            counters = Counters()
-            reader = MessageReader(counters)
-            messages = [text for chunk in chunks for text in reader.feed(chunk)]
-            assert all(text and text.isprintable() and len(text) <= most for text in messages)
-            assert len(reader._rest) <= most
-            results.append((messages, counters.drops))
+    for chunks in ([data], _drops(data), [data[:cut], data[cut:]]):
+        counters = Counters()
+        reader = MessageReader(counters, limits)
+        messages = [text for chunk in chunks for text in reader.feed(chunk)]
+        assert all(text and text.isprintable() and len(text) <= most for text in messages)
+        assert len(reader._rest) <= most
+        results.append((messages, counters.drops))
     assert results[0] == results[1] == results[2]
     heard, refused = models.control_strings(data, most)
     assert results[0][0] == heard
@@ -320,6 +321,8 @@ def session_records(data: bytes) -> None:
                 record = _tls_crypt(key, head, ids, body) + (wkc if head[0] >> 3 in (10, 11) and wkc else b"")
         try:
             session.receive([record] if record else [b"\x48"], now, UNIX)
+            while session.has_work and choice & 4:
+                session.work(now, UNIX)
             deadline = session.next_deadline()
             if deadline is not None and deadline <= now:
                 session.handle_deadline(now, UNIX)

@@ -11,7 +11,8 @@ from hognose.gateway.peers import Peer
 from hognose.nat.nat import Nat
 from hognose.openvpn.certificates import NO_NAME
 from hognose.openvpn.push import Admission
-from hognose.openvpn.session import Authenticated, Disagreed, Established, Renegotiated, RenegotiationFailed, Session
+from hognose.openvpn.session import Session
+from hognose.openvpn.session_events import Authenticated, Disagreed, Established, Renegotiated, RenegotiationFailed
 from hognose.units import SECOND, Ipv4Int, Nanos, UnixSeconds, ipv4_text
 
 # Not the client's fault: it is asked to come again (IV_PROTO AUTH_FAIL_TEMP).

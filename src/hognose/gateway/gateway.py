@@ -316,14 +316,11 @@ class Gateway:
         if records:
             if session is None:
                 session = peer.session = Session(
-                    self._live.profile,
-                    log_id=conn.id,
-                    random=self._random,
-                    now=now,
-                    unix=unix,
-                    counters=self._counters,
+                    self._live.profile, log_id=conn.id, random=self._random, now=now, unix=unix, counters=self._counters
                 )
             packets = session.receive(records, now, unix)
+            while session.has_work:
+                session.work(now, unix)
             if not peer.greeted and session.greeted:
                 self._greeted(peer, now)
             if packets:

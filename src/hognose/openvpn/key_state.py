@@ -35,7 +35,10 @@ class Stage(IntEnum):
 
 
 class KeyState:
-    """State of one negotiation. Bound: `handshake_bytes` TLS bytes from the peer until it is ACTIVE."""
+    """State of one negotiation. Bounds (OpenvpnLimits), of what comes from the peer until it is ACTIVE:
+    `handshake_bytes` of TLS, which is also what OpenSSL and an unfinished key message keep, and `handshake_messages`;
+    at any time `control_queue_bytes` of what it makes TLS say and does not acknowledge.
+    """
 
     def __init__(
         self, profile: ServerProfile, key_id: int, started_at: Nanos, messages: MessageReader, wrap_overhead: int
@@ -52,6 +55,7 @@ class KeyState:
         self._chunk = max(_LEAST_CHUNK, profile.max_packet_size - _AROUND - wrap_overhead)
         self._plaintext = b""
         self._tls_bytes = 0
+        self._taken = 0
 
     def judged_by(self, tls: TlsContext) -> bool:
         """Whether the client's certificate was judged by this context, and not by one from before a reload."""
@@ -62,13 +66,23 @@ class KeyState:
         """Of the client's certificate; "" before TLS is done."""
         return self.tls.common_name if self.tls is not None else ""
 
-    def receive(self, opcode: int, payload: bytes, unix: UnixSeconds) -> list[str]:
-        """One in-order control message; returns control strings that came with it.
+    def take(self, unix: UnixSeconds) -> tuple[list[str], bool]:
+        """Work on the next message in order: control strings that came with it, and True when TLS had a flight to do.
 
-        PeerError when TLS or the key exchange fails; TLS output (an alert) is queued even then.
+        Bytes that TLS only keeps, because its peer's flight is not complete, cost next to nothing and are none; after
+        the handshake every message is one. PeerError when TLS or the key exchange fails, or a bound is reached; TLS
+        output (an alert) is queued even then.
         """
+        message = self.reliability.take()
+        if message is None:
+            return [], False
+        if self.stage < Stage.ACTIVE:
+            self._taken += 1
+            if self._taken > self._profile.limits.handshake_messages:
+                raise PeerError(DropReason.TLS_ERROR, "the handshake has too many messages")
+        opcode, payload = message
         if opcode not in (CONTROL_V1, CONTROL_WKC_V1) or not payload:
-            return []
+            return [], False
         if self.tls is None:
             self.tls = self._profile.tls.accept(unix)
             self.stage = Stage.TLS
@@ -76,13 +90,19 @@ class KeyState:
             self._tls_bytes += len(payload)
             if self._tls_bytes > self._profile.limits.handshake_bytes:
                 raise PeerError(DropReason.TLS_ERROR, "the handshake is too long")
+        flight = False
         try:
             self.tls.receive(payload)
-            if not self.tls.handshake_done:
-                return []
-            plaintext = self.tls.read()
+            plaintext = self.tls.read() if self.tls.handshake_done else b""
         finally:
-            self.flush()
+            flight = self.flush()
+        if flight and self.reliability.waiting_bytes > self._profile.limits.control_queue_bytes:
+            raise PeerError(DropReason.CONTROL_QUEUE_FULL, "the client makes TLS answer and does not take the answers")
+        if not self.tls.handshake_done:
+            return [], flight
+        return self._read(plaintext), True
+
+    def _read(self, plaintext: bytes) -> list[str]:
         if self.client is not None:
             return self._messages.feed(plaintext)
         self._plaintext += plaintext
@@ -110,13 +130,12 @@ class KeyState:
         """Queue one control string."""
         self.write(text.encode() + b"\0")
 
-    def flush(self) -> None:
-        """Cut TLS output into control messages."""
-        if self.tls is None:
-            return
-        data = self.tls.take_output()
+    def flush(self) -> bool:
+        """Cut TLS output into control messages; False when there is none."""
+        data = self.tls.take_output() if self.tls is not None else b""
         for start in range(0, len(data), self._chunk):
             self.reliability.queue(CONTROL_V1, data[start : start + self._chunk])
+        return bool(data)
 
     def progress(self) -> bool:
         """True once, when our key message was acknowledged and the keys may be made."""

@@ -1,7 +1,8 @@
 """The reliability layer of one key's control channel (OpenVPN reliable.c); the same over TCP and datagrams.
 
-Message ids start at 0 without gaps, per key id. Bounds: `control_send_window` messages in flight, `control_window`
-received out of order; what is beyond is dropped without an acknowledgement.
+Message ids start at 0 without gaps, per key id. Bounds, all in OpenvpnLimits: `control_window` messages wait to be
+taken, `control_acks` acknowledgements wait to be sent, `control_send_window` messages are in flight; KeyState bounds
+what waits to fly. No call costs more than these few entries.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from collections import deque
 from dataclasses import dataclass
 
 from hognose.limits import OpenvpnLimits
-from hognose.units import Nanos
+from hognose.units import SECOND, Nanos
 from hognose.wire.openvpn import MAX_ACKS
 
 ACKS_WITH_CONTROL = 4  # OpenVPN CONTROL_SEND_ACK_MAX
 EARLY_RETRANSMIT = 3  # acknowledgements of later messages that make one lost (OpenVPN 2.6 N_ACK_RETRANSMIT)
+MESSAGE_COST = 256  # bytes that a waiting message takes besides its payload, rounded up
 
 
 @dataclass(slots=True)
@@ -23,77 +25,115 @@ class _Message:
     message_id: int
     payload: bytes
     interval: Nanos
+    first_sent: Nanos = 0
     due: Nanos = 0
-    sent: int = 0
+    sent: bool = False
     overtaken: int = 0
+    early: int = 0  # times it was sent again because it was overtaken
 
 
 class Reliability:
-    """Both directions of one key's control messages."""
+    """Both directions of one key's control messages. timeout: the first interval of repetition (tls-timeout)."""
 
     def __init__(self, limits: OpenvpnLimits, timeout: Nanos) -> None:
         self._limits = limits
         self._timeout = timeout
         self._queue: deque[_Message] = deque()
-        self._flying: list[_Message] = []
+        self._flying: list[_Message] = []  # by id
         self._next_send = 0
         self._next_receive = 0
         self._early: dict[int, tuple[int, bytes]] = {}
         self._acks: list[int] = []  # to acknowledge
         self._recent: list[int] = []  # acknowledged before, most recent first; repeated while there is room
+        self.waiting_bytes = 0  # of messages that are not acknowledged, MESSAGE_COST each included
 
     @property
     def idle(self) -> bool:
         """Everything that was queued has been acknowledged."""
         return not self._queue and not self._flying
 
+    @property
+    def ready(self) -> bool:
+        """`take` has a message."""
+        return self._next_receive in self._early
+
+    @property
+    def unacknowledged_since(self) -> Nanos | None:
+        """First transmission of the oldest message in flight; None when there is none."""
+        return self._flying[0].first_sent if self._flying else None
+
     def queue(self, opcode: int, payload: bytes) -> None:
         """Queue one message of ours."""
         self._queue.append(_Message(opcode, self._next_send, payload, self._timeout))
         self._next_send += 1
+        self.waiting_bytes += len(payload) + MESSAGE_COST
 
     def receive(self, message_id: int, opcode: int, payload: bytes) -> bool:
-        """File one message; False when it is beyond the window. Old ones are acknowledged again."""
+        """File one message; False when it is beyond the window. Old ones are acknowledged again.
+
+        While `control_acks` acknowledgements wait a message is filed without one: the peer repeats the message and has
+        it then (reliable.c reliable_ack_acknowledge_packet_id, ssl.c tls_pre_decrypt).
+        """
         if message_id >= self._next_receive + self._limits.control_window:
             return False
         if message_id >= self._next_receive and message_id not in self._early:
             self._early[message_id] = (opcode, payload)
-        if message_id not in self._acks:
+        if len(self._acks) < self._limits.control_acks and message_id not in self._acks:
             self._acks.append(message_id)
         return True
 
-    def in_order(self) -> list[tuple[int, bytes]]:
-        """Drained (opcode, payload) of messages whose turn it is."""
-        found = []
-        while self._next_receive in self._early:
-            found.append(self._early.pop(self._next_receive))
+    def take(self) -> tuple[int, bytes] | None:
+        """(opcode, payload) of the next message in order; None when it has not come."""
+        found = self._early.pop(self._next_receive, None)
+        if found is not None:
             self._next_receive += 1
         return found
 
-    def acknowledged(self, ids: tuple[int, ...]) -> None:
-        """The peer holds these messages; unknown ids are old repeats."""
+    def acknowledged(self, ids: tuple[int, ...]) -> int:
+        """The peer holds these messages; returns the number of ids that were never sent, which mean nothing.
+
+        Ids acknowledged before are repeats, as OpenVPN 2.6 sends them. Neither kind overtakes a message, so that it
+        makes no repetition (CVE-2026-84732).
+        """
         if not ids:
-            return
-        highest = max(ids)
-        kept = []
+            return 0
+        unsent = self._next_send - len(self._queue)
+        kept: list[_Message] = []
+        news: list[int] = []
         for message in self._flying:
             if message.message_id in ids:
-                continue
-            if message.message_id < highest:
-                message.overtaken += 1
-            kept.append(message)
-        self._flying = kept
+                news.append(message.message_id)
+                self.waiting_bytes -= len(message.payload) + MESSAGE_COST
+            else:
+                kept.append(message)
+        if news:
+            for message in kept:
+                message.overtaken += sum(message.message_id < new for new in news)
+            self._flying = kept
+        return sum(message_id >= unsent for message_id in ids)
 
     def poll(self, now: Nanos) -> list[tuple[int, int, bytes, tuple[int, ...]]]:
-        """(opcode, message id, payload, acks) to send now; opcode 0 with id -1 for a bare acknowledgement."""
-        while self._queue and len(self._flying) < self._limits.control_send_window:
+        """(opcode, message id, payload, acks) to send now; opcode 0 with id -1 for a bare acknowledgement.
+
+        An unacknowledged message is repeated at doubling intervals up to `control_repeat_s`; an overtaken one at once,
+        `control_early_repeats` times at most and without a longer interval.
+        """
+        limits = self._limits
+        while self._queue and len(self._flying) < limits.control_send_window:
+            if self._flying and self._queue[0].message_id >= self._flying[0].message_id + limits.control_window:
+                break  # the peer has no room for it before it has the oldest one
             self._flying.append(self._queue.popleft())
-        due = [m for m in self._flying if m.sent == 0 or m.due <= now or m.overtaken >= EARLY_RETRANSMIT]
         packets = []
-        for message in due:
-            if message.sent:
-                message.interval *= 2
-            message.sent += 1
+        for message in self._flying:
+            if not message.sent:
+                message.sent, message.first_sent = True, now
+            elif message.due <= now:
+                longest = max(limits.control_repeat_s * SECOND, self._timeout)
+                message.interval = min(2 * message.interval, longest)
+            elif message.overtaken >= EARLY_RETRANSMIT and message.early < limits.control_early_repeats:
+                message.early += 1
+            else:
+                continue
             message.overtaken = 0
             message.due = now + message.interval
             packets.append((message.opcode, message.message_id, message.payload, self._take_acks(ACKS_WITH_CONTROL)))

@@ -6,8 +6,6 @@ authentication, push, keepalive, renegotiation, the end (OpenVPN ssl.c, push.c, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from hognose.drops import Counters, DropReason
 from hognose.errors import PeerError
 from hognose.openvpn import negotiation
@@ -21,6 +19,15 @@ from hognose.openvpn.negotiation import Agreement, Disagreement
 from hognose.openvpn.profile import ServerProfile
 from hognose.openvpn.push import Admission, push_options, push_replies
 from hognose.openvpn.renegotiation import RenegotiationClock
+from hognose.openvpn.session_events import (
+    Authenticated,
+    Disagreed,
+    EndReason,
+    Established,
+    Renegotiated,
+    RenegotiationFailed,
+    SessionEvent,
+)
 from hognose.openvpn.session_wrap import DYNAMIC_LABEL, DYNAMIC_LEN, SessionWrap
 from hognose.units import SECOND, Nanos, Random, UnixSeconds
 from hognose.wire import openvpn as wire
@@ -30,66 +37,12 @@ EXIT_DELAY: Nanos = 5 * SECOND  # after AUTH_FAILED, so that the client can fetc
 TEMPORARY_BACKOFF_S = 10  # what a client that was refused for a moment only is asked to wait
 
 
-@dataclass(frozen=True, slots=True)
-class Authenticated:
-    """TLS, certificate and key exchange are good: the gateway must admit or refuse."""
-
-    common_name: str
-    version: str  # IV_VER and platform, as the client says
-    peer_info: dict[str, str]
-    client_key: str = ""  # what a tls-crypt-v2 key says of itself
-
-
-@dataclass(frozen=True, slots=True)
-class Established:
-    """The first data keys are in place and options were pushed."""
-
-    cipher: str
-    key_source: str  # tls-ekm or prf
-    wrap: str
-    tls: str
-    header: str  # V2 or V1 data packets; V2+epoch
-
-
-@dataclass(frozen=True, slots=True)
-class Renegotiated:
-    """New data keys are in place; wrap: that of the negotiation's control packets."""
-
-    key_id: int
-    tls: str
-    wrap: str
-
-
-@dataclass(frozen=True, slots=True)
-class RenegotiationFailed:
-    """The old keys stay in use; detail says why."""
-
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class Disagreed:
-    """An authenticated client's config does not fit ours: it was told and goes; detail is for the administrator."""
-
-    common_name: str
-    reason: DropReason
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
-class EndReason:
-    """Why the session is over; detail is for one log line; told: the reason was counted and logged already."""
-
-    reason: DropReason
-    detail: str = ""
-    told: bool = False
-
-
-SessionEvent = Authenticated | Established | Renegotiated | RenegotiationFailed | Disagreed
-
-
 class Session:
-    """Bounds: two negotiations at a time and a third that only listens; see KeyState, DataChannel, Reliability."""
+    """Bounds: two negotiations at a time and a third that only listens; see KeyState, DataChannel, Reliability.
+
+    One call does the work of one TLS flight at most: `receive` files the control messages after it, `has_work` says
+    that they wait, each `work` takes the next flight. Data records, acknowledgements and timers do not wait for it.
+    """
 
     def __init__(
         self,
@@ -104,13 +57,14 @@ class Session:
         self.log_id = log_id
         self.ended: EndReason | None = None
         self.attention = True  # something may have to be said or done: poll, events, ended
+        self._turn_taken = False  # TLS has had its flight in this call
         self._profile = profile
         self._random = random
         self._counters = counters
         self._wrap = SessionWrap(profile.wrap)
         self._session_id = self._fresh_session_id()
         self._remote_id = b""
-        self._messages = MessageReader(counters)
+        self._messages = MessageReader(counters, profile.limits)
         self._primary: KeyState | None = None  # the newest negotiation that is ACTIVE, or the first one
         self._pending: KeyState | None = None  # a renegotiation under way
         self._last_key_id = 0  # of the newest attempt, failed or not: OpenVPN ssl.c key_state_init
@@ -162,8 +116,30 @@ class Session:
         """The first TLS handshake is under way: a client that goes away now does not like what it sees of us."""
         return self._primary is not None and self._primary.stage is Stage.TLS
 
+    @property
+    def has_work(self) -> bool:
+        """Control messages wait for `work`; until it has taken them `receive` files `control_window` of them only."""
+        if self.ended is not None:
+            return False
+        return any(key is not None and key.reliability.ready for key in (self._primary, self._pending, self._retired))
+
+    def work(self, now: Nanos, unix: UnixSeconds) -> None:
+        """Take one turn at the messages that wait: one TLS flight. A broken rule sets `ended`, nothing is raised."""
+        self.attention = True
+        self._turn_taken = False
+        try:
+            for key in (self._primary, self._pending, self._retired):
+                if key is not None and self.ended is None:
+                    self._advance(key, now, unix)
+        except PeerError as error:
+            self._finish(error.reason, error.detail)
+
     def receive(self, records: list[bytes], now: Nanos, unix: UnixSeconds) -> list[bytes]:
-        """Take whole records in order; returns inner packets. A broken rule sets `ended`, nothing is raised."""
+        """Take whole records in order; returns inner packets. A broken rule sets `ended`, nothing is raised.
+
+        The caller bounds the records of one call, and calls `work` while `has_work`, as its own budget allows. It does
+        so before it hands in more records, or messages may be dropped (RECEIVE_WINDOW_FULL) and must be repeated.
+        """
         packets: list[bytes] = []
         if self.ended is not None:
             return packets
@@ -178,6 +154,7 @@ class Session:
         else:
             index = 0
         self.attention = True
+        self._turn_taken = False
         try:
             self._receive_mixed(records, index, packets, now, unix)
         except PeerError as error:
@@ -192,6 +169,9 @@ class Session:
     def poll(self, now: Nanos, unix: UnixSeconds) -> list[bytes]:
         """Control records, acknowledgements and pings that are due."""
         self.attention = False
+        since = self._primary.reliability.unacknowledged_since if self._primary is not None else None
+        if since is not None and self._data.established and now - since > self._profile.limits.control_age_s * SECOND:
+            self._finish(DropReason.RETRANSMIT_LIMIT, "the client takes no control messages")
         records: list[bytes] = []
         for key in (self._primary, self._pending, self._retired):
             if key is not None:
@@ -363,7 +343,9 @@ class Session:
         if key is None:
             self._counters.drop(DropReason.BAD_OPCODE)
             return
-        key.reliability.acknowledged(body.acks)
+        unsent = key.reliability.acknowledged(body.acks)
+        if unsent:
+            self._counters.drop(DropReason.BAD_CONTROL_ACK, unsent)
         if body.message_id >= 0 and not key.reliability.receive(body.message_id, opcode, body.payload):
             self._counters.drop(DropReason.RECEIVE_WINDOW_FULL)
         self._advance(key, now, unix)
@@ -419,18 +401,19 @@ class Session:
         self.attention = True
 
     def _advance(self, key: KeyState, now: Nanos, unix: UnixSeconds) -> None:
-        """Work on everything that is in order now."""
+        """Work on messages in order, unless TLS had its turn, up to the first that is one; keys may become active."""
         try:
-            for opcode, payload in key.reliability.in_order():
+            if key.progress():
+                self._active(key, now)
+            while not self._turn_taken and key.reliability.ready:
                 had_key = key.client is not None
-                messages = key.receive(opcode, payload, unix)
+                messages, self._turn_taken = key.take(unix)
                 if key.client is not None and not had_key:
                     self._key_received(key, now, unix)
                 for message in messages:
                     self._message(message, now)
-            if key.progress():
-                self._active(key, now)
         except PeerError as error:
+            self._turn_taken = True
             if key is self._retired:
                 self._retired = None
                 return

@@ -48,7 +48,7 @@ SWEPT: list[tuple[type, str]] = [
     (Gateway, "_serve"),
     (Gateway, "_run_session"),
     (Gateway, "_forward"),
-    (KeyState, "receive"),
+    (KeyState, "take"),
     (KeyState, "answer"),
     (Reliability, "receive"),
     (Reliability, "poll"),

@@ -63,6 +63,7 @@ class _Negotiation:
     next_in: int = 0
     early: dict[int, bytes] = field(default_factory=dict)
     unacked: dict[int, list[object]] = field(default_factory=dict)  # id -> [opcode, payload, due]
+    waiting: list[tuple[int, list[object]]] = field(default_factory=list)  # likewise, until there is room in flight
     acks: list[int] = field(default_factory=list)
     sent_key: bytes = b""
     plain: bytes = b""
@@ -86,6 +87,7 @@ class ModelClient:
         self.use_ekm = False
         self.negotiations: dict[int, _Negotiation] = {}
         self.alerts: list[str] = []
+        self.window = 6  # control messages in flight (OpenVPN ssl_pkt.h TLS_RELIABLE_N_SEND_BUFFERS)
         self._out: list[bytes] = []
         self._wrap_pids: dict[bool, int] = {False: 0, True: 0}
         self.dynamic_key = b""  # of dynamic tls-crypt, once it is pushed
@@ -139,6 +141,7 @@ class ModelClient:
         """Records to send: new ones, repeats, acknowledgements."""
         self._now = now
         for negotiation in self.negotiations.values():
+            self._fly(negotiation)
             for message_id, entry in negotiation.unacked.items():
                 if entry[2] <= now:  # type: ignore[operator]
                     entry[2] = now + RESEND
@@ -206,8 +209,14 @@ class ModelClient:
             self._queue(negotiation, opcode, b"", now)
 
     def _queue(self, negotiation: _Negotiation, opcode: int, payload: bytes, now: int) -> None:
-        negotiation.unacked[negotiation.next_out] = [opcode, payload, now]
+        negotiation.waiting.append((negotiation.next_out, [opcode, payload, now]))
         negotiation.next_out += 1
+        self._fly(negotiation)
+
+    def _fly(self, negotiation: _Negotiation) -> None:
+        while negotiation.waiting and len(negotiation.unacked) < self.window:
+            message_id, entry = negotiation.waiting.pop(0)
+            negotiation.unacked[message_id] = entry
 
     def _in_order(self, negotiation: _Negotiation, payload: bytes, now: int) -> None:
         tls = negotiation.tls

@@ -261,7 +261,7 @@ def test_every_control_string_passes_the_reader(name: str) -> None:
     assert set(FLOWS) == set(SESSIONS) | OTHERS
     counters = Counters()
     for cut in (1, 7, 5000):
-        reader, got = MessageReader(counters), []
+        reader, got = MessageReader(counters, OpenvpnLimits()), []
         stream = b"".join(text.encode() + b"\0" for _, text in FLOWS[name]["messages"])
         for at in range(0, len(stream), cut):
             got += reader.feed(stream[at : at + cut])
@@ -312,7 +312,8 @@ def test_recorded_flows_through_the_reliability_layer(name: str, us: str) -> Non
             owed.setdefault(key_id, set()).add(message_id)
             if message_id not in seen:
                 seen.append(message_id)
-            layer.in_order()
+            while layer.take() is not None:
+                pass
     for key_id, layer in layers.items():
         assert taken[key_id] == list(range(len(taken[key_id])))
         assert layer._next_receive == len(taken[key_id])

@@ -13,13 +13,12 @@ from hognose.drops import Counters, DropReason
 from hognose.errors import PeerError
 from hognose.limits import OpenvpnLimits
 from hognose.openvpn import negotiation
-from hognose.openvpn.control_messages import MESSAGE_MAX, MessageReader
+from hognose.openvpn.control_messages import MessageReader
 from hognose.openvpn.data_channel import LAST_PACKET_ID, RENEGOTIATE_AT, DataChannel, DataKey
 from hognose.openvpn.data_format import DataFormat
 from hognose.openvpn.framing import RecordSplitter, join
 from hognose.openvpn.key_exchange import parse_client_message
 from hognose.openvpn.push import push_replies
-from hognose.openvpn.reliability import Reliability
 from hognose.openvpn.replay import WINDOW, ReplayWindow, WrapReplay
 
 RECORDS = st.lists(st.binary(min_size=1, max_size=300), max_size=20)
@@ -89,77 +88,14 @@ def test_wrap_replay_by_time_and_id() -> None:
     assert not replay.accept(100, 9)
 
 
-# -- reliability -------------------------------------------------------------------------------------------------------
-
-SECOND = 1_000_000_000
-
-
-def engine() -> Reliability:
-    return Reliability(OpenvpnLimits(), 2 * SECOND)
-
-
-def test_at_most_four_in_flight_and_doubling_repeats() -> None:
-    reliability = engine()
-    for n in range(6):
-        reliability.queue(4, bytes((n,)))
-    assert [packet[1] for packet in reliability.poll(0)] == [0, 1, 2, 3]
-    assert reliability.poll(SECOND) == []
-    assert reliability.next_deadline() == 2 * SECOND
-    assert len(reliability.poll(2 * SECOND)) == 4
-    assert reliability.next_deadline() == 6 * SECOND
-    reliability.acknowledged((0, 1, 2))
-    assert [packet[1] for packet in reliability.poll(2 * SECOND)] == [4, 5]
-    reliability.acknowledged(())
-    reliability.acknowledged((3, 4, 5))
-    assert reliability.idle
-    assert reliability.next_deadline() is None
-
-
-def test_a_message_overtaken_three_times_goes_at_once() -> None:
-    reliability = engine()
-    for n in range(4):
-        reliability.queue(4, bytes((n,)))
-    reliability.poll(0)
-    for n in (1, 2, 3):
-        reliability.acknowledged((n,))
-    assert [packet[1] for packet in reliability.poll(1)] == [0]
-
-
-def test_order_duplicates_and_the_window() -> None:
-    reliability = engine()
-    assert reliability.receive(1, 4, b"b")
-    assert reliability.in_order() == []
-    assert reliability.receive(0, 4, b"a")
-    assert reliability.receive(0, 4, b"again")
-    assert reliability.in_order() == [(4, b"a"), (4, b"b")]
-    assert not reliability.receive(14, 4, b"x")
-    assert reliability.receive(13, 4, b"x")
-    packets = reliability.poll(0)
-    assert packets == [(0, -1, b"", (1, 0, 13))]
-    assert reliability.receive(1, 4, b"old")
-    [(_, _, _, acks)] = reliability.poll(0)
-    assert acks[0] == 1  # again, and earlier ones while there is room
-    assert set(acks) == {0, 1, 13}
-
-
-def test_acks_ride_on_control_four_at_a_time() -> None:
-    reliability = engine()
-    for n in range(10):
-        reliability.receive(n, 4, b"")
-    reliability.queue(4, b"data")
-    first, second = reliability.poll(0)
-    assert first == (4, 0, b"data", (0, 1, 2, 3))
-    assert second[1] == -1
-    assert second[3][:6] == (4, 5, 6, 7, 8, 9)
-    assert len(second[3]) == 8
-
-
 # -- control strings ---------------------------------------------------------------------------------------------------
+
+MESSAGE_MAX = OpenvpnLimits().control_string
 
 
 def test_strings_over_records_and_bounds() -> None:
     counters = Counters()
-    reader = MessageReader(counters)
+    reader = MessageReader(counters, OpenvpnLimits())
     assert reader.feed(b"PUSH_REQ") == []
     assert reader.feed(b"UEST\0\0EXIT\r\n\0") == ["PUSH_REQUEST", "EXIT"]
     assert reader.feed(b"a\x07\0") == []
@@ -173,7 +109,7 @@ def test_a_string_that_is_too_long_is_one_drop_however_it_comes() -> None:
     """Found by the fuzz target control-strings: its end was taken for a string of its own."""
     for size in (1, 100, MESSAGE_MAX, 20_000):
         counters = Counters()
-        reader = MessageReader(counters)
+        reader = MessageReader(counters, OpenvpnLimits())
         stream = b"y" * 3 * MESSAGE_MAX + b"EXIT\0" + b"\n" * 2 * MESSAGE_MAX + b"\0OK\0"
         assert [text for at in range(0, len(stream), size) for text in reader.feed(stream[at : at + size])] == ["OK"]
         assert counters.drops[DropReason.BAD_CONTROL_MESSAGE] == 2
