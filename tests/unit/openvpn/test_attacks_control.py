@@ -195,6 +195,26 @@ def test_cve_2026_12996_acknowledgements_that_wait_while_a_key_is_promoted(seed:
     alive(link)
 
 
+@pytest.mark.parametrize("wrap", WRAPS)
+def test_cve_2026_84471_acknowledgements_that_wait_while_a_key_expires(wrap: str) -> None:
+    """CVE-2026-84471: the key before this one goes while its peer still talks on it; what waits goes with it."""
+    link = at_stage("renegotiated", wrap)
+    session, old, new = link.session, link.client.negotiations[0].key_id, link.client.negotiations[1].key_id
+    link.rest(58)
+    following = link.client.negotiations[0].next_out
+    for message_id in range(following + 1, following + 5):  # out of order: they wait, with their acknowledgements
+        record = control(link.client, wire.CONTROL_V1, old, body_of(message_id, b"\x15\x03\x03\0\2\2\x28"))
+        session.receive([record], link.now, UNIX)
+    link.now += 3 * SECOND
+    session.handle_deadline(link.now, UNIX)
+    sent = session.poll(link.now, UNIX)
+    assert {record[0] & 7 for record in sent} <= {new}
+    late = control(link.client, wire.CONTROL_V1, old, body_of(40, b"late", acks=(0, 1)))
+    session.receive([late], link.now, UNIX)
+    assert {record[0] & 7 for record in session.poll(link.now, UNIX)} <= {new}
+    alive(link)
+
+
 def test_a_hard_reset_in_the_middle_changes_nothing() -> None:
     """Repeated resets, of the same session id and of others (a restarted client opens a new connection on TCP)."""
     for stage in ("TLS", "established", "renegotiating"):

@@ -106,6 +106,22 @@ def test_no_common_name_is_needed_where_another_field_names() -> None:
     assert check_identity(certificate, CertificateRules(username_field="emailAddress")) == "a@x.example"
 
 
+@pytest.mark.parametrize("odd", ["alice\0.example", "alice\0", "\0alice", "alice\n", "alice\x7f", "alice\u2028"])
+def test_cve_2026_84790_no_field_makes_one_client_another(odd: str) -> None:
+    """CVE-2026-84790: a NUL in any field of the subject cuts nothing: neither the name nor what it is compared with."""
+    for field, oid in (("CN", CN), ("emailAddress", MAIL), ("OU", OU)):
+        certificate = issue(subject=name_of((O, "Acme"), (oid, odd)))
+        assert "unusable" in refusal(certificate, CertificateRules(username_field=field))
+        assert "unusable" in refusal(certificate, CertificateRules(username_field=f"O {field}"))
+        for kind in ("name", "name-prefix"):
+            assert "unusable" in refusal(
+                certificate, CertificateRules(name_kind=kind, name="alice", username_field=field)
+            )
+    beside = issue(subject=name_of((O, f"Acme{odd}"), (CN, "alice")))
+    for kind, name in (("subject", "O=Acme, CN=alice"), ("subject", "O=Acme")):
+        assert "verify-x509-name" in refusal(beside, CertificateRules(name_kind=kind, name=name))
+
+
 # -- verify-x509-name --------------------------------------------------------------------------------------------------
 
 
@@ -220,6 +236,30 @@ def test_remote_cert_tls() -> None:
     assert "remote-cert-tls: its extended key usage lacks" in refusal(issue("a", usage=None), rules)
     assert "remote-cert-tls: it has no key usage" in refusal(issue("a", key_usage=None), rules)
     assert "lacks" in refusal(issue("a", usage=SERVER), rules, pinned_only=True)
+
+
+def test_cve_2026_106017_usages_are_compared_whole() -> None:
+    """CVE-2026-106017: an extended key usage that is not the one asked for never stands for it."""
+    asked = "1.3.6.1.5.5.7.3.2"
+    others = (
+        "1.3.6.1.5.5.7.3", "1.3.6.1.5.5.7.3.20", "1.3.6.1.5.5.7.3.2.1", "1.3.6.1.5.5.7.3.1", "2.5.29.37.0",
+        "1.3.6.1.5.5.7.3.14",
+    )  # fmt: skip
+    for rules in (
+        CertificateRules(eku=asked),
+        CertificateRules(eku="clientAuth"),
+        CertificateRules(remote_cert_tls=True),
+    ):
+        assert refusal(issue("a"), rules) == ""
+        for pinned_only in (False, True):  # a pinned fingerprint waives no rule that was asked for
+            assert refusal(issue("a", usage=None), rules, pinned_only=pinned_only) != ""
+            for other in others:
+                certificate = issue("a", usage=x509.ObjectIdentifier(other))
+                assert refusal(certificate, rules, pinned_only=pinned_only) != "", other
+    private = issue("a", usage=None, extensions=[x509.ExtendedKeyUsage([CLIENT, x509.ObjectIdentifier("1.2.3.45")])])
+    assert refusal(private, CertificateRules(eku="1.2.3.45")) == ""
+    for near in ("1.2.3.4", "1.2.3.456", "1.2.3.45.1"):
+        assert "lacks" in refusal(private, CertificateRules(eku=near))
 
 
 def test_extensions_that_cannot_be_read() -> None:
