@@ -42,9 +42,8 @@ def names_of(path: Path) -> set[str]:
         found |= _defined(node)
         if isinstance(node, ast.ClassDef):
             inner = {name for one in node.body for name in _defined(one)}
-            for one in ast.walk(node):
-                if isinstance(one, ast.Attribute) and isinstance(one.ctx, ast.Store) and ast.unparse(one.value) == "self":
-                    inner.add(one.attr)
+            fields = (one for one in ast.walk(node) if isinstance(one, ast.Attribute))
+            inner |= {one.attr for one in fields if isinstance(one.ctx, ast.Store) and ast.unparse(one.value) == "self"}
             found |= {f"{node.name}.{name}" for name in inner}
     return found
 
