@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from tests.interop.cases import GATEWAY
+from tests.interop.example_page import EXAMPLES, SPACES, Example, make_pki
+from tests.interop.revocation_page import check_growth, check_revocation
 from tests.world import old_clients
-from tests.world.openvpn_client import OpenvpnClient
-from tests.world.processes import Process
-from tests.world.server import ARGUMENTS, Server
 from tests.world.tender import REPO
 from tests.world.topology import HOST, INTERNET, Topology
 
 pytestmark = pytest.mark.interop
 
-EXAMPLES = REPO / "docs" / "examples"
-TEXT = (REPO / "docs" / "examples.md").read_text(encoding="utf-8")
-SPACES = {"alice": "c1", "bob": "c2", "carol": "c3"}
 ELSEWHERE = "203.0.113.1"
 PING = ("ping", "-c", "1", "-W", "2")
-LOOK_S = 40  # a new config is looked for every 30 s
 
 
 @pytest.fixture(scope="module")
@@ -42,88 +33,7 @@ def topology(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topology]:
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the page makes for all examples."""
-    folder = tmp_path_factory.mktemp("pki")
-    run(folder, "pki")
-    for name in SPACES:
-        shutil.copy(folder / "pki" / "issued" / f"{name}.crt", folder)
-        shutil.copy(folder / "pki" / "private" / f"{name}.key", folder)
-    return folder
-
-
-def run(folder: Path, name: str) -> None:
-    """The commands behind `<!-- run name -->`."""
-    block = re.search(rf"<!-- run {name} -->\n```\n(.*?)```", TEXT, re.DOTALL)
-    assert block, name
-    tools = [Path(sys.executable).parent, "/usr/share/easy-rsa"]
-    environment = {
-        **os.environ,
-        "PATH": ":".join(map(str, (*tools, os.environ["PATH"]))),
-        "EASYRSA_BATCH": "1",
-        "EASYRSA_ALGO": "ec",
-    }
-    told = subprocess.run(
-        ["sh", "-euc", block[1]], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    assert told.returncode == 0, f"{told.stdout}\n{told.stderr}"
-    assert "Traceback" not in told.stderr
-
-
-class Client(OpenvpnClient):
-    """The real client with an example's profile: only `remote` and, for another than alice, the names of her files."""
-
-    def __init__(
-        self, topology: Topology, folder: Path, name: str, profile: str, program: tuple[str, ...] = ("openvpn",)
-    ) -> None:
-        text = (folder / profile).read_text(encoding="utf-8").replace("vpn.example.org", HOST)
-        own = folder / f"{name}.ovpn"
-        own.write_text(text.replace("alice.", f"{name}."))
-        self.name = SPACES[name]
-        self._namespaces = topology.namespaces
-        command = self._namespaces.command(self.name, *program, "--config", own.name)
-        environment = {**os.environ, "OPENSSL_CONF": os.devnull} if program[0] != "openvpn" else None
-        self.process = Process(command, folder / f"{name}.log", folder, environment)
-
-    def way_to(self, address: str) -> str:
-        """The interface that packets for an address leave by."""
-        route = self.run("ip", "route", "get", address)
-        return re.findall(r"dev (\S+)", route)[0]
-
-    def end(self) -> str:
-        """Its log, when it has ended by itself."""
-        self.process.wait(20)
-        return self.log
-
-
-class Example:
-    """The files of one example beside those that they name; the server is started by `serve`."""
-
-    def __init__(self, name: str, topology: Topology, pki: Path, folder: Path, stack: ExitStack) -> None:
-        self.folder = folder / name
-        self._topology = topology
-        self._stack = stack
-        shutil.copytree(pki, self.folder)
-        shutil.copytree(EXAMPLES / name, self.folder, dirs_exist_ok=True)
-
-    def serve(self, *commands: str) -> Server:
-        """Run these commands of the page, embed the config, start the server."""
-        for name in (*commands, "embed"):
-            run(self.folder, name)
-        config = (self.folder / "server.conf.full").read_bytes()
-        words = [*ARGUMENTS, "--clients-may-reach=not-uplink"]
-        server = Server("hosted", self._topology.namespaces, config, self.folder, arguments=words)
-        return self._stack.enter_context(server.ready())
-
-    def client(self, name: str, profile: str = "client.ovpn", program: tuple[str, ...] = ("openvpn",)) -> Client:
-        """A client that was started."""
-        client = Client(self._topology, self.folder, name, profile, program)
-        self._stack.enter_context(client)
-        return client
-
-    def connected(self, name: str, profile: str = "client.ovpn") -> Client:
-        """A client that is in."""
-        client = self.client(name, profile)
-        client.connected()
-        return client
+    return make_pki(tmp_path_factory.mktemp("pki"))
 
 
 @pytest.fixture
@@ -196,20 +106,8 @@ def test_known_clients(example: Example) -> None:
 
 def test_revocation(example: Example) -> None:
     server = example.serve()
-    alice, bob = example.connected("alice"), example.connected("bob")
-    run(example.folder, "revoke")
-    assert server.event("config_reloaded", LOOK_S)["changed"] == "policy"
-    cut = server.event("client_cut")
-    assert (cut["common_name"], cut["reason"].endswith("is revoked")) == ("bob", True)
-    heard = bob.end()
-    assert re.search(r"AUTH_FAILED,.*crl-verify: the client's certificate \(serial \w+\) is revoked", heard)
-    again = example.client("bob")
-    again.process.wait_for("Connection reset, restarting")
-    refused = server.event("peer_rejected")
-    assert (refused["reason"], "is revoked" in refused["detail"]) == ("certificate_rejected", True)
-    assert "Initialization Sequence Completed" not in again.log
-    assert alice.ping(INTERNET)
-    assert alice.log.count("Initialization Sequence Completed") == 1
+    check_revocation(example, server)
+    check_growth(example, server, "hosted")
 
 
 def test_tls_crypt_v2(example: Example) -> None:
