@@ -17,6 +17,7 @@ from tests.interop.cases import (
     check_release,
     revoking,
 )
+from tests.interop.destination_cases import check_a_refused_route_is_a_config_error, check_destinations
 from tests.world.old_clients import NotServed
 from tests.world.server import Server, with_generation
 from tests.world.tender import hvt_carrier
@@ -75,6 +76,14 @@ def test_sixteen_megabytes_both_ways(setting: Setting, carrier: str) -> None:
 @pytest.mark.parametrize("allowed", [False, True])
 def test_client_to_client(setting: Setting, carrier: str, allowed: bool) -> None:
     check_client_to_client(setting, carrier, allowed)
+
+
+def test_destinations_of_clients(setting: Setting, carrier: str) -> None:
+    check_destinations(setting, carrier)
+
+
+def test_a_pushed_route_that_is_refused(setting: Setting, carrier: str) -> None:
+    check_a_refused_route_is_a_config_error(setting, carrier)
 
 
 def test_five_clients_at_once(setting: Setting, carrier: str) -> None:
