@@ -91,3 +91,26 @@ def test_a_pipe_is_read_once() -> None:
     os.close(reading)
     assert not source.repeatable
     assert source.whole() == b"text"
+
+
+def test_the_first_bytes_as_far_as_there_are_any(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_bytes(bytes(range(256)) * 2400)
+    source = ConfigSource(str(path), "config")
+    for size in (0, 1, 512, 300_000, 614_400, 700_000):
+        assert source.first(size) == path.read_bytes()[:size]
+    os.truncate(path, 700)  # it shrinks while it is open
+    assert source.first(1024) == path.read_bytes()
+    os.truncate(path, 0)
+    assert source.first(1024) == source.head() == b""
+    path.unlink()
+    assert source.first(1024) == b""
+    with pytest.raises(DeviceError, match=r"^config: No such file or directory$"):
+        source.reopen()
+
+
+def test_what_is_a_block_device(tmp_path: Path) -> None:
+    path = tmp_path / "config"
+    path.write_bytes(b"text")
+    assert not ConfigSource(str(path), "config").block_device
+    assert ConfigSource(str(path), "config", block_device=True).block_device
