@@ -4,6 +4,8 @@ op/key(1) peer-id(3) epoch(2) counter(6) ciphertext tag(16); the first 12 bytes 
 counter and four zero bytes XOR the epoch's IV(12). Epochs and counters begin at 1.
 
 Each side may move on; the other follows when a packet of a later epoch, at most FUTURE_KEYS ahead, was authentic.
+Nothing is derived before a packet names it (OpenVPN keeps FUTURE_KEYS keys ready), forged packets have only the window
+derived, once; a peer that moves on all the time has FREE_EPOCHS, and one a second more.
 """
 
 from __future__ import annotations
@@ -26,6 +28,8 @@ from hognose.openvpn.usage_limits import (
 from hognose.units import SECOND, Nanos
 
 FUTURE_KEYS = 4
+FREE_EPOCHS = 16  # a peer may move on by so many at once; afterwards by one a second, and no peer needs one an hour
+LAG = 16  # epochs that the key to seal with may be late, because nothing was sealed
 LAST_EPOCH = 0xFFFF - FUTURE_KEYS - 1  # neither sent nor received above (crypto_epoch.c epoch_lookup_decrypt_key)
 RENEGOTIATE_EPOCH = 0xF000
 LAST_COUNTER = (1 << 48) - 1
@@ -38,6 +42,11 @@ def expand_label(secret: bytes, label: bytes, length: int) -> bytes:
     """TLS 1.3's HKDF-Expand-Label with OpenVPN's prefix and an empty context (RFC 8446 7.1, ovpn_expand_label)."""
     info = length.to_bytes(2, "big") + bytes((5 + len(label),)) + b"ovpn " + label + b"\0"
     return HKDFExpand(SHA256(), length, info).derive(secret)
+
+
+def next_secret(secret: bytes) -> bytes:
+    """The secret of the epoch after that of `secret` (epoch_key_iterate)."""
+    return expand_label(secret, b"datakey upd", SECRET_LEN)
 
 
 class EpochKey:
@@ -61,13 +70,22 @@ class EpochKey:
 
     def following(self) -> EpochKey:
         """The key of the next epoch."""
-        return EpochKey(self.form, self.epoch + 1, expand_label(self.secret, b"datakey upd", SECRET_LEN))
+        return self.at(self.epoch + 1)
+
+    def at(self, epoch: int) -> EpochKey:
+        """The key of this epoch or a later one; one derivation for each epoch between, two for the key."""
+        secret = self.secret
+        for _ in range(epoch - self.epoch):
+            secret = next_secret(secret)
+        return EpochKey(self.form, epoch, secret)
 
 
 class EpochRecords:
-    """Both directions of one negotiated key. Bound: six keys to open with (retiring, current, future), one to seal."""
+    """Both directions of one negotiated key. Bounds: six keys to open with (retiring, current, future), one to seal;
+    a call of seal_records derives LAG epochs at most, a packet FUTURE_KEYS of ours and LAG of the peer's.
+    """
 
-    __slots__ = ("_form", "_future", "_receive", "_retiring", "_send")
+    __slots__ = ("_credit", "_credit_at", "_form", "_future", "_receive", "_retiring", "_secrets", "_send")
 
     def __init__(self, form: DataFormat, keys: bytes) -> None:
         """keys: 256 bytes; the first 32 of half 0 are the secret of what we open, of half 1 of what we seal."""
@@ -75,8 +93,10 @@ class EpochRecords:
         self._receive = EpochKey(form, 1, keys[0:SECRET_LEN])
         self._send = EpochKey(form, 1, keys[128 : 128 + SECRET_LEN])
         self._retiring: EpochKey | None = None
-        self._future: list[EpochKey] = []
-        self._derive_future()
+        self._secrets: list[bytes] = []  # of the epochs after _receive's, as far as packets have named them
+        self._future: dict[int, EpochKey] = {}  # likewise keys, by epoch
+        self._credit = FREE_EPOCHS  # epochs that may still be derived, as of _credit_at
+        self._credit_at: Nanos = 0
 
     @property
     def receive_epoch(self) -> int:
@@ -86,7 +106,7 @@ class EpochRecords:
     @property
     def send_epoch(self) -> int:
         """Epoch of the next packet, unless it moves on with it."""
-        return self._send.epoch
+        return max(self._send.epoch, self._receive.epoch)
 
     @property
     def receiving(self) -> bool:
@@ -121,7 +141,7 @@ class EpochRecords:
             number = int.from_bytes(record[V2_HEAD_LEN:_HEAD_LEN], "big")
             epoch = number >> 48
             if epoch != loaded:
-                found = self._lookup(epoch)
+                found = self._lookup(epoch, now)
                 if found is None:
                     counters.drop(DropReason.BAD_DATA_EPOCH)
                     continue
@@ -158,7 +178,8 @@ class EpochRecords:
         use = gcm_use(count, sum(map(len, payloads)))
         key, receive = self._send, self._receive
         if (
-            key.used + use > GCM_LIMIT
+            key.epoch < receive.epoch
+            or key.used + use > GCM_LIMIT
             or key.next_counter + count > LAST_COUNTER
             or receive.used > GCM_RENEGOTIATE_AT
             or receive.failures > FAILED_TAGS_RENEGOTIATE_AT
@@ -179,8 +200,10 @@ class EpochRecords:
         return records
 
     def _ready_to_seal(self, packets: int, use: int) -> bool:
-        """Near a limit: move on to the next epoch if need be; False if there is none (epoch_check_send_iterate)."""
+        """Late, or near a limit: move on if need be; False if there is no epoch for it (epoch_check_send_iterate)."""
         send, receive = self._send, self._receive
+        if send.epoch < receive.epoch:
+            send = self._send = send.at(receive.epoch)
         if send.next_counter + packets - 1 > LAST_COUNTER or (self._form.gcm and send.used + use > GCM_LIMIT):
             if send.epoch >= LAST_EPOCH:
                 return False
@@ -192,7 +215,7 @@ class EpochRecords:
                 self._send = send.following()
         return True
 
-    def _lookup(self, epoch: int) -> EpochKey | None:
+    def _lookup(self, epoch: int, now: Nanos) -> EpochKey | None:
         """The key to try for an epoch that a packet names."""
         receive, retiring = self._receive, self._retiring
         key: EpochKey | None = None
@@ -201,18 +224,29 @@ class EpochRecords:
         elif retiring is not None and epoch == retiring.epoch:
             key = retiring
         elif receive.epoch < epoch <= min(receive.epoch + FUTURE_KEYS, LAST_EPOCH):
-            key = self._future[epoch - receive.epoch - 1]
+            key = self._future.get(epoch) or self._derive(epoch, now)
         return None if key is None or key.failures > FAILED_TAGS_LIMIT else key
 
-    def _follow(self, key: EpochKey) -> None:
-        """A packet of a later epoch was authentic (crypto_epoch.c epoch_replace_update_recv_key)."""
-        self._retiring, self._receive = self._receive, key
-        self._future = [future for future in self._future if future.epoch > key.epoch]
-        self._derive_future()
-        while self._send.epoch < key.epoch:
-            self._send = self._send.following()
+    def _derive(self, epoch: int, now: Nanos) -> EpochKey | None:
+        """The key of a later epoch, kept until the window has passed it; None without credit."""
+        ahead = epoch - self._receive.epoch
+        missing = max(0, ahead - len(self._secrets))
+        gained = (now - self._credit_at) // SECOND
+        if gained > 0:
+            self._credit = min(FREE_EPOCHS, self._credit + gained)
+            self._credit_at = now
+        if missing > self._credit:
+            return None
+        self._credit -= missing
+        for _ in range(missing):
+            self._secrets.append(next_secret(self._secrets[-1] if self._secrets else self._receive.secret))
+        key = self._future[epoch] = EpochKey(self._form, epoch, self._secrets[ahead - 1])
+        return key
 
-    def _derive_future(self) -> None:
-        while len(self._future) < FUTURE_KEYS:
-            last = self._future[-1] if self._future else self._receive
-            self._future.append(last.following())
+    def _follow(self, key: EpochKey) -> None:
+        """A packet of a later epoch was authentic (crypto_epoch.c epoch_replace_update_recv_key); ours follows late."""
+        del self._secrets[: key.epoch - self._receive.epoch]
+        self._retiring, self._receive = self._receive, key
+        self._future = {epoch: future for epoch, future in self._future.items() if epoch > key.epoch}
+        if key.epoch - self._send.epoch > LAG:
+            self._send = self._send.at(key.epoch)

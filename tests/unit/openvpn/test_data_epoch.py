@@ -6,9 +6,12 @@ import pytest
 from tests.unit.openvpn import data_packets as by_hand
 
 from hognose.drops import Counters, DropReason
+from hognose.openvpn import data_epoch
 from hognose.openvpn.data_channel import DataChannel, DataKey
 from hognose.openvpn.data_epoch import (
+    FREE_EPOCHS,
     FUTURE_KEYS,
+    LAG,
     LAST_COUNTER,
     LAST_EPOCH,
     RENEGOTIATE_EPOCH,
@@ -35,6 +38,7 @@ class World:
 
     def __init__(self, cipher: str = GCM) -> None:
         self.cipher = cipher
+        self.now = 0
         self.counters = Counters()
         self.channel = DataChannel(self.counters)
         key = DataKey(0, DataFormat(cipher, epoch=True), KEYS)
@@ -48,7 +52,7 @@ class World:
 
     def take(self, record: bytes) -> DropReason | None:
         before, opened = list(self.counters.drops), list[bytes]()
-        assert self.channel.open_run([record], 0, opened) == 1
+        assert self.channel.open_run([record], 0, opened, self.now) == 1
         found = [reason for reason in DropReason if self.counters.drops[reason] != before[reason]]
         assert opened == ([] if found else [PACKET])
         return found[0] if found else None
@@ -63,8 +67,7 @@ class World:
     def receive_at(self, epoch: int) -> None:
         """The state of a session in which epochs have come far."""
         self.records._receive = EpochKey(self.records._form, epoch, SECRET)
-        self.records._future = []
-        self.records._derive_future()
+        self.records._secrets, self.records._future = [], {}
 
     def send_at(self, epoch: int) -> EpochKey:
         self.records._send = EpochKey(self.records._form, epoch, SECRET)
@@ -223,3 +226,79 @@ def test_bursts_of_several_epochs() -> None:
     assert world.channel.open_run(burst, 0, opened) == len(burst)
     assert [(p[1], p[2]) for p in opened] == [n for n in numbers if n != (1, 3)]
     assert world.counters.drops[DropReason.BAD_DATA_EPOCH] == 1
+
+
+# -- what a peer can make us derive ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def derived(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Labels of derivations, as they are made."""
+    labels: list[bytes] = []
+    original = data_epoch.expand_label
+
+    def counted(secret: bytes, label: bytes, length: int) -> bytes:
+        labels.append(label)
+        return original(secret, label, length)
+
+    monkeypatch.setattr(data_epoch, "expand_label", counted)
+    return labels
+
+
+def test_nothing_is_derived_before_it_is_needed(derived: list[bytes]) -> None:
+    world = World()
+    assert len(derived) == 4  # key and IV of both directions
+    for counter in range(1, 100):
+        assert world.arrive(1, counter) is None
+    world.sent(count=50)
+    assert len(derived) == 4
+    assert world.arrive(4, 1) is None
+    assert derived[4:] == [b"datakey upd"] * 3 + [b"data_key", b"data_iv"]
+    assert world.sent() == (4, 1)
+    assert derived[9:] == [b"datakey upd"] * 3 + [b"data_key", b"data_iv"]
+
+
+def test_forged_packets_have_the_window_derived_once(derived: list[bytes]) -> None:
+    """Four epochs and their keys, whatever comes and however often; nothing beyond the window."""
+    world = World()
+    del derived[:]
+    for number in range(2000):
+        epoch = number % 3000
+        world.take(bytes([0x48, 0, 0, 0]) + epoch.to_bytes(2, "big") + bytes(6) + bytes(40))
+        world.take(bytes([0x48, 0, 0, 0]) + (number % 7).to_bytes(2, "big") + number.to_bytes(6, "big") + bytes(40))
+    assert len(derived) == FUTURE_KEYS * 3
+    assert world.arrive(3, 1) is None
+    assert len(derived) == FUTURE_KEYS * 3  # derived before
+    assert world.arrive(1 + 2 * FUTURE_KEYS - 1, 1) is DropReason.BAD_DATA_EPOCH
+    assert world.arrive(7, 1) is None
+
+
+def test_a_peer_that_jumps_all_the_time(derived: list[bytes]) -> None:
+    """It has its free epochs, then one a second; the epochs between stay good, and so does ours."""
+    world = World()
+    del derived[:]
+    came = [world.arrive(epoch, 1) for epoch in range(5, 4000, FUTURE_KEYS)]
+    good = came.count(None)
+    assert good == FREE_EPOCHS // FUTURE_KEYS
+    assert world.records.receive_epoch == 1 + FREE_EPOCHS
+    assert set(came[good:]) == {DropReason.BAD_DATA_EPOCH}
+    assert len(derived) == FREE_EPOCHS + 2 * good
+    assert world.arrive(world.records.receive_epoch, 2) is None
+    assert world.sent() == (1 + FREE_EPOCHS, 1)
+    world.now = 1_000_000_000
+    assert world.arrive(3 + FREE_EPOCHS, 1) is DropReason.BAD_DATA_EPOCH  # two ahead, and only one is free
+    assert world.arrive(2 + FREE_EPOCHS, 1) is None
+    assert world.arrive(3 + FREE_EPOCHS, 1) is DropReason.BAD_DATA_EPOCH
+    world.now *= 3600
+    assert world.arrive(6 + FREE_EPOCHS, 1) is None
+
+
+def test_ours_is_never_late_by_more_than_sixteen(derived: list[bytes]) -> None:
+    world = World()
+    for epoch in range(2, 200):
+        world.now += 1_000_000_000
+        before = len(derived)
+        assert world.arrive(epoch, 1) is None
+        assert len(derived) - before <= 3 + LAG + 1 + 2
+        assert world.records.receive_epoch - world.records._send.epoch <= LAG
+    assert world.sent() == (199, 1)
