@@ -87,6 +87,7 @@ class ModelClient:
         self.use_ekm = False
         self.negotiations: dict[int, _Negotiation] = {}
         self.alerts: list[str] = []
+        self.key_log: list[str] = []  # NSS key log lines
         self.window = 6  # control messages in flight (OpenVPN ssl_pkt.h TLS_RELIABLE_N_SEND_BUFFERS)
         self._out: list[bytes] = []
         self._wrap_pids: dict[bool, int] = {False: 0, True: 0}
@@ -200,6 +201,7 @@ class ModelClient:
         store = context.get_cert_store()
         assert store is not None
         store.add_cert(crypto.load_certificate(crypto.FILETYPE_PEM, self.kit.ca.encode()))
+        context.set_keylog_callback(lambda _, line: self.key_log.append(line.decode()))
         tls = SSL.Connection(context, None)
         tls.set_connect_state()
         negotiation = self.negotiations[key_id] = _Negotiation(key_id, tls)
