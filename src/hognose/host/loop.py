@@ -136,17 +136,17 @@ def _run(
                 blocked = device.blocked
                 poller.modify(device_fd, select.POLLIN | (select.POLLOUT if blocked else 0))
         _print_news(core, console)
-        if now >= console.next_flush:
-            console.flush()
         if now >= stats_at:
             stats_at = now + STATS_INTERVAL_NS
             printed = _print_stats(console, counters, printed)
+        flush_at = console.next_flush
+        if now >= flush_at:
+            console.flush()
+            flush_at = console.next_flush
         if stop_at is not None and (core.stopped or now >= stop_at):
             _print_stats(console, counters, {})
             return
-        for fd, _ in poller.poll(
-            _sleep_ms(core.next_deadline(), stop_at, min(stats_at, check_at, console.next_flush), now)
-        ):
+        for fd, _ in poller.poll(_sleep_ms(core.next_deadline(), stop_at, min(stats_at, check_at, flush_at), now)):
             if fd == device_fd:
                 continue
             reason = by_fd[fd].pressed()
