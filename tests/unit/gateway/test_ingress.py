@@ -20,6 +20,7 @@ from tests.unit.gateway.gateway_world import (
 )
 
 from hognose.drops import DropReason, Stat
+from hognose.limits import Limits, NatLimits
 
 NIC = MAC.hex(":")
 TO_US = Ether(src=ROUTER_MAC, dst=NIC)
@@ -61,6 +62,20 @@ def test_martian_sources_get_nothing_and_reach_nobody(source: str) -> None:
     world.ip(IP(src=source, dst=ADDRESS) / UDP(sport=53, dport=sent[UDP].sport) / bytes(40))
     world.ip(IP(src=source, dst=ADDRESS, ttl=1) / TCP(sport=9, dport=81, flags="S") / bytes(40))
     assert (world.outside, alice.take()) == (before, [])
+
+
+@pytest.mark.parametrize("open_to_all", [False, True])
+def test_errors_that_quote_packets_to_martians_concern_nobody(open_to_all: bool) -> None:
+    """Such a packet cannot have left: there is no flow and no connection that it could be of."""
+    world = GatewayWorld(limits=Limits(nat=NatLimits(endpoint_independent_filtering=open_to_all)))
+    alice = world.client()
+    alice.inner(query(alice.tunnel_address))
+    [sent] = world.outside
+    for to in ("127.0.0.1", "169.254.169.254", "224.0.0.1", "240.0.0.1", "10.0.0.255"):
+        for quoted in (UDP(sport=sent[UDP].sport, dport=53), TCP(sport=1194, dport=40_000)):
+            world.ip(IP(src=OUTSIDE, dst=ADDRESS) / ICMP(type=3, code=1) / IP(src=ADDRESS, dst=to) / quoted / bytes(8))
+    assert (alice.take(), world.outside, alice.closed) == ([], [sent], False)
+    assert world.dropped(DropReason.NAT_NO_MAPPING) == 5
 
 
 @pytest.mark.parametrize("source", ["169.254.169.254", "168.63.129.16", "100.64.0.1"])
