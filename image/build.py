@@ -21,6 +21,7 @@ REPO = Path(__file__).resolve().parent.parent
 IMAGE = REPO / "image"
 INITRAMFS = REPO / "initramfs"
 SOLO5 = REPO / "solo5"
+TLS_TABLE = REPO / "src/hognose/config/tls_capabilities.py"
 CACHE = Path(
     os.environ.get("HOGNOSE_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "hognose"
 )
@@ -42,6 +43,7 @@ def main() -> None:
     nano_kernel = CACHE / f"nano-kernel-{nano_kernel_key()}"
     if not (nano_kernel / "nano-kernel.elf").exists():
         build_nano_kernel(nano_kernel)
+    check_tls_table(interpreter)
     words = (kernel, interpreter, nano_kernel, python_packages(), REPO / "dist")
     run([sys.executable, str(IMAGE / "pack.py"), *map(str, words)])
     say(f"dist/ is complete after {time.monotonic() - started:.0f} s")
@@ -103,6 +105,28 @@ def build_nano_kernel(target: Path) -> None:
     tree = builder_tree()
     in_builder(tree, nano_kernel_sources(), "build-nano-kernel.sh")
     keep(tree, target, ("nano-kernel.elf", "syscall-entry"))
+
+
+def check_tls_table(interpreter: Path) -> None:
+    """The committed table of what TLS can do must be what this interpreter does; a minute when one of both is new."""
+    openvpn = REPO / "src/hognose/openvpn"
+    sources = [openvpn / f"{name}.py" for name in ("tls", "tls_algorithms", "openssl_binding", "certificates")]
+    inputs = (TLS_TABLE, IMAGE / "measure_tls.py", IMAGE / "requirements.txt", *sources)
+    stamp = CACHE / f"tls-table-{digest(interpreter_key(), *inputs)}"
+    if stamp.exists():
+        return
+    say("measuring what the image's TLS can do (a minute)")
+    paths = (REPO / "src", interpreter / "site", python_packages())
+    variables = {"PYTHONHOME": str(interpreter / "home"), "PYTHONPATH": ":".join(map(str, paths))}
+    command = [str(interpreter / "hognose-python"), "-S", "-B", str(IMAGE / "measure_tls.py")]
+    done = subprocess.run(command, env={**os.environ, **variables}, check=True, capture_output=True, text=True)
+    if done.stdout != TLS_TABLE.read_text(encoding="utf-8"):
+        measured = REPO / "dist" / TLS_TABLE.name
+        measured.parent.mkdir(exist_ok=True)
+        measured.write_text(done.stdout, encoding="utf-8")
+        place = TLS_TABLE.relative_to(REPO)
+        sys.exit(f"image: {place} is not what this image can do; compare, then: cp dist/{TLS_TABLE.name} {place}")
+    stamp.touch()
 
 
 def builder_tree() -> Path:

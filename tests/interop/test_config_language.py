@@ -117,7 +117,7 @@ tls-version-min 1.2 or-highest
 tls-version-max 1.3
 tls-cipher TLS-ECDHE-ECDSA-WITH-AES-256-GCM-SHA384:TLS-ECDHE-RSA-WITH-CHACHA20-POLY1305-SHA256
 tls-ciphersuites TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256
-tls-groups X25519:secp384r1
+tls-groups secp384r1
 tls-cert-profile preferred
 ifconfig-pool-persist ipp.txt 0
 client-config-dir ccd

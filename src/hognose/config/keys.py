@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from base64 import b64decode
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
@@ -37,6 +39,31 @@ class BadPemError(ValueError):
         self.directive = directive
         self.message = message
         super().__init__(message)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerKey:
+    """What TLS libraries ask of a server's certificate; words as in tls_capabilities.py.
+
+    family: RSA, EC, Ed25519, Ed448, or "" for what TLS servers do not use. kind: with the curve or size. bits: of RSA.
+    """
+
+    family: str
+    kind: str
+    bits: int
+
+
+def server_key(cert: str) -> ServerKey:
+    """Of the first certificate in a PEM text that check_identity has found good."""
+    public = _load_certificates("cert", cert)[0].public_key()
+    if isinstance(public, rsa.RSAPublicKey):
+        return ServerKey("RSA", f"RSA {public.key_size}", public.key_size)
+    if isinstance(public, ec.EllipticCurvePublicKey):
+        return ServerKey("EC", f"EC {public.curve.name}", 0)
+    for family, kind in (("Ed25519", ed25519.Ed25519PublicKey), ("Ed448", ed448.Ed448PublicKey)):
+        if isinstance(public, kind):
+            return ServerKey(family, family, 0)
+    return ServerKey("", "", 0)
 
 
 def parse_static_key(text: str) -> bytes:

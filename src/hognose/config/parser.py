@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from hognose.address_scope import Prefix
-from hognose.config import channels, clients, network, pki, timers
+from hognose.config import channels, clients, keys, network, pki, timers
 from hognose.config.collected import INT_MAX, Collected, ReadFile, ReadFolder
 from hognose.config.lexer import lex
 from hognose.config.model import Framing, ServerConfig, Warned
 from hognose.config.pushed import PushedOption, check_routes
+from hognose.config.tls_settings import tls_settings
 from hognose.destinations import Destinations
 from hognose.units import UnixSeconds
 
@@ -61,6 +62,7 @@ def _build(lines: Collected, unix: UnixSeconds | None, allow_no_authentication: 
     wrap, static_key, direction = channels.wrap(lines)
     v2_key, v2_max_age = channels.tls_crypt_v2(lines)
     tls_min, tls_max = pki.tls_versions(lines)
+    tls = tls_settings(lines, keys.server_key(identity.cert), tls_min, tls_max)
     framing = channels.framing(lines)
     ping, ping_timeout, restart = timers.keepalive(lines)
     reneg_sec, reneg_sec_min, reneg_bytes, reneg_pkts = timers.renegotiation(lines)
@@ -111,10 +113,10 @@ def _build(lines: Collected, unix: UnixSeconds | None, allow_no_authentication: 
         inactive_bytes=inactive_bytes,
         session_timeout=lines.number("session-timeout", 0, 0, INT_MAX),
         max_packet_size=max_packet_size,
-        tls_cipher=pki.tls_cipher(lines),
-        tls_ciphersuites=pki.tls_ciphersuites(lines),
-        tls_groups=pki.tls_groups(lines),
-        tls_cert_profile=pki.tls_cert_profile(lines),
+        tls_cipher=tls.cipher,
+        tls_ciphersuites=tls.ciphersuites,
+        tls_groups=tls.groups,
+        tls_cert_profile=tls.cert_profile,
         extra_certs=identity.extra_certs,
         policy=policy,
         clients=settings,

@@ -10,14 +10,11 @@ from hognose.config import keys
 from hognose.config.collected import Collected
 from hognose.config.lexer import Directive, split_lines
 from hognose.config.model import CertificatePolicy, ClientCertificate
-from hognose.config.tls_names import TLS13_SUITES, openssl_cipher
 from hognose.errors import ConfigError
 from hognose.units import UnixSeconds
 
 MAX_FINGERPRINTS = 65_536
-_PROFILES = ("legacy", "insecure", "preferred", "suiteb")
 _NAME_KINDS = ("subject", "name", "name-prefix")
-_GROUP = re.compile(r"[A-Za-z0-9_-]+")
 _EKU = re.compile(r"[A-Za-z0-9. _-]+")
 
 
@@ -201,49 +198,3 @@ def _tls_version(lines: Collected, name: str, default: str) -> str:
     if directive.words[1:] not in ((), ("or-highest",)):
         raise lines.error(directive, f"`{directive.words[1]}` is not understood; write `{name} {version}`")
     return version
-
-
-def tls_cipher(lines: Collected) -> str:
-    """OpenSSL's names of the suites of TLS 1.2, "" for the default."""
-    directive = lines.get("tls-cipher")
-    if directive is None:
-        return ""
-    try:
-        return ":".join(openssl_cipher(name) for name in directive.words[0].split(":"))
-    except ValueError as error:
-        text = f"`{error}` is no cipher suite; write `tls-cipher TLS-ECDHE-ECDSA-WITH-AES-256-GCM-SHA384`"
-        raise lines.error(directive, text) from None
-
-
-def tls_ciphersuites(lines: Collected) -> str:
-    """Suites of TLS 1.3, "" for the default; `-` in a name may stand for `_` as in OpenVPN."""
-    directive = lines.get("tls-ciphersuites")
-    if directive is None:
-        return ""
-    names = directive.words[0].upper().replace("-", "_").split(":")
-    for name in names:
-        if name not in TLS13_SUITES:
-            good = ":".join(TLS13_SUITES[:3])
-            raise lines.error(directive, f"`{name}` is no suite of TLS 1.3; write `tls-ciphersuites {good}`")
-    return ":".join(names)
-
-
-def tls_groups(lines: Collected) -> str:
-    """Groups for the key exchange, "" for the default."""
-    directive = lines.get("tls-groups")
-    if directive is None:
-        return ""
-    for name in directive.words[0].split(":"):
-        if not _GROUP.fullmatch(name):
-            raise lines.error(directive, f"`{name}` is no group; write `tls-groups X25519:secp256r1:secp384r1`")
-    return directive.words[0]
-
-
-def tls_cert_profile(lines: Collected) -> str:
-    """How strong certificates must be; `insecure` is understood, and never what is advised."""
-    directive = lines.get("tls-cert-profile")
-    profile = directive.words[0] if directive is not None else "legacy"
-    if directive is not None and profile not in _PROFILES:
-        text = f"`{profile}` is not supported; write `tls-cert-profile preferred` or `tls-cert-profile legacy`"
-        raise lines.error(directive, text)
-    return profile

@@ -77,9 +77,19 @@ TLS: dict[str, Row] = {
     # TLS
     "tls-version-min": honour("`1.2` or `1.3`", 1, 2),
     "tls-version-max": honour("`1.2` or `1.3`", 1, 1),
-    "tls-cipher": honour("cipher suites of TLS 1.2, IANA's or OpenSSL's names with `:` between", 1, 1),
+    "tls-cipher": honour(
+        "cipher suites of TLS 1.2, IANA's or OpenSSL's names with `:` between; one of them must work with the server's "
+        "key (RSA or EC), DHE is not done",
+        1,
+        1,
+    ),
     "tls-ciphersuites": honour("cipher suites of TLS 1.3 with `:` between", 1, 1),
-    "tls-groups": honour("groups for the key exchange with `:` between", 1, 1),
+    "tls-groups": honour(
+        "the group for the key exchange: `secp256r1` (`prime256v1`, `P-256`), `secp384r1` (`P-384`) or `secp521r1` "
+        "(`P-521`); lists and other groups are refused",
+        1,
+        1,
+    ),
     "tls-cert-profile": honour("`insecure`, `legacy`, `preferred` or `suiteb`", 1, 1),
     "dh": ignore("key exchange uses elliptic curves; the file is not read"),
     "ecdh-curve": ignore("write `tls-groups` to choose curves"),

@@ -4,13 +4,6 @@ from __future__ import annotations
 
 import re
 
-TLS13_SUITES = (
-    "TLS_AES_256_GCM_SHA384",
-    "TLS_AES_128_GCM_SHA256",
-    "TLS_CHACHA20_POLY1305_SHA256",
-    "TLS_AES_128_CCM_SHA256",
-    "TLS_AES_128_CCM_8_SHA256",
-)
 _IANA = re.compile(r"TLS-(?:(ECDHE-ECDSA|ECDHE-RSA|DHE-RSA|RSA)-)WITH-([A-Z0-9-]+)")
 _OPENSSL = re.compile(r"[!+-]?[A-Za-z0-9@=_+.-]+")
 
@@ -28,5 +21,6 @@ def openssl_cipher(name: str) -> str:
         return name
     exchange, rest = match[1], match[2]
     rest = re.sub(r"AES-(128|256)-", r"AES\1-", rest).replace("-CBC-", "-")
+    rest = rest.replace("-CCM-8", "-CCM8")
     rest = rest.removesuffix("-SHA256") if rest.startswith("CHACHA20-POLY1305") else rest
     return rest if exchange == "RSA" else f"{exchange}-{rest}"

@@ -11,11 +11,12 @@ import re
 from hognose.errors import ConfigError
 from hognose.openvpn import openssl_binding
 
-# TLS 1.2: forward secrecy and AEAD only (facts/tcp-nat-security.md 4.4); TLS 1.3 suites are all of that kind.
+# TLS 1.2: forward secrecy and AEAD only (RFC 9325 4.2); TLS 1.3 suites are all of that kind.
 DEFAULT_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 # openvpn ssl_openssl.c tls_ctx_set_cert_profile: OpenSSL's security levels stand in for mbed TLS's profiles.
 SECURITY_LEVELS = {"insecure": 0, "legacy": 1, "preferred": 2, "suiteb": 3}
 _SUITE_B = "SUITEB128"
+_NEVER = "!aNULL:!eNULL"  # suites without a certificate or without encryption, whatever a list says
 _WORD = re.compile(r"[A-Za-z0-9!+@=_.-]{1,80}")
 
 
@@ -39,5 +40,7 @@ def cipher_string(tls_cipher: str, profile: str) -> tuple[str, list[str]]:
             "OpenSSL has no cipher of this list; write for example TLS-ECDHE-ECDSA-WITH-AES-256-GCM-SHA384",
             directive="tls-cipher",
         )
+    if words:
+        words.append(_NEVER)
     base = ":".join(words) or (_SUITE_B if profile == "suiteb" else DEFAULT_CIPHERS)
     return f"{base}:@SECLEVEL={SECURITY_LEVELS[profile]}", warnings

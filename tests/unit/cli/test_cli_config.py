@@ -12,6 +12,8 @@ import pytest
 
 from hognose.cli import config_parser, config_tool, main, reference
 from hognose.config import blockfile
+from hognose.config.parser import parse
+from hognose.errors import ConfigError
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors" / "config"
 SERVER_CONF = str(VECTORS / "server.conf")
@@ -67,6 +69,40 @@ def test_no_authentication_must_be_asked_for(kind: str, capsys: pytest.CaptureFi
         assert f"warning: {path}:{line}: verify-client-cert: anybody can connect;" in output + errors
     assert config_parser.run(["--server", path]) == 3
     assert config_parser.run(["--server", with_flag, path]) == 0
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [
+        "verify-client-cert none",
+        "tls-groups X25519:prime256v1:secp384r1",
+        "tls-cipher TLS-DHE-RSA-WITH-AES-256-GCM-SHA384",
+        "tls-cipher TLS-ECDHE-RSA-WITH-AES-256-GCM-SHA384",
+        "tls-ciphersuites TLS_AES_128_CCM_8_SHA256",
+    ],
+)
+def test_check_and_embed_refuse_what_the_boot_refuses(
+    extra: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """The same status, line and words; the boot reads an embedded text with the same line, made without a check."""
+    make_folder(tmp_path)
+    lines = (VECTORS / "server.conf").read_text().splitlines()
+    path = tmp_path / "server.conf"
+    path.write_text("\n".join([extra, *lines]) + "\n")
+    errors = []
+    for words in (["check"], ["embed"]):
+        assert config_tool.run([*words, str(path)]) == 3
+        output, error = capsys.readouterr()
+        assert output == ""
+        errors.append(error)
+    good = tmp_path / "good.conf"
+    good.write_text("\n".join(["# nothing", *lines]) + "\n")
+    assert config_tool.run(["embed", str(good)]) == 0
+    embedded = capsys.readouterr().out
+    with pytest.raises(ConfigError) as caught:
+        parse(extra + "\n" + embedded.partition("# nothing\n")[2], str(path))
+    assert errors == [f"{caught.value}\n"] * 2
+    assert errors[0].startswith(f"{path}:1: {extra.split(maxsplit=1)[0]}: ")
 
 
 def make_folder(tmp_path: Path) -> Path:

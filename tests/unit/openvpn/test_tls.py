@@ -371,7 +371,7 @@ def test_settings_that_cannot_work(world: World, settings: dict[str, str], words
 
 def test_cipher_lists() -> None:
     text, warnings = cipher_string("ECDHE-RSA-AES256-GCM-SHA384:NONSENSE-SHA:!aNULL", "preferred")
-    assert text == "ECDHE-RSA-AES256-GCM-SHA384:!aNULL:@SECLEVEL=2"
+    assert text == "ECDHE-RSA-AES256-GCM-SHA384:!aNULL:!aNULL:!eNULL:@SECLEVEL=2"
     assert warnings == ["tls-cipher: `NONSENSE-SHA` is left out, OpenSSL does not have it"]
     assert cipher_string("", "preferred")[0] == f"{DEFAULT_CIPHERS}:@SECLEVEL=2"
     assert cipher_string("", "suiteb")[0] == "SUITEB128:@SECLEVEL=3"
