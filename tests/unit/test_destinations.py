@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address, ip_network
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hognose.address_scope import Prefix
 from hognose.destinations import Destinations, Reach
@@ -179,3 +183,56 @@ def test_a_network_with_a_link_local_router_is_reached_where_the_uplink_may_be()
     assert rule(uplink=single, router="169.254.0.1").refused_network(network("169.254.0.2/32")) is not None
     destinations = rule(Reach.NOT_UPLINK, uplink=single, router="169.254.0.1")
     assert str(destinations.refused_network(network("169.254.0.1/32"))) == "169.254.0.1/32"
+
+
+NEVER = [
+    ip_network(text)
+    for text in ("0.0.0.0/8", "127.0.0.0/8", "169.254.0.0/16", "192.0.0.0/24", "224.0.0.0/4", "240.0.0.0/4")
+]
+CLOUDS = ("100.100.100.200", "168.63.129.16", "169.254.169.254", "192.0.0.192")
+INSIDE = [ip_network(text) for text in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")]
+EDGES = sorted(
+    {
+        int(edge) + step
+        for known in (*NEVER, *INSIDE, *map(ip_network, CLOUDS), ip_network("10.0.0.0/24"), ip_network("10.8.0.0/24"))
+        for edge in (known.network_address, known.broadcast_address)
+        for step in (-1, 0, 1)
+        if 0 <= int(edge) + step <= 0xFFFFFFFF
+    }
+)
+ADDRESSES = st.one_of(st.sampled_from(EDGES), st.integers(0, 0xFFFFFFFF))
+
+
+@given(
+    ADDRESSES,
+    st.sampled_from(list(Reach)),
+    st.sampled_from([ICMP, TCP, UDP]),
+    st.sampled_from([53, 80]),
+    st.booleans(),
+    st.integers(8, 32),
+    st.sampled_from(["10.0.0.1", "169.254.0.1", "100.64.0.1", None]),
+)
+def test_the_rule_as_it_is_told(
+    address: int, reach: Reach, protocol: int, port: int, pushed: bool, length: int, router: str | None
+) -> None:
+    """Against the sentences of docs/security.md, written with the standard library's networks."""
+    known = ip_address(address)
+    uplink = ip_network(f"10.0.0.2/{length}", strict=False)
+    tunnel = ip_network("10.8.0.0/24")
+    ends = {end for each in (uplink, tunnel) if each.prefixlen < 31 for end in (each[0], each[-1])}
+    is_router = router is not None and known == ip_address(router)
+    open_for_dns = pushed and protocol in (TCP, UDP) and port == 53
+    linklocal = known in ip_network("169.254.0.0/16") or str(known) in CLOUDS
+    if known.is_multicast or known in ends or str(known) in ("0.0.0.0", "255.255.255.255"):
+        expected = GROUP
+    elif open_for_dns and (linklocal or not any(known in each for each in NEVER)):
+        expected = None
+    elif str(known) in CLOUDS or (any(known in each for each in NEVER) and not is_router):
+        expected = MARTIAN
+    else:
+        private = reach is Reach.NOT_PRIVATE and any(known in each for each in INSIDE)
+        near = reach is not Reach.ANYWHERE and (is_router or known in uplink)
+        expected = PROHIBITED if near or private else None
+    servers = (str(known),) if pushed else ()
+    destinations = rule(reach, *servers, uplink=Prefix.of(ipv4_int("10.0.0.2"), length), router=router)
+    assert destinations.refuses(address, protocol, port) is expected
