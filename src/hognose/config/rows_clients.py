@@ -9,7 +9,7 @@ _IN_CCD = "this is for one client; write it in a file of `client-config-dir`"
 _NO_PASSWORDS = f"not yet: passwords are not asked for; {CERTIFICATES_DECIDE}"
 
 CLIENTS: dict[str, Row] = {
-    "push": honour("an option for every client", 1, 1, repeatable=True),
+    "push": honour("an option for every client; a route must lead to what clients may reach", 1, 1, repeatable=True),
     "client-to-client": honour("clients may reach each other", 0, 0),
     "duplicate-cn": honour("several sessions with one certificate", 0, 0),
     "max-clients": honour("authenticated clients at most", 1, 1),
