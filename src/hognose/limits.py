@@ -78,6 +78,17 @@ class OpenvpnLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class StepLimits:
+    """Bounds of the work of one step; what is over waits for the next one (gateway/turns.py, gateway/ingress.py)."""
+
+    records: int = 256  # of all clients together
+    records_least: int = 16  # of a client whose turn it is, however many clients have input
+    client_bytes: int = 256 * KIB  # taken out of one client's receive buffer
+    control_messages: int = 8  # of one client
+    split_packets: int = 512  # that super-segments from outside are cut into; the last one may exceed it
+
+
+@dataclass(frozen=True, slots=True)
 class DoorLimits:
     """Bounds of those who are not clients yet; connections, entries. Stages: gateway/door.py."""
 
@@ -108,6 +119,7 @@ class Limits:
     ip: IpLimits = field(default_factory=IpLimits)
     openvpn: OpenvpnLimits = field(default_factory=OpenvpnLimits)
     door: DoorLimits = field(default_factory=DoorLimits)
+    step: StepLimits = field(default_factory=StepLimits)
     client_queue: int = 512 * KIB  # bytes waiting in one client's TCP send queue before packets are dropped
     events_per_second: int = 20  # log lines about peers; what is over is counted
     rejudged_per_step: int = 20  # connected clients that a new config is held against in one step

@@ -171,6 +171,7 @@ def assemble(
         egress=egress,
         reassembler=Reassembler(limits.ip, counters),
         limiter=limiter,
+        split_packets=limits.step.split_packets,
         counters=counters,
         broadcasts=broadcasts,
     )

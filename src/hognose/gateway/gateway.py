@@ -25,6 +25,7 @@ from hognose.gateway.live import LiveConfig, Routine
 from hognose.gateway.peers import FIRST_RECORD_NS, LINGER_NS, Peer
 from hognose.gateway.rejudging import Rejudging, objection
 from hognose.gateway.status import status_lines
+from hognose.gateway.turns import Turns
 from hognose.ip.neighbor import NeighborTable
 from hognose.limits import Limits
 from hognose.nat.nat import Nat
@@ -82,6 +83,7 @@ class Gateway:
         self._journal = journal
         self._random = random
         self._counters = counters
+        self._turns = Turns(limits.step)
         self._peers: dict[int, Peer] = {}
         self._rejudging = Rejudging(limits.rejudged_per_step)
         self._timers: list[tuple[Nanos, int]] = []  # (deadline, connection id); stale entries are skipped
@@ -91,6 +93,7 @@ class Gateway:
         self._retry_at: Nanos = now  # something has failed and is tried again then, if that is not over
         self._traffic_at: Nanos = now  # when a client sent something last
         self._stopping = False
+        self._share = limits.step.records  # of the peer that is served now
         self._tell_tls_warnings(now)
 
     # -- the shell's side ------------------------------------------------------------------------------------------
@@ -101,7 +104,7 @@ class Gateway:
         frames are read-only, not kept, and passed the sieve where there is one. now never goes back; unix may.
         """
         self._now = now
-        if frames:
+        if frames or self._ingress.held:
             self._attempt("ingress", now, self._receive, frames, now)
         if now >= self._wake_at:
             self._attempt("timers", now, self._run_timers, now, unix)
@@ -132,6 +135,8 @@ class Gateway:
         if self._retry_at > self._now:  # what was left undone is done soon, and not over and over until then
             earliest = min(earliest, self._retry_at) if earliest > self._now else self._retry_at
         self._wake_at = earliest
+        if self._turns.busy or self._ingress.held:
+            return self._now
         return earliest if earliest != _NEVER else None
 
     def _earliest(self) -> Nanos:
@@ -144,6 +149,11 @@ class Gateway:
         if self._door.busy:
             earliest = min(earliest, self._door.next_turn(self._traffic_at + QUIET_NS))
         return 0 if self._tcp.has_closed or self._rejudging.busy else earliest
+
+    @property
+    def wants_frames(self) -> bool:
+        """False while frames of an earlier step wait: new ones are left in the device until then."""
+        return not self._ingress.held
 
     def take_events(self) -> list[Event]:
         """Drained events, oldest first."""
@@ -259,6 +269,8 @@ class Gateway:
             peer = self._peers.get(conn.id)
             if peer is not None:
                 self._contained(self._hear, peer, now, unix)
+        if self._turns.busy:
+            self._serve_clients(now, unix)
         if self._door.busy:
             self._serve_the_door(now - self._traffic_at >= QUIET_NS, now, unix)
         self._flush_down(now, unix)
@@ -271,8 +283,20 @@ class Gateway:
         if not peer.address and self._door.holds(peer):
             self._knock(peer, now, unix)
         else:
-            self._traffic_at = now
-            self._serve(peer, now, unix)
+            self._turns.add(peer)
+
+    def _serve_clients(self, now: Nanos, unix: UnixSeconds) -> None:
+        """The turns of clients in this step; one with more input than its share gets another in the next step."""
+        self._traffic_at = now
+        peers, self._share = self._turns.begin()
+        for peer in peers:
+            if self._peers.get(peer.conn.id) is peer:
+                self._contained(self._take_turn, peer, now, unix)
+
+    def _take_turn(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
+        self._serve(peer, now, unix)
+        if peer.has_input:
+            self._hear(peer, now, unix)
 
     def _accept(self, conn: TcpConnection, now: Nanos) -> None:
         self._counters.stats[Stat.TCP_ACCEPTED] += 1
@@ -302,17 +326,21 @@ class Gateway:
         """Turns of those who are no clients yet; idle: no client has sent for a while, so that one turn is free."""
         while (peer := self._door.next(now, idle)) is not None:
             if self._peers.get(peer.conn.id) is peer:
-                self._contained(self._serve, peer, now, unix)
+                self._share = self._limits.step.records_least
+                self._contained(self._take_turn, peer, now, unix)
             self._door.done(idle)
             idle = False
 
     def _serve(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
-        conn = peer.conn
-        chunks = conn.take()
-        if peer.closing:  # what it still says is nobody's business
-            return
-        records = peer.splitter.feed(chunks) if not peer.muted else []
-        session = peer.session
+        """Work on a peer's input: at most `_share` records, and what its session has left over."""
+        conn, session, splitter = peer.conn, peer.session, peer.splitter
+        if peer.closing or peer.muted:
+            conn.take()
+            records = []
+            if peer.closing:
+                return
+        else:
+            records = splitter.feed(conn.take(self._limits.step.client_bytes - splitter.pending), self._share)
         if records:
             if session is None:
                 session = peer.session = Session(
@@ -327,9 +355,9 @@ class Gateway:
                 self._forward(peer, packets, now)
             if session.attention:  # data alone moves timers to later only; peer deadlines see to them
                 self._run_session(peer, session, now, unix)
-            if peer.splitter.broken and not peer.closing:
-                peer.splitter.feed([])  # raises
-        if conn.eof and not peer.closing:
+            if splitter.broken and not peer.closing:
+                splitter.feed([])  # raises
+        if conn.eof and not splitter.full and not peer.closing:
             if session is not None and session.in_tls:
                 raise PeerError(DropReason.PEER_CLOSED, _GAVE_UP)
             self._end(peer, DropReason.PEER_CLOSED, now)

@@ -63,9 +63,13 @@ class Ingress:
         egress: Egress,
         reassembler: Reassembler,
         limiter: RateLimiter,
+        split_packets: int,
         counters: Counters,
         broadcasts: frozenset[Ipv4Int] = frozenset(),
     ) -> None:
+        self.held: list[bytes] = []  # frames of a batch that the next step takes first
+        self._split = 0  # packets that super-segments of this batch were cut into
+        self._split_most = split_packets
         self._mac = caps.mac
         self._address = address
         self._broadcasts = broadcasts
@@ -85,16 +89,24 @@ class Ingress:
         self._udp_clients: list[tuple[Ipv4Int, Port]] = []
 
     def receive(self, frames: list[bytes], now: Nanos) -> Deliveries:
-        """Take a batch; returns inner packets per client address, ready to be sealed."""
+        """Take a batch; returns inner packets per client address, ready to be sealed.
+
+        Once super-segments have been cut into StepLimits.split_packets, the frames from the next super-frame on are
+        `held`, and are taken first at the next call.
+        """
+        if self.held:
+            frames = self.held + frames
+            self.held = []
         counters = self._counters
         stats = counters.stats
-        stats[Stat.FRAMES_IN] += len(frames)
         received_bytes = super_frames = 0
+        self._split = 0
         unpack = _FRAME.unpack_from
         port_of = _DESTINATION_PORT.unpack_from
         mac, address, port, tcp_receive = self._mac, self._address, self._port, self._tcp.receive
         down: Deliveries = {}
-        for frame in frames:
+        left = iter(frames)
+        for frame in left:
             size = len(frame)
             received_bytes += size
             if size < _MIN_FRAME:
@@ -123,6 +135,10 @@ class Ingress:
                     continue
                 gso_size = 0
                 if gso_type:
+                    if self._split >= self._split_most:
+                        received_bytes -= size
+                        self.held = [frame, *left]
+                        break
                     gso_size = (gso_swapped >> 8) | (gso_swapped & 0xFF) << 8
                     super_frames += 1
                 if protocol == 6 and length >= 40 and port_of(frame, _L4_OFFSET)[0] == port:
@@ -132,6 +148,7 @@ class Ingress:
             except Exception as error:
                 counters.drop(DropReason.INTERNAL_ERROR)
                 self._failures.append(error)
+        stats[Stat.FRAMES_IN] += len(frames) - len(self.held)
         stats[Stat.BYTES_IN] += received_bytes
         stats[Stat.SUPER_FRAMES_IN] += super_frames
         return down
@@ -203,6 +220,8 @@ class Ingress:
                 packets = [clamp(packet, self._mss)]
             if len(packet) > self._tun_mtu:
                 packets = self._cut(data, l3, end, packet, now)
+        else:
+            self._split += len(packets)
         if client in down:
             down[client] += packets
         else:

@@ -45,6 +45,11 @@ class Peer:
         return self.version != ""
 
     @property
+    def has_input(self) -> bool:
+        """Bytes that were received wait to be worked on."""
+        return not self.closing and (self.splitter.full or self.conn.waiting)
+
+    @property
     def name(self) -> str:
         """Outer address:port, for events."""
         address, port = self.conn.peer

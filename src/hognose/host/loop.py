@@ -33,6 +33,10 @@ class Core(Protocol):
     def sieve(self, now: Nanos) -> Callable[[list[bytes]], list[bytes]] | None:
         """What frames have to pass before they are given to step; None: nothing."""
 
+    @property
+    def wants_frames(self) -> bool:
+        """False while frames of an earlier step wait inside: new ones stay in the device until then."""
+
     def next_deadline(self) -> Nanos | None:
         """When step must run again at the latest."""
 
@@ -124,7 +128,7 @@ def _run(
     printed: dict[str, int] = {}
     check_at = watch.next_check if watch is not None else _NEVER
     while True:
-        frames = device.read_batch(core.sieve(clock.monotonic()))
+        frames = device.read_batch(core.sieve(clock.monotonic())) if core.wants_frames else []
         now = clock.monotonic()
         if now >= check_at and watch is not None:  # before the step, which sends what it causes
             watch.check(now, clock.wall())

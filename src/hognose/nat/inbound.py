@@ -18,6 +18,8 @@ _TCP = Struct(">IHIH12sIIIHH")  # as in nat.outbound
 _WORDS = Struct(">IIHH")
 _FIN_PSH = 0x00090000
 _CWR = 0x00800000
+# Of one super-segment: cutting it is one piece of work. Its sender goes on with fewer at a time after a time-out.
+SEGMENTS_MOST = 1024
 
 
 def single(data: Buffer, l3: int, l4: int, end: int, partial: bool, flow: Flow) -> bytes:
@@ -36,11 +38,11 @@ def split(data: Buffer, l3: int, end: int, gso_size: int, flow: Flow) -> list[by
 
     Like a device with TSO does: sequence numbers go on, IDs count up, FIN and PSH stand on the last only, CWR on the
     first only (RFC 3168 section 6.1.2). The checksum of the super-segment is the device's word: every inner packet
-    gets a complete one. NAT_BAD_PACKET for headers with IPv4 options or out of range.
+    gets a complete one. NAT_BAD_PACKET for headers with IPv4 options or out of range, and for more than SEGMENTS_MOST.
     """
     vlen, ident, frag_ttl, _, _, seq, ack, offset_window, _, urgent = _TCP.unpack_from(data, l3)
     header_len = 20 + (offset_window >> 28) * 4
-    if vlen >> 24 != 0x45 or header_len < 40 or l3 + header_len > end:
+    if vlen >> 24 != 0x45 or not 40 <= header_len <= end - l3 <= header_len + gso_size * SEGMENTS_MOST:
         return DropReason.NAT_BAD_PACKET
     options = bytes(data[l3 + 40 : l3 + header_len])
     wire = flow.in_wire

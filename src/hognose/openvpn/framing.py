@@ -6,27 +6,31 @@ from __future__ import annotations
 from hognose.drops import DropReason
 from hognose.errors import PeerError
 
+UNLIMITED = 1 << 62
+
 
 class RecordSplitter:
-    """Cuts a byte stream into records. Bound: at most one incomplete record of max_len bytes is kept.
+    """Cuts a byte stream into records. Bound: what one call of feed brings, and one incomplete record of max_len bytes.
 
-    broken: a bad length stands behind the records that feed returned last; the next call raises.
+    broken: a bad length follows the records that feed returned last; the next call raises. full: feed returned as many
+    records as it was asked for, and bytes wait that may be more of them.
     """
 
-    __slots__ = ("_max_len", "_rest", "broken")
+    __slots__ = ("_max_len", "_rest", "broken", "full")
 
     def __init__(self, max_len: int) -> None:
         self._max_len = max_len
         self._rest = b""
         self.broken = False
+        self.full = False
 
     @property
     def pending(self) -> int:
-        """Bytes of an incomplete record."""
+        """Bytes that no returned record has used."""
         return len(self._rest)
 
-    def feed(self, chunks: list[bytes]) -> list[bytes]:
-        """Complete records of the stream so far, in order.
+    def feed(self, chunks: list[bytes], most: int = UNLIMITED) -> list[bytes]:
+        """Complete records of the stream so far, in order, `most` of them at most.
 
         Raises PeerError(BAD_FRAME_LENGTH) for a length of 0 or above max_len: the stream cannot be followed any more.
         Records before it are returned first, so that how TCP has cut the stream makes no difference.
@@ -40,6 +44,7 @@ class RecordSplitter:
         max_len = self._max_len
         size = len(data)
         offset = 0
+        self.full = False
         while offset + 2 <= size:
             length = data[offset] << 8 | data[offset + 1]
             end = offset + 2 + length
@@ -53,6 +58,9 @@ class RecordSplitter:
                 break
             append(data[offset + 2 : end])
             offset = end
+            if len(records) == most:
+                self.full = offset < size
+                break
         self._rest = data[offset:] if offset < size else b""
         return records
 

@@ -11,6 +11,7 @@ from hognose.errors import LocalError
 from hognose.link import Outgoing
 from hognose.tcp import seqnum
 from hognose.tcp.arrival import Arrival
+from hognose.tcp.receiver import UNLIMITED
 from hognose.tcp.state import ON_FIN_SENT, CloseReason, TcpState
 from hognose.units import Nanos
 from hognose.wire import tcp as wire_tcp
@@ -32,6 +33,11 @@ class TcpConnection(Arrival):
     __slots__ = ()
 
     # -- the user's side -------------------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> bool:
+        """In-order bytes have not been taken."""
+        return bool(self._rcv.ready)
 
     @property
     def eof(self) -> bool:
@@ -63,9 +69,9 @@ class TcpConnection(Arrival):
         """Bytes are not taken for a while: keep them in little memory."""
         self._rcv.compact()
 
-    def take(self) -> list[bytes]:
-        """In-order bytes received; ownership passes to the caller."""
-        taken = self._rcv.take()
+    def take(self, most: int = UNLIMITED) -> list[bytes]:
+        """Up to `most` in-order bytes received; ownership passes to the caller."""
+        taken = self._rcv.take(most)
         if self._rcv.ack_now:
             self.touch()
         return taken

@@ -18,7 +18,9 @@ from hognose.units import MS, Nanos
 QUICK_ACKS = 40
 STRETCH_BYTES = 24 * 1024
 PAUSE: Nanos = 1 * MS
-CHUNKS = 16  # of a compact queue at most
+CHUNKS = 16  # more than so few in-order chunks that wait are joined
+CHUNK_BYTES = 64 * 1024  # of one joined chunk at most; twice this many hold CHUNK_BYTES at least
+UNLIMITED = 1 << 62
 
 
 class Receiver:
@@ -110,19 +112,51 @@ class Receiver:
         self.duplicate = (start, end)
 
     def compact(self) -> None:
-        """Let many small segments that nobody takes cost no more memory than their bytes."""
-        if len(self.ready) > CHUNKS:
-            self.ready = [b"".join(self.ready)]
+        """Join small chunks that are not taken for a while, so that they cost no more memory than their bytes."""
+        ready = self.ready
+        if len(ready) <= CHUNKS:
+            return
+        joined: list[bytes] = []
+        group: list[bytes] = []
+        size = 0
+        for chunk in ready:
+            if group and size + len(chunk) > CHUNK_BYTES:
+                joined.append(b"".join(group) if len(group) > 1 else group[0])
+                group, size = [], 0
+            group.append(chunk)
+            size += len(chunk)
+        joined.append(b"".join(group))
+        self.ready = joined
 
-    def take(self) -> list[bytes]:
-        """In-order bytes; ownership passes. Reopens the window."""
+    def take(self, most: int = UNLIMITED) -> list[bytes]:
+        """Up to `most` in-order bytes; ownership passes. Reopens the window by what was taken."""
         ready = self.ready
         if ready:
-            self.ready = []
-            self._ready_bytes = 0
-            if self.nxt + self._buffer - self.adv >= self._buffer // 2:
-                self.ack_now = True  # RFC 9293 3.8.6.2.2: tell the peer of a window that opened by half
+            if self._ready_bytes <= most:
+                self.ready = []
+                self._ready_bytes = 0
+            else:
+                ready = self._split(most)
+            # RFC 9293 3.8.6.2.2: tell the peer of a window that opened by half.
+            if self.nxt + self._buffer - self._ready_bytes - self.adv >= self._buffer // 2:
+                self.ack_now = True
         return ready
+
+    def _split(self, most: int) -> list[bytes]:
+        """Take the first `most` bytes, fewer than there are, and keep the rest in few chunks."""
+        self.compact()
+        ready = self.ready
+        self._ready_bytes -= most
+        index = 0
+        while len(ready[index]) <= most:
+            most -= len(ready[index])
+            index += 1
+        taken = ready[:index]
+        del ready[:index]
+        if most:
+            taken.append(ready[0][:most])
+            ready[0] = ready[0][most:]
+        return taken
 
     def acknowledged(self, window: int) -> None:
         """An acknowledgement with this window leaves now."""

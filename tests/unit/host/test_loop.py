@@ -74,6 +74,8 @@ class World:
         return []
 
     # the core
+    wants_frames = True
+
     def sieve(self, now: Nanos) -> Callable[[list[bytes]], list[bytes]]:
         assert now == self.now
         return self._sift

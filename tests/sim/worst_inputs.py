@@ -1,0 +1,321 @@
+"""A client that does its worst: inputs that are the most work for a step, held back by TCP and released by one segment.
+
+Each input is a stream of records, or frames of an accomplice; `work_of` tells what a step has to do for it, counted in
+calls of functions, which is the same on every machine.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import FrameType
+
+from tests.sim.segments import Segment, build, ones_complement
+from tests.sim.world_peer import echo_request, ip_packet, udp_packet
+from tests.unit.gateway.gateway_world import ADDRESS, GATEWAY, MAC, OUTSIDE, ROUTER_MAC, GatewayWorld, Remote
+from tests.unit.openvpn.client import OCC_EXIT, PING
+
+from hognose.limits import KIB, Limits
+from hognose.units import ipv4_int
+
+PORT = 1194
+WINDOW = 1000 * KIB  # what an attacker holds back: nearly all of a client's receive buffer
+SUPER = 44 * 1448
+HEAD = MAC + bytes.fromhex(ROUTER_MAC.replace(":", "")) + b"\x08\0"
+
+
+class Mallory(Remote):
+    """A client with a large window and timestamps, whose segments a test may hold back."""
+
+    def connect(self) -> None:
+        self._out.append(Segment(self._seq, 0, "S", 65535, mss=1460, scale=7, sack_ok=True))
+        self._seq += 1
+
+    def released(self, stream: bytes) -> tuple[list[bytes], bytes]:
+        """(frames of all but the first byte of the stream, the frame with the first byte)."""
+        frames = [self._frame(at, stream[at : at + SUPER]) for at in range(1, len(stream), SUPER)]
+        first = self._frame(0, stream[:1])
+        self._seq += len(stream)
+        return frames, first
+
+    def in_bytes(self, stream: bytes) -> list[bytes]:
+        """A frame for every byte, every second byte first: as many ranges as bytes."""
+        frames = [self._frame(at, stream[at : at + 1]) for at in [*range(1, len(stream), 2), *range(0, len(stream), 2)]]
+        self._seq += len(stream)
+        return frames
+
+    def _frame(self, at: int, payload: bytes) -> bytes:
+        segment = Segment((self._seq + at) & 0xFFFFFFFF, self._ack, "PA", 65535, payload)
+        packet = build(segment, self._source, self._port, ipv4_int(ADDRESS), PORT)
+        vnet = struct.pack("<BBHHHHH", 2, 1, 66, 1448, 0, 0, 0) if len(payload) > 1460 else bytes(12)
+        return vnet + HEAD + packet
+
+
+def framed(record: bytes) -> bytes:
+    return len(record).to_bytes(2, "big") + record
+
+
+@dataclass
+class Attack:
+    """A world with a client alice who attacks and a client bob."""
+
+    world: GatewayWorld
+    alice: Mallory
+    bob: Remote
+
+    @property
+    def address(self) -> int:
+        return ipv4_int(self.alice.tunnel_address)
+
+    def sealed(self, packet: bytes) -> bytes:
+        assert self.alice.vpn is not None
+        return framed(self.alice.vpn.seal(packet))
+
+    def flood(self, packet: Callable[[int], bytes]) -> bytes:
+        """As many data records as the window takes; packet: the n-th inner packet."""
+        return self.fill(lambda n: self.sealed(packet(n)))
+
+    def fill(self, record: Callable[[int], bytes]) -> bytes:
+        """As many framed records as the window takes."""
+        parts: list[bytes] = []
+        size = n = 0
+        while size < WINDOW:
+            parts.append(record(n))
+            size += len(parts[-1])
+            n += 1
+        return b"".join(parts)[:WINDOW]
+
+    def control(self, opcode: int, body: bytes, key_id: int = 0) -> bytes:
+        """A framed control packet without a wrap."""
+        assert self.alice.vpn is not None
+        return framed(bytes((opcode << 3 | key_id,)) + self.alice.vpn.sid + body)
+
+
+def begin(*lines: str) -> Attack:
+    world = GatewayWorld(*lines, limits=Limits())
+    bob = world.client("bob", "192.0.2.12")
+    original = world.remote
+
+    def remote(address: str = "192.0.2.11", port: int = 40_000) -> Remote:
+        alice = world.remotes[address, port] = Mallory(world, address, port)
+        alice.connect()
+        world.frames()
+        return alice
+
+    world.remote = remote  # type: ignore[method-assign]
+    alice = world.client("alice")
+    world.remote = original  # type: ignore[method-assign]
+    assert isinstance(alice, Mallory)
+    world.rest(1)
+    return Attack(world, alice, bob)
+
+
+# -- records of a client ---------------------------------------------------------------------------------------------
+
+
+def one_flow(attack: Attack) -> bytes:
+    return attack.flood(lambda n: udp_packet(attack.address, 5000, ipv4_int(OUTSIDE), 9, b"x"))
+
+
+def new_flows(attack: Attack) -> bytes:
+    return attack.flood(lambda n: udp_packet(attack.address, 1024 + n % 60_000, ipv4_int(OUTSIDE), 9, b"x"))
+
+
+def new_hosts(attack: Attack) -> bytes:
+    return attack.flood(lambda n: udp_packet(attack.address, 5000, ipv4_int("198.18.0.0") + n, 9, b""))
+
+
+def syns(attack: Attack) -> bytes:
+    def syn(n: int) -> bytes:
+        return build(Segment(n, 0, "S", mss=1460), attack.address, 1024 + n % 60_000, ipv4_int(OUTSIDE), 80)
+
+    return attack.flood(syn)
+
+
+def single_segments(attack: Attack) -> bytes:
+    """TCP with a byte each, none of which continues the one before."""
+
+    def segment(n: int) -> bytes:
+        return build(Segment(n * 7, 1, "PA", 100, b"x"), attack.address, 6000, ipv4_int(OUTSIDE), 80)
+
+    return attack.flood(segment)
+
+
+def closed_ports(attack: Attack) -> bytes:
+    return attack.flood(lambda n: udp_packet(attack.address, 5000, ipv4_int(GATEWAY), n % 60_000, b""))
+
+
+def echoes(attack: Attack) -> bytes:
+    return attack.flood(lambda n: echo_request(attack.address, ipv4_int(GATEWAY), b""))
+
+
+def to_bob(attack: Attack) -> bytes:
+    to = ipv4_int(attack.bob.tunnel_address)
+    return attack.flood(lambda n: udp_packet(attack.address, 5000, to, 9, b""))
+
+
+def to_the_nat(attack: Attack) -> bytes:
+    return attack.flood(lambda n: udp_packet(attack.address, 5000, ipv4_int(ADDRESS), n % 60_000, b""))
+
+
+def wrong_sources(attack: Attack) -> bytes:
+    return attack.flood(lambda n: udp_packet(n, 5000, ipv4_int(OUTSIDE), 9, b""))
+
+
+def fragments(attack: Attack) -> bytes:
+    def fragment(n: int) -> bytes:
+        packet = bytearray(ip_packet(17, attack.address, ipv4_int(OUTSIDE), bytes(8)))
+        packet[4:8] = struct.pack(">HH", n & 0xFFFF, 0x2000)
+        packet[10:12] = bytes(2)
+        packet[10:12] = struct.pack(">H", ones_complement(bytes(packet[:20])))
+        return bytes(packet)
+
+    return attack.flood(fragment)
+
+
+def no_packets(attack: Attack) -> bytes:
+    return attack.flood(lambda n: b"")
+
+
+def pings(attack: Attack) -> bytes:
+    return attack.flood(lambda n: PING)
+
+
+def unknown_occ(attack: Attack) -> bytes:
+    return attack.flood(lambda n: OCC_EXIT[:-1] + b"\x63")
+
+
+def forged(attack: Attack) -> bytes:
+    return attack.fill(lambda n: framed(b"\x48\0\0\0" + struct.pack(">I", 1 << 30 | n) + bytes(17)))
+
+
+def replayed(attack: Attack) -> bytes:
+    record = attack.sealed(udp_packet(attack.address, 5000, ipv4_int(OUTSIDE), 9, b""))
+    return attack.fill(lambda n: record)
+
+
+def bytes_alone(attack: Attack) -> bytes:
+    return attack.fill(lambda n: framed(b"\x48"))
+
+
+def unknown_opcodes(attack: Attack) -> bytes:
+    return attack.fill(lambda n: framed(b"\xf8"))
+
+
+def old_messages(attack: Attack) -> bytes:
+    return attack.fill(lambda n: attack.control(4, b"\0" + bytes(4)))
+
+
+def empty_messages(attack: Attack) -> bytes:
+    first = attack.alice.vpn.negotiations[0].next_out  # type: ignore[union-attr]
+    return attack.fill(lambda n: attack.control(4, b"\0" + struct.pack(">I", first + n)))
+
+
+def acknowledgements(attack: Attack) -> bytes:
+    def message(n: int) -> bytes:
+        ids = struct.pack(">8I", *range(n, n + 8))
+        return attack.control(5, b"\x08" + ids + attack.alice.vpn.server_sid)  # type: ignore[union-attr]
+
+    return attack.fill(message)
+
+
+def tls_garbage(attack: Attack) -> bytes:
+    first = attack.alice.vpn.negotiations[0].next_out  # type: ignore[union-attr]
+    return attack.fill(lambda n: attack.control(4, b"\0" + struct.pack(">I", first + n) + b"\x17"))
+
+
+def tls_records(attack: Attack) -> bytes:
+    """A TLS record with a control string in each message."""
+    vpn = attack.alice.vpn
+    assert vpn is not None
+    negotiation = vpn.negotiations[0]
+    parts: list[bytes] = []
+    for n in range(2000):
+        negotiation.tls.send(b"INFO_PRE,x\0")
+        data = negotiation.tls.bio_read(65536)
+        parts.append(attack.control(4, b"\0" + struct.pack(">I", negotiation.next_out + n) + data))
+    return b"".join(parts)[:WINDOW]
+
+
+def soft_resets(attack: Attack) -> bytes:
+    return attack.fill(lambda n: attack.control(3, b"\0" + bytes(4), 1 + n % 7))
+
+
+STREAMS = (
+    one_flow,
+    new_flows,
+    new_hosts,
+    syns,
+    single_segments,
+    closed_ports,
+    echoes,
+    to_bob,
+    to_the_nat,
+    wrong_sources,
+    fragments,
+    no_packets,
+    pings,
+    unknown_occ,
+    forged,
+    replayed,
+    bytes_alone,
+    unknown_opcodes,
+    old_messages,
+    empty_messages,
+    acknowledgements,
+    tls_garbage,
+    tls_records,
+    soft_resets,
+)
+
+
+# -- what a step costs -----------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Cost:
+    """Of one step: calls of functions (Python's and C's) below Gateway.step, processor time in ms."""
+
+    calls: int
+    ms: float
+
+
+def step_cost(world: GatewayWorld, frames: list[bytes], counted: bool) -> Cost:
+    """Run one step; what it sends is lost, as to a client that hears nothing."""
+    calls = 0
+
+    def count(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal calls
+        if event in ("call", "c_call"):
+            calls += 1
+
+    unix = 1_800_000_000
+    world.now += 1_000_000
+    if counted:
+        sys.setprofile(count)
+    began = time.process_time_ns()
+    try:
+        world.gateway.step(frames, world.now, unix)
+    finally:
+        took = time.process_time_ns() - began
+        sys.setprofile(None)
+    world.events += world.gateway.take_events()
+    return Cost(calls, took / 1e6)
+
+
+def steps_of(attack: Attack, stream: bytes, *, counted: bool = True) -> Iterator[Cost]:
+    """The steps that a released stream leads to, the first of them that of the segment which releases it."""
+    world = attack.world
+    held, first = attack.alice.released(stream)
+    for at in range(0, len(held), 8):
+        step_cost(world, held[at : at + 8], counted=False)
+    yield step_cost(world, [first], counted)
+    for _ in range(2_000):
+        deadline = world.gateway.next_deadline()
+        if deadline is None or deadline > world.now:
+            return
+        yield step_cost(world, [], counted)
+    raise AssertionError("the released stream does not come to an end")
