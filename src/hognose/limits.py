@@ -82,6 +82,7 @@ class StepLimits:
     """Bounds of the work of one step; what is over waits for the next one (gateway/turns.py, gateway/ingress.py)."""
 
     records: int = 256  # of all clients together
+    units: int = 384  # likewise, where several clients have input: records and what they lead to (gateway/turns.py)
     records_least: int = 16  # of a client whose turn it is, however many clients have input
     client_bytes: int = 256 * KIB  # taken out of one client's receive buffer
     control_messages: int = 8  # of one client

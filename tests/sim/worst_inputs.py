@@ -64,7 +64,7 @@ class Attack:
 
     world: GatewayWorld
     alice: Mallory
-    bob: Remote
+    bob: Mallory
 
     @property
     def address(self) -> int:
@@ -96,19 +96,11 @@ class Attack:
 
 def begin(*lines: str) -> Attack:
     world = GatewayWorld(*lines, limits=Limits())
-    bob = world.client("bob", "192.0.2.12")
-    original = world.remote
-
-    def remote(address: str = "192.0.2.11", port: int = 40_000) -> Remote:
-        alice = world.remotes[address, port] = Mallory(world, address, port)
-        alice.connect()
-        world.frames()
-        return alice
-
-    world.remote = remote  # type: ignore[method-assign]
-    alice = world.client("alice")
-    world.remote = original  # type: ignore[method-assign]
+    world.remote_type = Mallory
+    alice, bob = world.client("alice"), world.client("bob", "192.0.2.12")
+    world.remote_type = Remote
     assert isinstance(alice, Mallory)
+    assert isinstance(bob, Mallory)
     world.rest(1)
     return Attack(world, alice, bob)
 
@@ -272,6 +264,90 @@ STREAMS = (
 )
 
 
+# -- frames of segments, of an accomplice outside, of a stranger -------------------------------------------------------
+
+
+def outside_frame(payload: bytes, seq: int, flags: str, port: int, gso_size: int = 0) -> bytes:
+    """A TCP segment from the accomplice to a mapped port, or a super-segment of pieces of gso_size bytes."""
+    packet = build(Segment(seq & 0xFFFFFFFF, 1, flags, 65535, payload), ipv4_int(OUTSIDE), 80, ipv4_int(ADDRESS), port)
+    vnet = struct.pack("<BBHHHHH", 1, 1, 54, gso_size, 34, 16, 0) if gso_size else bytes(12)
+    return vnet + HEAD + packet
+
+
+def mapped_port(attack: Attack) -> int:
+    """Alice and the accomplice have a TCP connection; the port that the NAT gave it."""
+    syn = build(Segment(1, 0, "S", mss=1460), attack.address, 6000, ipv4_int(OUTSIDE), 80)
+    assert attack.alice.vpn is not None
+    attack.alice.vpn.send(syn)
+    attack.world.frames()
+    port = int(attack.world.outside[-1]["TCP"].sport)
+    attack.world.frames(outside_frame(b"", 0, "SA", port))
+    attack.world.rest(1)
+    return port
+
+
+def super_frames(size: int) -> Callable[[Attack], list[bytes]]:
+    """Super-segments of 64 KiB in pieces of `size` bytes."""
+
+    def frames(attack: Attack) -> list[bytes]:
+        port = mapped_port(attack)
+        most = min(64_000, size * 1024)
+        return [outside_frame(bytes(most), 1 + n * most, "PA", port, size) for n in range(256)]
+
+    return frames
+
+
+def segments_of_a_byte(attack: Attack) -> list[bytes]:
+    return attack.alice.in_bytes(bytes(4096))
+
+
+def scattered_sacks(attack: Attack) -> list[bytes]:
+    """A download is in flight; its receiver acknowledges every second segment of it, four at a time, over and over."""
+    port = mapped_port(attack)
+    alice, world = attack.alice, attack.world
+    for round_ in range(40):  # her window opens, then she acknowledges no more
+        world.frames(
+            *[outside_frame(bytes(60_000), 1 + round_ * 120_000 + n * 60_000, "PA", port, 1448) for n in (0, 1)]
+        )
+    alice.reads = False
+    world.frames(*[outside_frame(bytes(60_000), 1 + 4_800_000 + n * 60_000, "PA", port, 1448) for n in range(8)])
+    head = Segment(alice._seq & 0xFFFFFFFF, alice._ack, "A", 65535)
+    frames = []
+    for n in range(2048):
+        at = alice._ack + 1460 * (1 + 8 * (n * 37 % 64))
+        sack = [((at + 2920 * k) & 0xFFFFFFFF, (at + 2920 * k + 1460) & 0xFFFFFFFF) for k in range(4)]
+        head.sack = sack
+        frames.append(bytes(12) + HEAD + build(head, alice._source, alice._port, ipv4_int(ADDRESS), PORT))
+    return frames
+
+
+def stranger(record: bytes) -> Callable[[Attack], list[bytes]]:
+    """Connections without a session that fill their first windows with one record, again and again."""
+
+    def frames(attack: Attack) -> list[bytes]:
+        found = []
+        for n in range(16):
+            remote = attack.world.remote("192.0.2.77", 50_000 + n)
+            stream = (framed(record) * (16 * KIB // (len(record) + 2)))[: 15 * KIB]
+            remote.send(stream)
+            found += remote.poll()
+        return found
+
+    return frames
+
+
+BATCHES: dict[str, Callable[[Attack], list[bytes]]] = {
+    "super_frames_in_pieces_of_1": super_frames(1),
+    "super_frames_in_pieces_of_64": super_frames(64),
+    "super_frames": super_frames(1348),
+    "segments_of_a_byte": segments_of_a_byte,
+    "scattered_sacks": scattered_sacks,
+    "strangers_data": stranger(b"\x48" + bytes(30)),
+    "strangers_resets": stranger(b"\x38" + bytes(8) + b"\0" + bytes(4)),
+    "strangers_control": stranger(b"\x20" + bytes(8) + b"\0" + bytes(4) + b"\x16"),
+}
+
+
 # -- what a step costs -----------------------------------------------------------------------------------------------
 
 
@@ -319,3 +395,18 @@ def steps_of(attack: Attack, stream: bytes, *, counted: bool = True) -> Iterator
             return
         yield step_cost(world, [], counted)
     raise AssertionError("the released stream does not come to an end")
+
+
+def steps_of_batches(attack: Attack, frames: list[bytes], *, counted: bool = True, batch: int = 64) -> Iterator[Cost]:
+    """The steps of frames that come in whole batches, as the device gives them."""
+    world = attack.world
+    frames = list(frames)
+    for _ in range(4_000):
+        taken: list[bytes] = []
+        if world.gateway.wants_frames:
+            taken, frames = frames[:batch], frames[batch:]
+        deadline = world.gateway.next_deadline()
+        if not taken and not frames and (deadline is None or deadline > world.now):
+            return
+        yield step_cost(world, taken, counted)
+    raise AssertionError("the frames do not come to an end")

@@ -44,6 +44,11 @@ class Egress:
         self._software = not (caps.tx_csum and caps.tx_tso4)
         self._frames: list[list[bytes]] = []
 
+    @property
+    def queued(self) -> int:
+        """Frames that wait for `take`."""
+        return len(self._frames)
+
     def is_on_link(self, address: Ipv4Int) -> bool:
         """True for addresses of the uplink's own subnet."""
         return address & self._mask == self._network

@@ -93,7 +93,6 @@ class Gateway:
         self._retry_at: Nanos = now  # something has failed and is tried again then, if that is not over
         self._traffic_at: Nanos = now  # when a client sent something last
         self._stopping = False
-        self._share = limits.step.records  # of the peer that is served now
         self._tell_tls_warnings(now)
 
     # -- the shell's side ------------------------------------------------------------------------------------------
@@ -288,8 +287,7 @@ class Gateway:
     def _serve_clients(self, now: Nanos, unix: UnixSeconds) -> None:
         """The turns of clients in this step; one with more input than its share gets another in the next step."""
         self._traffic_at = now
-        peers, self._share = self._turns.begin()
-        for peer in peers:
+        for peer in self._turns.begin(self._dirty):
             if self._peers.get(peer.conn.id) is peer:
                 self._contained(self._take_turn, peer, now, unix)
 
@@ -326,13 +324,13 @@ class Gateway:
         """Turns of those who are no clients yet; idle: no client has sent for a while, so that one turn is free."""
         while (peer := self._door.next(now, idle)) is not None:
             if self._peers.get(peer.conn.id) is peer:
-                self._share = self._limits.step.records_least
+                peer.share = self._limits.step.records_least
                 self._contained(self._take_turn, peer, now, unix)
             self._door.done(idle)
             idle = False
 
     def _serve(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
-        """Work on a peer's input: at most `_share` records, and what its session has left over."""
+        """Work on a peer's input: at most its share of records."""
         conn, session, splitter = peer.conn, peer.session, peer.splitter
         if peer.closing or peer.muted:
             conn.take()
@@ -340,7 +338,7 @@ class Gateway:
             if peer.closing:
                 return
         else:
-            records = splitter.feed(conn.take(self._limits.step.client_bytes - splitter.pending), self._share)
+            records = splitter.feed(conn.take(self._limits.step.client_bytes - splitter.pending), peer.share)
         if records:
             if session is None:
                 session = peer.session = Session(
@@ -351,8 +349,9 @@ class Gateway:
                 session.work(now, unix)
             if not peer.greeted and session.greeted:
                 self._greeted(peer, now)
-            if packets:
-                self._forward(peer, packets, now)
+            queued = self._egress.queued
+            delivered = self._forward(peer, packets, now) if packets else 0
+            self._turns.charge(peer, len(records), self._egress.queued - queued + delivered)
             if session.attention:  # data alone moves timers to later only; peer deadlines see to them
                 self._run_session(peer, session, now, unix)
             if splitter.broken and not peer.closing:
@@ -369,12 +368,16 @@ class Gateway:
         if crowded is not None:
             self._abort(crowded, DropReason.HANDSHAKE_CROWDED, now)
 
-    def _forward(self, peer: Peer, packets: list[bytes], now: Nanos) -> None:
+    def _forward(self, peer: Peer, packets: list[bytes], now: Nanos) -> int:
+        """Route a client's packets; returns how many went to clients, this one included."""
         if peer.address == 0:
             self._counters.drop(DropReason.NO_DATA_KEY, len(packets))
-            return
+            return 0
+        delivered = 0
         for address, inner in self._forwarder.from_client(peer.address, packets, now).items():
             self._queue(address, inner)
+            delivered += len(inner)
+        return delivered
 
     def _end_replaced(self, now: Nanos) -> None:
         """Older sessions of a name that connected again; their address may be the newcomer's already."""

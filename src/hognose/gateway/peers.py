@@ -37,6 +37,8 @@ class Peer:
     greeted: bool = False  # its hard reset was valid
     waits: bool = False  # for its turn at the door
     established_at: Nanos = 0
+    share: int = 0  # records that it may have in its turn
+    cost: int = 100  # of one of its records in percent of the least (gateway/turns.py)
     down: list[bytes] = field(default_factory=list)  # inner packets to seal in this step
 
     @property

@@ -1,9 +1,10 @@
 """The turns of clients with input: how much of it one step works on.
 
-A step's records are shared out equally among the clients that have input; what is over stays in the client's receive
-buffer, where its TCP window bounds it. With more clients than `records / records_least` those that come later wait for
-the next step, in order. So neither what one client has held back and releases nor the number of clients makes a step
-longer (bounds: limits.StepLimits).
+What a step may cost is shared out equally among the clients that have input; what is over stays in the client's receive
+buffer, where its TCP window bounds it. A record costs one unit, and PRODUCED units more for each frame or packet that
+it leads to: many small packets are dearer than the same bytes in few large ones. With more clients than
+`records / records_least` those that come later wait for the next step, in order. So neither what one client has held
+back and releases nor the number of clients makes a step longer (bounds: limits.StepLimits).
 """
 
 from __future__ import annotations
@@ -13,12 +14,16 @@ from collections import OrderedDict
 from hognose.gateway.peers import Peer
 from hognose.limits import StepLimits
 
+PRODUCED = 2  # units
+_UNIT = 100  # Peer.cost is in percent
+
 
 class Turns:
     """Round robin over clients. Bound: one entry per client."""
 
     def __init__(self, limits: StepLimits) -> None:
         self._records = limits.records
+        self._units = limits.units
         self._least = limits.records_least
         self._most = max(1, limits.records // limits.records_least)
         self._queue: OrderedDict[int, Peer] = OrderedDict()  # by connection id
@@ -29,19 +34,35 @@ class Turns:
         return bool(self._queue)
 
     def add(self, peer: Peer) -> None:
-        """A client has input; at the end of the queue unless it is in it already."""
+        """Put a client with input at the end of the queue, unless it is in it already."""
         if peer.conn.id in self._queue:
             peer.conn.compact()  # it has to wait, and its sender may cut the stream into single bytes
         else:
             self._queue[peer.conn.id] = peer
 
-    def begin(self) -> tuple[list[Peer], int]:
-        """Drained: the clients whose turn this step is, and the records that each may have."""
+    def begin(self, receivers: list[Peer]) -> list[Peer]:
+        """Drained: the clients whose turn this step is, each with the records that it may have in `share`.
+
+        receivers: clients for whom packets of others wait; one without input has a share like those with input.
+        """
         queue = self._queue
         count = len(queue)
+        active = count + sum(peer.conn.id not in queue for peer in receivers)
         if count <= self._most:
             peers = list(queue.values())
             queue.clear()
         else:
             peers = [queue.popitem(last=False)[1] for _ in range(self._most)]
-        return peers, max(self._least, self._records // count) if count else self._records
+        most = self._records // active
+        if active == 1:
+            peers[0].share = most
+            return peers
+        units = self._units * _UNIT // active
+        for peer in peers:
+            peer.share = max(self._least, min(most, units // peer.cost))
+        return peers
+
+    def charge(self, peer: Peer, records: int, produced: int) -> None:
+        """Note what a client's turn has cost: its records, and the frames and packets that they led to."""
+        if records:
+            peer.cost = _UNIT + PRODUCED * _UNIT * produced // records

@@ -74,6 +74,7 @@ class GatewayWorld:
         self.arp: list[Packet] = []
         self.events: list[Event] = []
         self.answers_arp = True
+        self.remote_type = Remote
         self.one_by_one = False  # True: a step for each frame
         self.frames()
 
@@ -163,7 +164,7 @@ class GatewayWorld:
 
     def remote(self, address: str = "192.0.2.11", port: int = 40_000) -> Remote:
         """A TCP client that has completed its handshake."""
-        remote = self.remotes[address, port] = Remote(self, address, port)
+        remote = self.remotes[address, port] = self.remote_type(self, address, port)
         remote.connect()
         self.frames()
         assert remote.connected

@@ -40,6 +40,19 @@ def test_any_split_of_a_stream_gives_the_same_records(records: list[bytes], cuts
     assert RecordSplitter(2048).feed([stream[:1], stream[1:]]) == records
 
 
+def test_the_splitter_stops_at_the_records_asked_for() -> None:
+    splitter = RecordSplitter(2048)
+    assert splitter.feed([b"\0\1a\0\1b\0\1c\0\1d"], 2) == [b"a", b"b"]
+    assert splitter.full
+    assert splitter.pending == 6
+    assert splitter.feed([b"\0\1"], 2) == [b"c", b"d"]
+    assert splitter.full, "half a record may be a whole one: the caller asks again"
+    assert splitter.feed([], 2) == []
+    assert not splitter.full
+    assert splitter.feed([b"e"], 2) == [b"e"]
+    assert not splitter.full, "all is used up"
+
+
 @pytest.mark.parametrize("head", [b"\0\0", b"\x08\x01", b"\xff\xff", b"GET /"])
 def test_lengths_that_are_refused(head: bytes) -> None:
     with pytest.raises(PeerError) as caught:

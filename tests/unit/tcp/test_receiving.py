@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.unit.tcp.tcp_script import Script
 
 from hognose.drops import DropReason
@@ -395,3 +397,50 @@ def test_trust_opens_the_window_and_takes_nothing_back():
     for _ in range(100):
         script.send("A", b"x" * 1000)
     assert len(script.take()) == 106_001
+
+
+@given(st.lists(st.binary(min_size=1, max_size=400), max_size=60), st.lists(st.integers(0, 900), min_size=1))
+def test_bytes_taken_in_parts_are_the_stream(segments: list[bytes], takes: list[int]):
+    """Whatever is taken when, with the joining of small chunks between: the stream, and a window for what is free."""
+    script = opened(receive_buffer=64 * KIB)
+    stream = b"".join(segments)
+    taken = b""
+    for number, segment in enumerate(segments):
+        script.send("PA", segment)
+        most = takes[number % len(takes)]
+        part = b"".join(script.conn.take(most))
+        assert len(part) == min(most, number_of_bytes(segments[: number + 1]) - len(taken))
+        taken += part
+        if number % 3 == 0:
+            script.conn.compact()
+        assert script.conn.waiting == (len(taken) < number_of_bytes(segments[: number + 1]))
+    taken += b"".join(script.conn.take())
+    assert taken == stream
+    assert not script.conn.waiting
+
+
+def number_of_bytes(segments: list[bytes]) -> int:
+    return sum(map(len, segments))
+
+
+def test_the_window_opens_by_what_was_taken():
+    """RFC 9293 3.8.6.2.2: an acknowledgement of its own once half of the buffer is free again."""
+    script = opened(receive_buffer=64 * KIB)
+    for _ in range(63):
+        script.send("A", bytes(KIB))
+    script.poll()
+    script.conn.take(30 * KIB)
+    assert script.poll() == []
+    script.conn.take(3 * KIB)
+    [update] = script.poll()
+    assert update.window << script.scale == 34 * KIB, "what is free"
+
+
+def test_bytes_alone_cost_no_more_memory_than_their_bytes():
+    script = opened(receive_buffer=256 * KIB)
+    for _ in range(3):
+        for _ in range(2000):
+            script.send("PA", b"x")
+        script.conn.compact()
+    assert len(script.conn._rcv.ready) <= 2
+    assert script.take() == b"x" * 6000

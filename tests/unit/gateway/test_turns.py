@@ -1,0 +1,74 @@
+"""Who has a turn in a step, and how many records."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hognose.gateway.peers import Peer
+from hognose.gateway.turns import Turns
+from hognose.limits import StepLimits
+
+LIMITS = StepLimits()
+
+
+def peer(number: int, cost: int = 100) -> Peer:
+    conn = SimpleNamespace(id=number, compact=lambda: None)
+    return cast(Peer, SimpleNamespace(conn=conn, share=0, cost=cost))
+
+
+def test_a_client_alone_has_the_whole_step() -> None:
+    turns = Turns(LIMITS)
+    alice = peer(1, cost=300)
+    assert not turns.busy
+    turns.add(alice)
+    turns.add(alice)
+    assert turns.busy
+    assert turns.begin([]) == [alice]
+    assert alice.share == LIMITS.records
+    assert not turns.busy
+
+
+def test_who_only_receives_counts_too() -> None:
+    turns = Turns(LIMITS)
+    alice, bob = peer(1), peer(2)
+    turns.add(alice)
+    turns.begin([bob])
+    assert alice.share == LIMITS.records // 2
+    turns.add(alice)
+    turns.begin([alice])
+    assert alice.share == LIMITS.records, "what comes for the client itself takes nothing from it"
+
+
+def test_dear_records_are_fewer() -> None:
+    turns = Turns(LIMITS)
+    alice, bob = peer(1), peer(2)
+    turns.charge(alice, 100, 100)
+    turns.charge(bob, 100, 4)
+    turns.charge(bob, 0, 0)
+    assert (alice.cost, bob.cost) == (300, 108)
+    turns.add(alice)
+    turns.add(bob)
+    turns.begin([])
+    assert (alice.share, bob.share) == (LIMITS.units // 2 // 3, LIMITS.records // 2)
+
+
+@given(st.lists(st.integers(100, 3000), min_size=1, max_size=300))
+def test_every_client_has_its_turn_and_no_step_is_longer(costs: list[int]) -> None:
+    """Each of many clients is served once before any is served twice; a step's records are bounded."""
+    turns = Turns(LIMITS)
+    peers = [peer(number, cost) for number, cost in enumerate(costs)]
+    for each in peers:
+        turns.add(each)
+    served: list[int] = []
+    while len(served) < len(peers):
+        chosen = turns.begin([])
+        assert sum(each.share for each in chosen) <= LIMITS.records
+        assert len(chosen) == 1 or all(LIMITS.records_least <= each.share for each in chosen)
+        for each in chosen:
+            served.append(each.conn.id)
+            turns.add(each)
+    assert served[: len(peers)] == list(range(len(peers)))
