@@ -8,7 +8,6 @@ engine ends one session or loses one packet and is reported; it never leaves `st
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
 from typing import ParamSpec
 
 from hognose.config.model import ServerConfig
@@ -20,8 +19,9 @@ from hognose.gateway.door import Door
 from hognose.gateway.egress import Egress
 from hognose.gateway.forwarding import Forwarder
 from hognose.gateway.ingress import Ingress
-from hognose.gateway.journal import Journal, place_of
+from hognose.gateway.journal import Journal
 from hognose.gateway.live import LiveConfig, Routine
+from hognose.gateway.peer_timers import PeerTimers
 from hognose.gateway.peers import FIRST_RECORD_NS, LINGER_NS, Peer
 from hognose.gateway.rejudging import Rejudging, objection
 from hognose.gateway.status import status_lines
@@ -33,7 +33,7 @@ from hognose.openvpn.framing import RecordSplitter, join
 from hognose.openvpn.session import Session
 from hognose.tcp.connection import TcpConnection
 from hognose.tcp.server import TcpServer
-from hognose.units import MS, Ipv4Int, Nanos, Random, UnixSeconds, ipv4_text
+from hognose.units import MS, Ipv4Int, Nanos, Random, UnixSeconds
 
 # Bytes that sealing and framing add to an inner packet, rounded up; for queue accounting.
 RECORD_OVERHEAD = 32
@@ -86,7 +86,7 @@ class Gateway:
         self._turns = Turns(limits.step)
         self._peers: dict[int, Peer] = {}
         self._rejudging = Rejudging(limits.rejudged_per_step)
-        self._timers: list[tuple[Nanos, int]] = []  # (deadline, connection id); stale entries are skipped
+        self._timers = PeerTimers()
         self._wake_at: Nanos = 0  # no timer is due before; 0 after a step, until somebody asks for the next deadline
         self._dirty: list[Peer] = []  # peers with packets in `down`
         self._now: Nanos = now  # of the last step
@@ -139,9 +139,8 @@ class Gateway:
         return earliest if earliest != _NEVER else None
 
     def _earliest(self) -> Nanos:
-        earliest = self._timers[0][0] if self._timers else _NEVER
-        earliest = min(earliest, self._routine.next_deadline(self._live.config))
-        for engine in (self._tcp, self._nat, self._neighbors, self._forwarder):
+        earliest = self._routine.next_deadline(self._live.config)
+        for engine in (self._timers, self._tcp, self._nat, self._neighbors, self._forwarder):
             deadline = engine.next_deadline()
             if deadline is not None and deadline < earliest:
                 earliest = deadline
@@ -179,7 +178,7 @@ class Gateway:
                 peer.session.replace_profile(self._live.profile)
                 deadline = peer.session.next_deadline()
                 if deadline is not None:
-                    self._arm(peer, deadline)
+                    self._timers.arm(peer, deadline)
         self._rejudging.restart(self._peers.values())
 
     def stop(self, reason: str, now: Nanos, unix: UnixSeconds) -> None:
@@ -228,16 +227,7 @@ class Gateway:
     def _failed(self, where: str, error: Exception, now: Nanos, peer: Peer | None = None) -> None:
         self._counters.drop(DropReason.INTERNAL_ERROR)
         self._retry_at = self._retry_at if self._retry_at > now else now + RETRY_NS
-        self._report(where, error, now, peer)
-
-    def _report(self, where: str, error: Exception, now: Nanos, peer: Peer | None = None) -> None:
-        self._journal.add(
-            EventKind.INTERNAL_ERROR,
-            now,
-            where=where,
-            error=f"{type(error).__name__} at {place_of(error)}",
-            conn=peer.conn.id if peer is not None else 0,
-        )
+        self._journal.failure(where, error, now, peer.conn.id if peer is not None else 0)
 
     # -- peers -----------------------------------------------------------------------------------------------------
 
@@ -245,16 +235,9 @@ class Gateway:
         for address, packets in self._ingress.receive(frames, now).items():
             self._queue(address, packets)
         for error in self._ingress.drain_failures():
-            self._report("ingress", error, now)
+            self._journal.failure("ingress", error, now)
         for source, port in self._ingress.drain_udp_clients():
-            self._journal.add(
-                EventKind.PEER_REJECTED,
-                now,
-                conn=0,
-                peer=f"{ipv4_text(source)}:{port}",
-                reason=DropReason.PORT_CLOSED.name.lower(),
-                detail="an OpenVPN client speaks UDP, this server TCP; write `proto tcp` in its config",
-            )
+            self._journal.udp_client(source, port, now)
 
     def _run_peers(self, now: Nanos, unix: UnixSeconds) -> None:
         """Connections that are new, have something to read, or are gone, and what was queued for clients."""
@@ -301,7 +284,7 @@ class Gateway:
         peer = Peer(conn, RecordSplitter(self._limits.openvpn.record_len), conn.opened_at)
         crowded = self._door.enter(peer)
         self._peers[conn.id] = peer
-        self._arm(peer, peer.accepted_at + FIRST_RECORD_NS)
+        self._timers.arm(peer, peer.accepted_at + FIRST_RECORD_NS)
         if crowded is not None:
             self._abort(crowded, DropReason.STRANGER_CROWDED, now)
         self._journal.add(EventKind.PEER_CONNECTED, now, conn=conn.id, peer=peer.name)
@@ -404,7 +387,7 @@ class Gateway:
             return
         deadline = session.next_deadline()
         if deadline is not None:
-            self._arm(peer, deadline)
+            self._timers.arm(peer, deadline)
 
     def _session_ended(self, peer: Peer, session: Session, now: Nanos) -> None:
         ended = session.ended
@@ -444,7 +427,7 @@ class Gateway:
         peer.muted = True
         peer.session = None
         peer.splitter = RecordSplitter(0)
-        self._arm(peer, peer.accepted_at + FIRST_RECORD_NS)
+        self._timers.arm(peer, peer.accepted_at + FIRST_RECORD_NS)
 
     def _abort(self, peer: Peer, reason: DropReason, now: Nanos) -> None:
         self._door.leave(peer)
@@ -453,7 +436,7 @@ class Gateway:
             peer.conn.abort(now)
         except Exception as error:
             self._failed("abort", error, now, peer)
-            self._arm(peer, now + LINGER_NS)  # and again
+            self._timers.arm(peer, now + LINGER_NS)  # and again
             return
         self._peers.pop(peer.conn.id, None)
 
@@ -464,7 +447,7 @@ class Gateway:
         """
         if not peer.closing:
             peer.closing = True
-            self._arm(peer, now + LINGER_NS)
+            self._timers.arm(peer, now + LINGER_NS)
         self._admissions.leave(peer, reason, now, detail)  # idempotent: whoever ends it again makes up for a failure
         peer.session = None
         peer.down = []
@@ -551,22 +534,8 @@ class Gateway:
 
     # -- time ------------------------------------------------------------------------------------------------------
 
-    def _arm(self, peer: Peer, deadline: Nanos) -> None:
-        """Make sure that the timer heap wakes this peer no later than deadline."""
-        if peer.armed == 0 or deadline < peer.armed:
-            peer.armed = deadline
-            heappush(self._timers, (deadline, peer.conn.id))
-
     def _run_timers(self, now: Nanos, unix: UnixSeconds) -> None:
-        timers = self._timers
-        due_peers: list[Peer] = []  # taken out first, so that a deadline in the past cannot spin here
-        while timers and timers[0][0] <= now:
-            deadline, conn_id = heappop(timers)
-            peer = self._peers.get(conn_id)
-            if peer is not None and peer.armed == deadline:
-                peer.armed = 0
-                due_peers.append(peer)
-        for peer in due_peers:
+        for peer in self._timers.take_due(self._peers, now):
             self._contained(self._peer_deadline, peer, now, unix)
         self._attempt("routine", now, self._run_routine, now, unix)
         for where, next_deadline, work in (
@@ -593,7 +562,7 @@ class Gateway:
         if session is None:
             if now - peer.accepted_at >= FIRST_RECORD_NS:
                 raise PeerError(DropReason.HANDSHAKE_TIMEOUT, "no complete OpenVPN packet in time")
-            self._arm(peer, peer.accepted_at + FIRST_RECORD_NS)
+            self._timers.arm(peer, peer.accepted_at + FIRST_RECORD_NS)
             return
         deadline = session.next_deadline()
         if deadline is not None and deadline <= now:

@@ -6,9 +6,9 @@ is over is counted and reported as one line.
 
 from __future__ import annotations
 
-from hognose.drops import Counters, Stat
+from hognose.drops import Counters, DropReason, Stat
 from hognose.events import Event, EventKind
-from hognose.units import SECOND, Nanos
+from hognose.units import SECOND, Ipv4Int, Nanos, Port, ipv4_text
 
 # What a peer without a certificate of ours can cause at will.
 LIMITED = frozenset(
@@ -40,6 +40,22 @@ class Journal:
                 self._counters.stats[Stat.EVENTS_SUPPRESSED] += 1
                 return
         self._events.append(Event(kind, {name: value for name, value in fields.items() if value != ""}))
+
+    def failure(self, where: str, error: Exception, now: Nanos, conn: int = 0) -> None:
+        """Queue INTERNAL_ERROR, a bug of ours; conn: id of the connection that it concerns, 0 for none."""
+        text = f"{type(error).__name__} at {place_of(error)}"
+        self.add(EventKind.INTERNAL_ERROR, now, where=where, error=text, conn=conn)
+
+    def udp_client(self, source: Ipv4Int, port: Port, now: Nanos) -> None:
+        """Queue PEER_REJECTED for an OpenVPN client that speaks UDP to us."""
+        self.add(
+            EventKind.PEER_REJECTED,
+            now,
+            conn=0,
+            peer=f"{ipv4_text(source)}:{port}",
+            reason=DropReason.PORT_CLOSED.name.lower(),
+            detail="an OpenVPN client speaks UDP, this server TCP; write `proto tcp` in its config",
+        )
 
     def take(self) -> list[Event]:
         """Drained events, oldest first."""
