@@ -15,7 +15,7 @@ from types import FrameType
 
 from tests.sim.segments import Segment, build, ones_complement
 from tests.sim.world_peer import echo_request, ip_packet, udp_packet
-from tests.unit.gateway.gateway_world import ADDRESS, GATEWAY, MAC, OUTSIDE, ROUTER_MAC, GatewayWorld, Remote
+from tests.unit.gateway.gateway_world import ADDRESS, GATEWAY, MAC, OUTSIDE, ROUTER_MAC, UNIX, GatewayWorld, Remote
 from tests.unit.openvpn.client import OCC_EXIT, PING
 
 from hognose.limits import KIB, Limits
@@ -368,13 +368,12 @@ def step_cost(world: GatewayWorld, frames: list[bytes], counted: bool) -> Cost:
         if event in ("call", "c_call"):
             calls += 1
 
-    unix = 1_800_000_000
     world.now += 1_000_000
     if counted:
         sys.setprofile(count)
     began = time.process_time_ns()
     try:
-        world.gateway.step(frames, world.now, unix)
+        world.gateway.step(frames, world.now, UNIX)
     finally:
         took = time.process_time_ns() - began
         sys.setprofile(None)
