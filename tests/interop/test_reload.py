@@ -118,7 +118,7 @@ def test_without_a_signal_a_whole_text_is_taken_and_a_half_one_never(setting: Se
         assert server.event("client_ended")["common_name"] == "bob"
         cut.process.wait_for("AUTH_FAILED", 10)
         server.rewrite(plain)  # the marks gone: a hosted server takes it when it rests
-        assert server.event("config_reloaded", 20, 2)["changed"] == "policy"
+        assert server.event("config_reloaded", 60, 2)["changed"] == "policy"
         assert alice.log.count("Initialization Sequence Completed") == 1
 
 

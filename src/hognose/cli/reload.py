@@ -1,8 +1,8 @@
 """The config, read at the start and again without a reboot: what changed on the device is parsed and put in force.
 
 A text between its marks (blockfile.py) costs one sector per look, and is taken as soon as they are true. Any other one
-is read whole at its first look and then every WHOLE_INTERVAL_NS; a text without marks is taken, and one whose marks are
-not true refused, when two looks in a row have seen the same.
+is read whole when its first sector changes, and every WHOLE_INTERVAL_NS. Text without marks is taken when it has been
+the same for as long; one whose marks are not true is refused when the next look finds it unchanged.
 """
 
 from __future__ import annotations
@@ -125,7 +125,8 @@ class ConfigReload:
         self._next: Nanos = now + CHECK_INTERVAL_NS
         self._whole_at: Nanos = now + WHOLE_INTERVAL_NS  # when all of a text is read whose head tells nothing
         self._unreadable = False
-        self._waiting = b""  # digest of a text that may still be written to
+        self._waiting = b""  # digest of a text that may still be written to, until _ripe_at
+        self._ripe_at: Nanos = 0
         self._judge(loaded.data)
 
     @property
@@ -153,20 +154,25 @@ class ConfigReload:
         asked = source.requested
         if asked:
             source.reopen()
-        elif not source.repeatable or (
-            source.head() == self._head and (self._complete or not (self._waiting or now >= self._whole_at))
-        ):
+        elif not source.repeatable or (source.head() == self._head and (self._complete or now < self._whole_at)):
             return None
-        self._whole_at = now + WHOLE_INTERVAL_NS
         data = read_text(source)
         digest = sha256(data).digest()
+        self._note(data)
+        self._whole_at = now + WHOLE_INTERVAL_NS
         if digest == self._digest:
             self._waiting = b""
             return None
-        if not asked and digest != self._waiting and not blockfile.complete(data):
+        if asked or self._complete:
+            return data
+        if digest != self._waiting:
             self._waiting = digest
-            return None
-        return data
+            told = blockfile.first_mark(data) is not None
+            self._ripe_at = now + (CHECK_INTERVAL_NS if told else WHOLE_INTERVAL_NS)
+        elif now >= self._ripe_at:
+            return data
+        self._whole_at = self._ripe_at
+        return None
 
     def _take(self, data: bytes, now: Nanos, unix: UnixSeconds) -> None:
         self._judge(data)
@@ -195,7 +201,11 @@ class ConfigReload:
         """Remember a text that was read to its end, whatever comes of it: it is not looked at twice."""
         self._waiting = b""
         self._digest = sha256(data).digest()
-        self._head = data[:HEAD_BYTES]
-        mark = blockfile.first_mark(self._head)
-        self._complete = mark is not None and blockfile.complete(data)
+        self._note(data)
+        mark = blockfile.first_mark(data)
         self._name = mark.digest.hex() if mark is not None and self._complete else self._digest.hex()
+
+    def _note(self, data: bytes) -> None:
+        """Remember what tells that a text is still there: its head, which is enough for one with true marks."""
+        self._head = data[:HEAD_BYTES]
+        self._complete = blockfile.complete(data)

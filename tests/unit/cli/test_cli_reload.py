@@ -175,22 +175,21 @@ def test_a_writer_that_rests_longer_than_two_looks() -> None:
 def test_a_text_without_marks_is_taken_when_it_rests() -> None:
     world = World(text())
     world.source.data = text("max-clients 5")
-    assert world.look() == []
+    assert world.look(LOOKS) == []
     world.source.data = text("max-clients 6")
-    assert world.look() == []
+    assert world.look(LOOKS) == []
     assert [line.split()[-1] for line in world.look()] == ["changed=max_clients"]
     assert world.applied[0].max_clients == 6
     world.source.data += b"client-to-client\n"  # far from the head
-    assert [line.split()[-1] for line in world.look(LOOKS + 1)] == ["changed=client_to_client"]
+    assert [line.split()[-1] for line in world.look(2 * LOOKS)] == ["changed=client_to_client"]
 
 
 def test_a_text_that_comes_back_is_nothing_new() -> None:
     world = World(text())
     old = world.source.data
-    world.look(LOOKS - 1)
-    for data in (text("max-clients 5"), old, old, old, old, old, text("max-clients 5"), old, old):
+    for data in (text("max-clients 5"), old, text("max-clients 5"), old, old):
         world.source.data = data
-        assert world.look() == []
+        assert world.look(LOOKS) == []
     assert world.applied == []
 
 
@@ -229,7 +228,7 @@ def test_a_broken_text_leaves_the_old_config_in_force() -> None:
 def test_what_is_no_config_leaves_the_old_one_in_force(data: bytes, words: str) -> None:
     world = World(told(text()))
     world.source.data = data
-    [line] = world.look(2)
+    [line] = world.look(LOOKS + 1)
     assert words in line
     assert world.applied == []
 
