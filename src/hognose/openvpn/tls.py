@@ -39,7 +39,7 @@ from hognose.units import UnixSeconds
 
 _VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
 _OPTIONS = SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE
-_READ_SIZE = 65_536
+_READ_SIZE = 16_384  # bytes of the longest TLS record's text (RFC 8446 5.1); SSL_read gives no more at once
 MALFORMED = "client certificate: it is malformed"
 _PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from hognose.limits import OpenvpnLimits
@@ -139,6 +141,27 @@ def test_cve_2026_84732_repeated_acknowledgements_count_once() -> None:
         assert reliability.poll(1) == []
     assert reliability.acknowledged((1, 2, 3)) == 0  # the third message after it
     assert [packet[1] for packet in reliability.poll(1)] == [0]
+
+
+def test_unsent_ids_beside_a_good_one_overtake_nothing() -> None:
+    reliability = flight()
+    assert reliability.acknowledged((2, 2, 2, 4, 5, 6, 7, 8)) == 5
+    assert reliability.poll(1) == []
+    assert reliability.acknowledged((1, 3)) == 0
+    assert [packet[1] for packet in reliability.poll(1)] == [0]
+
+
+@pytest.mark.parametrize("most", [0, 1, 2])
+def test_early_repetitions_have_a_bound_of_their_own(most: int) -> None:
+    reliability = Reliability(replace(LIMITS, control_early_repeats=most), 2 * SECOND)
+    for n in range(12):
+        reliability.queue(4, bytes((n,)))
+    reliability.poll(0)
+    sent = 0
+    for n in range(1, 12):
+        reliability.acknowledged((n,))
+        sent += sum(packet[1] == 0 for packet in reliability.poll(1))
+    assert sent == most
 
 
 def test_early_repetitions_are_few_and_leave_the_interval() -> None:
