@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from tests.interop.cases import GATEWAY, MIB, Setting, block, check_basics
+from tests.interop.policy_cases import check_a_boot_refuses_what_check_refuses, check_names_and_tls
 from tests.world.openvpn_client import OpenvpnClient
 from tests.world.processes import Process
 from tests.world.topology import INTERNET, Topology
@@ -96,6 +97,14 @@ def test_a_name_that_no_file_can_have(setting: Setting) -> None:
         line = server.event("client_file_mapped")
         assert (line["common_name"], line["file"]) == ("a/b", "a_b")
         assert server.log.count("client_file_mapped") == 1
+
+
+def test_names_and_tls(setting: Setting) -> None:
+    check_names_and_tls(setting, "hosted")
+
+
+def test_a_start_refuses_what_check_refuses(setting: Setting) -> None:
+    check_a_boot_refuses_what_check_refuses(setting, "hosted")
 
 
 def test_an_orderly_stop_and_the_same_address_after_it(setting: Setting) -> None:

@@ -18,6 +18,7 @@ from tests.interop.cases import (
     revoking,
 )
 from tests.interop.destination_cases import check_a_refused_route_is_a_config_error, check_destinations
+from tests.interop.policy_cases import check_a_boot_refuses_what_check_refuses, check_names_and_tls
 from tests.world.old_clients import NotServed
 from tests.world.server import Server, with_generation
 from tests.world.tender import hvt_carrier
@@ -184,6 +185,14 @@ def test_reload_cuts_a_revoked_client(setting: Setting, carrier: str) -> None:
             assert server.event("peer_rejected", 30)["detail"].endswith("is revoked")
         setting.topology.transfer("c1", "put", MIB)
         assert alice.log.count("Initialization Sequence Completed") == 1
+
+
+def test_names_and_tls(setting: Setting, carrier: str) -> None:
+    check_names_and_tls(setting, carrier)
+
+
+def test_a_boot_refuses_what_check_refuses(setting: Setting, carrier: str) -> None:
+    check_a_boot_refuses_what_check_refuses(setting, carrier)
 
 
 @pytest.mark.parametrize(

@@ -192,7 +192,7 @@ def _groups(lines: Collected) -> str:
 
 def _unsettable(lines: Collected, directive: Directive, names: list[str]) -> ConfigError:
     better = next((name for name in names if name in image.GROUPS), image.GROUPS[0])
-    known = ", ".join(image.GROUPS)
+    known = ", ".join(name for name in image.GROUPS if name.startswith("secp"))
     text = f"the image's TLS can be told one of {known}, no list and no other group; write `tls-groups {better}`"
     return lines.error(directive, f"{text}, or remove the line for OpenSSL's own list")
 

@@ -19,11 +19,17 @@ from hognose.units import Nanos
 LEVELS = {"error": 0, "warning": 1, "info": 2, "debug": 3}
 
 
-def format_value(value: str | int) -> str:
-    """Printable form of a field: bare when it is one plain word, else quoted; at most 200 characters."""
+_LONGEST = 200
+# What is said of the config ends with the line to write instead; a peer has no part in it.
+_LONGEST_ADVICE = 1000
+_ADVICE = (EventKind.CONFIG_ERROR, EventKind.CONFIG_WARNING)
+
+
+def format_value(value: str | int, longest: int = _LONGEST) -> str:
+    """Printable form of a field: bare when it is one plain word, else quoted; cut to `longest` characters."""
     text = str(value)
-    if len(text) > 200:
-        text = text[:197] + "..."
+    if len(text) > longest:
+        text = text[: longest - 3] + "..."
     if text and all(c.isascii() and c.isprintable() and c not in ' "\\=' for c in text):
         return text
     escaped = "".join(
@@ -36,7 +42,8 @@ def format_value(value: str | int) -> str:
 def format_event(event: Event) -> str:
     """The line of an event."""
     words = [EVENTS[event.kind].level, event.kind.value]
-    words += [f"{name}={format_value(value)}" for name, value in event.fields.items()]
+    longest = _LONGEST_ADVICE if event.kind in _ADVICE else _LONGEST
+    words += [f"{name}={format_value(value, longest)}" for name, value in event.fields.items()]
     return " ".join(words)
 
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hognose.config.directives import DIRECTIVES
 from hognose.events import Event, EventKind
-from hognose.host.console import Console, format_value, log_queue
+from hognose.host.console import Console, format_event, format_value, log_queue
 from hognose.host.output import open_output
 
 
@@ -33,6 +34,18 @@ def test_values(value: str | int, text: str) -> None:
 @given(st.text(max_size=400))
 def test_any_text_stays_on_one_printable_line(text: str) -> None:
     assert all(c.isprintable() and c.isascii() for c in format_value(text))
+
+
+def test_what_a_peer_says_is_cut_and_advice_about_the_config_is_not() -> None:
+    """A boot's error is as long as that of `hognose config check`: it ends with the line to write instead."""
+    advice = max((row.text for row in DIRECTIVES.values()), key=len)
+    assert len(advice) > 200
+    for kind in (EventKind.CONFIG_ERROR, EventKind.CONFIG_WARNING):
+        assert advice in format_event(Event(kind, {"text": f"server.conf:7: directive: {advice}"}))
+    assert len(format_event(Event(EventKind.CONFIG_ERROR, {"text": "x" * 5000}))) < 1100
+    line = format_event(Event(EventKind.PEER_REJECTED, {"detail": "x" * 5000}))
+    assert line.endswith("x...")
+    assert len(line) < 250
 
 
 def test_levels_and_line_shape(tmp_path: Path) -> None:
