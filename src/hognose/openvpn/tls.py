@@ -175,8 +175,8 @@ class TlsContext:
         """What OpenSSL does in a handshake, once more."""
         leaf, *others = [crypto.X509.from_cryptography(load_der(der)) for der in chain]
         store = crypto.X509Store()
-        for authority in self._authorities:
-            store.add_cert(crypto.X509.from_cryptography(authority))
+        for trusted in self._trusted:
+            store.add_cert(trusted)
         store.set_time(datetime.fromtimestamp(unix, UTC))
         openssl_binding.set_client_purpose(store)
         try:
@@ -233,12 +233,13 @@ class TlsContext:
         settings = self._settings
         store = context.get_cert_store()
         assert store is not None
-        self._authorities = _certificates(settings.ca, "ca") if settings.ca else []
+        authorities = _certificates(settings.ca, "ca") if settings.ca else []
         try:
-            for authority in self._authorities:
-                store.add_cert(crypto.X509.from_cryptography(authority))
+            self._trusted = [crypto.X509.from_cryptography(authority) for authority in authorities]
+            for authority, trusted in zip(authorities, self._trusted, strict=True):
+                store.add_cert(trusted)
                 context.add_client_ca(authority)
-            self._lists = RevocationLists(settings.crl, self._authorities) if settings.crl else None
+            self._lists = RevocationLists(settings.crl, authorities) if settings.crl else None
         except (SSL.Error, crypto.Error):
             raise ConfigError("OpenSSL refuses one of its certificates", directive="ca") from None
         if self.pinned_only and self._lists is not None:
