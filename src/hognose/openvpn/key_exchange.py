@@ -19,6 +19,7 @@ RANDOM_LEN = 32
 OPTIONS_MAX = 512
 STRING_MAX = 4096
 KEYS_LEN = 256
+PEER_INFO_LINES = 64  # of the client's; what is over is not read
 EKM_LABEL = "EXPORTER-OpenVPN-datakeys"
 _FIXED_LEN = 5 + PRE_MASTER_LEN + 2 * RANDOM_LEN
 
@@ -64,9 +65,9 @@ def parse_client_message(data: bytes) -> ClientKeyMessage | None:
 
 
 def _parse_peer_info(text: str) -> dict[str, str]:
-    """NAME=value lines; names and values are printable, at most 64 of them."""
+    """NAME=value lines; names and values are printable, at most PEER_INFO_LINES of them."""
     found: dict[str, str] = {}
-    for line in text.split("\n")[:64]:
+    for line in text.split("\n")[:PEER_INFO_LINES]:
         name, separator, value = line.partition("=")
         if separator and name.isprintable() and value.isprintable():
             found[name] = value

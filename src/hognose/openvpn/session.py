@@ -546,4 +546,4 @@ class Session:
 
 def _next_key_id(key_id: int) -> int:
     """0, 1, … 7, 1, …: 0 is for the first keys of a session only (OpenVPN ssl.c)."""
-    return key_id % 7 + 1
+    return key_id % (wire.KEY_IDS - 1) + 1

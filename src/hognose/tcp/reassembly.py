@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 
 CHUNKS_PER_RANGE = 16
+RECENT = 8  # positions that are kept for SACK blocks, twice what one segment reports
 
 
 class Reassembly:
@@ -116,5 +117,5 @@ class Reassembly:
 
     def _touch(self, position: int) -> None:
         self._recent.append(position)
-        if len(self._recent) > 8:
+        if len(self._recent) > RECENT:
             del self._recent[0]

@@ -23,6 +23,7 @@ HARD_RESET_CLIENT_V3 = 10
 CONTROL_WKC_V1 = 11
 
 SESSION_ID_LEN = 8
+KEY_IDS = 8  # three bits of the first byte
 MAX_ACKS = 8  # OpenVPN refuses more in one packet (reliable.h RELIABLE_ACK_SIZE)
 NO_SESSION_ID = bytes(SESSION_ID_LEN)
 

@@ -1,0 +1,330 @@
+"""Every container in a peer's state names its bound, and keeps it after whatever the peer sends.
+
+The live objects are walked: what can be reached from one peer and not from another is its own. A new attribute that
+holds a container fails here until BOUNDS names what bounds it: a field of limits.py or a constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+
+import pytest
+from scapy.all import IP, UDP
+from tests.sim.segments import Segment
+from tests.unit.gateway.bounds import Bound, entries, total
+from tests.unit.gateway.gateway_world import ADDRESS, OUTSIDE, GatewayWorld, Remote, query
+from tests.unit.gateway.object_graph import Held, reachable, size_of
+from tests.unit.openvpn.client import PEER_INFO, _Negotiation
+
+from hognose.gateway.peers import Peer
+from hognose.limits import Limits, TcpLimits
+from hognose.units import KIB
+from hognose.wire.openvpn import CONTROL_V1, build_control_body
+
+EPOCH = PEER_INFO.replace("IV_PROTO=990", "IV_PROTO=8094")
+CBC = PEER_INFO.replace("AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305", "AES-256-CBC")
+# Small ones, so that a fill is quick; what has no buffer here keeps its default.
+LIMITS = Limits(
+    tcp=TcpLimits(receive_buffer=64 * KIB, send_buffer=64 * KIB, reassembly_ranges=24, sack_ranges=24),
+    client_queue=32 * KIB,
+)
+
+
+# Shapes that the code or a protocol fixes: bytes of a key, an identifier or an address, members of a tuple.
+FIXED = {
+    "TcpConnection.key": 6, "TcpConnection.peer": 2, "Rack._records[]": 4,
+    "Session._session_id": 8, "Session._remote_id": 8, "Session._certificate": 32, "OpenSslEndpoint._sha256": 32,
+    "ClientKeyMessage.pre_master": 48, "ClientKeyMessage.random1": 32, "ClientKeyMessage.random2": 32,
+    "ServerKeyMessage.random1": 32, "ServerKeyMessage.random2": 32, "Agreement.push": 4,
+    "SessionWrap._base_key": 256, "TlsCryptWrap._receive_hmac": 32, "TlsCryptWrap._receive_key": 32,
+    "TlsCryptWrap._send_hmac": 32, "TlsCryptWrap._send_key": 32, "DataChannel._head": 4, "DataKey.open_iv": 8,
+    "DataKey.seal_iv": 8, "EpochKey.secret": 32, "EpochKey.iv_tail": 4, "CbcRecords._open_hmac": 64,
+    "CbcRecords._seal_hmac": 64,
+}  # fmt: skip
+BOUNDS: dict[str, Bound] = {
+    # the TCP connection
+    "Receiver.ready": total("TcpLimits.receive_buffer"),
+    "Reassembly._chunks": total("TcpLimits.receive_buffer"),
+    "Reassembly._chunks[]": entries("TcpLimits.reassembly_ranges", times=16),  # CHUNKS_PER_RANGE for all ranges
+    "Reassembly._starts": entries("TcpLimits.reassembly_ranges"),
+    "Reassembly._ends": entries("TcpLimits.reassembly_ranges"),
+    "Reassembly._recent": entries("tcp.reassembly:RECENT"),
+    "SendBuffer._pieces": total("TcpLimits.send_buffer"),
+    "SendBuffer._starts": entries("TcpLimits.send_buffer", plus=512),  # no piece is empty; and _COMPACT_AT old ones
+    "Rack._records": entries("TcpLimits.send_buffer"),  # each covers bytes in flight that no other one covers
+    "RangeSet._starts": entries("TcpLimits.sack_ranges", times=3),  # twice, and what removals split
+    "RangeSet._ends": entries("TcpLimits.sack_ranges", times=3),
+    "Scoreboard._starts": entries("TcpLimits.sack_ranges"),
+    "Scoreboard._ends": entries("TcpLimits.sack_ranges"),
+    # records and their control channel
+    "RecordSplitter._rest": total("OpenvpnLimits.record_len", plus=2),
+    "Reliability._acks": entries("OpenvpnLimits.control_acks"),
+    "Reliability._recent": entries("wire.openvpn:MAX_ACKS"),
+    "Reliability._early": entries("OpenvpnLimits.control_window"),
+    "Reliability._flying": entries("OpenvpnLimits.control_send_window"),
+    "Reliability._queue": total("OpenvpnLimits.control_queue_bytes"),
+    "_Message.payload": total("OpenvpnLimits.record_len"),
+    "KeyState._plaintext": total("OpenvpnLimits.handshake_bytes"),
+    "MessageReader._rest": total("OpenvpnLimits.control_string"),
+    "Session._events": entries("OpenvpnLimits.control_window"),  # drained in the step that made them
+    "Session._peer_info": entries("openvpn.key_exchange:PEER_INFO_LINES"),
+    "ClientKeyMessage.peer_info": entries("openvpn.key_exchange:PEER_INFO_LINES"),
+    "OpenSslEndpoint._chain": total("OpenvpnLimits.handshake_bytes"),
+    # the data channel
+    "Peer.down": total("Limits.client_queue"),  # sealed, or dropped, in the step that brought them
+    "DataChannel._keys": entries("wire.openvpn:KEY_IDS"),
+    "DataChannel._aead_keys": entries("wire.openvpn:KEY_IDS"),
+    "EpochRecords._future": entries("openvpn.data_epoch:FUTURE_KEYS"),
+    "EpochRecords._secrets": entries("openvpn.data_epoch:FUTURE_KEYS"),
+    "ReplayWindow._marks": entries("openvpn.data_format:MAX_REPLAY_TIME", plus=6),  # one a second, and REAP_INTERVAL
+}
+
+
+# -- peers in many states, and what they do ----------------------------------------------------------------------------
+
+
+def packets_from_outside(world: GatewayWorld, remote: Remote, count: int, size: int) -> None:
+    """Answers to a query of the client: inner packets that the gateway is to deliver."""
+    world.outside.clear()
+    remote.inner(query(remote.tunnel_address))
+    port = world.outside[-1][UDP].sport
+    for _ in range(count):
+        world.ip(IP(src=OUTSIDE, dst=ADDRESS) / UDP(sport=53, dport=port) / bytes(size))
+
+
+def an_idle_client(world: GatewayWorld) -> Remote:
+    return world.client("mallory", "203.0.113.9")
+
+
+def a_stranger_with_half_a_record(world: GatewayWorld) -> Remote:
+    remote = world.remote("203.0.113.9")
+    remote.send((2000).to_bytes(2, "big") + bytes(1999))
+    world.frames()
+    return remote
+
+
+def gaps_in_the_stream(world: GatewayWorld) -> Remote:
+    """Single bytes beyond the window's start, none next to another."""
+    remote = world.client("mallory", "203.0.113.9")
+    world.rest(1)
+    for number in range(400):
+        remote._out.append(Segment(remote._seq + 2 + 2 * number, remote._ack, "PA", 65535, b"x"))
+        if number % 50 == 0:
+            world.frames()
+    world.frames()
+    return remote
+
+
+def chunks_of_one_byte(world: GatewayWorld) -> Remote:
+    """One long range in pieces of one byte."""
+    remote = world.client("mallory", "203.0.113.9")
+    world.rest(1)
+    for number in range(1000):
+        remote._out.append(Segment(remote._seq + 2 + number, remote._ack, "PA", 65535, b"x"))
+    world.frames()
+    return remote
+
+
+def a_reader_that_stopped(world: GatewayWorld) -> Remote:
+    remote = world.client("mallory", "203.0.113.9")
+    world.rest(1)
+    remote.reads = False
+    packets_from_outside(world, remote, 200, 1300)
+    packets_from_outside(world, remote, 2000, 1)
+    return remote
+
+
+def control_messages_out_of_order(world: GatewayWorld) -> Remote:
+    """Far more of them, and of acknowledgements, than any window."""
+    remote = world.client("mallory", "203.0.113.9")
+    world.rest(1)
+    for round_ in range(3):
+        remote.records(*(out_of_order(remote, 1 + round_ * 40 + number) for number in range(40)))
+        world.frames()
+    return remote
+
+
+def out_of_order(remote: Remote, beyond: int) -> bytes:
+    vpn = remote.vpn
+    assert vpn is not None
+    negotiation: _Negotiation = vpn.negotiations[0]
+    body = build_control_body((0, 1, 5000, 5001), vpn.server_sid, negotiation.next_out + beyond, bytes(1100))
+    return vpn.wrapped(CONTROL_V1, negotiation, body)
+
+
+def a_string_without_end(world: GatewayWorld) -> Remote:
+    remote = world.client("mallory", "203.0.113.9")
+    assert remote.vpn is not None
+    for text in (b"x" * 9000, b"x" * 5000 + b"\0", b"x" * 4000, b"x" * 90):
+        remote.vpn.say_bytes(text, world.now)
+        world.rest(3)
+    return remote
+
+
+def a_string_far_too_long(world: GatewayWorld) -> Remote:
+    remote = world.client("mallory", "203.0.113.9")
+    assert remote.vpn is not None
+    for _ in range(5):
+        remote.vpn.say_bytes(b"x" * 4000, world.now)
+        world.rest(3)
+    return remote
+
+
+def a_key_message_that_does_not_end(world: GatewayWorld) -> Remote:
+    remote = world.start("mallory", "203.0.113.9", username="x" * 3000, password="y" * 3000, cut=lambda one: [one[:-1]])
+    world.rest(10)
+    return remote
+
+
+def single_bytes_reported(world: GatewayWorld) -> Remote:
+    """SACK blocks of one byte each, far apart and many, of what is in flight (CVE-2019-11477)."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Remote, "connect", connect_with_sack)
+        remote = world.client("mallory", "203.0.113.9")
+    packets_from_outside(world, remote, 3, 1300)
+    remote.reads = False
+    packets_from_outside(world, remote, 40, 1300)
+    for number in range(60):
+        at = remote._ack + 20 + 12 * number
+        blocks = [(at + 4 * block, at + 4 * block + 1) for block in range(3)]
+        remote._out.append(Segment(remote._seq, remote._ack, "A", 65535, sack=blocks))
+        world.frames()
+    return remote
+
+
+def connect_with_sack(remote: Remote) -> None:
+    remote._out.append(Segment(remote._seq, 0, "S", 65535, mss=1460, sack_ok=True))
+    remote._seq += 1
+
+
+def replies_that_are_not_acknowledged(world: GatewayWorld) -> Remote:
+    """Requests again and again, of a client that acknowledges nothing."""
+    remote = world.client("mallory", "203.0.113.9")
+    assert remote.vpn is not None
+    world.rest(31)
+    remote.reads = False
+    for _ in range(30):
+        remote.vpn.say("PUSH_REQUEST", world.now)
+        world.frames()
+    return remote
+
+
+def renegotiations(world: GatewayWorld) -> Remote:
+    """Through all key ids and once more."""
+    remote = world.client("mallory", "203.0.113.9")
+    for _ in range(9):
+        world.rest(61)
+        assert remote.vpn is not None
+        key_id = remote.vpn.renegotiate(world.now)
+        world.run(lambda key_id=key_id, vpn=remote.vpn: key_id in vpn.data_keys, 20)  # type: ignore[misc]
+    return remote
+
+
+def a_renegotiation_under_way(world: GatewayWorld) -> Remote:
+    remote = world.client("mallory", "203.0.113.9")
+    world.rest(61)
+    assert remote.vpn is not None
+    remote.vpn.renegotiate(world.now)
+    remote.reads = False
+    world.frames()
+    return remote
+
+
+def epoch_keys(world: GatewayWorld) -> Remote:
+    remote = world.client("mallory", "203.0.113.9", peer_info=EPOCH)
+    remote.inner(*[query(remote.tunnel_address)] * 20)
+    return remote
+
+
+def cbc_records(world: GatewayWorld) -> Remote:
+    remote = world.client("mallory", "203.0.113.9", peer_info=CBC)
+    remote.inner(*[query(remote.tunnel_address)] * 20)
+    return remote
+
+
+def much_peer_info(world: GatewayWorld) -> Remote:
+    info = PEER_INFO + "".join(f"UV_{number}=x\n" for number in range(150))
+    return world.client("mallory", "203.0.113.9", peer_info=info)
+
+
+def packets_for_a_long_time(world: GatewayWorld) -> Remote:
+    """Longer than replay times and key timers."""
+    remote = world.client("mallory", "203.0.113.9")
+    for _ in range(60):
+        remote.inner(query(remote.tunnel_address))
+        world.rest(1.1)
+    return remote
+
+
+STATES: list[Callable[[GatewayWorld], Remote]] = [
+    an_idle_client, a_stranger_with_half_a_record, gaps_in_the_stream, chunks_of_one_byte, a_reader_that_stopped,
+    control_messages_out_of_order, a_string_without_end, a_string_far_too_long, a_key_message_that_does_not_end,
+    single_bytes_reported, replies_that_are_not_acknowledged, renegotiations, a_renegotiation_under_way,
+    epoch_keys, cbc_records, much_peer_info, packets_for_a_long_time,
+]  # fmt: skip
+# How far a fill must come, so that its bound was put to the test: shares of the bound.
+FILLED = {
+    "Reassembly._starts": 1.0, "Reassembly._ends": 1.0, "Reassembly._chunks[]": 1.0, "Reassembly._recent": 1.0,
+    "Reliability._early": 0.9, "RecordSplitter._rest": 0.9, "MessageReader._rest": 0.9, "SendBuffer._pieces": 0.4,
+    "ClientKeyMessage.peer_info": 1.0, "DataChannel._keys": 1.0, "ReplayWindow._marks": 0.02, "Scoreboard._starts": 0.9,
+    "Reliability._recent": 1.0, "KeyState._plaintext": 0.05,
+}  # fmt: skip
+
+
+def own_containers(peer: Peer, other: Peer) -> list[Held]:
+    """What the one peer has and the other has not: its session, its connection, its buffers."""
+    mine, _ = reachable(peer)
+    theirs, _ = reachable(other)
+    assert id(other) not in mine, "one peer's state leads to another's"
+    return reachable(peer, [one for number, one in mine.items() if number in theirs])[1]
+
+
+@cache
+def largest(state: Callable[[GatewayWorld], Remote]) -> dict[str, int]:
+    """The largest container of each name after that."""
+    world = GatewayWorld("keepalive 1000 10000", "data-ciphers AES-256-GCM:AES-256-CBC", limits=LIMITS)
+    world.client("alice")
+    (bystander,) = world.gateway._peers.values()
+    state(world)
+    found: dict[str, int] = {}
+    for peer in world.gateway._peers.values():
+        if peer is not bystander:
+            for name, container in own_containers(peer, bystander):
+                in_bytes = isinstance(container, bytes) or (name in BOUNDS and BOUNDS[name].unit == "bytes")
+                size = size_of(container) if in_bytes else len(container)  # type: ignore[arg-type]
+                found[name] = max(found.get(name, 0), size)
+    return found
+
+
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_every_container_of_a_peer_names_its_bound_and_keeps_it(state: Callable[[GatewayWorld], Remote]) -> None:
+    found = largest(state)
+    assert found
+    unknown = set(found) - set(FIXED) - set(BOUNDS)
+    assert unknown == set(), "containers of a peer: name in BOUNDS what bounds each"
+    most = FIXED | {name: bound.most(LIMITS) for name, bound in BOUNDS.items()}
+    assert [f"{name}: {size}, more than {most[name]}" for name, size in found.items() if size > most[name]] == []
+
+
+def test_no_row_is_left_of_what_is_gone() -> None:
+    seen = set().union(*map(largest, STATES))
+    assert (set(BOUNDS) | set(FIXED)) - seen == set()
+
+
+@pytest.mark.parametrize("name", FILLED)
+def test_the_fill_comes_near_the_bound(name: str) -> None:
+    """Or the test above would say nothing."""
+    assert max(largest(state).get(name, 0) for state in STATES) >= FILLED[name] * BOUNDS[name].most(LIMITS)
+
+
+def test_a_container_without_a_bound_is_found() -> None:
+    """What the walk must see: slots, dataclass fields, containers in containers, and what a bound method belongs to."""
+    world = GatewayWorld(limits=LIMITS)
+    world.client("alice")
+    world.client("bob", "192.0.2.12")
+    alice, bob = world.gateway._peers.values()
+    assert alice.session is not None
+    alice.session._surprise = {1: [bytearray(5)]}  # type: ignore[attr-defined]
+    names = {name for name, _ in own_containers(alice, bob)}
+    assert {"Session._surprise", "Session._surprise[]", "Session._surprise[][]", "Peer.down", "Rack._records"} <= names
