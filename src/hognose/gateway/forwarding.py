@@ -137,8 +137,8 @@ class Forwarder:
         if end < len(packet):
             packet = packet[:end]
         if fragment_word & ipv4.FRAGMENTED:
-            if self._destinations.refuses(destination) is DropReason.MULTICAST:
-                counters.drop(DropReason.MULTICAST)
+            if (refused := self._refuses_fragments(destination)) is not None:
+                self._refused(client, packet, refused, deliveries, now)
                 return
             whole = self._reassembler.receive(packet, 0, end, now)
             if whole is None:
@@ -155,6 +155,14 @@ class Forwarder:
             self._to_client(client, destination, packet, deliveries, now)
         else:
             self._to_outside(client, packet, l4, protocol, destination, out, deliveries, now)
+
+    def _refuses_fragments(self, destination: Ipv4Int) -> DropReason | None:
+        """The reason why no fragment to this address is worth to be kept; a name server's port must be seen first."""
+        reason = self._destinations.refuses(destination)
+        if reason is None or reason is DropReason.MULTICAST:
+            return reason
+        inside = destination & self._mask == self._network or destination == self._nat.address
+        return None if inside or self._destinations.is_open_for_dns(destination) else reason
 
     def _to_us(
         self, client: Ipv4Int, packet: bytes, l4: int, end: int, protocol: int, deliveries: Deliveries, now: Nanos

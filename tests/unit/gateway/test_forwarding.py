@@ -290,12 +290,25 @@ def test_an_error_of_a_client_to_a_refused_destination_is_dropped() -> None:
     assert world.dropped(DropReason.MARTIAN) == 1
 
 
-def test_fragments_to_a_refused_destination_are_refused_whole() -> None:
-    world = World()
-    datagram = bytes(IP(src="10.8.0.2", dst="169.254.169.254", id=9) / UDP(sport=5000, dport=53) / bytes(3000))
+@pytest.mark.parametrize(("to", "errors"), [("169.254.169.254", [1, 0, 0]), ("10.0.0.255", [0, 0, 0])])
+def test_fragments_to_a_refused_destination_are_not_kept(to: str, errors: list[int]) -> None:
+    """The first is answered, later ones never are (RFC 1122 section 3.2.2)."""
+    world = World(destinations=uplink_rule())
+    datagram = bytes(IP(src="10.8.0.2", dst=to, id=9) / UDP(sport=5000, dport=53) / bytes(3000))
     answers = [world.forwarder.from_client(A, [piece], T0).get(A, []) for piece in fragment(datagram, 1500)]
-    assert [len(found) for found in answers] == [0, 0, 1]
-    assert (world.egress.take(), world.nat.flows, world.dropped(DropReason.MARTIAN)) == ([], 0, 1)
+    assert [len(found) for found in answers] == errors
+    assert (world.egress.take(), world.nat.flows, world.forwarder.next_deadline()) == ([], 0, None)
+    assert world.dropped(DropReason.MARTIAN) + world.dropped(DropReason.MULTICAST) == 3
+
+
+def test_fragments_inside_the_tunnel_are_no_matter_of_the_rule() -> None:
+    world = World(client_to_client=True, destinations=uplink_rule(Reach.NOT_PRIVATE))
+    for to, receiver, lengths in (("10.8.0.3", B, [1500, 1500, 68]), ("10.0.0.2", A, [1500, 1500, 68])):
+        datagram = bytes(IP(src="10.8.0.2", dst=to, id=9) / ICMP(id=7) / bytes(3000))
+        inner: list[Packet] = []
+        for piece in fragment(datagram, 1500):
+            inner += world.send(IP(piece))[1].get(receiver, [])
+        assert [len(packet) for packet in inner] == lengths
 
 
 @pytest.mark.parametrize("server", ["169.254.169.254", "10.0.0.53"])
