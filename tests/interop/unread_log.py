@@ -49,7 +49,8 @@ def unread(setting: Setting, carrier: str) -> Iterator[tuple[Server, Reader]]:
     server = Server(carrier, setting.topology.namespaces, setting.config(), setting.folder, output=reader.write_end)
     os.close(reader.write_end)
     try:
-        assert " ready " in reader.read(60, " ready ")
+        text = reader.read(120, " ready ")
+        assert " ready " in text, text + server.log
         yield server, reader
     finally:
         reader.read(2)
