@@ -69,6 +69,7 @@ class Server:
     """A running server; a context manager. carrier is `hosted`, `vm`, `hvt` (a tender) or `nested` (one in a VM).
 
     output: a descriptor for its console, which the test reads itself; then `log` and what waits for it are empty.
+    config_path: where the config is already, instead of `config`.
     """
 
     def __init__(
@@ -82,10 +83,12 @@ class Server:
         mem: int = 256,
         image: Path | None = None,
         output: int | None = None,
+        config_path: Path | None = None,
     ) -> None:
         self.carrier = carrier
-        path = folder / "server.conf.full"
-        path.write_bytes(config.encode() if isinstance(config, str) else config)
+        path = config_path or folder / "server.conf.full"
+        if config_path is None:
+            path.write_bytes(config.encode() if isinstance(config, str) else config)
         words = ARGUMENTS if arguments is None else arguments
         self._config = path
         self._qmp = folder / "qmp"
