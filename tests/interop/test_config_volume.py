@@ -70,6 +70,9 @@ def test_a_volume_under_a_server(setting: Setting, volume: Path) -> None:
         plain = setting.config(extra=("max-clients 8",)).encode()
         with volume.open("r+b") as device:
             device.write(plain + b"# no end" + bytes(SIZE - len(plain) - 8))
+        check = [sys.executable, "-m", "hognose", "config", "check", str(volume)]
+        checked = subprocess.run(check, capture_output=True, text=True, check=False)
+        assert (checked.returncode, "the last line has no end" in checked.stderr) == (3, True)
         server.process.send_signal(signal.SIGHUP)  # without one it is waited for, half a minute
         assert "the last line has no end" in server.event("config_error")["text"]
         with volume.open("r+b") as device:

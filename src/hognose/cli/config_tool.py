@@ -165,7 +165,7 @@ def check_file(path: str, *, no_authentication: bool = False) -> int:
     """Say whether a config, with files or embedded, would be served; no_authentication: by a server told so too."""
     try:
         config, warned = parse(
-            blockfile.decode(_read(path), path),
+            blockfile.decode(_read(path), path, block_device=Path(path).is_block_device()),
             path,
             _reader(path),
             int(time.time()),
