@@ -19,6 +19,10 @@ from hognose.errors import ConfigError
 
 _DEFAULT_PROFILE = "legacy"
 _GROUP = re.compile(r"[A-Za-z0-9_-]+")
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._=-]*"
+# What OpenSSL understands after a sign, and its one command; anything else would stop the boot.
+_RULE = re.compile(rf"[!+-]{_NAME}(\+{_NAME})*|@STRENGTH")
+_WORD_MAX = 80
 _EXAMPLES = {
     "RSA": "TLS-ECDHE-RSA-WITH-AES-256-GCM-SHA384:TLS-ECDHE-RSA-WITH-AES-128-GCM-SHA256",
     "EC": "TLS-ECDHE-ECDSA-WITH-AES-256-GCM-SHA384:TLS-ECDHE-ECDSA-WITH-AES-128-GCM-SHA256",
@@ -105,6 +109,8 @@ def _cipher(lines: Collected, key: ServerKey, profile: str, level: int, least: s
     for word in given:
         if word.startswith("@SECLEVEL"):
             raise lines.error(directive, "`@SECLEVEL` follows from tls-cert-profile; leave it out of the list")
+        if len(word) > _WORD_MAX or (word[0] in "!-+@" and not _RULE.fullmatch(word)):
+            raise lines.error(directive, f"`{word}` is no cipher suite; {example}")
         if word[0] in "!-+@" or _members(word) is not None:
             words.append(word)
         else:

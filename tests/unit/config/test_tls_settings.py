@@ -72,6 +72,8 @@ def refuse(*lines: str, key: str = "P-256", identity: Identity | None = None) ->
         ("P-256", "!aNULL", f"the image's OpenSSL has no cipher of this list; {EC_EXAMPLE}"),
         ("P-256", "TLS-NULL", f"`TLS-NULL` is no cipher suite; {EC_EXAMPLE}"),
         ("P-256", "ECDHE-ECDSA-AES128-CCM8", f"the ciphers of this list {WEAK}; {EC_EXAMPLE}"),
+        ("P-256", f"{ECDSA}:@x", f"`@x` is no cipher suite; {EC_EXAMPLE}"),
+        ("P-256", f"{ECDSA}:!A++B", f"`!A++B` is no cipher suite; {EC_EXAMPLE}"),
         ("P-256", "DEFAULT:@SECLEVEL=0", "`@SECLEVEL` follows from tls-cert-profile; leave it out of the list"),
     ],
 )  # fmt: skip
@@ -167,6 +169,19 @@ def test_the_boot_cannot_be_told_more_than_the_table_has() -> None:
 
 # What OpenSSL itself makes of a list, as the oracle: a handshake with a client that allows everything.
 _WORDS = [*image.SUITES, *image.IDLE, "ALL", "HIGH", "AESGCM", "kRSA", "ECDHE", "aECDSA", "AES128", "CBC"]
+_ODD = [
+    "@STRENGTH",
+    "@x",
+    "++",
+    "AESGCM++ECDHE",
+    "!!RSA",
+    "x=y",
+    "!x=y",
+    "-!RSA",
+    "+@x",
+    "z" * 81,
+    "!" + "z" * 80,
+]
 _TERMS = st.tuples(
     st.sampled_from(["", "", "", "!", "-", "+"]), st.lists(st.sampled_from(_WORDS), min_size=1, max_size=2)
 )
@@ -178,10 +193,11 @@ _TERMS = st.tuples(
     st.sampled_from(["P-256", "RSA2048", "Ed25519"]),
     st.integers(0, 2),
     st.sampled_from(["", "", "DEFAULT:"]),
+    st.sampled_from(["", "", *(f":{word}" for word in _ODD)]),
 )
 @settings(max_examples=60, deadline=None)
-def test_openssl_agrees(terms: list[tuple[str, list[str]]], key: str, level: int, first: str) -> None:
-    words = first + ":".join(sign + "+".join(names) for sign, names in terms)
+def test_openssl_agrees(terms: list[tuple[str, list[str]]], key: str, level: int, first: str, last: str) -> None:
+    words = first + ":".join(sign + "+".join(names) for sign, names in terms) + last
     lines = (f"tls-cert-profile {image.PROFILES[level]}", f"tls-cipher {words}")
     if len(lines[1]) > 250:
         return
