@@ -44,6 +44,23 @@ TLS13 = (
     "TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256", "TLS_CHACHA20_POLY1305_SHA256", "TLS_AES_128_CCM_SHA256",
     "TLS_AES_128_CCM_8_SHA256",
 )  # fmt: skip
+# Of x509-username-field and remote-cert-eku: what certificates have, by short and long names.
+FIELDS = (
+    "CN", "commonName", "SN", "surname", "GN", "givenName", "initials", "generationQualifier", "serialNumber", "C",
+    "countryName", "L", "localityName", "ST", "stateOrProvinceName", "street", "streetAddress", "O", "organizationName",
+    "OU", "organizationalUnitName", "title", "description", "businessCategory", "postalCode", "postalAddress",
+    "telephoneNumber", "name", "dnQualifier", "pseudonym", "UID", "userId", "emailAddress", "mail", "DC",
+    "domainComponent", "unstructuredName", "unstructuredAddress", "role", "uniqueIdentifier", "x500UniqueIdentifier",
+    "houseIdentifier", "organizationIdentifier",
+)  # fmt: skip
+USAGES = (
+    "TLS Web Server Authentication", "serverAuth", "TLS Web Client Authentication", "clientAuth", "Code Signing",
+    "codeSigning", "E-mail Protection", "emailProtection", "Time Stamping", "timeStamping", "OCSP Signing",
+    "OCSPSigning", "IPSec End System", "ipsecEndSystem", "IPSec Tunnel", "ipsecTunnel", "IPSec User", "ipsecUser",
+    "ipsec Internet Key Exchange", "ipsecIKE", "Any Extended Key Usage", "anyExtendedKeyUsage",
+    "Microsoft Smartcard Login", "msSmartcardLogin", "SSH Client", "secureShellClient", "SSH Server",
+    "secureShellServer", "Signing KDC Response", "pkInitKDC", "PKINIT Client Auth", "pkInitClientAuth",
+)  # fmt: skip
 # openssl-ciphers(1): words that stand for several suites.
 WORDS = (
     "COMPLEMENTOFDEFAULT", "ALL", "COMPLEMENTOFALL", "DEFAULT", "HIGH", "MEDIUM", "LOW", "eNULL", "NULL", "aNULL",
@@ -215,6 +232,10 @@ def groups() -> list[str]:
     return good
 
 
+def _known(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if openssl_binding.is_object(name))
+
+
 def table() -> str:
     """The module's text."""
     working, idle = suites()
@@ -236,6 +257,8 @@ def table() -> str:
         "# Values of tls-groups that can be set.\n" + f"GROUPS = {tuple(groups())!r}",
         "# Kind of the server's key: greatest level.\n" + f"KEYS = {kinds()!r}",
         "# Kinds that work with tls-cert-profile suiteb and no tls-cipher.\n" + f"SUITE_B_KEYS = {tuple(suite_b)!r}",
+        "# Names of fields and of extended key usages; any OID besides.\n"
+        f"SUBJECT_FIELDS = {_known(FIELDS)!r}\nEXTENDED_KEY_USAGES = {_known(USAGES)!r}",
         "# Suites of TLS 1.3: greatest level.\n" + f"TLS13_SUITES = {tls13!r}",
         "# Suites of TLS 1.2 by OpenSSL's names: families of keys that they work with, greatest level, words that\n"
         "# stand for them.\nSUITES: dict[str, tuple[str, int, str]] = {\n" + "\n".join(rows) + "\n}",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from hognose.config import keys
+from hognose.config import tls_capabilities as image
 from hognose.config.collected import Collected
 from hognose.config.lexer import Directive, split_lines
 from hognose.config.model import CertificatePolicy, ClientCertificate
@@ -15,7 +16,6 @@ from hognose.units import UnixSeconds
 
 MAX_FINGERPRINTS = 65_536
 _NAME_KINDS = ("subject", "name", "name-prefix")
-_EKU = re.compile(r"[A-Za-z0-9. _-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ def identity(lines: Collected, unix: UnixSeconds | None) -> Identity:
     return found
 
 
-_USERNAME_FIELD = re.compile(r"(ext:)?[A-Za-z][A-Za-z0-9]{0,63}|[0-2](\.\d{1,20}){1,20}")
+_OID = re.compile(r"[0-2](\.\d{1,20}){1,20}", re.ASCII)
+_ALTERNATIVES = ("ext:subjectAltName", "ext:issuerAltName")
 
 
 def policy(lines: Collected, ca: str, unix: UnixSeconds | None, *, allow_no_authentication: bool) -> CertificatePolicy:
@@ -78,10 +79,11 @@ def _username_field(lines: Collected) -> str:
     directive = lines.get("x509-username-field")
     if directive is None:
         return "CN"
-    for word in directive.words:
-        if not _USERNAME_FIELD.fullmatch(word):
-            raise lines.error(directive, f"`{word}` is no field of a certificate; write `x509-username-field CN`")
-    return " ".join(word.upper() if word.islower() else word for word in directive.words)
+    fields = [word.upper() if word.islower() else word for word in directive.words]
+    for field in fields:
+        if not (field in (*_ALTERNATIVES, *image.SUBJECT_FIELDS) or _OID.fullmatch(field)):
+            raise lines.error(directive, f"`{field}` is no field of a certificate; write `x509-username-field CN`")
+    return " ".join(fields)
 
 
 def _verify_client_cert(lines: Collected, allowed: bool) -> ClientCertificate:
@@ -170,7 +172,7 @@ def _eku(lines: Collected) -> str:
     directive = lines.get("remote-cert-eku")
     if directive is None:
         return ""
-    if not _EKU.fullmatch(directive.words[0]):
+    if directive.words[0] not in image.EXTENDED_KEY_USAGES and not _OID.fullmatch(directive.words[0]):
         text = 'an OpenSSL name or OID is needed; write `remote-cert-eku "TLS Web Client Authentication"`'
         raise lines.error(directive, text)
     return directive.words[0]

@@ -21,6 +21,10 @@ KEYS = {'RSA 1024': 1, 'RSA 1536': 1, 'RSA 2048': 2, 'RSA 3072': 3, 'RSA 4096': 
 # Kinds that work with tls-cert-profile suiteb and no tls-cipher.
 SUITE_B_KEYS = ('EC secp256r1', 'EC secp384r1')
 
+# Names of fields and of extended key usages; any OID besides.
+SUBJECT_FIELDS = ('CN', 'commonName', 'SN', 'surname', 'GN', 'givenName', 'initials', 'generationQualifier', 'serialNumber', 'C', 'countryName', 'L', 'localityName', 'ST', 'stateOrProvinceName', 'street', 'streetAddress', 'O', 'organizationName', 'OU', 'organizationalUnitName', 'title', 'description', 'businessCategory', 'postalCode', 'postalAddress', 'telephoneNumber', 'name', 'dnQualifier', 'pseudonym', 'UID', 'userId', 'emailAddress', 'mail', 'DC', 'domainComponent', 'unstructuredName', 'unstructuredAddress', 'role', 'uniqueIdentifier', 'x500UniqueIdentifier', 'houseIdentifier', 'organizationIdentifier')
+EXTENDED_KEY_USAGES = ('TLS Web Server Authentication', 'serverAuth', 'TLS Web Client Authentication', 'clientAuth', 'Code Signing', 'codeSigning', 'E-mail Protection', 'emailProtection', 'Time Stamping', 'timeStamping', 'OCSP Signing', 'OCSPSigning', 'IPSec End System', 'ipsecEndSystem', 'IPSec Tunnel', 'ipsecTunnel', 'IPSec User', 'ipsecUser', 'ipsec Internet Key Exchange', 'ipsecIKE', 'Any Extended Key Usage', 'anyExtendedKeyUsage', 'Microsoft Smartcard Login', 'msSmartcardLogin', 'SSH Client', 'secureShellClient', 'SSH Server', 'secureShellServer', 'Signing KDC Response', 'pkInitKDC', 'PKINIT Client Auth', 'pkInitClientAuth')
+
 # Suites of TLS 1.3: greatest level.
 TLS13_SUITES = {'TLS_AES_256_GCM_SHA384': 3, 'TLS_AES_128_GCM_SHA256': 3, 'TLS_CHACHA20_POLY1305_SHA256': 3, 'TLS_AES_128_CCM_SHA256': 3, 'TLS_AES_128_CCM_8_SHA256': 0}
 

@@ -19,6 +19,7 @@ from hognose.config.parser import parse
 from hognose.errors import ConfigError
 from hognose.gateway.live import LiveConfig
 from hognose.limits import Limits
+from hognose.openvpn.certificates import CertificateRules
 from hognose.openvpn.tls import TlsContext, TlsSettings
 
 EC_EXAMPLE = "write `tls-cipher TLS-ECDHE-ECDSA-WITH-AES-256-GCM-SHA384:TLS-ECDHE-ECDSA-WITH-AES-128-GCM-SHA256`"
@@ -165,6 +166,19 @@ def test_the_boot_cannot_be_told_more_than_the_table_has() -> None:
         config, _ = read(f"tls-cert-profile {image.PROFILES[min(level, 2)]}", f"tls-cipher {suite}", key=key)
         if SAME_LIBRARY:
             LiveConfig(config, Limits())
+
+
+def test_names_of_fields_and_usages_are_those_of_the_boot() -> None:
+    """What the table has, OpenSSL takes; what it has not, is refused with the line instead of at the boot."""
+    for field in image.SUBJECT_FIELDS:
+        CertificateRules(username_field=field)
+    for usage in image.EXTENDED_KEY_USAGES:
+        CertificateRules(eku=usage)
+    for words in ("nonsense", "title", "ext:subject", "ext:keyUsage", "CN nonsense", "1.2.٣"):
+        assert refuse(f"x509-username-field {words}").startswith("server.conf:7: x509-username-field: `")
+    for words in ("nonsense", "clientAuthentication", "1"):
+        assert refuse(f"remote-cert-eku {words}").startswith("server.conf:7: remote-cert-eku: an OpenSSL name or OID")
+    assert read("x509-username-field cn 2.5.4.3 ext:subjectAltName", "remote-cert-eku 1.3.6.1.5.5.7.3.2")[1] == []
 
 
 # What OpenSSL itself makes of a list, as the oracle: a handshake with a client that allows everything.
