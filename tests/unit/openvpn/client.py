@@ -48,6 +48,7 @@ class ClientKit:
     data_digest: str = "SHA1"  # of a CBC data channel
     framing: str = ""  # compression framing before anything is pushed: "", "comp-lzo", "stub"
     hello_padding: int = 0  # bytes that make the ClientHello longer, as a post-quantum key share does
+    log_keys: bool = False  # a callback for each TLS context, in memory that comes back late
     soft_resets: bool = True  # False: as OpenVPN 3, which answers a soft reset with its ClientHello at once
     username: str = ""
     password: str = ""
@@ -201,7 +202,8 @@ class ModelClient:
         store = context.get_cert_store()
         assert store is not None
         store.add_cert(crypto.load_certificate(crypto.FILETYPE_PEM, self.kit.ca.encode()))
-        context.set_keylog_callback(lambda _, line: self.key_log.append(line.decode()))
+        if self.kit.log_keys:
+            context.set_keylog_callback(lambda _, line: self.key_log.append(line.decode()))
         tls = SSL.Connection(context, None)
         tls.set_connect_state()
         negotiation = self.negotiations[key_id] = _Negotiation(key_id, tls)

@@ -19,7 +19,7 @@ WIDEST = 2 * LIMITS.record_len  # of TLS output that one message more can add, w
 
 
 def established() -> tuple[Link, ClientRecords]:
-    link = Link(profile(), kit(max_tls=SSL.TLS1_3_VERSION))
+    link = Link(profile(), kit(max_tls=SSL.TLS1_3_VERSION, log_keys=True))
     link.connect()
     link.rest(1)
     return link, ClientRecords(link.client.key_log, 1)  # its key message was the first
