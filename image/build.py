@@ -118,6 +118,7 @@ def check_tls_table(interpreter: Path) -> None:
     say("measuring what the image's TLS can do (a minute)")
     paths = (REPO / "src", interpreter / "site", python_packages())
     variables = {"PYTHONHOME": str(interpreter / "home"), "PYTHONPATH": ":".join(map(str, paths))}
+    variables["OPENSSL_CONF"] = os.devnull  # the image has no openssl.cnf; this machine's must not count
     command = [str(interpreter / "hognose-python"), "-S", "-B", str(IMAGE / "measure_tls.py")]
     done = subprocess.run(command, env={**os.environ, **variables}, check=True, capture_output=True, text=True)
     if done.stdout != TLS_TABLE.read_text(encoding="utf-8"):

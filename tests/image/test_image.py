@@ -56,6 +56,19 @@ def test_the_checksums_are_those_of_the_files() -> None:
         assert hashlib.sha256((DIST / name).read_bytes()).hexdigest() == digest
 
 
+def test_the_table_of_tls_is_of_this_interpreter() -> None:
+    """`make image` has compared it handshake by handshake; here the versions, so that an old dist/ is found out."""
+    code = (
+        "import cryptography; from cryptography.hazmat.backends.openssl import backend;"
+        "from hognose.config import tls_capabilities as image;"
+        "versions = backend.openssl_version_text().split()[1], cryptography.__version__;"
+        "print(versions == (image.OPENSSL, image.CRYPTOGRAPHY))"
+    )
+    command = [sys.executable, str(REPO / "tests" / "image_python.py"), "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "True\n"
+
+
 def test_there_is_nothing_but_the_program(initramfs: dict[str, tuple[int, bytes]]) -> None:
     """No shell, no shared object, no source text."""
     assert sorted(initramfs) == ["dev", "hognose.zip", "init", "proc", "sys"]

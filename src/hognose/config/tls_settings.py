@@ -27,6 +27,11 @@ _EXAMPLES = {
     "RSA": "TLS-ECDHE-RSA-WITH-AES-256-GCM-SHA384:TLS-ECDHE-RSA-WITH-AES-128-GCM-SHA256",
     "EC": "TLS-ECDHE-ECDSA-WITH-AES-256-GCM-SHA384:TLS-ECDHE-ECDSA-WITH-AES-128-GCM-SHA256",
 }
+_CURVES = {
+    "secp256r1": ("secp256r1", "prime256v1", "P-256"),
+    "secp384r1": ("secp384r1", "P-384"),
+    "secp521r1": ("secp521r1", "P-521"),
+}
 _NO_DHE = "; key exchange by DHE is not done here"
 _DHE = re.compile(r"k?(DHE|EDH)\b")
 
@@ -52,7 +57,7 @@ def tls_settings(lines: Collected, key: ServerKey, least: str, greatest: str) ->
     return TlsSettings(
         _cipher(lines, key, profile, level, least),
         _ciphersuites(lines, profile, level, greatest),
-        _groups(lines),
+        _groups(lines, key, least),
         profile,
     )
 
@@ -182,8 +187,12 @@ def _ciphersuites(lines: Collected, profile: str, level: int, greatest: str) -> 
     return ":".join(names)
 
 
-def _groups(lines: Collected) -> str:
-    """A group for the key exchange, "" for OpenSSL's own list."""
+def _groups(lines: Collected, key: ServerKey, least: str) -> str:
+    """A group for the key exchange, "" for OpenSSL's own list.
+
+    A warning when the server's key is of another curve, for clients' are probably like it: TLS 1.2 wants the curve of
+    a client's EC key among the groups (RFC 8422 5.4).
+    """
     directive = lines.get("tls-groups")
     if directive is None:
         return ""
@@ -193,6 +202,10 @@ def _groups(lines: Collected) -> str:
             raise lines.error(directive, f"`{name}` is no group; write `tls-groups {image.GROUPS[0]}`")
     if directive.words[0] not in image.GROUPS:
         raise _unsettable(lines, directive, names)
+    curve = next((curve for curve, names in _CURVES.items() if directive.words[0] in names), "")
+    if least == "1.2" and key.family == "EC" and key.kind != f"EC {curve}":
+        text = f"TLS 1.2 clients whose certificate has an EC key of another curve than {curve} are refused"
+        lines.warn(directive, text)
     return directive.words[0]
 
 

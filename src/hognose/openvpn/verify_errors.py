@@ -27,6 +27,8 @@ _TLS_ADVICE = {
     "no shared cipher": "client and server share no TLS 1.2 cipher: look at tls-cipher on both sides, and whether the "
     "server's key (RSA or EC) fits it",
     "no suitable key share": "client and server share no TLS group: look at tls-groups on both sides",
+    "wrong curve": "in TLS 1.2 the EC key of the client's certificate must be of the curve in our tls-groups: let it "
+    "use TLS 1.3, or issue a certificate with a key of that curve",
     "unsupported protocol": "the client's TLS version is too old: raise its tls-version-max, or lower our "
     "tls-version-min",
     "wrong version number": "what came is no TLS, or its version is not allowed here",

@@ -139,6 +139,15 @@ def test_groups_that_the_image_cannot_set(words: str, better: str) -> None:
     assert read(f"tls-groups {better}")[0].tls_groups == better
 
 
+def test_a_group_of_another_curve_than_the_keys_is_warned_of() -> None:
+    """OpenSSL refuses such clients in TLS 1.2 (`wrong curve`), as it does for OpenVPN."""
+    text = "server.conf:7: tls-groups: TLS 1.2 clients whose certificate has an EC key of another curve than secp384r1 "
+    for group in ("secp384r1", "P-384"):
+        assert read(f"tls-groups {group}")[1] == [f"{text}are refused"]
+        assert read(f"tls-groups {group}", "tls-version-min 1.3")[1] == []
+        assert read(f"tls-groups {group}", key="RSA2048")[1] == read(f"tls-groups {group}", key="P-384")[1] == []
+
+
 def test_groups_of_the_image_are_those_of_the_facts() -> None:
     """Three curves, by each of their names."""
     assert image.GROUPS == (

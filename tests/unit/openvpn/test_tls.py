@@ -332,6 +332,11 @@ def test_groups(world: World, alice: Identity) -> None:
     mismatched.set_connect_state()
     with pytest.raises(PeerError, match="share no TLS group"):
         handshake(context, mismatched)
+    assert verdict(context, alice, maximum=SSL.TLS1_2_VERSION).startswith(
+        "wrong curve; in TLS 1.2 the EC key of the cli"
+    )
+    other = world.authority.issue("bob", key="P-384")
+    assert verdict(context, other, maximum=SSL.TLS1_2_VERSION) == ""
     with pytest.raises(ConfigError, match="tls-groups: "):
         world.context(groups="nonsense")
 
