@@ -202,7 +202,7 @@ def _groups(lines: Collected, key: ServerKey, least: str) -> str:
             raise lines.error(directive, f"`{name}` is no group; write `tls-groups {image.GROUPS[0]}`")
     if directive.words[0] not in image.GROUPS:
         raise _unsettable(lines, directive, names)
-    curve = next((curve for curve, names in _CURVES.items() if directive.words[0] in names), "")
+    curve = next((curve for curve, same in _CURVES.items() if directive.words[0] in same), "")
     if least == "1.2" and key.family == "EC" and key.kind != f"EC {curve}":
         text = f"TLS 1.2 clients whose certificate has an EC key of another curve than {curve} are refused"
         lines.warn(directive, text)

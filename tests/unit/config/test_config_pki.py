@@ -146,7 +146,7 @@ def test_what_a_clients_certificate_must_be(line: str, policy: dict[str, object]
          "ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256:!aNULL"),
         ("tls-ciphersuites TLS-AES-128-GCM-SHA256:TLS_AES_256_GCM_SHA384", "tls_ciphersuites",
          "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384"),
-        ("tls-groups secp384r1", "tls_groups", "secp384r1"),
+        ("tls-groups P-256", "tls_groups", "P-256"),
         ("tls-cert-profile preferred", "tls_cert_profile", "preferred"),
         ("tls-cert-profile insecure", "tls_cert_profile", "insecure"),
     ],
