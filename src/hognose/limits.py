@@ -65,6 +65,7 @@ class OpenvpnLimits:
 
     record_len: int = 2048  # bytes of one record on TCP
     control_window: int = 12  # control messages that were received and not worked on (OpenVPN has 12 buffers)
+    control_turn: int = 8  # control messages that are worked on before others have their turn
     control_acks: int = 8  # acknowledgements that wait to be sent (reliable.h RELIABLE_ACK_SIZE)
     control_send_window: int = 4  # control messages in flight
     control_repeat_s: int = 8  # seconds; the longest interval of repetition, or tls-timeout if that is longer
@@ -85,7 +86,6 @@ class StepLimits:
     units: int = 384  # likewise, where several clients have input: records and what they lead to (gateway/turns.py)
     records_least: int = 16  # of a client whose turn it is, however many clients have input
     client_bytes: int = 256 * KIB  # taken out of one client's receive buffer
-    control_messages: int = 8  # of one client
     split_packets: int = 512  # that super-segments from outside are cut into; the last one may exceed it
 
 

@@ -23,6 +23,7 @@ from hognose.units import ipv4_int
 
 PORT = 1194
 WINDOW = 1000 * KIB  # what an attacker holds back: nearly all of a client's receive buffer
+MOST_RECORDS = 20_000  # of a stream
 SUPER = 44 * 1448
 HEAD = MAC + bytes.fromhex(ROUTER_MAC.replace(":", "")) + b"\x08\0"
 
@@ -79,10 +80,10 @@ class Attack:
         return self.fill(lambda n: self.sealed(packet(n)))
 
     def fill(self, record: Callable[[int], bytes]) -> bytes:
-        """As many framed records as the window takes."""
+        """As many framed records as the window takes, MOST_RECORDS at most."""
         parts: list[bytes] = []
         size = n = 0
-        while size < WINDOW:
+        while size < WINDOW and n < MOST_RECORDS:
             parts.append(record(n))
             size += len(parts[-1])
             n += 1
@@ -388,7 +389,7 @@ def steps_of(attack: Attack, stream: bytes, *, counted: bool = True) -> Iterator
     for at in range(0, len(held), 8):
         step_cost(world, held[at : at + 8], counted=False)
     yield step_cost(world, [first], counted)
-    for _ in range(2_000):
+    for _ in range(3_000):
         deadline = world.gateway.next_deadline()
         if deadline is None or deadline > world.now:
             return

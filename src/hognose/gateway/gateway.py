@@ -315,21 +315,20 @@ class Gateway:
     def _serve(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
         """Work on a peer's input: at most its share of records."""
         conn, session, splitter = peer.conn, peer.session, peer.splitter
+        records: list[bytes] = []
+        left_over = session is not None and session.has_work
         if peer.closing or peer.muted:
             conn.take()
-            records = []
             if peer.closing:
                 return
-        else:
+        elif not left_over:
             records = splitter.feed(conn.take(self._limits.step.client_bytes - splitter.pending), peer.share)
-        if records:
+        if records or left_over:
             if session is None:
                 session = peer.session = Session(
                     self._live.profile, log_id=conn.id, random=self._random, now=now, unix=unix, counters=self._counters
                 )
-            packets = session.receive(records, now, unix)
-            while session.has_work:
-                session.work(now, unix)
+            packets = session.work(now, unix) if left_over else session.receive(records, now, unix)
             if not peer.greeted and session.greeted:
                 self._greeted(peer, now)
             queued = self._egress.queued
@@ -339,7 +338,7 @@ class Gateway:
                 self._run_session(peer, session, now, unix)
             if splitter.broken and not peer.closing:
                 splitter.feed([])  # raises
-        if conn.eof and not splitter.full and not peer.closing:
+        if conn.eof and not peer.has_input and not peer.closing:
             if session is not None and session.in_tls:
                 raise PeerError(DropReason.PEER_CLOSED, _GAVE_UP)
             self._end(peer, DropReason.PEER_CLOSED, now)

@@ -49,7 +49,9 @@ class Peer:
     @property
     def has_input(self) -> bool:
         """Bytes that were received wait to be worked on."""
-        return not self.closing and (self.splitter.full or self.conn.waiting)
+        if self.closing:
+            return False
+        return self.splitter.full or self.conn.waiting or (self.session is not None and self.session.has_work)
 
     @property
     def name(self) -> str:

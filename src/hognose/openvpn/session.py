@@ -58,6 +58,7 @@ class Session:
         self.ended: EndReason | None = None
         self.attention = True  # something may have to be said or done: poll, events, ended
         self._turn_taken = False  # TLS has had its flight in this call
+        self._held: list[bytes] = []  # records after the control_turn control messages of one call
         self._profile = profile
         self._random = random
         self._counters = counters
@@ -118,31 +119,44 @@ class Session:
 
     @property
     def has_work(self) -> bool:
-        """Control messages wait for `work`; until it has taken them `receive` files `control_window` of them only."""
-        if self.ended is not None:
-            return False
-        return any(key is not None and key.reliability.ready for key in (self._primary, self._pending, self._retired))
+        """Control messages or records wait for `work`, which is to be called before more records are handed in."""
+        if self._held:
+            return self.ended is None
+        for key in (self._primary, self._pending, self._retired):
+            if key is not None and key.reliability.ready:
+                return self.ended is None
+        return False
 
-    def work(self, now: Nanos, unix: UnixSeconds) -> None:
-        """Take one turn at the messages that wait: one TLS flight. A broken rule sets `ended`, nothing is raised."""
+    def work(self, now: Nanos, unix: UnixSeconds) -> list[bytes]:
+        """Take one turn at what waits: one TLS flight, or else the records that receive has left; as receive does."""
+        packets: list[bytes] = []
         self.attention = True
         self._turn_taken = False
         try:
-            for key in (self._primary, self._pending, self._retired):
-                if key is not None and self.ended is None:
-                    self._advance(key, now, unix)
+            waiting = [key for key in (self._primary, self._pending, self._retired) if key is not None]
+            if any(key.reliability.ready for key in waiting):
+                for key in waiting:
+                    if self.ended is None:
+                        self._advance(key, now, unix)
+            elif self.ended is None:
+                held, self._held = self._held, []
+                self._receive_mixed(held, 0, packets, now, unix)
         except PeerError as error:
             self._finish(error.reason, error.detail)
+        return packets
 
     def receive(self, records: list[bytes], now: Nanos, unix: UnixSeconds) -> list[bytes]:
         """Take whole records in order; returns inner packets. A broken rule sets `ended`, nothing is raised.
 
-        The caller bounds the records of one call, and calls `work` while `has_work`, as its own budget allows. It does
-        so before it hands in more records, or messages may be dropped (RECEIVE_WINDOW_FULL) and must be repeated.
+        The caller bounds the records of one call; `control_turn` control messages of them are worked on, the records
+        after those wait for `work`. While `has_work` the caller calls that, and hands in no more.
         """
         packets: list[bytes] = []
         if self.ended is not None:
             return packets
+        if self._held:
+            self._held += records
+            return self.work(now, unix)
         if self._data.established:
             index = self._open(records, 0, packets, now)
             if index == len(records):  # the data path ends here
@@ -288,7 +302,8 @@ class Session:
     def _receive_mixed(
         self, records: list[bytes], index: int, packets: list[bytes], now: Nanos, unix: UnixSeconds
     ) -> None:
-        """Control and data records in the order they came."""
+        """Control and data records in the order they came, until control_turn control messages are worked on."""
+        left = self._profile.limits.control_turn
         while index < len(records):
             record = records[index]
             if not record:  # a datagram may be empty
@@ -300,8 +315,12 @@ class Session:
                 if self._primary is None:
                     raise PeerError(DropReason.NO_HARD_RESET, explain_first_packet(self._profile.wrap, record))
                 self._counters.drop(DropReason.NO_DATA_KEY)
-            else:
+            elif left:
+                left -= 1
                 self._control(record, now, unix)
+            else:
+                self._held = records[index:]
+                break
             index += 1
         if self._data.exit_seen:
             self._finish(DropReason.PEER_EXIT, "the client said goodbye")

@@ -165,7 +165,7 @@ class Link:
         if arrived:
             self.inner += self.session.receive(arrived, self.now, UNIX)
             while self.session.has_work:
-                self.session.work(self.now, UNIX)
+                self.inner += self.session.work(self.now, UNIX)
         deadline = self.session.next_deadline()
         if deadline is not None and deadline <= self.now:
             self.session.handle_deadline(self.now, UNIX)

@@ -123,7 +123,7 @@ def give(link: Link, *records: bytes) -> None:
     """Records for the session, out of turn; what it answers is on its way."""
     link.inner += link.session.receive(list(records), link.now, UNIX)
     while link.session.has_work:
-        link.session.work(link.now, UNIX)
+        link.inner += link.session.work(link.now, UNIX)
     for record in link.session.poll(link.now, UNIX):
         link.send(record, to_server=False)
 

@@ -101,13 +101,38 @@ def test_what_does_not_wait_is_repeated() -> None:
     """Beyond the window nothing is acknowledged, so nothing is lost."""
     link = at_stage("established")
     link.client.window = 20
-    link.session.receive(say(link, 20), link.now, UNIX)
-    assert link.counters.drops[DropReason.RECEIVE_WINDOW_FULL] == 20 - 1 - LIMITS.control_window
-    for _ in range(3):
-        link.session.receive([], link.now, UNIX)  # a turn of its own, for those who have no other
-    assert read(link) == 1
+    records = say(link, 20)
+    for at in range(0, 20, 5):  # by a caller that does not wait for the turns
+        link.session.receive(records[at : at + 5], link.now, UNIX)
+    assert link.counters.drops[DropReason.RECEIVE_WINDOW_FULL] == 20 - 3 - LIMITS.control_window, "the last finds 12"
+    assert read(link) == 4
     link.run(lambda: read(link) == 20, 10)
     assert not link.session.has_work
+
+
+def test_records_after_a_turn_of_control_messages_wait_in_order() -> None:
+    """`control_turn` of them are worked on in a call; the data after the others is not lost, and comes in its place."""
+    link = at_stage("established")
+    link.client.window = 20
+    first, last = link.client.seal(PACKET), link.client.seal(PACKET)
+    records = say(link, 20)
+    inner = link.session.receive([*records[:4], first, *records[4:], last], link.now, UNIX)
+    assert inner == [PACKET]
+    assert len(link.session._held) == 20 - LIMITS.control_turn + 1
+    calls = 0
+    while link.session.has_work:
+        inner += link.session.work(link.now, UNIX)
+        calls += 1
+    assert inner == [PACKET, PACKET]
+    assert read(link) == 20
+    assert calls == 19, "a flight each"
+    assert link.counters.drops[DropReason.RECEIVE_WINDOW_FULL] == 0
+    link.session.receive([*records, link.client.seal(PACKET)], link.now, UNIX)
+    assert link.session.receive([link.client.seal(PACKET)], link.now, UNIX) == [], "it waits for those before it"
+    inner = []
+    while link.session.has_work:
+        inner += link.session.work(link.now, UNIX)
+    assert inner == [PACKET, PACKET]
 
 
 def test_a_session_that_has_ended_has_no_work() -> None:
@@ -146,6 +171,8 @@ def test_empty_messages_are_no_turn_and_are_counted(monkeypatch: pytest.MonkeyPa
         sent += len(batch)
         assert sent <= LIMITS.handshake_messages + 64
         link.session.receive(batch, link.now, UNIX)
+        while link.session.has_work:
+            link.session.work(link.now, UNIX)
         link.session.poll(link.now, UNIX)
     assert link.session.ended.reason is DropReason.TLS_ERROR
     assert sum(turns) == calls["tls"] == 0
