@@ -336,8 +336,8 @@ class Gateway:
             self._turns.charge(peer, len(records), self._egress.queued - queued + delivered)
             if session.attention:  # data alone moves timers to later only; peer deadlines see to them
                 self._run_session(peer, session, now, unix)
-            if splitter.broken and not peer.closing:
-                splitter.feed([])  # raises
+            if peer.splitter.broken and not peer.closing:  # one that was muted has a new splitter
+                peer.splitter.feed([])  # raises
         if conn.eof and not peer.has_input and not peer.closing:
             if session is not None and session.in_tls:
                 raise PeerError(DropReason.PEER_CLOSED, _GAVE_UP)
