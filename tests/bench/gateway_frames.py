@@ -1,8 +1,8 @@
 """Frames made beforehand through `Gateway.step`: what a step costs, in this process, for the source on the path.
 
-python -m tests.bench.gateway_frames STEPS prints a line of JSON: microseconds per packet of each row. The client is the
-tests' own, from the tree that this file is in; `gateway` is all that is asked of the tree under measurement, so that an
-old version can be measured as well. tests/bench/harness.py compares two trees.
+python -m tests.bench.gateway_frames STEPS [ROW …] prints a line of JSON: microseconds per packet of each row. The
+client is the tests' own, from the tree that this file is in; `gateway` is all that is asked of the tree under
+measurement, so that an old version can be measured as well. tests/bench/harness.py compares two trees.
 """
 
 from __future__ import annotations
@@ -296,8 +296,8 @@ ROWS = {"up": row_up, "down": row_down, "up 64 B": row_small_up, "ping": row_pin
 def main() -> None:
     """Every row on a gateway of its own; a tenth of the steps, the first ones, warms up."""
     steps, result = int(sys.argv[1]), {}
-    for name, row in ROWS.items():
-        bench = Bench()
+    for name in sys.argv[2:] or ROWS:
+        bench, row = Bench(), ROWS[name]
         gc.collect()
         gc.freeze()
         times, packets = row(bench, steps)

@@ -1,6 +1,6 @@
 """Two trees compared: microseconds per packet of `Gateway.step`, and their ratio.
 
-python -m tests.bench.harness --base TREE --new TREE [--rounds 10] [--steps 300]
+python -m tests.bench.harness --base TREE --new TREE [--rounds 10] [--steps 300] [--rows up,ping]
 
 The trees take turns, each time in a process of its own; of each row the minima are compared. A tree is a folder with
 src/hognose in it. Ends with 1 when a row of the new one is slower than --bar.
@@ -20,11 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 Rows = dict[str, float]
 
 
-def measure(tree: Path, steps: int) -> Rows:
-    """One process; RuntimeError when it fails or measures another tree's source."""
+def measure(tree: Path, steps: int, names: tuple[str, ...] = ()) -> Rows:
+    """One process, all rows or those named; RuntimeError when it fails or measures another tree's source."""
     source = (tree / "src").resolve()
     environment = {**os.environ, "PYTHONPATH": f"{source}:{ROOT}", "PYTHONHASHSEED": "0"}
-    command = [sys.executable, "-m", "tests.bench.gateway_frames", str(steps)]
+    command = [sys.executable, "-m", "tests.bench.gateway_frames", str(steps), *names]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise RuntimeError(f"{tree}: {done.stderr[-2000:]}")
@@ -55,6 +55,7 @@ def main() -> int:
     parser.add_argument("--new", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--rows", type=lambda text: tuple(text.split(",")), default=())
     parser.add_argument("--bar", type=float, default=1.03)
     a = parser.parse_args()
     base: list[Rows] = []
@@ -62,7 +63,7 @@ def main() -> int:
     for number in range(a.rounds):
         turns = [(base, a.base), (new, a.new)]
         for rows, tree in turns if number % 2 == 0 else reversed(turns):
-            rows.append(measure(tree, a.steps))
+            rows.append(measure(tree, a.steps, a.rows))
     lines, worst = table(base, new)
     print("\n".join(lines))
     return int(worst > a.bar)
