@@ -18,7 +18,7 @@ from tests.unit.gateway.object_graph import Held, reachable, size_of
 from tests.unit.openvpn.client import PEER_INFO, _Negotiation
 
 from hognose.gateway.peers import Peer
-from hognose.limits import Limits, TcpLimits
+from hognose.limits import Limits, StepLimits, TcpLimits
 from hognose.units import KIB
 from hognose.wire.openvpn import CONTROL_V1, build_control_body
 
@@ -27,6 +27,7 @@ CBC = PEER_INFO.replace("AES-256-GCM:AES-128-GCM:CHACHA20-POLY1305", "AES-256-CB
 # Small ones, so that a fill is quick; what has no buffer here keeps its default.
 LIMITS = Limits(
     tcp=TcpLimits(receive_buffer=64 * KIB, send_buffer=64 * KIB, reassembly_ranges=24, sack_ranges=24),
+    step=StepLimits(records=32, client_bytes=8 * KIB),
     client_queue=32 * KIB,
 )
 
@@ -58,7 +59,8 @@ BOUNDS: dict[str, Bound] = {
     "Scoreboard._starts": entries("TcpLimits.sack_ranges"),
     "Scoreboard._ends": entries("TcpLimits.sack_ranges"),
     # records and their control channel
-    "RecordSplitter._rest": total("OpenvpnLimits.record_len", plus=2),
+    "RecordSplitter._rest": total("StepLimits.client_bytes"),
+    "Session._held": entries("StepLimits.records"),
     "Reliability._acks": entries("OpenvpnLimits.control_acks"),
     "Reliability._recent": entries("wire.openvpn:MAX_ACKS"),
     "Reliability._early": entries("OpenvpnLimits.control_window"),
@@ -67,12 +69,12 @@ BOUNDS: dict[str, Bound] = {
     "_Message.payload": total("OpenvpnLimits.record_len"),
     "KeyState._plaintext": total("OpenvpnLimits.handshake_bytes"),
     "MessageReader._rest": total("OpenvpnLimits.control_string"),
-    "Session._events": entries("OpenvpnLimits.control_window"),  # drained in the step that made them
+    "Session._events": entries("OpenvpnLimits.control_turn", plus=1),  # drained in the step that made them
     "Session._peer_info": entries("openvpn.key_exchange:PEER_INFO_LINES"),
     "ClientKeyMessage.peer_info": entries("openvpn.key_exchange:PEER_INFO_LINES"),
     "OpenSslEndpoint._chain": total("OpenvpnLimits.handshake_bytes"),
     # the data channel
-    "Peer.down": total("Limits.client_queue"),  # sealed, or dropped, in the step that brought them
+    "Peer.down": entries("StepLimits.split_packets"),  # sealed, or dropped, in the step that brought them
     "DataChannel._keys": entries("wire.openvpn:KEY_IDS"),
     "DataChannel._aead_keys": entries("wire.openvpn:KEY_IDS"),
     "EpochRecords._future": entries("openvpn.data_epoch:FUTURE_KEYS"),
@@ -100,6 +102,25 @@ def an_idle_client(world: GatewayWorld) -> Remote:
 def a_stranger_with_half_a_record(world: GatewayWorld) -> Remote:
     remote = world.remote("203.0.113.9")
     remote.send((2000).to_bytes(2, "big") + bytes(1999))
+    world.frames()
+    return remote
+
+
+def a_burst_of_small_records(world: GatewayWorld) -> Remote:
+    """Far more than a step works on."""
+    remote = world.client("mallory", "203.0.113.9")
+    world.rest(1)
+    assert remote.vpn is not None
+    remote.records(*[remote.vpn.seal(b"\x45") for _ in range(1000)])
+    world.frames()
+    return remote
+
+
+def a_burst_of_control_messages(world: GatewayWorld) -> Remote:
+    """Far more than a turn works on, all of them valid, in one step."""
+    remote = world.client("mallory", "203.0.113.9")
+    world.rest(1)
+    remote.records(*(out_of_order(remote, 50 + number, b"") for number in range(200)))
     world.frames()
     return remote
 
@@ -145,11 +166,11 @@ def control_messages_out_of_order(world: GatewayWorld) -> Remote:
     return remote
 
 
-def out_of_order(remote: Remote, beyond: int) -> bytes:
+def out_of_order(remote: Remote, beyond: int, payload: bytes = bytes(1100)) -> bytes:
     vpn = remote.vpn
     assert vpn is not None
     negotiation: _Negotiation = vpn.negotiations[0]
-    body = build_control_body((0, 1, 5000, 5001), vpn.server_sid, negotiation.next_out + beyond, bytes(1100))
+    body = build_control_body((0, 1, 5000, 5001), vpn.server_sid, negotiation.next_out + beyond, payload)
     return vpn.wrapped(CONTROL_V1, negotiation, body)
 
 
@@ -258,7 +279,8 @@ def packets_for_a_long_time(world: GatewayWorld) -> Remote:
 
 
 STATES: list[Callable[[GatewayWorld], Remote]] = [
-    an_idle_client, a_stranger_with_half_a_record, gaps_in_the_stream, chunks_of_one_byte, a_reader_that_stopped,
+    a_burst_of_small_records, a_burst_of_control_messages, an_idle_client, a_stranger_with_half_a_record,
+    gaps_in_the_stream, chunks_of_one_byte, a_reader_that_stopped,
     control_messages_out_of_order, a_string_without_end, a_string_far_too_long, a_key_message_that_does_not_end,
     single_bytes_reported, replies_that_are_not_acknowledged, renegotiations, a_renegotiation_under_way,
     epoch_keys, cbc_records, much_peer_info, packets_for_a_long_time,
@@ -266,7 +288,7 @@ STATES: list[Callable[[GatewayWorld], Remote]] = [
 # How far a fill must come, so that its bound was put to the test: shares of the bound.
 FILLED = {
     "Reassembly._starts": 1.0, "Reassembly._ends": 1.0, "Reassembly._chunks[]": 1.0, "Reassembly._recent": 1.0,
-    "Reliability._early": 0.9, "RecordSplitter._rest": 0.9, "MessageReader._rest": 0.9, "SendBuffer._pieces": 0.4,
+    "Reliability._early": 0.9, "RecordSplitter._rest": 0.8, "MessageReader._rest": 0.9, "SendBuffer._pieces": 0.4,
     "ClientKeyMessage.peer_info": 1.0, "DataChannel._keys": 1.0, "ReplayWindow._marks": 0.02, "Scoreboard._starts": 0.9,
     "Reliability._recent": 1.0, "KeyState._plaintext": 0.05,
 }  # fmt: skip
