@@ -241,7 +241,8 @@ def alice() -> Identity:
 
 
 def works(words: str, key: str, level: int) -> bool:
-    """Whether a TLS 1.2 client gets in."""
+    """Whether a TLS 1.2 client gets in. SEED is in OpenSSL's legacy provider, which the image does not have."""
+    words = f"{words}:!SEED"
     own = server(key)
     profile = image.PROFILES[level]
     try:
