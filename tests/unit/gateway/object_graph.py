@@ -10,7 +10,9 @@ from dataclasses import fields, is_dataclass
 
 CONTAINERS = (list, dict, deque, set, bytearray, bytes, tuple)
 _PLAIN = (type(None), bool, int, float, str, type, types.ModuleType, enum.Enum, types.BuiltinFunctionType)
-Held = tuple[str, object]  # "Class.attribute", with [] for a container in a container, and the container
+# "Class.attribute", with [] for a container in a container, and the container. An underscore before an attribute is
+# left out: who may use it says nothing of its bound.
+Held = tuple[str, object]
 
 
 def attributes(owner: object) -> Iterator[tuple[str, object]]:
@@ -60,7 +62,7 @@ def _below(where: str, one: object) -> Iterator[Held]:
     elif isinstance(one, types.FunctionType):
         yield from (("", cell.cell_contents) for cell in one.__closure__ or ())
     elif type(one).__module__.startswith("hognose."):
-        yield from ((f"{type(one).__name__}.{name}", value) for name, value in attributes(one))
+        yield from ((f"{type(one).__name__}.{name.lstrip('_')}", value) for name, value in attributes(one))
 
 
 def size_of(container: object) -> int:

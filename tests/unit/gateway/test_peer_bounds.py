@@ -34,52 +34,52 @@ LIMITS = Limits(
 
 # Shapes that the code or a protocol fixes: bytes of a key, an identifier or an address, members of a tuple.
 FIXED = {
-    "TcpConnection.key": 6, "TcpConnection.peer": 2, "Rack._records[]": 4,
-    "Session._session_id": 8, "Session._remote_id": 8, "Session._certificate": 32, "OpenSslEndpoint._sha256": 32,
+    "TcpConnection.key": 6, "TcpConnection.peer": 2, "Rack.records[]": 4,
+    "Session.session_id": 8, "Session.remote_id": 8, "Session.certificate": 32, "OpenSslEndpoint.sha256": 32,
     "ClientKeyMessage.pre_master": 48, "ClientKeyMessage.random1": 32, "ClientKeyMessage.random2": 32,
     "ServerKeyMessage.random1": 32, "ServerKeyMessage.random2": 32, "Agreement.push": 4,
-    "SessionWrap._base_key": 256, "TlsCryptWrap._receive_hmac": 32, "TlsCryptWrap._receive_key": 32,
-    "TlsCryptWrap._send_hmac": 32, "TlsCryptWrap._send_key": 32, "DataChannel._head": 4, "DataKey.open_iv": 8,
-    "DataKey.seal_iv": 8, "EpochKey.secret": 32, "EpochKey.iv_tail": 4, "CbcRecords._open_hmac": 64,
-    "CbcRecords._seal_hmac": 64,
+    "SessionWrap.base_key": 256, "TlsCryptWrap.receive_hmac": 32, "TlsCryptWrap.receive_key": 32,
+    "TlsCryptWrap.send_hmac": 32, "TlsCryptWrap.send_key": 32, "DataChannel.head": 4, "DataKey.open_iv": 8,
+    "DataKey.seal_iv": 8, "EpochKey.secret": 32, "EpochKey.iv_tail": 4, "CbcRecords.open_hmac": 64,
+    "CbcRecords.seal_hmac": 64,
 }  # fmt: skip
 BOUNDS: dict[str, Bound] = {
     # the TCP connection
     "Receiver.ready": total("TcpLimits.receive_buffer"),
-    "Reassembly._chunks": total("TcpLimits.receive_buffer"),
-    "Reassembly._chunks[]": entries("TcpLimits.reassembly_ranges", times=16),  # CHUNKS_PER_RANGE for all ranges
-    "Reassembly._starts": entries("TcpLimits.reassembly_ranges"),
-    "Reassembly._ends": entries("TcpLimits.reassembly_ranges"),
-    "Reassembly._recent": entries("tcp.reassembly:RECENT"),
-    "SendBuffer._pieces": total("TcpLimits.send_buffer"),
-    "SendBuffer._starts": entries("TcpLimits.send_buffer", plus=512),  # no piece is empty; and _COMPACT_AT old ones
-    "Rack._records": entries("TcpLimits.send_buffer"),  # each covers bytes in flight that no other one covers
-    "RangeSet._starts": entries("TcpLimits.sack_ranges", times=3),  # twice, and what removals split
-    "RangeSet._ends": entries("TcpLimits.sack_ranges", times=3),
-    "Scoreboard._starts": entries("TcpLimits.sack_ranges"),
-    "Scoreboard._ends": entries("TcpLimits.sack_ranges"),
+    "Reassembly.chunks": total("TcpLimits.receive_buffer"),
+    "Reassembly.chunks[]": entries("TcpLimits.reassembly_ranges", times=16),  # CHUNKS_PER_RANGE for all ranges
+    "Reassembly.starts": entries("TcpLimits.reassembly_ranges"),
+    "Reassembly.ends": entries("TcpLimits.reassembly_ranges"),
+    "Reassembly.recent": entries("tcp.reassembly:RECENT"),
+    "SendBuffer.pieces": total("TcpLimits.send_buffer"),
+    "SendBuffer.starts": entries("TcpLimits.send_buffer", plus=512),  # no piece is empty; and _COMPACT_AT old ones
+    "Rack.records": entries("TcpLimits.send_buffer"),  # each covers bytes in flight that no other one covers
+    "RangeSet.starts": entries("TcpLimits.sack_ranges", times=3),  # twice, and what removals split
+    "RangeSet.ends": entries("TcpLimits.sack_ranges", times=3),
+    "Scoreboard.starts": entries("TcpLimits.sack_ranges"),
+    "Scoreboard.ends": entries("TcpLimits.sack_ranges"),
     # records and their control channel
-    "RecordSplitter._rest": total("StepLimits.client_bytes"),
-    "Session._held": entries("StepLimits.records"),
-    "Reliability._acks": entries("OpenvpnLimits.control_acks"),
-    "Reliability._recent": entries("wire.openvpn:MAX_ACKS"),
-    "Reliability._early": entries("OpenvpnLimits.control_window"),
-    "Reliability._flying": entries("OpenvpnLimits.control_send_window"),
-    "Reliability._queue": total("OpenvpnLimits.control_queue_bytes"),
+    "RecordSplitter.rest": total("StepLimits.client_bytes"),
+    "Session.held": entries("StepLimits.records"),
+    "Reliability.acks": entries("OpenvpnLimits.control_acks"),
+    "Reliability.recent": entries("wire.openvpn:MAX_ACKS"),
+    "Reliability.early": entries("OpenvpnLimits.control_window"),
+    "Reliability.flying": entries("OpenvpnLimits.control_send_window"),
+    "Reliability.queue": total("OpenvpnLimits.control_queue_bytes"),
     "_Message.payload": total("OpenvpnLimits.record_len"),
-    "KeyState._plaintext": total("OpenvpnLimits.handshake_bytes"),
-    "MessageReader._rest": total("OpenvpnLimits.control_string"),
-    "Session._events": entries("OpenvpnLimits.control_turn", plus=1),  # drained in the step that made them
-    "Session._peer_info": entries("openvpn.key_exchange:PEER_INFO_LINES"),
+    "KeyState.plaintext": total("OpenvpnLimits.handshake_bytes"),
+    "MessageReader.rest": total("OpenvpnLimits.control_string"),
+    "Session.events": entries("OpenvpnLimits.control_turn", plus=1),  # drained in the step that made them
+    "Session.peer_info": entries("openvpn.key_exchange:PEER_INFO_LINES"),
     "ClientKeyMessage.peer_info": entries("openvpn.key_exchange:PEER_INFO_LINES"),
-    "OpenSslEndpoint._chain": total("OpenvpnLimits.handshake_bytes"),
+    "OpenSslEndpoint.chain": total("OpenvpnLimits.handshake_bytes"),
     # the data channel
     "Peer.down": entries("StepLimits.split_packets"),  # sealed, or dropped, in the step that brought them
-    "DataChannel._keys": entries("wire.openvpn:KEY_IDS"),
-    "DataChannel._aead_keys": entries("wire.openvpn:KEY_IDS"),
-    "EpochRecords._future": entries("openvpn.data_epoch:FUTURE_KEYS"),
-    "EpochRecords._secrets": entries("openvpn.data_epoch:FUTURE_KEYS"),
-    "ReplayWindow._marks": entries("openvpn.data_format:MAX_REPLAY_TIME", plus=6),  # one a second, and REAP_INTERVAL
+    "DataChannel.keys": entries("wire.openvpn:KEY_IDS"),
+    "DataChannel.aead_keys": entries("wire.openvpn:KEY_IDS"),
+    "EpochRecords.future": entries("openvpn.data_epoch:FUTURE_KEYS"),
+    "EpochRecords.secrets": entries("openvpn.data_epoch:FUTURE_KEYS"),
+    "ReplayWindow.marks": entries("openvpn.data_format:MAX_REPLAY_TIME", plus=6),  # one a second, and REAP_INTERVAL
 }
 
 
@@ -287,10 +287,10 @@ STATES: list[Callable[[GatewayWorld], Remote]] = [
 ]  # fmt: skip
 # How far a fill must come, so that its bound was put to the test: shares of the bound.
 FILLED = {
-    "Reassembly._starts": 1.0, "Reassembly._ends": 1.0, "Reassembly._chunks[]": 1.0, "Reassembly._recent": 1.0,
-    "Reliability._early": 0.9, "RecordSplitter._rest": 0.8, "MessageReader._rest": 0.9, "SendBuffer._pieces": 0.4,
-    "ClientKeyMessage.peer_info": 1.0, "DataChannel._keys": 1.0, "ReplayWindow._marks": 0.02, "Scoreboard._starts": 0.9,
-    "Reliability._recent": 1.0, "KeyState._plaintext": 0.05,
+    "Reassembly.starts": 1.0, "Reassembly.ends": 1.0, "Reassembly.chunks[]": 1.0, "Reassembly.recent": 1.0,
+    "Reliability.early": 0.9, "RecordSplitter.rest": 0.8, "MessageReader.rest": 0.9, "SendBuffer.pieces": 0.4,
+    "ClientKeyMessage.peer_info": 1.0, "DataChannel.keys": 1.0, "ReplayWindow.marks": 0.02, "Scoreboard.starts": 0.9,
+    "Reliability.recent": 1.0, "KeyState.plaintext": 0.05,
 }  # fmt: skip
 
 
@@ -349,4 +349,4 @@ def test_a_container_without_a_bound_is_found() -> None:
     assert alice.session is not None
     alice.session._surprise = {1: [bytearray(5)]}  # type: ignore[attr-defined]
     names = {name for name, _ in own_containers(alice, bob)}
-    assert {"Session._surprise", "Session._surprise[]", "Session._surprise[][]", "Peer.down", "Rack._records"} <= names
+    assert {"Session.surprise", "Session.surprise[]", "Session.surprise[][]", "Peer.down", "Rack.records"} <= names

@@ -23,10 +23,10 @@ PORTS = 65_536 - 1024  # of one protocol
 LONGEST = 7440 + 2  # seconds of the longest time-out (nat/timers.py TCP_ESTABLISHED), and this one and the next
 # Shapes that the code or a protocol fixes.
 FIXED = {
-    "ClientFlows.by_protocol": 3, "ClientFlows.hairpin": 2, "FlowTable._ports": 3, "FlowTable.by_port": 3,
+    "ClientFlows.by_protocol": 3, "ClientFlows.hairpin": 2, "FlowTable.ports": 3, "FlowTable.by_port": 3,
     "FlowTable.hairpin": 2, "FlowTable.inbound": 3, "Flow.in_key": 12, "Flow.in_wire": 12, "Flow.out_key": 12,
-    "Flow.out_wire": 12, "Nat._tunnel": 2, "Neighbor.mac": 6, "NeighborTable.mac": 6, "Ports._held": PORTS,
-    "Ports._taken": PORTS, "Wheel._buckets": LONGEST, "Wheel._order": LONGEST, "_Datagram.header": 60,
+    "Flow.out_wire": 12, "Nat.tunnel": 2, "Neighbor.mac": 6, "NeighborTable.mac": 6, "Ports.held": PORTS,
+    "Ports.taken": PORTS, "Wheel.buckets": LONGEST, "Wheel.order": LONGEST, "_Datagram.header": 60,
 }  # fmt: skip
 BOUNDS: dict[str, Bound] = {
     "ClientFlows.hairpin[]": entries("NatLimits.flows_per_client"),
@@ -34,27 +34,27 @@ BOUNDS: dict[str, Bound] = {
     "ClientFlows.tcp": entries("NatLimits.flows_per_client"),
     "ClientFlows.udp": entries("NatLimits.flows_per_client"),
     "ClientFlows.mappings": entries("NatLimits.flows_per_client"),
-    "FlowTable._ending": entries("NatLimits.flows"),
+    "FlowTable.ending": entries("NatLimits.flows"),
     "FlowTable.clients": entries("NatLimits.flows"),  # who has none is not in it
     "FlowTable.by_port[]": entries("NatLimits.flows"),
     "FlowTable.hairpin[]": entries("NatLimits.flows"),
     "FlowTable.inbound[]": entries("NatLimits.flows"),
-    "Wheel._buckets[]": entries("NatLimits.flows"),
+    "Wheel.buckets[]": entries("NatLimits.flows"),
     "Run.packets": entries("nat.outbound:RUN_MAX_PACKETS"),
     "Run.tail": total("nat.outbound:RUN_MAX_BYTES"),
-    "NeighborTable._entries": entries("IpLimits.neighbors"),
-    "NeighborTable._holding": entries("IpLimits.neighbors"),
-    "NeighborTable._waiting": entries("IpLimits.neighbors"),
-    "NeighborTable._requests": entries("IpLimits.neighbors"),  # drained in the step that made them
+    "NeighborTable.entries": entries("IpLimits.neighbors"),
+    "NeighborTable.holding": entries("IpLimits.neighbors"),
+    "NeighborTable.waiting": entries("IpLimits.neighbors"),
+    "NeighborTable.requests": entries("IpLimits.neighbors"),  # drained in the step that made them
     "Neighbor.pending": entries("IpLimits.pending_per_neighbor"),
     "Neighbor.pending[][]": total("IpLimits.pending_bytes_per_neighbor"),
-    "Reassembler._datagrams": entries("IpLimits.reassembly_datagrams"),
+    "Reassembler.datagrams": entries("IpLimits.reassembly_datagrams"),
     "_Datagram.pieces": entries("ip.fragments:MAX_FRAGMENTS"),
-    "RateLimiter._clients": entries("ip.icmp_errors:RATE_CLIENTS"),
+    "RateLimiter.clients": entries("ip.icmp_errors:RATE_CLIENTS"),
 }
 FILLED = {  # one client gets half of the NAT's flows at most, and half of the datagrams
-    "ClientFlows.mappings": 0.75, "FlowTable.inbound[]": 0.3, "NeighborTable._entries": 1.0,
-    "NeighborTable._holding": 0.9, "Neighbor.pending": 1.0, "Reassembler._datagrams": 0.5, "_Datagram.pieces": 0.9,
+    "ClientFlows.mappings": 0.75, "FlowTable.inbound[]": 0.3, "NeighborTable.entries": 1.0,
+    "NeighborTable.holding": 0.9, "Neighbor.pending": 1.0, "Reassembler.datagrams": 0.5, "_Datagram.pieces": 0.9,
 }  # fmt: skip
 
 
