@@ -124,3 +124,10 @@ def test_the_core_imports_nothing_that_does_io() -> None:
                 names = [node.module or ""]
             found += [f"{path.name}: {name}" for name in names if name.split(".")[0] in FORBIDDEN_IMPORTS]
     assert found == []
+
+
+def test_scapy_is_imported_by_layers() -> None:
+    """scapy.all binds DNS and others to ports: packets of later tests in the same process would read differently."""
+    whole = re.compile(r"^\s*(from|import) scapy\.(all|layers\.dns)\b", re.MULTILINE)
+    found = [path for path in (ROOT / "tests").rglob("*.py") if whole.search(path.read_text(encoding="utf-8"))]
+    assert found == []

@@ -39,7 +39,6 @@ from hognose.units import MS, Ipv4Int, Nanos, Random, UnixSeconds
 RECORD_OVERHEAD = 32
 QUIET_NS: Nanos = 50 * MS  # after the last bytes of clients, handshakes may have all the time there is
 RETRY_NS: Nanos = 100 * MS  # after a bug of ours, until what it has kept from being done is tried again
-STATUS_BACKLOG = 10_000  # status lines that wait to be printed; a report is left out when they do
 # Ends of clients whose line says more than the reason's name.
 _TELLING = (DropReason.CERTIFICATE_REJECTED, DropReason.CLIENT_DISABLED, DropReason.TLS_ERROR)
 _GAVE_UP = "the client gave up in the TLS handshake: its log says why (its ca, verify-x509-name, remote-cert-tls)"
@@ -70,7 +69,6 @@ class Gateway:
     ) -> None:
         self._live = live
         self._routine = Routine(live.config, now)
-        self._status: list[str] = []
         self._limits = limits
         self._tcp = tcp
         self._nat = nat
@@ -84,6 +82,7 @@ class Gateway:
         self._random = random
         self._counters = counters
         self._turns = Turns(limits.step)
+        self._client_bytes = limits.step.client_bytes
         self._peers: dict[int, Peer] = {}
         self._rejudging = Rejudging(limits.rejudged_per_step)
         self._timers = PeerTimers()
@@ -93,7 +92,7 @@ class Gateway:
         self._retry_at: Nanos = now  # something has failed and is tried again then, if that is not over
         self._traffic_at: Nanos = now  # when a client sent something last
         self._stopping = False
-        self._tell_tls_warnings(now)
+        self._journal.tls_warnings(self._live.profile.tls.warnings, now)
 
     # -- the shell's side ------------------------------------------------------------------------------------------
 
@@ -134,19 +133,21 @@ class Gateway:
         if self._retry_at > self._now:  # what was left undone is done soon, and not over and over until then
             earliest = min(earliest, self._retry_at) if earliest > self._now else self._retry_at
         self._wake_at = earliest
-        if self._turns.busy or self._ingress.held:
+        if self._turns.queue or self._ingress.held:
             return self._now
         return earliest if earliest != _NEVER else None
 
     def _earliest(self) -> Nanos:
         earliest = self._routine.next_deadline(self._live.config)
-        for engine in (self._timers, self._tcp, self._nat, self._neighbors, self._forwarder):
+        if (heap := self._timers.heap) and heap[0][0] < earliest:
+            earliest = heap[0][0]
+        for engine in (self._tcp, self._nat, self._neighbors, self._forwarder):
             deadline = engine.next_deadline()
             if deadline is not None and deadline < earliest:
                 earliest = deadline
         if self._door.busy:
             earliest = min(earliest, self._door.next_turn(self._traffic_at + QUIET_NS))
-        return 0 if self._tcp.has_closed or self._rejudging.busy else earliest
+        return 0 if self._tcp.has_closed or self._rejudging.waiting else earliest
 
     @property
     def wants_frames(self) -> bool:
@@ -159,8 +160,7 @@ class Gateway:
 
     def take_status(self) -> list[str]:
         """Drained status lines: of the directive `status`, every so many seconds and at the end."""
-        lines, self._status = self._status, []
-        return lines
+        return self._journal.take_status()
 
     def reconfigure(self, config: ServerConfig, now: Nanos, unix: UnixSeconds) -> None:
         """Put what can change of a new config in force; clients that may no longer be here are cut in the next steps.
@@ -168,7 +168,7 @@ class Gateway:
         ConfigError when TLS refuses it; then everything stays as it was. The log names what needs a restart.
         """
         needs_restart = self._live.change(config)
-        self._tell_tls_warnings(now)
+        self._journal.tls_warnings(self._live.profile.tls.warnings, now)
         if needs_restart:
             self._journal.add(EventKind.CONFIG_NEEDS_RESTART, now, directives=" ".join(needs_restart))
         self._admissions.apply(self._live.policy)
@@ -241,18 +241,26 @@ class Gateway:
 
     def _run_peers(self, now: Nanos, unix: UnixSeconds) -> None:
         """Connections that are new, have something to read, or are gone, and what was queued for clients."""
-        for judged in self._rejudging.take(self._peers):  # before anything that they send
-            self._contained(self._judge_again, judged, now, unix)
+        if self._rejudging.waiting:
+            for judged in self._rejudging.take(self._peers):  # before anything that they send
+                self._contained(self._judge_again, judged, now, unix)
         for conn in self._tcp.accepted():
             self._attempt("accept", now, self._accept, conn, now)
             if conn.id not in self._peers:
                 self._attempt("accept", now, conn.abort, now)
-        for conn in self._tcp.readable():
-            peer = self._peers.get(conn.id)
-            if peer is not None:
-                self._contained(self._hear, peer, now, unix)
-        if self._turns.busy:
-            self._serve_clients(now, unix)
+        readable = self._tcp.readable()
+        alone = self._peers.get(readable[0].id) if len(readable) == 1 else None
+        if alone is not None and alone.address and not self._turns.queue and not self._dirty:
+            self._traffic_at = now
+            self._turns.give_all(alone)
+            self._contained(self._take_turn, alone, now, unix)
+        else:
+            for conn in readable:
+                peer = self._peers.get(conn.id)
+                if peer is not None:
+                    self._contained(self._hear, peer, now, unix)
+            if self._turns.queue:
+                self._serve_clients(now, unix)
         if self._door.busy:
             self._serve_the_door(now - self._traffic_at >= QUIET_NS, now, unix)
         self._flush_down(now, unix)
@@ -322,7 +330,7 @@ class Gateway:
             if peer.closing:
                 return
         elif not left_over:
-            records = splitter.feed(conn.take(self._limits.step.client_bytes - splitter.pending), peer.share)
+            records = splitter.feed([] if splitter.full else conn.take(self._client_bytes), peer.share)
         if records or left_over:
             if session is None:
                 session = peer.session = Session(
@@ -331,9 +339,12 @@ class Gateway:
             packets = session.work(now, unix) if left_over else session.receive(records, now, unix)
             if not peer.greeted and session.greeted:
                 self._greeted(peer, now)
-            queued = self._egress.queued
-            delivered = self._forward(peer, packets, now) if packets else 0
-            self._turns.charge(peer, len(records), self._egress.queued - queued + delivered)
+            if self._turns.shared:
+                queued = self._egress.queued
+                delivered = self._forward(peer, packets, now) if packets else 0
+                self._turns.charge(peer, len(records), self._egress.queued - queued + delivered)
+            elif packets:
+                self._forward(peer, packets, now)
             if session.attention:  # data alone moves timers to later only; peer deadlines see to them
                 self._run_session(peer, session, now, unix)
             if peer.splitter.broken and not peer.closing:  # one that was muted has a new splitter
@@ -578,14 +589,8 @@ class Gateway:
         if warning:
             self._journal.add(EventKind.CRL_EXPIRES, now, text=warning)
 
-    def _tell_tls_warnings(self, now: Nanos) -> None:
-        for text in self._live.profile.tls.warnings:
-            directive, _, words = text.partition(": ")
-            self._journal.add(EventKind.CONFIG_WARNING, now, where="TLS", directive=directive, text=words)
-
     def _write_status(self, unix: UnixSeconds) -> None:
-        if len(self._status) < STATUS_BACKLOG:
-            self._status += status_lines(self._peers.values(), self._live.config.status_version, unix)
+        self._journal.add_status(status_lines(self._peers.values(), self._live.config.status_version, unix))
 
     def _expire_fragments(self, now: Nanos) -> None:
         for address, packets in self._forwarder.expire(now).items():

@@ -6,6 +6,8 @@ is over is counted and reported as one line.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hognose.drops import Counters, DropReason, Stat
 from hognose.events import Event, EventKind
 from hognose.units import SECOND, Ipv4Int, Nanos, Port, ipv4_text
@@ -14,6 +16,8 @@ from hognose.units import SECOND, Ipv4Int, Nanos, Port, ipv4_text
 LIMITED = frozenset(
     {EventKind.PEER_CONNECTED, EventKind.PEER_CLOSED, EventKind.PEER_REJECTED, EventKind.INTERNAL_ERROR}
 )
+
+STATUS_BACKLOG = 10_000  # status lines that wait to be printed; a list is left out when they do
 
 
 class Journal:
@@ -26,6 +30,7 @@ class Journal:
         self._window_start: Nanos = 0
         self._in_window: dict[EventKind, int] = {}
         self._suppressed = 0
+        self._status: list[str] = []
 
     def add(self, kind: EventKind, now: Nanos, **fields: str | int) -> None:
         """Queue an event without its empty fields; those that strangers can cause may be counted instead."""
@@ -46,6 +51,12 @@ class Journal:
         text = f"{type(error).__name__} at {place_of(error)}"
         self.add(EventKind.INTERNAL_ERROR, now, where=where, error=text, conn=conn)
 
+    def tls_warnings(self, warnings: Iterable[str], now: Nanos) -> None:
+        """Queue CONFIG_WARNING for each text `directive: words` that the TLS library's set-up has given."""
+        for text in warnings:
+            directive, _, words = text.partition(": ")
+            self.add(EventKind.CONFIG_WARNING, now, where="TLS", directive=directive, text=words)
+
     def udp_client(self, source: Ipv4Int, port: Port, now: Nanos) -> None:
         """Queue PEER_REJECTED for an OpenVPN client that speaks UDP to us."""
         self.add(
@@ -64,6 +75,16 @@ class Journal:
         events = self._events
         self._events = []
         return events
+
+    def add_status(self, lines: list[str]) -> None:
+        """Queue a list of clients, or leave it out while STATUS_BACKLOG lines wait."""
+        if len(self._status) < STATUS_BACKLOG:
+            self._status += lines
+
+    def take_status(self) -> list[str]:
+        """Drained status lines."""
+        lines, self._status = self._status, []
+        return lines
 
     def _report(self) -> None:
         if self._suppressed:

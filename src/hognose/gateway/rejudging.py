@@ -21,22 +21,17 @@ class Rejudging:
 
     def __init__(self, per_step: int) -> None:
         self._per_step = per_step
-        self._waiting: deque[int] = deque()
-
-    @property
-    def busy(self) -> bool:
-        """True while a peer waits for its turn: the next step is due at once."""
-        return bool(self._waiting)
+        self.waiting: deque[int] = deque()  # while there are any the next step is due
 
     def restart(self, peers: Iterable[Peer]) -> None:
         """All of these wait, whoever waited before: the config is another one again."""
-        self._waiting = deque(peer.conn.id for peer in peers if peer.authenticated)
+        self.waiting = deque(peer.conn.id for peer in peers if peer.authenticated)
 
     def take(self, peers: dict[int, Peer]) -> list[Peer]:
         """The peers of one step, taken out of the queue; peers: those that exist, by connection number."""
         turns: list[Peer] = []
-        while self._waiting and len(turns) < self._per_step:
-            peer = peers.get(self._waiting.popleft())
+        while self.waiting and len(turns) < self._per_step:
+            peer = peers.get(self.waiting.popleft())
             if peer is not None and not peer.closing:
                 turns.append(peer)
         return turns

@@ -26,26 +26,27 @@ class Turns:
         self._units = limits.units
         self._least = limits.records_least
         self._most = max(1, limits.records // limits.records_least)
-        self._queue: OrderedDict[int, Peer] = OrderedDict()  # by connection id
-
-    @property
-    def busy(self) -> bool:
-        """Input of a client waits for the next step."""
-        return bool(self._queue)
+        self.queue: OrderedDict[int, Peer] = OrderedDict()  # by connection id; while there are any the next step is due
+        self.shared = False  # several clients share this step, and what each costs is to be told by `charge`
 
     def add(self, peer: Peer) -> None:
         """Put a client with input at the end of the queue, unless it is in it already."""
-        if peer.conn.id in self._queue:
+        if peer.conn.id in self.queue:
             peer.conn.compact()  # it has to wait, and its sender may cut the stream into single bytes
         else:
-            self._queue[peer.conn.id] = peer
+            self.queue[peer.conn.id] = peer
+
+    def give_all(self, peer: Peer) -> None:
+        """The turn of a client that is not in the queue, in a step that no other client has input in: all is for it."""
+        peer.share = self._records
+        self.shared = False
 
     def begin(self, receivers: list[Peer]) -> list[Peer]:
         """Drained: the clients whose turn this step is, each with the records that it may have in `share`.
 
         receivers: clients for whom packets of others wait; one without input has a share like those with input.
         """
-        queue = self._queue
+        queue = self.queue
         count = len(queue)
         active = count + sum(peer.conn.id not in queue for peer in receivers)
         if count <= self._most:
@@ -53,13 +54,10 @@ class Turns:
             queue.clear()
         else:
             peers = [queue.popitem(last=False)[1] for _ in range(self._most)]
-        most = self._records // active
-        if active == 1:
-            peers[0].share = most
-            return peers
-        units = self._units * _UNIT // active
+        self.shared = active > 1
+        most, units = self._records // active, self._units * _UNIT // active
         for peer in peers:
-            peer.share = max(self._least, min(most, units // peer.cost))
+            peer.share = most if active == 1 else max(self._least, min(most, units // peer.cost))
         return peers
 
     def charge(self, peer: Peer, records: int, produced: int) -> None:

@@ -225,7 +225,7 @@ class Nat:
 
     def next_deadline(self) -> Nanos | None:
         """When handle_deadline has work; not later than now while it left some undone."""
-        return 0 if self._table.has_ending else self._table.wheel.next_deadline()
+        return 0 if self._table.ending else self._table.wheel.next_deadline()
 
     def handle_deadline(self, now: Nanos) -> None:
         """End idle flows and those of end_flows_to, at most timers.EXPIRE_BATCH of each per call."""

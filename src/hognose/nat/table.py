@@ -36,7 +36,7 @@ class FlowTable:
         self.by_port: dict[int, dict[Port, Mapping]] = {ipv4.TCP: {}, ipv4.UDP: {}, ipv4.ICMP: {}}
         self.wheel = Wheel()
         # Flows that stood here when end_flows_to was called, with the addresses and the port.
-        self._ending: list[tuple[list[Flow], frozenset[Ipv4Int], Port]] = []
+        self.ending: list[tuple[list[Flow], frozenset[Ipv4Int], Port]] = []
         self.count = 0
         self._now: Nanos = 0  # of the latest call that brought it
         self._limits = limits
@@ -129,21 +129,16 @@ class FlowTable:
     def end_flows_to(self, remotes: frozenset[Ipv4Int], remote_port: Port) -> None:
         """Note that the TCP and UDP flows to one port of these addresses are to end; `end_some` does it."""
         for protocol in (ipv4.TCP, ipv4.UDP):
-            self._ending.append((list(self.inbound[protocol].values()), remotes, remote_port))
-
-    @property
-    def has_ending(self) -> bool:
-        """True while `end_some` has work."""
-        return bool(self._ending)
+            self.ending.append((list(self.inbound[protocol].values()), remotes, remote_port))
 
     def end_some(self, limit: int = EXPIRE_BATCH) -> None:
         """Look at up to `limit` of the flows that may have to end."""
-        while self._ending and limit > 0:
-            flows, remotes, remote_port = self._ending[-1]
+        while self.ending and limit > 0:
+            flows, remotes, remote_port = self.ending[-1]
             taken = flows[-limit:]
             del flows[-limit:]
             if not flows:
-                self._ending.pop()
+                self.ending.pop()
             limit -= len(taken)
             for flow in taken:
                 if flow.remote in remotes and flow.remote_port == remote_port and self._stands(flow):

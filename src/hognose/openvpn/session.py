@@ -58,6 +58,9 @@ class Session:
         self.ended: EndReason | None = None
         self.attention = True  # something may have to be said or done: poll, events, ended
         self._turn_taken = False  # TLS has had its flight in this call
+        self.has_work = (
+            False  # control messages or records wait for `work`; it is to be called before the next `receive`
+        )
         self._held: list[bytes] = []  # records after the control_turn control messages of one call
         self._profile = profile
         self._random = random
@@ -117,16 +120,6 @@ class Session:
         """The first TLS handshake is under way: a client that goes away now does not like what it sees of us."""
         return self._primary is not None and self._primary.stage is Stage.TLS
 
-    @property
-    def has_work(self) -> bool:
-        """Control messages or records wait for `work`, which is to be called before more records are handed in."""
-        if self._held:
-            return self.ended is None
-        for key in (self._primary, self._pending, self._retired):
-            if key is not None and key.reliability.ready:
-                return self.ended is None
-        return False
-
     def work(self, now: Nanos, unix: UnixSeconds) -> list[bytes]:
         """Take one turn at what waits: one TLS flight, or else the records that receive has left; as receive does."""
         packets: list[bytes] = []
@@ -143,6 +136,7 @@ class Session:
                 self._receive_mixed(held, 0, packets, now, unix)
         except PeerError as error:
             self._finish(error.reason, error.detail)
+        self.has_work = self._is_anything_left()
         return packets
 
     def receive(self, records: list[bytes], now: Nanos, unix: UnixSeconds) -> list[bytes]:
@@ -173,7 +167,14 @@ class Session:
             self._receive_mixed(records, index, packets, now, unix)
         except PeerError as error:
             self._finish(error.reason, error.detail)
+        self.has_work = self._is_anything_left()
         return packets
+
+    def _is_anything_left(self) -> bool:
+        if self._held:
+            return self.ended is None
+        keys = (self._primary, self._pending, self._retired)
+        return self.ended is None and any(key is not None and key.reliability.ready for key in keys)
 
     def seal(self, packets: list[bytes], now: Nanos) -> list[bytes]:
         """Data records for inner packets; [] before there are keys (counted)."""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import cache
 
 import pytest
-from scapy.all import IP, UDP
+from scapy.layers.inet import IP, UDP
 from tests.sim.segments import Segment
 from tests.unit.gateway.bounds import Bound, entries, total
 from tests.unit.gateway.gateway_world import ADDRESS, OUTSIDE, GatewayWorld, Remote, query

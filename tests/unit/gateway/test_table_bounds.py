@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cache
 
 import pytest
-from scapy.all import ICMP, IP, TCP, UDP, fragment
+from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
 from tests.unit.gateway.bounds import Bound, entries, total
 from tests.unit.gateway.gateway_world import GatewayWorld
 from tests.unit.gateway.object_graph import reachable, size_of

@@ -23,13 +23,17 @@ def peer(number: int, cost: int = 100) -> Peer:
 def test_a_client_alone_has_the_whole_step() -> None:
     turns = Turns(LIMITS)
     alice = peer(1, cost=300)
-    assert not turns.busy
+    assert not turns.queue
     turns.add(alice)
     turns.add(alice)
-    assert turns.busy
+    assert turns.queue
     assert turns.begin([]) == [alice]
     assert alice.share == LIMITS.records
-    assert not turns.busy
+    assert not turns.shared
+    assert not turns.queue
+    alice.share = 0
+    turns.give_all(alice)
+    assert alice.share == LIMITS.records
 
 
 def test_who_only_receives_counts_too() -> None:
