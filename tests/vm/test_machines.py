@@ -149,7 +149,7 @@ def test_a_new_config_on_the_device_is_found(setting: Setting, carrier: str) -> 
         for data, event, count, words in (
             (new, "config_reloaded", 1, f"generation={new[17:29].decode()} changed=push,max_clients"),
             (broken, "config_error", 1, kept),
-            (broken[:512] + new[512:], "config_error", 2, f'embed it again" {kept}'),
+            (new[:512] + broken[512:], "config_error", 2, f'embed it again" {kept}'),
         ):
             path.write_bytes(data)
             server.event(event, 45, count)
