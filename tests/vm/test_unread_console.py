@@ -1,18 +1,22 @@
-"""The serial console of a machine is not read: it serves on, and it ends in order (docs/security.md)."""
+"""A machine's console that is not read, and one that gets more than its reader is promised (docs/security.md)."""
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.interop.cases import Setting
+from tests.interop.cases import GATEWAY, Setting
 from tests.interop.unread_log import check_the_tunnel_goes_on, unread
 from tests.world.crowd import make_room
+from tests.world.tender import hvt_carrier
 from tests.world.topology import Topology
 
 pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
+
+WARNINGS = 2000  # of about 95 bytes: three times what a burst is
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +41,15 @@ def test_the_power_button_ends_a_guest_whose_console_is_not_read(setting: Settin
         server.power_button()
         assert server.process.wait(30) == 0
         assert time.monotonic() - began < 15
+
+
+def test_a_guest_of_a_tender_writes_no_more_than_a_burst_at_once(setting: Setting) -> None:
+    """The rest is counted, and the guest serves."""
+    with setting.server(hvt_carrier(), extra=("setenv A b",) * WARNINGS) as server:
+        printed = re.findall(r"^warning config_warning .*directive=setenv", server.log, re.M)
+        assert 300 < len(printed) < WARNINGS
+        missing = sum(int(count) for count in re.findall(r"^warning log_dropped count=(\d+)", server.log, re.M))
+        assert missing + len(printed) >= WARNINGS
+        with setting.client("c1") as client:
+            client.connected(60)
+            assert client.ping(GATEWAY)

@@ -45,7 +45,9 @@ class RecordSplitter:
         size = len(data)
         offset = 0
         self.full = False
-        while offset + 2 <= size:
+        for _ in range(most):
+            if offset + 2 > size:
+                break
             length = data[offset] << 8 | data[offset + 1]
             end = offset + 2 + length
             if length == 0 or length > max_len:
@@ -58,9 +60,8 @@ class RecordSplitter:
                 break
             append(data[offset + 2 : end])
             offset = end
-            if len(records) == most:
-                self.full = offset < size
-                break
+        else:
+            self.full = offset < size
         self._rest = data[offset:] if offset < size else b""
         return records
 
