@@ -24,7 +24,7 @@ test: tools venv
 
 run-check: ; $(call stage,check,$(MAKE) --no-print-directory check)
 run-unit: ; $(call stage,unit,$(MAKE) --no-print-directory coverage)
-run-sim: ; $(call stage,sim,$(PY) -m pytest -q tests/sim)
+run-sim: ; $(call stage,sim,$(MAKE) --no-print-directory sim)
 run-clock: ; $(call stage,clock,$(MAKE) --no-print-directory clock)
 run-fuzz-corpus: ; $(call stage,fuzz-corpus,$(MAKE) --no-print-directory fuzz-corpus)
 run-newest: ; $(call stage,newest,$(MAKE) --no-print-directory newest)
@@ -36,10 +36,10 @@ run-compat: ; $(call stage,compat,$(PY) -m pytest -q tests/compat)
 run-vm: ; $(call stage,vm,$(PY) -m pytest -q tests/vm)
 run-hvt: ; $(call stage,hvt,$(PY) -m pytest -q tests/hvt)
 
-# Unit tests with branch coverage of floors 0-3.
+# Unit tests with branch coverage of floors 0-3. They and the simulations are independent of each other: one process a core.
 .PHONY: coverage
 coverage: venv
-	$(VENV)/bin/coverage run -m pytest -q tests/unit
+	$(PY) -m pytest -q -n 2 --cov --cov-report= tests/unit
 	$(VENV)/bin/coverage report --skip-covered --fail-under=95 \
 	  --include='src/hognose/*.py,src/hognose/wire/*,src/hognose/ip/*,src/hognose/tcp/*,src/hognose/openvpn/*,src/hognose/nat/*,src/hognose/config/*,src/hognose/gateway/*' \
 	  --omit='src/hognose/__main__.py'
@@ -51,7 +51,7 @@ tools:
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null; fi
 
 sim: venv
-	$(PY) -m pytest -q tests/sim
+	$(PY) -m pytest -q -n 2 tests/sim
 
 # Three files that do TLS, on other days than this one: nothing in virtual time depends on the machine's clock.
 CLOCK_TESTS := tests/unit/openvpn/test_tls.py tests/unit/gateway/test_gateway.py tests/sim/test_world.py
