@@ -58,9 +58,7 @@ class Session:
         self.ended: EndReason | None = None
         self.attention = True  # something may have to be said or done: poll, events, ended
         self._turn_taken = False  # TLS has had its flight in this call
-        self.has_work = (
-            False  # control messages or records wait for `work`; it is to be called before the next `receive`
-        )
+        self.has_work = False  # control messages or records wait for `work`, to be called before `receive`
         self._held: list[bytes] = []  # records after the control_turn control messages of one call
         self._profile = profile
         self._random = random
