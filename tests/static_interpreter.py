@@ -16,9 +16,23 @@ TOOLS = ("pytest==9.2.0", "pytest-timeout==2.4.0", "hypothesis==6.122.3", "scapy
 
 
 def main(words: list[str]) -> int:
-    """pytest's status."""
-    command = [INTERPRETER, "-S", "-m", "pytest", "-q", "-p", "no:cacheprovider", *words]
-    return subprocess.run(command, env=environment(test_tools(build.CACHE)), cwd=REPO, check=False).returncode
+    """Run a pytest for each group of words between `--`, at the same time; 1 when one of them fails."""
+    groups: list[list[str]] = [[]]
+    for word in words:
+        if word == "--":
+            groups.append([])
+        else:
+            groups[-1].append(word)
+    command = [INTERPRETER, "-S", "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    tools = environment(test_tools(build.CACHE))
+    running = [
+        subprocess.Popen([*command, *group], env=tools, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        for group in groups
+    ]
+    for process in running:
+        output, _ = process.communicate()
+        print(output.decode(errors="replace"), flush=True)
+    return int(any(process.returncode for process in running))
 
 
 def test_tools(cache: Path) -> Path:
