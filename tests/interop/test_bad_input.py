@@ -7,6 +7,7 @@ import socket
 import struct
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -94,48 +95,68 @@ REJECTED = {
 }
 
 
+RESET_IN_PIECES = framed(PLAIN_RESET + bytes(60))
+STRANGERS = {
+    **{name: (data, len(data)) for name, (data, _) in REJECTED.items()},
+    **{f"pieces of {size}": (RESET_IN_PIECES, size) for size in (1, 3, 50)},
+    "500 records": (framed(*[PLAIN_RESET + bytes(60)] * 500), 1 << 20),
+    "half a length": (b"\0", 1),
+}
+
+
+@dataclass
+class Heard:
+    """What became of one stranger: its outer address:port, and whether the server has closed its connection."""
+
+    peer: str
+    closed: bool
+
+
+@pytest.fixture(scope="module")
+def heard(setting: Setting, server: Server, innocent: OpenvpnClient) -> dict[str, Heard]:
+    """All strangers at once: each is kept until its 10 seconds are over, whatever it has said."""
+    socks = {}
+    for name, (data, size) in STRANGERS.items():
+        socks[name] = sock = stranger(setting)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for at in range(0, len(data), size):
+            sock.sendall(data[at : at + size])
+    found = {}
+    for name, sock in socks.items():
+        with sock:
+            found[name] = Heard(f"192.0.2.11:{sock.getsockname()[1]}", is_closed(sock))
+    return found
+
+
 @pytest.mark.parametrize("name", list(REJECTED))
-def test_first_bytes(setting: Setting, server: Server, innocent: OpenvpnClient, name: str) -> None:
-    data, reason = REJECTED[name]
-    with stranger(setting) as sock:
-        peer = f"192.0.2.11:{sock.getsockname()[1]}"
-        sock.sendall(data)
-        assert is_closed(sock)
-    [line] = server.process.wait_for(f"peer_rejected .*{peer}")
+def test_first_bytes(heard: dict[str, Heard], server: Server, innocent: OpenvpnClient, name: str) -> None:
+    _, reason = REJECTED[name]
+    assert heard[name].closed
+    [line] = server.process.wait_for(f"peer_rejected .*{heard[name].peer} ")
     if reason:
         assert f"reason={reason}" in line
     assert "detail=" in line
     assert innocent.ping(GATEWAY, 1)
 
 
-@pytest.mark.parametrize("chunk", [1, 3, 50])
-def test_a_stream_in_small_pieces(setting: Setting, server: Server, innocent: OpenvpnClient, chunk: int) -> None:
+@pytest.mark.parametrize("size", [1, 3, 50])
+def test_a_stream_in_small_pieces(heard: dict[str, Heard], server: Server, innocent: OpenvpnClient, size: int) -> None:
     """The same bytes one by one give the same verdict."""
-    data = framed(PLAIN_RESET + bytes(60))
-    with stranger(setting) as sock:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        peer = f"192.0.2.11:{sock.getsockname()[1]}"
-        for at in range(0, len(data), chunk):
-            sock.sendall(data[at : at + chunk])
-        assert is_closed(sock)
-    [line] = server.process.wait_for(f"peer_rejected .*{peer}")
+    stranger = heard[f"pieces of {size}"]
+    assert stranger.closed
+    [line] = server.process.wait_for(f"peer_rejected .*{stranger.peer} ")
     assert "reason=bad_hmac" in line
     assert innocent.ping(GATEWAY, 1)
 
 
-def test_many_records_in_one_segment(setting: Setting, server: Server, innocent: OpenvpnClient) -> None:
-    with stranger(setting) as sock:
-        sock.sendall(framed(*[PLAIN_RESET + bytes(60)] * 500))
-        assert is_closed(sock)
+def test_many_records_in_one_segment(heard: dict[str, Heard], innocent: OpenvpnClient) -> None:
+    assert heard["500 records"].closed
     assert innocent.ping(GATEWAY, 1)
 
 
-def test_a_silent_stranger_is_sent_away(setting: Setting, server: Server, innocent: OpenvpnClient) -> None:
-    with stranger(setting) as sock:
-        peer = f"192.0.2.11:{sock.getsockname()[1]}"
-        sock.sendall(b"\0")
-        assert is_closed(sock)
-    [line] = server.process.wait_for(f"peer_rejected .*{peer}")
+def test_a_silent_stranger_is_sent_away(heard: dict[str, Heard], server: Server, innocent: OpenvpnClient) -> None:
+    assert heard["half a length"].closed
+    [line] = server.process.wait_for(f"peer_rejected .*{heard['half a length'].peer} ")
     assert "reason=handshake_timeout" in line
     assert innocent.ping(GATEWAY, 1)
 
