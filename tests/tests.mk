@@ -99,10 +99,10 @@ hvt: tools venv image
 # The unit tests with the newest cryptography, pyOpenSSL and pyroute2 instead of the image's.
 NEWEST := $(CACHE)/venv-newest
 newest:
-	@test -e $(NEWEST)/.stamp || { python3 -m venv $(NEWEST) && $(NEWEST)/bin/pip install -q -U \
-	  cryptography pyOpenSSL pyroute2 pytest pytest-timeout hypothesis scapy && touch $(NEWEST)/.stamp; }
+	@test -e $(NEWEST)/.stamp-xdist || { python3 -m venv $(NEWEST) && $(NEWEST)/bin/pip install -q -U \
+	  cryptography pyOpenSSL pyroute2 pytest pytest-timeout pytest-xdist hypothesis scapy && touch $(NEWEST)/.stamp-xdist; }
 	@$(NEWEST)/bin/python -c "import cryptography, OpenSSL; print('cryptography', cryptography.__version__, 'pyOpenSSL', OpenSSL.__version__)"
-	PYTHONPATH=src $(NEWEST)/bin/python -m pytest -q tests/unit/openvpn tests/unit/config
+	PYTHONPATH=src $(NEWEST)/bin/python -m pytest -q -n 2 tests/unit/openvpn tests/unit/config
 
 # The unit tests of floors 0-3 on the interpreter that the image runs (only main differs).
 static-interpreter: image venv
