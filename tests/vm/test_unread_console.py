@@ -11,6 +11,7 @@ import pytest
 from tests.interop.cases import GATEWAY, Setting
 from tests.interop.unread_log import check_the_tunnel_goes_on, unread
 from tests.world.crowd import make_room
+from tests.world.server import Server
 from tests.world.tender import hvt_carrier
 from tests.world.topology import Topology
 
@@ -45,7 +46,9 @@ def test_the_power_button_ends_a_guest_whose_console_is_not_read(setting: Settin
 
 def test_a_guest_of_a_tender_writes_no_more_than_a_burst_at_once(setting: Setting) -> None:
     """The rest is counted, and the guest serves."""
-    with setting.server(hvt_carrier(), extra=("setenv A b",) * WARNINGS) as server:
+    config = setting.config("tls-crypt", ("setenv A b",) * WARNINGS)
+    with Server(hvt_carrier(), setting.topology.namespaces, config, setting.folder) as server:
+        server.process.wait_for(r"^warning log_dropped ", 60)  # the line that it is ready may be among those
         printed = re.findall(r"^warning config_warning .*directive=setenv", server.log, re.M)
         assert 300 < len(printed) < WARNINGS
         missing = sum(int(count) for count in re.findall(r"^warning log_dropped count=(\d+)", server.log, re.M))
