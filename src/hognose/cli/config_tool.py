@@ -52,7 +52,7 @@ def run(words: list[str]) -> int:
 
 @dataclass(slots=True)
 class _Output:
-    """What the words of `embed` say; file: of -o, device: of --update, "" for absent."""
+    """The words of `embed`; file: of -o, device: of --update, "" for absent."""
 
     block_size: int = BLOCK_SIZE
     file: str = ""

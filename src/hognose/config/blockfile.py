@@ -31,7 +31,7 @@ _MISMATCH = "does not match its marks: half written, or changed by hand"
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What the first or the last line says; length in bytes, 0 in a first line of Hognose 0.1."""
+    """The content of the first or the last line; length in bytes, 0 in a first line of Hognose 0.1."""
 
     digest: bytes
     length: int

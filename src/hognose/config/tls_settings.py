@@ -63,7 +63,7 @@ def tls_settings(lines: Collected, key: ServerKey, least: str, greatest: str) ->
 
 
 def _cert_profile(lines: Collected) -> str:
-    """How strong certificates must be; `insecure` is understood, and never what is advised."""
+    """The strength that certificates must have; `insecure` is understood, and never what is advised."""
     directive = lines.get("tls-cert-profile")
     profile = directive.words[0] if directive is not None else _DEFAULT_PROFILE
     if directive is not None and profile not in image.PROFILES:
@@ -149,7 +149,7 @@ def _members(word: str) -> set[str] | None:
 
 
 def _chosen(words: list[str]) -> set[str]:
-    """What a list leaves: names add, `-` takes away, `!` for good, `+` and `@` only order."""
+    """The suites that a list leaves: names add, `-` takes away, `!` for good, `+` and `@` only order."""
     chosen: set[str] = set()
     never: set[str] = set()
     for place, word in enumerate(words):

@@ -77,7 +77,7 @@ class ClientPolicy:
 
 
 def _why_not(common_name: str) -> str:
-    """Why no file can ever be this client's own."""
+    """The reason why no file can ever be this client's own."""
     if common_name == DEFAULT_NAME:
         return f": the file {DEFAULT_NAME} is that of all clients without their own"
     if "/" in common_name or common_name in (".", ".."):

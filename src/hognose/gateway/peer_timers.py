@@ -9,7 +9,7 @@ from hognose.units import Nanos
 
 
 class PeerTimers:
-    """When each peer must be looked at, at the latest."""
+    """The latest time at which each peer must be looked at."""
 
     def __init__(self) -> None:
         self.heap: list[tuple[Nanos, int]] = []  # (deadline, connection id), the earliest first

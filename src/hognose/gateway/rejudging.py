@@ -1,4 +1,4 @@
-"""Connected clients that a new config is held against: a few in each step, so that a reload holds nobody up for long.
+"""Connected clients that a new config is held against: a few in each step, so that a reload delays no client for long.
 
 Their sessions go by the new profile from the reload on, so timers, renegotiations and clients that are admitted
 meanwhile need no turn. An entry is a connection's number; one that is gone costs no turn.
@@ -24,7 +24,7 @@ class Rejudging:
         self.waiting: deque[int] = deque()  # while there are any the next step is due
 
     def restart(self, peers: Iterable[Peer]) -> None:
-        """All of these wait, whoever waited before: the config is another one again."""
+        """Have all of these wait, in place of those that waited before: the config is another one again."""
         self.waiting = deque(peer.conn.id for peer in peers if peer.authenticated)
 
     def take(self, peers: dict[int, Peer]) -> list[Peer]:
