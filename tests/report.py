@@ -1,36 +1,128 @@
-"""The end of `make test`: every stage with its time, every skip with its reason, one closing line."""
+"""The end of `make test`: every stage with its time, every skip with its reason, what is red and why, one closing line.
+
+Red is a stage that failed or did not run, a stage of tests in which none passed, and every outcome but "passed" and a
+skip of the table below: xfail, xpass, a deselected test, a skip that gives no reason.
+"""
 
 from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 
-def main(folder: Path, expected: list[str]) -> int:
-    """0 when every expected stage ran and passed."""
-    stages = (folder / "test-report").read_text().splitlines()
-    missing = [name for name in expected if not any(line.startswith(f"{name}: ") for line in stages)]
-    stages += [f"{name}: did not run" for name in missing]
-    passed = failed = skipped = 0
-    reasons: list[str] = []
-    for log in sorted(folder.glob("*.log")):
-        text = log.read_text(errors="replace")
-        for line in text.splitlines():
-            if line.startswith("SKIPPED"):
-                reasons.append(f"{log.stem}: {line}")
-            if re.search(r"\d+ (passed|failed).* in [\d.]+s", line):
-                passed += _count(line, "passed")
-                failed += _count(line, "failed") + _count(line, "error")
-                skipped += _count(line, "skipped")
-    print("\n".join(["", "stages:", *stages, "", "skips:", *(reasons or ["none"]), ""]))
-    print(f"{passed} passed, {failed} failed, {skipped} skipped")
-    return 1 if failed or any("exit 0" not in stage for stage in stages) else 0
+@dataclass(frozen=True)
+class Allowed:
+    """A skip that is no fault: in which stages, of which file, with which whole reason, and why that is right."""
+
+    stages: tuple[str, ...]
+    file: str
+    reason: str
+    why: str
+
+    def has(self, stage: str, file: str, reason: str) -> bool:
+        """The stage, the file and all of the reason."""
+        return stage in self.stages and file == self.file and re.fullmatch(self.reason, reason) is not None
 
 
-def _count(line: str, word: str) -> int:
-    found = re.search(rf"(\d+) {word}", line)
-    return int(found[1]) if found else 0
+# A Debian suite that the mirror lacks is on no list: without the clients of other releases nothing is known of them.
+ALLOWED = (
+    Allowed(
+        ("interop",),
+        "tests/interop/test_config_volume.py",
+        r"no loop device here: .*",
+        "Containers often have none; the machines under qemu have real block devices (tests/vm/test_machines.py).",
+    ),
+    Allowed(
+        ("newest",),
+        "tests/unit/config/test_tls_settings.py",
+        r"another OpenSSL has other suites than the image's",
+        "The table of suites is the image's; with its own library the test runs in the stage `unit`.",
+    ),
+    Allowed(
+        ("vm",),
+        "tests/vm/test_machines.py",
+        r"the nested machine's block device is a file of its own, out of our reach",
+        "Without a usable /dev/kvm the guest runs two machines deep; under qemu the same test runs.",
+    ),
+    Allowed(
+        ("vm",),
+        "tests/vm/test_revocation_page.py",
+        r"the nested machine's block device is a file of its own, out of our reach",
+        "Without a usable /dev/kvm the guest runs two machines deep; under qemu the same test runs.",
+    ),
+    Allowed(
+        ("hvt",),
+        "tests/hvt/test_guest.py",
+        r"the nested machine's tender says it on a console of its own",
+        "What the tender itself refuses is its own doing, not the guest's.",
+    ),
+    Allowed(
+        ("hvt",),
+        "tests/hvt/test_nano_kernel.py",
+        r"the guest does not run directly here; the nested machine has no second interface to echo on",
+        "The nano-kernel is compared with Linux where the guest runs at speed; nested, the sessions have to do.",
+    ),
+)
+WITHOUT_TESTS = ("image",)  # stages that only build
+_SKIP = re.compile(r"SKIPPED \[(\d+)\] (\S+?)(?::\d+)?: (.*)")
+_CLOSING = re.compile(r"(?:=+ )?((?:\d+ [a-z ]+, )*\d+ [a-z ]+|no tests ran) in [\d.]+s(?: \([\d:days, ]+\))?(?: =+)?")
+_WORD = {"errors": "error", "warnings": "warning"}
+
+
+def main(folder: Path, expected: Sequence[str], allowed: Sequence[Allowed] = ALLOWED) -> int:
+    """0 when every expected stage ran and passed, and nothing was skipped that must not be."""
+    log = folder / "test-report"
+    stages = log.read_text().split("\n")[:-1] if log.exists() else []
+    red = [f"{line} is red" for line in stages if ": exit 0," not in line]
+    for name in expected:
+        if not any(line.startswith(f"{name}: ") for line in stages):
+            stages.append(f"{name}: did not run")
+            red.append(stages[-1])
+    total: Counter[str] = Counter()
+    skips: list[str] = []
+    logs = {path.stem: path.read_text(errors="replace") for path in folder.glob("*.log")}
+    for name, text in sorted({**dict.fromkeys(expected, ""), **logs}.items()):
+        counts, wrong = outcomes(text)
+        total += counts
+        skips += [f"{name}: {match[0]}" for match in map(_SKIP.fullmatch, text.splitlines()) if match]
+        red += [f"{name}: {line}" for line in wrong + unlisted(name, text, allowed)]
+        if name in expected and name not in WITHOUT_TESTS and not counts["passed"]:
+            red.append(f"{name}: no test passed")
+    print("\n".join(["", "stages:", *stages, "", "skips:", *(skips or ["none"]), "", "red:", *(red or ["none"]), ""]))
+    print(f"{total['passed']} passed, {total['failed'] + total['error']} failed, {total['skipped']} skipped")
+    return 1 if red else 0
+
+
+def outcomes(text: str) -> tuple[Counter[str], list[str]]:
+    """The sum of all closing lines of pytest in a log, and what of them is red."""
+    counts: Counter[str] = Counter()
+    red = []
+    for line in text.splitlines():
+        closing = _CLOSING.fullmatch(line)
+        if closing and closing[1] == "no tests ran":
+            red.append(closing[1])
+        for number, word in re.findall(r"(\d+) ([a-z ]+)", closing[1] if closing else ""):
+            counts[_WORD.get(word, word)] += int(number)
+    good = ("passed", "skipped", "warning")
+    return counts, red + [f"{number} {word}" for word, number in counts.items() if word not in good]
+
+
+def unlisted(stage: str, text: str, allowed: Sequence[Allowed]) -> list[str]:
+    """Skips of a log that the table does not have, and those that do not say of themselves why."""
+    red, told = [], 0
+    for match in map(_SKIP.fullmatch, text.splitlines()):
+        if match:
+            told += int(match[1])
+            if not any(one.has(stage, match[2], match[3]) for one in allowed):
+                red.append(f"not an allowed skip: {match[0]}")
+    skipped = outcomes(text)[0]["skipped"]
+    if skipped != told:
+        red.append(f"{skipped} skipped, reasons of {told}")
+    return red
 
 
 if __name__ == "__main__":

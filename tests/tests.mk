@@ -9,7 +9,7 @@ STAGES := check unit sim clock fuzz-corpus newest image packing static-interpret
 .PHONY: $(addprefix run-,$(STAGES))
 
 # Every stage runs, whatever became of those before it, and leaves a line in $(LOG); the report at the end lists them
-# with all skips and their reasons, and decides.
+# with all skips and their reasons, and decides; a skip that its table does not have is red.
 define stage
 	@mkdir -p build
 	@echo "== $(1)"

@@ -19,7 +19,6 @@ from tests.interop.cases import (
 )
 from tests.interop.destination_cases import check_a_refused_route_is_a_config_error, check_destinations
 from tests.interop.policy_cases import check_a_boot_refuses_what_check_refuses, check_names_and_tls
-from tests.world.old_clients import NotServed
 from tests.world.server import Server, with_generation
 from tests.world.tender import hvt_carrier
 from tests.world.topology import Topology
@@ -60,10 +59,7 @@ def test_cell(setting: Setting, carrier: str, wrap: str, cipher: str, tls: str) 
 
 @pytest.mark.parametrize("cell", machine_cells(), ids=lambda cell: cell.name)
 def test_a_client_of_each_release(setting: Setting, carrier: str, cell: Cell) -> None:
-    try:
-        check_release(setting, carrier, cell)
-    except NotServed as error:
-        pytest.skip(str(error))
+    check_release(setting, carrier, cell)
 
 
 @pytest.mark.timeout(600)
