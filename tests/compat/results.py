@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
 import shutil
 import subprocess
@@ -69,7 +68,7 @@ def run_cells(
         for number in range(workers):
             where = folder / f"worker-{number}"
             where.mkdir(exist_ok=True)
-            topologies.append(stack.enter_context(Topology(f"hn-c{os.getpid()}-{number}", where, clients=1)))
+            topologies.append(stack.enter_context(Topology(f"hn-matrix{number}", where, clients=1)))
             if kind != "hognose":
                 host_rules(topologies[-1].namespaces)
         with ThreadPoolExecutor(workers) as pool:

@@ -24,9 +24,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.world import lossy_bridge, tcp_echo_server
+from tests.world.namespaces import own
 
 WORLD = Path(__file__).resolve().parent.parent / "world"
-CLIENT_NS, SERVER_NS = "hogloss-c", "hogloss-s"
+CLIENT_NS, SERVER_NS = (f"{own('hn-loss')}-{side}" for side in ("client", "server"))
 ADDRESS, PORT = "10.99.0.1", 7
 MEGABYTES = {0.001: 12.0, 0.01: 4.0, 0.05: 1.5}  # some ten seconds of an AIMD sender at 40 ms
 PATIENCE_S = 120

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 from tests.world import lossy_bridge, tcp_echo_server
+from tests.world.namespaces import own
 
 WORLD = Path(__file__).resolve().parent.parent / "world"
-CLIENT_NS, SERVER_NS = "hogtcp-c", "hogtcp-s"
+CLIENT_NS, SERVER_NS = (f"{own('hn-lintcp')}-{side}" for side in ("client", "server"))
 ADDRESS, PORT = "10.99.0.1", 7
 MEGABYTES = 10
 PATIENCE_S = 120.0

@@ -24,6 +24,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "world"))
 
 import lossy_bridge
+from namespaces import own
 
 from hognose.device.tap import IFF_NO_PI, TUNSETIFF, TapDevice, open_tap
 from hognose.drops import Counters, DropReason, Stat
@@ -37,7 +38,7 @@ from hognose.nat.nat import Nat
 from hognose.units import ipv4_int
 from hognose.wire import icmpv4, ipv4, virtio_net
 
-CLIENT_NS, OUTSIDE_NS = "hognat-c", "hognat-o"
+CLIENT_NS, OUTSIDE_NS = (f"{own('hn-linat')}-{side}" for side in ("client", "outside"))
 CLIENT, OUTSIDE, SERVER = "10.8.0.2", "10.0.0.2", "10.0.0.1"
 TUNNEL_GATEWAY = ipv4_int("10.8.0.1")
 TUN_MTU, LINK_MTU = 1400, 1500

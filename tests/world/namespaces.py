@@ -1,16 +1,33 @@
-"""Network namespaces of a test: made under a prefix of their own, removed whatever happens."""
+"""Network namespaces of a test: made under names of its process's own, removed whatever happens."""
 
 from __future__ import annotations
 
 import os
+import re
 import subprocess
+from pathlib import Path
+
+_MADE = re.compile(r"hn-[a-z0-9]+-(\d+)-\w+")
+
+
+def own(prefix: str) -> str:
+    """`PREFIX-PID`: two checkouts, and two workers of one, test on the same host at the same time."""
+    return f"{prefix}-{os.getpid()}"
+
+
+def remove_leftovers() -> None:
+    """Delete the namespaces of tests whose process was killed; those of living processes stay."""
+    for path in Path("/run/netns").glob("hn-*"):
+        made = _MADE.fullmatch(path.name)
+        if made and not Path(f"/proc/{made[1]}").exists():
+            subprocess.run(["ip", "netns", "del", path.name], check=False, capture_output=True)
 
 
 class Namespaces:
-    """A set of namespaces `PREFIX-name`; nothing outside them is touched."""
+    """A set of namespaces `hn-WORD-PID-name` for the prefix `hn-WORD`; nothing outside them is touched."""
 
     def __init__(self, prefix: str, names: tuple[str, ...]) -> None:
-        self.prefix = prefix
+        self.prefix = own(prefix)
         self.names = names
 
     def full(self, name: str) -> str:
@@ -19,6 +36,7 @@ class Namespaces:
 
     def __enter__(self) -> Namespaces:
         self.remove()
+        remove_leftovers()
         for name in self.names:
             sh("ip", "netns", "add", self.full(name))
             self.run(name, "ip", "link", "set", "lo", "up")

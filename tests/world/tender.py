@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from .lossy_bridge import IFF_NO_PI, IFF_TAP, TUNSETIFF, TUNSETOFFLOAD, inside
+from .namespaces import own
 
 REPO = Path(__file__).resolve().parents[2]
 SOURCES = REPO / "tests/hvt"
@@ -31,9 +32,11 @@ def compile_tender() -> Path:
     """Our own, compiled; static, so that it also runs in the nested machine."""
     target = BUILD / "test-tender"
     BUILD.mkdir(exist_ok=True)
+    partial = BUILD / f"test-tender.{os.getpid()}"  # another worker may be running what is there
     sources = [str(SOURCES / f"{name}.c") for name in ("tender", "image", "devices")]
-    command = ["gcc", *CFLAGS, "-static", "-iquote", str(REPO / "solo5"), *sources, "-o", str(target)]
+    command = ["gcc", *CFLAGS, "-static", "-iquote", str(REPO / "solo5"), *sources, "-o", str(partial)]
     subprocess.run(command, check=True)
+    partial.replace(target)
     return target
 
 
@@ -70,9 +73,9 @@ def direct_problem() -> str:
             fcntl.ioctl(device, KVM_GET_API_VERSION)
     except OSError as error:
         return f"/dev/kvm: {error.strerror}"
-    namespace = f"hn-probe-{os.getpid()}"
-    block = BUILD / "probe.block"
-    block.parent.mkdir(exist_ok=True)
+    namespace = f"{own('hn-direct')}-host"
+    block = BUILD / f"direct.{os.getpid()}.block"
+    BUILD.mkdir(exist_ok=True)
     block.write_bytes(bytes(512))
     subprocess.run(["ip", "netns", "add", namespace], check=True)
     try:
@@ -88,6 +91,7 @@ def direct_problem() -> str:
         return f"the guest's first words take more than {DIRECT_LIMIT_S:.0f} s: ring 3 is emulated"
     finally:
         subprocess.run(["ip", "netns", "del", namespace], check=False)
+        block.unlink()
     took = time.monotonic() - began
     if result.returncode or "--ipv4" not in result.stdout:
         return (
