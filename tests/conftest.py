@@ -15,13 +15,22 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.world import tender  # found through the path above
 
 # How long an example takes says something about the machine, nothing about the code.
-settings.register_profile("hognose", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("hognose")
+settings.register_profile("any", deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+# Every run draws the same examples, in CI and by hand; only `make explore` and a seed given by hand draw new ones.
+settings.register_profile("fixed", settings.get_profile("any"), derandomize=True)
+settings.register_profile("explore", settings.get_profile("any"), derandomize=False, print_blob=True)
+settings.load_profile("fixed")
 
 NEEDED = {
     "interop": ("openvpn", "ip", "nft", "ping", "tcpdump", "strace"),
     "vm": ("openvpn", "ip", "nft", "ping", "tcpdump", "qemu-system-x86_64", "gcc"),
 }
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A seed asks for other examples than the fixed ones."""
+    if config.getoption("--hypothesis-seed") is not None and not config.getoption("--hypothesis-profile"):
+        settings.load_profile("explore")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -44,7 +44,7 @@ def send(script: Script, expected: int, step: dict) -> None:
     )
 
 
-@settings(max_examples=400, deadline=None, derandomize=True)
+@settings(max_examples=400, deadline=None)
 @given(st.lists(steps, max_size=40), st.booleans(), st.sampled_from((1000, 0xFFFFFF00)))
 def test_any_script(script_steps, timestamps, irs):
     script = Script(limits=LIMITS, irs=irs)
@@ -85,7 +85,7 @@ def test_any_script(script_steps, timestamps, irs):
     assert len(script.ended) <= 2
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(segments, max_size=30))
 def test_any_segments_to_a_listening_port(script_steps):
     script = Script(limits=TcpLimits(half_open=3, connections=2))
