@@ -5,7 +5,7 @@
 TOOLS := openvpn iproute2 nftables iputils-ping tcpdump strace easy-rsa iperf3 ethtool procps kmod \
 	python3-venv qemu-system-x86 file gcc libc6-dev zstd faketime
 LOG := build/test-report
-STAGES := check unit sim clock fuzz-corpus newest image packing static-interpreter interop compat vm hvt
+STAGES := check unit sim clock explore fuzz-corpus newest image packing static-interpreter interop compat vm hvt
 .PHONY: $(addprefix run-,$(STAGES))
 
 # Every stage runs, whatever became of those before it, and leaves a line in $(LOG); the report at the end lists them
@@ -26,6 +26,7 @@ run-check: ; $(call stage,check,$(MAKE) --no-print-directory check)
 run-unit: ; $(call stage,unit,$(MAKE) --no-print-directory coverage)
 run-sim: ; $(call stage,sim,$(MAKE) --no-print-directory sim)
 run-clock: ; $(call stage,clock,$(MAKE) --no-print-directory clock)
+run-explore: ; $(call stage,explore,$(MAKE) --no-print-directory explore)
 run-fuzz-corpus: ; $(call stage,fuzz-corpus,$(MAKE) --no-print-directory fuzz-corpus)
 run-newest: ; $(call stage,newest,$(MAKE) --no-print-directory newest)
 run-image: ; $(call stage,image,$(MAKE) --no-print-directory image)
@@ -60,6 +61,18 @@ clock: tools venv
 	 moved="$$(NO_FAKE_STAT=1 faketime "$$day" date +%F)" && test "$$moved" != "$$(date +%F)" && \
 	 echo "on $$moved ($$day)" && NO_FAKE_STAT=1 PYTHONDONTWRITEBYTECODE=1 faketime "$$day" \
 	 $(PY) -m pytest -q -p no:cacheprovider $(CLOCK_TESTS) || exit 1; done
+
+# New examples, new worlds and new fuzz inputs from a fresh seed, or from EXPLORE_SEED (docs/testing.md).
+.PHONY: explore nightly
+EXPLORE_SECONDS ?= 180
+EXPLORE = $(PY) -m tests.explore $(if $(EXPLORE_SEED),--seed $(EXPLORE_SEED))
+explore: venv
+	$(EXPLORE) --seconds $(EXPLORE_SECONDS)
+
+# The same for MINUTES, after 30 boots of each carrier.
+nightly: MINUTES = 60
+nightly: tools venv image
+	$(EXPLORE) --seconds $$(( $(MINUTES) * 60 )) --boots 30
 
 # The committed fuzz corpora on the plain interpreter.
 fuzz-corpus: venv
