@@ -1,31 +1,53 @@
-# Verbs: check unit test image run demo bench fuzz. Each installs what it needs (apt-get as root, pip in a venv).
+# `make help` lists the verbs. Each installs what it needs (apt-get as root, pip into folders of the cache).
 SHELL := /bin/bash
 CACHE ?= $(or $(HOGNOSE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hognose)
-VENV ?= $(CACHE)/venv
+# The packages are shared by all checkouts that name the same ones; the venv is the checkout's own: it imports its code.
+PACKAGES := $(CACHE)/packages-$(shell { python3 -V; sed -n '/^dependencies/p;/^\[project.optional/,/^\[tool/p' pyproject.toml; } \
+	| sha256sum | cut -c1-16)
+VENV := $(CURDIR)/build/venv
 PY := $(VENV)/bin/python
 
-.PHONY: venv check unit
+.PHONY: help venv check
+
+help:
+	@echo 'As a user:'
+	@echo '  make image             the boot images in dist/ (docs/build.md)'
+	@echo '  make run               boot in qemu: CONFIG=server.conf.full TAP=tap0 ARGS="--ipv4=..."'
+	@echo '  make demo              boot, connect a real client, move bytes; CARRIER=hvt for solo5-hvt'
+	@echo '  make test              all that CI runs (docs/testing.md)'
+	@echo 'While working:'
+	@echo '  make quick             a minute: static checks, unit tests of what changed, one real client'
+	@echo '  make unit T=nat        unit tests, of one folder or file below tests/unit'
+	@echo '  make affected BASE=main   every stage that the changes since BASE can break'
+	@echo '  make check             ruff, mypy, import floors, tests/static'
+	@echo '  make explore           three minutes of new examples; repeat a failure with EXPLORE_SEED=N'
+	@echo '  make nightly           an hour of the same, and 30 boots of each machine'
+	@echo '  make STAGE             one stage of CI: $(STAGES)'
+	@echo 'By hand, on a quiet machine: bench fuzz soak strangers (docs/testing.md, docs/performance.md)'
 
 -include image/image.mk
 -include tests/tests.mk
 
-# The stamp says whose source the venv imports: checkouts that share a cache take it from each other, not its code.
 venv: $(VENV)/.stamp
-	@test "$$(cat $<)" = '$(CURDIR)' || { $(VENV)/bin/pip install -q --no-deps -e . && echo '$(CURDIR)' >$<; }
 
-$(VENV)/.stamp: pyproject.toml
-	@python3 -m venv --help >/dev/null 2>&1 || apt-get install -y -qq python3-venv
-	@mkdir -p $(dir $(VENV))
-	python3 -m venv $(VENV)
-	$(VENV)/bin/pip install -q -e '.[dev,pinned]'
-	@echo '$(CURDIR)' >$@
+$(VENV)/.stamp: $(PACKAGES)/.stamp
+	@rm -rf $(VENV) && python3 -m venv --without-pip $(VENV)
+	@printf '%s\n' '$(CURDIR)/src' "import site; site.addsitedir('$$(echo $(PACKAGES)/lib/python3*/site-packages)')" \
+	  >"$$(echo $(VENV)/lib/python3*/site-packages)/checkout.pth"
+	@touch $@
+
+$(PACKAGES)/.stamp:
+	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
+	@mkdir -p $(CACHE) && rm -rf $(PACKAGES) && python3 -m venv $(PACKAGES)
+	@python3 -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
+	  print(*p['dependencies'], *(one for name in ('pinned', 'dev') for one in p['optional-dependencies'][name]), sep='\n')" \
+	  >$(PACKAGES)/requirements.txt
+	$(PACKAGES)/bin/pip install -q -r $(PACKAGES)/requirements.txt
+	@touch $@
 
 check: venv
-	$(VENV)/bin/ruff check .
-	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy
-	$(VENV)/bin/lint-imports
+	$(PACKAGES)/bin/ruff check .
+	$(PACKAGES)/bin/ruff format --check .
+	$(PY) -m mypy
+	$(PY) -c 'import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())'
 	$(PY) -m pytest -q tests/static
-
-unit: venv
-	$(PY) -m pytest -q tests/unit

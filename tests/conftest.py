@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -45,6 +46,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 if os.environ.get("CI"):
                     raise pytest.UsageError(f"{marker} tests: {reason}")
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A worker of several tells the one that reports."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["tenders"] = tender.used
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """What a worker told; one that crashed told nothing."""
+    tender.used.update(getattr(node, "workeroutput", {}).get("tenders", {}))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -43,31 +43,33 @@ ALLOWED = (
         "The table of suites is the image's; with its own library the test runs in the stage `unit`.",
     ),
     Allowed(
-        ("vm",),
+        ("machines",),
         "tests/vm/test_machines.py",
         r"the nested machine's block device is a file of its own, out of our reach",
         "Without a usable /dev/kvm the guest runs two machines deep; under qemu the same test runs.",
     ),
     Allowed(
-        ("vm",),
+        ("machines",),
         "tests/vm/test_revocation_page.py",
         r"the nested machine's block device is a file of its own, out of our reach",
         "Without a usable /dev/kvm the guest runs two machines deep; under qemu the same test runs.",
     ),
     Allowed(
-        ("hvt",),
+        ("machines",),
         "tests/hvt/test_guest.py",
         r"the nested machine's tender says it on a console of its own",
         "What the tender itself refuses is its own doing, not the guest's.",
     ),
     Allowed(
-        ("hvt",),
+        ("machines",),
         "tests/hvt/test_nano_kernel.py",
         r"the guest does not run directly here; the nested machine has no second interface to echo on",
         "The nano-kernel is compared with Linux where the guest runs at speed; nested, the sessions have to do.",
     ),
 )
 WITHOUT_TESTS = ("image",)  # stages that only build
+SHARED_OUT = ("unit", "interop", "machines")  # stages of several runs: what one of them deselects another one has
+KNOWN = "passed this week"  # said by a stage that is tried again when its dependencies change, and every week
 _SKIP = re.compile(r"SKIPPED \[(\d+)\] (\S+?)(?::\d+)?: (.*)")
 _CLOSING = re.compile(r"(?:=+ )?((?:\d+ [a-z ]+, )*\d+ [a-z ]+|no tests ran) in [\d.]+s(?: \([\d:days, ]+\))?(?: =+)?")
 _WORD = {"errors": "error", "warnings": "warning"}
@@ -87,10 +89,12 @@ def main(folder: Path, expected: Sequence[str], allowed: Sequence[Allowed] = ALL
     logs = {path.stem: path.read_text(errors="replace") for path in folder.glob("*.log")}
     for name, text in sorted({**dict.fromkeys(expected, ""), **logs}.items()):
         counts, wrong = outcomes(text)
+        if name in SHARED_OUT:
+            wrong = [line for line in wrong if not line.endswith(" deselected")]
         total += counts
         skips += [f"{name}: {match[0]}" for match in map(_SKIP.fullmatch, text.splitlines()) if match]
         red += [f"{name}: {line}" for line in wrong + unlisted(name, text, allowed)]
-        if name in expected and name not in WITHOUT_TESTS and not counts["passed"]:
+        if name in expected and name not in WITHOUT_TESTS and not counts["passed"] and f"{name}: {KNOWN}" not in text:
             red.append(f"{name}: no test passed")
     print("\n".join(["", "stages:", *stages, "", "skips:", *(skips or ["none"]), "", "red:", *(red or ["none"]), ""]))
     print(f"{total['passed']} passed, {total['failed'] + total['error']} failed, {total['skipped']} skipped")

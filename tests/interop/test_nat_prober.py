@@ -22,7 +22,7 @@ from tests.world.processes import Process
 from tests.world.server import ARGUMENTS, Server
 from tests.world.topology import Topology
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.interop, pytest.mark.alone, pytest.mark.timeout(180)]
 
 OUTSIDE, CONTROL = "10.0.0.2", "203.0.113.2"
 EXTRA = (f"tun-mtu {TUN_MTU}", "mssfix 0")

@@ -10,7 +10,7 @@ from tests.probes.probe import Probe
 from tests.probes.table import PROBES
 from tests.probes.under_test import running
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.interop, pytest.mark.alone, pytest.mark.timeout(180)]
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from tests.world.crowd import crowd, first_line, make_room, report, resident, se
 from tests.world.server import ARGUMENTS, Server
 from tests.world.topology import HOST, Topology
 
-pytestmark = [pytest.mark.interop, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.interop, pytest.mark.alone, pytest.mark.timeout(180)]
 
 SILENT = 2000
 

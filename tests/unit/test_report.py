@@ -82,7 +82,6 @@ def test_a_skip_without_a_reason_is_red(tmp_path: Path, capsys: pytest.CaptureFi
         ("9 passed, 2 errors in 1.00s", "2 error"),
         ("9 passed, 1 xfailed in 1.00s", "1 xfailed"),
         ("===== 9 passed, 1 xpassed in 1.00s =====", "1 xpassed"),
-        ("9 passed, 4 deselected in 1.00s", "4 deselected"),
         ("9 passed, 1 rerun in 1.00s", "1 rerun"),
         ("", "no test passed"),
     ],
@@ -93,6 +92,26 @@ def test_outcomes_that_are_red(tmp_path: Path, capsys: pytest.CaptureFixture[str
     (tmp_path / "unit.log").write_text(f"....\n{closing}\n")
     assert report(tmp_path) == 1
     assert f"unit: {words}\n" in capsys.readouterr().out.partition("red:\n")[2]
+
+
+def test_what_is_deselected_is_red_but_in_a_stage_whose_runs_share_the_tests(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    green(tmp_path)
+    for stage in ("check", "unit"):
+        (tmp_path / f"{stage}.log").write_text("9 passed, 4 deselected in 1.00s\n")
+    assert report(tmp_path) == 1
+    assert "red:\ncheck: 4 deselected\n\n" in capsys.readouterr().out
+
+
+def test_a_stage_that_passed_this_week_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The words count for the stage that they name."""
+    green(tmp_path)
+    (tmp_path / "check.log").write_text("check: passed this week: cryptography 50\n")
+    assert report(tmp_path) == 0
+    (tmp_path / "check.log").write_text("unit: passed this week: cryptography 50\n")
+    assert report(tmp_path) == 1
+    assert "check: no test passed" in capsys.readouterr().out
 
 
 def test_one_run_of_several_in_a_stage(tmp_path: Path) -> None:

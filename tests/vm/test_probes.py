@@ -11,7 +11,7 @@ from tests.probes.table import PROBES
 from tests.probes.under_test import running
 from tests.world.tender import hvt_carrier
 
-pytestmark = [pytest.mark.vm, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.vm, pytest.mark.alone, pytest.mark.timeout(300)]
 
 
 @pytest.fixture(scope="module", params=["vm", "hvt"])

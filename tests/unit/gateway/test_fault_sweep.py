@@ -38,6 +38,8 @@ from hognose.openvpn.tls import TlsEndpoint
 from hognose.tcp.silent import Silent
 from hognose.tcp.sources import Sources
 
+pytestmark = pytest.mark.stress
+
 # The label of a point is `class.method`; Journal is left out: it is what reports.
 SWEPT: list[tuple[type, str]] = [
     *((owner, name) for owner, name, _ in POINTS if owner.__name__ != "Journal"),

@@ -257,6 +257,7 @@ def test_a_group_is_refused_without_an_answer(to: str) -> None:
     assert (world.dropped(DropReason.MULTICAST), world.nat.flows) == (5, 0)
 
 
+@pytest.mark.stress
 def test_runs_to_hosts_that_do_not_exist_hold_a_bounded_number_of_bytes() -> None:
     """20 addresses of the uplink, two super-segments of 44 packets to each: 2.4 MB sent, 1 MiB kept."""
     world = World()

@@ -127,6 +127,7 @@ def download(world: GatewayWorld, remote: Remote, sport: int) -> int:
     return int(world.outside[-1][UDP].sport)
 
 
+@pytest.mark.stress
 @pytest.mark.parametrize("how", ["RST", "FIN", "RST while nothing is read", "hard reset", "connects again", "EXIT"])
 def test_cve_2023_46850_storms_of_resets_in_the_middle_of_sends(how: str) -> None:
     """CVE-2023-46850: a send buffer was used after its session was gone. 40 rounds with packets on their way down."""

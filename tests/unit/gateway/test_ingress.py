@@ -194,6 +194,7 @@ def test_fragments_from_outside_are_put_together_and_cut_again() -> None:
     assert all(len(piece) <= 1500 for piece in got)
 
 
+@pytest.mark.stress
 def test_fragments_of_strangers_take_no_clients_place() -> None:
     """A thousand first fragments from as many sources lie between a client's two."""
     world = GatewayWorld()

@@ -145,6 +145,7 @@ def test_the_listening_port_of_another_address_is_not_ours() -> None:
     assert (world.outside, world.dropped(DropReason.NOT_FOR_US)) == ([], 1)
 
 
+@pytest.mark.stress
 def test_what_nobody_asked_for_is_counted_and_not_logged() -> None:
     """Also an answer from another port, or for a client that left: thousands of them are a number in `stats`."""
     world = GatewayWorld()
@@ -162,6 +163,7 @@ def test_what_nobody_asked_for_is_counted_and_not_logged() -> None:
     assert world.events == []
 
 
+@pytest.mark.stress
 def test_a_download_faster_than_its_client_keeps_the_session() -> None:
     """A bounded queue with loss behind it, as at any router; the session and the other clients go on."""
     world, alice, bob = two()

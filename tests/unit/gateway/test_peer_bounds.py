@@ -319,6 +319,7 @@ def largest(state: Callable[[GatewayWorld], Remote]) -> dict[str, int]:
     return found
 
 
+@pytest.mark.stress
 @pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
 def test_every_container_of_a_peer_names_its_bound_and_keeps_it(state: Callable[[GatewayWorld], Remote]) -> None:
     found = largest(state)

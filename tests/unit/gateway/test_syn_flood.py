@@ -44,6 +44,7 @@ def flood() -> Flood:
     return Flood()
 
 
+@pytest.mark.stress
 def test_a_flood_locks_nobody_out(flood: Flood) -> None:
     """A client's second SYN is answered, for the strangers' do not come twice."""
     world = flood.world

@@ -338,6 +338,7 @@ def test_rebind_hands_the_flows_to_the_successor() -> None:
     assert bench.nat.flows == 1
 
 
+@pytest.mark.stress
 @given(
     st.lists(
         st.tuples(st.integers(1, 3), st.integers(0, 6), st.integers(1, 3), st.sampled_from((6, 17, 1))), max_size=60

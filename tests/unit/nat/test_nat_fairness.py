@@ -31,6 +31,7 @@ def spray(bench: Bench, client: int, source: int, count: int) -> int:
     return carried
 
 
+@pytest.mark.stress
 @pytest.mark.parametrize("limits", [NatLimits(), Limits.for_memory(128 * MIB).nat])
 def test_a_client_with_65536_flows_takes_nothing_from_another(limits: NatLimits) -> None:
     live = 1000
@@ -88,6 +89,7 @@ ACTIONS = st.lists(
 )
 
 
+@pytest.mark.stress
 @settings(max_examples=25)
 @given(ACTIONS)
 def test_no_port_is_shadowed(actions: list[tuple[int, int, int, str]]) -> None:

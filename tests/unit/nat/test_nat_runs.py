@@ -214,6 +214,7 @@ def test_runs_stay_within_the_number_of_pieces() -> None:
     assert sizes(out) == [RUN_MAX_PACKETS, RUN_MAX_PACKETS, 300 - 2 * RUN_MAX_PACKETS]
 
 
+@pytest.mark.stress
 @given(st.integers(0, 4), st.integers(0, 499), st.integers(1, 255))
 def test_a_corrupt_packet_in_a_run_is_never_repaired(index: int, at: int, flip: int) -> None:
     payload = bytes(i & 0xFF for i in range(2500))

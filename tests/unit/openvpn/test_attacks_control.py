@@ -285,6 +285,7 @@ RECORDS = st.one_of(
 )
 
 
+@pytest.mark.stress
 @pytest.mark.parametrize("stage", STAGES)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wrap=st.sampled_from(WRAPS), parts=st.lists(RECORDS, max_size=10))

@@ -168,6 +168,7 @@ def test_cve_2016_6329_no_cipher_of_64_bit_blocks(name: str) -> None:
         assert link.session.ended.reason is DropReason.NO_SHARED_CIPHER
 
 
+@pytest.mark.stress
 @pytest.mark.parametrize("info", [PEER_INFO, CBC, EPOCH, "IV_PROTO=4\nIV_NCP=2\n"], ids=["AEAD", "CBC", "epoch", "V1"])
 @settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())

@@ -273,6 +273,7 @@ def test_forged_packets_have_the_window_derived_once(derived: list[bytes]) -> No
     assert world.arrive(7, 1) is None
 
 
+@pytest.mark.stress
 def test_a_peer_that_jumps_all_the_time(derived: list[bytes]) -> None:
     """It has its free epochs, then one a second; the epochs between stay good, and so does ours."""
     world = World()

@@ -39,6 +39,7 @@ def growth(work: Callable[[int], None], warm_up: int, count: int) -> int:
     return resident() - before
 
 
+@pytest.mark.stress
 @pytest.mark.parametrize("kind", ["good", "bad tag", "no key of ours", "short"])
 def test_cve_2026_12932_cve_2026_13698_floods_of_v3_resets(kind: str) -> None:
     """CVE-2026-12932, CVE-2026-13698: metadata and keys of every reset were lost memory. 10,000 of each kind."""
@@ -61,6 +62,7 @@ def test_cve_2026_12932_cve_2026_13698_floods_of_v3_resets(kind: str) -> None:
     assert growth(work, 1000, 10_000) < 2 * MIB
 
 
+@pytest.mark.stress
 def test_cve_2026_12932_resets_repeated_inside_one_session() -> None:
     """CVE-2026-12932: the same within one session, with fresh packet ids each time."""
     link = at_stage("established", "tls-crypt-v2")
@@ -107,6 +109,7 @@ def odd_certificates() -> dict[str, tuple[Identity, str]]:
     }  # fmt: skip
 
 
+@pytest.mark.stress
 @pytest.mark.parametrize("kind", sorted(odd_certificates()))
 def test_cve_2017_7521_cve_2017_7522_certificates_of_odd_kinds(kind: str) -> None:
     """CVE-2017-7521, CVE-2017-7522: names with NULs are not cut short, and nothing is lost over 60 connects each."""
@@ -132,6 +135,7 @@ def test_cve_2017_7521_cve_2017_7522_certificates_of_odd_kinds(kind: str) -> Non
     assert grown < 4 * MIB
 
 
+@pytest.mark.stress
 def test_cve_2017_7521_connects_of_one_client_over_and_over() -> None:
     """CVE-2017-7521: whole connects, each with a renegotiation, in one process. What is lost per connect shows."""
     identity = client_identity()

@@ -277,6 +277,7 @@ def test_live_clients_are_judged_by_a_new_config(world: World, alice: Identity) 
     assert "more than 16" in world.context().recheck(chain * 17, UNIX)
 
 
+@pytest.mark.stress
 def test_certificates_with_any_byte_changed(world: World) -> None:
     """A verdict for whatever OpenSSL may have let through: never an exception of a parser."""
     mail = x509.SubjectAlternativeName([x509.DNSName("x.example"), x509.RFC822Name("a@x.example")])
