@@ -6,7 +6,7 @@ TOOLS := openvpn iproute2 nftables iputils-ping tcpdump strace easy-rsa iperf3 e
 	python3-venv qemu-system-x86 file gcc libc6-dev zstd faketime
 LOG := build/test-report
 STAGES := check unit sim clock explore fuzz-corpus newest image packing static-interpreter interop compat machines
-.PHONY: $(STAGES) $(addprefix run-,$(STAGES)) tools strangers vm hvt demo bench fuzz soak coverage explore nightly
+.PHONY: $(STAGES) $(addprefix run-,$(STAGES)) tools strangers vm hvt demo bench fuzz soak coverage explore nightly quick affected
 
 # Every stage runs, whatever became of those before it, and leaves a line in $(LOG); the report at the end lists them
 # with all skips and their reasons, and decides; a skip that its table does not have is red.
@@ -24,6 +24,13 @@ test: tools venv
 
 $(addprefix run-,$(filter-out unit,$(STAGES))): run-%: ; $(call stage,$*,$(MAKE) --no-print-directory $*)
 run-unit: ; $(call stage,unit,$(MAKE) --no-print-directory coverage)
+
+# A minute: static checks, unit tests of what changed, one real client; and all stages that changes since BASE can break.
+quick: tools venv
+	@$(PY) tests/affected.py quick
+BASE ?= main
+affected: tools venv
+	@$(PY) tests/affected.py stages $(BASE)
 
 # Unit tests; T is a folder or a file below tests/unit, "nat" or "nat/test_nat.py -k echo".
 unit: venv
