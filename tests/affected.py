@@ -1,8 +1,8 @@
 """The tests that a change can break: `affected.py quick [BASE]` in a minute, `affected.py stages [BASE]` all of them.
 
 What changed is asked of git: everything since BASE, with what is not committed yet. Without BASE it is what is not
-committed, or the last commit where all is. The order of floors is that of the import contract in pyproject.toml: unit tests of a
-folder are run when it, or anything below it, has changed.
+committed, or the last commit where all is. The order of floors is that of the import contract in pyproject.toml: unit
+tests of a folder are run when it, or anything below it, has changed.
 """
 
 from __future__ import annotations

@@ -93,7 +93,7 @@ class Server:
         self._config = path
         self._qmp = folder / "qmp"
         if carrier == "hosted":
-            command = [sys.executable, "-m", "hognose", "serve", "--config", str(path)]
+            command = [sys.executable, str(Path(__file__).with_name("hosted.py")), "serve", "--config", str(path)]
             command += ["--device", f"/dev/net/tun:{TAP}", "--mac", "02:00:00:00:00:02", *words, "-l", "debug"]
         elif carrier == "hvt":
             forget_offloads(namespaces.full("host"), TAP)

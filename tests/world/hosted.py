@@ -1,0 +1,14 @@
+"""`python -m hognose` with a server that looks at its config once a second, and takes unmarked text after six.
+
+A user's server takes five times as long; the intervals themselves are tested in virtual time and on the machines.
+"""
+
+from __future__ import annotations
+
+from hognose.cli import reload
+from hognose.cli.main import main
+
+reload.CHECK_INTERVAL_NS //= 5
+reload.WHOLE_INTERVAL_NS //= 5
+
+main()
