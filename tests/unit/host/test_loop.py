@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from tests.world.today import UNIX
 
-from hognose.drops import Counters
+from hognose.drops import Counters, DropReason
 from hognose.errors import DeviceError
 from hognose.events import Event, EventKind
 from hognose.host import clock, loop
@@ -33,11 +34,18 @@ class World:
         self.did: list[tuple[str, float]] = []
         self.next_check: Nanos = START + 30 * SECOND
         self.ends_at = START + 100 * SECOND
+        self.ends_again_at: Nanos = 0
         self.hangup_at: Nanos = 0
         self.device_gone_at: Nanos = 1 << 62
         self.stopped = False
         self.lingers = False  # clients that do not go
         self.polls = 0
+        self.counters = Counters()
+        self.deadlines: list[Nanos] = []  # of the core, one after the other
+        self.frames_at: Nanos = 0  # when the device has frames
+        self.to_send: list[list[list[bytes]]] = []  # of the core, step by step
+        self.refusals = 0  # writes that leave frames behind
+        self.masks: list[int] = []  # that the device is polled with
         self.events: list[Event] = []
         self.status: list[str] = []
         monkeypatch.setattr(clock, "monotonic", lambda: self.now)
@@ -51,7 +59,7 @@ class World:
         try:
             output = open_output(self._stream.fileno() if fd < 0 else fd)
             console = Console("info", log_queue(output, clock=lambda: self.now))
-            loop.run(self, self, console, Counters(), [self._Stops(self)], self)
+            loop.run(self, self, console, self.counters, [self._Stops(self)], self)
         finally:
             self._stream.close()
         return self.log.read_text().splitlines()
@@ -60,16 +68,22 @@ class World:
         self.did.append((what, (self.now - START) / SECOND))
 
     # the poller
-    def register(self, fd: int, mask: int) -> None: ...
+    def register(self, fd: int, mask: int) -> None:
+        if fd == self.fd:
+            self.masks.append(mask)
+
+    modify = register
 
     def poll(self, timeout: int) -> list[tuple[int, int]]:
         self.polls += 1
         assert self.polls < 1000, "the loop spins"
         until = self.now + timeout * MS
-        for at in (self.hangup_at, self.ends_at):
+        for at, fd in sorted(
+            [(self.frames_at, self.fd), (self.hangup_at, 8), (self.ends_at, 8), (self.ends_again_at, 8)]
+        ):
             if self.now < at <= until:
                 self.now = at
-                return [(8, 1)]
+                return [(fd, 1)]
         self.now = until
         return []
 
@@ -85,10 +99,10 @@ class World:
 
     def step(self, frames: list[bytes], now: Nanos, unix: UnixSeconds) -> list[list[bytes]]:
         self._note("step")
-        return []
+        return self.to_send.pop(0) if self.to_send else []
 
     def next_deadline(self) -> Nanos | None:
-        return None
+        return self.deadlines.pop(0) if self.deadlines else None
 
     def take_events(self) -> list[Event]:
         taken, self.events = self.events, []
@@ -110,7 +124,10 @@ class World:
             raise DeviceError("gone")
         return []
 
-    def write_batch(self, frames: list[list[bytes]]) -> None: ...
+    def write_batch(self, frames: list[list[bytes]]) -> None:
+        self._note(f"write {len(frames)}")
+        self.blocked = self.refusals > 0
+        self.refusals -= 1
 
     # the watch
     def check(self, now: Nanos, unix: UnixSeconds) -> None:
@@ -190,3 +207,49 @@ def test_what_the_core_has_to_say_is_printed_when_the_device_is_gone(world: Worl
     with pytest.raises(DeviceError, match="gone"):
         world.run()
     assert world.log.read_text().splitlines() == ["info client_ended conn=1", "status last words"]
+
+
+def test_a_device_that_takes_no_more_is_polled_for_room(world: World) -> None:
+    """And asked again step by step until all is gone; then only for what comes in."""
+    world.to_send = [[], [[b"a"], [b"b"]], [[b"c"]]]
+    world.deadlines = [START + n * MS for n in (1, 2, 3, 4)]
+    world.refusals = 2
+    world.run()
+    assert [(what, at) for what, at in world.did if what.startswith("write")] == [
+        ("write 2", 0.001), ("write 1", 0.002), ("write 0", 0.003),
+    ]  # fmt: skip
+    assert world.masks == [select.POLLIN, select.POLLIN | select.POLLOUT, select.POLLIN]
+
+
+def test_the_core_runs_when_it_wants_to_and_when_frames_come(world: World) -> None:
+    """A deadline is met to the millisecond above; one that has passed is met at once."""
+    world.next_check = 1 << 62
+    world.deadlines = [START + 10 * SECOND + 1, START - 5, START + 300 * SECOND]
+    world.frames_at = START + 17 * SECOND
+    world.run()
+    assert [at for what, at in world.did if what == "step"] == [0, 10.001, 10.001, 17, 60, 100]
+
+
+def test_counters_are_told_once_a_minute_when_they_have_changed(world: World) -> None:
+    world.ends_at = START + 250 * SECOND
+    world.next_check = START + 130 * SECOND
+    world.counters.drop(DropReason.DEVICE_FULL)
+
+    def count(now: Nanos, unix: UnixSeconds) -> None:
+        world.counters.drop(DropReason.DEVICE_FULL)
+        world.next_check = 1 << 62
+
+    world.check = count  # type: ignore[method-assign]
+    assert world.run() == [f"info stats drop_device_full={n}" for n in (1, 2, 2)]  # after 60 s, 180 s, at the end
+
+
+def test_the_first_reason_to_end_counts(world: World) -> None:
+    """A second press of the button while clients are told changes nothing."""
+    world.lingers = True
+    world.ends_at = START + 5 * SECOND
+    world.ends_again_at = START + 7 * SECOND
+    asked: list[tuple[str, Nanos]] = []
+    world.stop = lambda reason, now, unix: asked.append((reason, now))  # type: ignore[method-assign]
+    world.run()
+    assert asked == [("SIGTERM", START + 5 * SECOND)]
+    assert world.now == START + 8 * SECOND
