@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterator
-from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from hognose.device import tap
-from hognose.device.tap import SIEVED_MAX, WRITE_QUEUE_FRAMES, TapDevice, open_tap
+from hognose.device.tap import SIEVED_MAX, WRITE_QUEUE_FRAMES, TapDevice
 from hognose.drops import Counters, DropReason
 from hognose.errors import DeviceError
 from hognose.link import LinkCaps
@@ -122,10 +123,20 @@ def test_a_device_that_is_gone(pair: tuple[TapDevice, socket.socket, Counters]) 
         device.read_batch()
 
 
-def test_opening_what_is_not_a_frame_device(tmp_path: Path) -> None:
-    with pytest.raises(DeviceError, match="No such file"):
-        open_tap(str(tmp_path / "none"), Counters())
-    file = tmp_path / "file"
-    file.write_bytes(b"")
-    with pytest.raises(DeviceError, match="frame device"):
-        open_tap(str(file), Counters())
+def test_a_read_that_fails_for_once_is_counted(
+    pair: tuple[TapDevice, socket.socket, Counters], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """EIO: the link is down at the moment. What was read before is not lost."""
+    device, peer, counters = pair
+    peer.send(b"frame")
+    results: list[bytes | OSError] = [b"frame", OSError(errno.EIO, "Input/output error")]
+
+    def read(fd: int, size: int) -> bytes:
+        result = results.pop(0)
+        if isinstance(result, OSError):
+            raise result
+        return result
+
+    monkeypatch.setattr(tap, "os", SimpleNamespace(read=read, close=os.close))
+    assert device.read_batch() == [b"frame"]
+    assert counters.drops[DropReason.DEVICE_ERROR] == 1
