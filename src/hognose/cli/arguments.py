@@ -220,7 +220,7 @@ def _check_door(door: dict[str, int]) -> None:
 
 def _network(value: str) -> tuple[Ipv4Int, int]:
     text, separator, prefix = value.partition("/")
-    if not separator or not (prefix.isascii() and prefix.isdigit() and 8 <= int(prefix[:3]) <= 32):
+    if not separator or not (prefix.isascii() and prefix.isdigit() and len(prefix) < 4 and 8 <= int(prefix) <= 32):
         raise ArgumentError(f"--ipv4={value} is not ADDRESS/PREFIX, for example 10.0.0.2/24")
     address = _address("--ipv4", text)
     inverted = 0xFFFFFFFF & ~netmask(int(prefix))

@@ -112,8 +112,9 @@ def _check(own: dict[str, str], boot: BootArguments) -> bytes | None:
         raise ArgumentError("--ipv4 is missing, for example --ipv4=10.0.0.2/24")
     if own["--offload"] not in ("on", "off"):
         raise ArgumentError(f"--offload={own['--offload']} is neither on nor off")
-    if not own["--memory"].isdigit() or not 16 <= int(own["--memory"]) <= 1 << 20:
-        raise ArgumentError(f"--memory {own['--memory']} is no number of MiB from 16")
+    memory = own["--memory"]
+    if not (memory.isascii() and memory.isdigit() and len(memory) < 10 and 16 <= int(memory) <= 1 << 20):
+        raise ArgumentError(f"--memory {memory} is no number of MiB from 16")
     if not own["--mac"]:
         return None
     try:

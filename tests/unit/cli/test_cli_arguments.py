@@ -131,6 +131,7 @@ def test_understood(words: list[str], attribute: str, value: object) -> None:
         (["--ipv4=10.0.0.2"], "--ipv4=10.0.0.2 is not ADDRESS/PREFIX, for example 10.0.0.2/24"),
         (["--ipv4=10.0.0.2/33"], "--ipv4=10.0.0.2/33 is not ADDRESS/PREFIX, for example 10.0.0.2/24"),
         (["--ipv4=10.0.0.2/7"], "--ipv4=10.0.0.2/7 is not ADDRESS/PREFIX, for example 10.0.0.2/24"),
+        (["--ipv4=10.0.0.2/0249"], "--ipv4=10.0.0.2/0249 is not ADDRESS/PREFIX, for example 10.0.0.2/24"),
         (["--ipv4=10.0.0.2/²"], "--ipv4=10.0.0.2/² is not ADDRESS/PREFIX, for example 10.0.0.2/24"),
         (["--ipv4=10.0.0/24"], "--ipv4: '10.0.0' is no IPv4 address"),
         (["--ipv4=10.0.0.0/24"], "--ipv4=10.0.0.0/24 is a network or broadcast address"),
