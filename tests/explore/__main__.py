@@ -7,7 +7,6 @@ cores to be had. All of it follows from one seed, which is printed first and wit
 from __future__ import annotations
 
 import argparse
-import os
 import shlex
 import sys
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from tests.explore import processes
 from tests.explore.processes import Child, Ended, Part
-from tests.explore.results import Sums
+from tests.explore.results import Sums, without
 from tests.explore.seeding import derived, fresh
 from tests.explore.shares import WHOLE, Shares, shares
 from tests.fuzz.targets import TARGETS
@@ -69,7 +68,7 @@ def boots(count: int, limit: float) -> Part:
 
 def tell(ended: Ended, repeat: str) -> None:
     """What a failed part has said last, and how to repeat it."""
-    print(ended.output[-TAIL:])
+    print(without(ended.output)[-TAIL:])
     how = "did not end in time" if ended.aborted else f"exit {ended.status}"
     print(f"FAILED {ended.part.name} ({how}): {shlex.join(ended.part.command)}")
     print(f"repeat with: {repeat}", flush=True)
@@ -112,5 +111,4 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    os.environ.setdefault("PYTHONDONTWRITEBYTECODE", "1")
     sys.exit(main())

@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--explore-order", type=int, default=0, help="seed of the order of the test files")
     group.addoption("--explore-backwards", action="store_true", help="the same order from its end")
     group.addoption("--explore-until", type=float, default=float("inf"), help="no test begins after this time")
-    group.addoption("--explore-factor", type=int, default=1, help="how many times the usual number of examples")
+    group.addoption("--explore-factor", type=float, default=1.0, help="how many times the usual number of examples")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -53,7 +53,7 @@ class Round:
         found.sort(key=lambda item: place[item.path])
         items[:] = found[::-1] if self._option.explore_backwards else found
         self._collected = [item.nodeid for item in items]
-        if self._option.explore_factor > 1:
+        if self._option.explore_factor != 1:
             for item in items:
                 multiply(item, self._option.explore_factor)
 
@@ -79,7 +79,7 @@ class Round:
         for name in self._failed:
             terminalreporter.write_line(
                 f"alone: python -m pytest -p tests.explore.property_plugin --hypothesis-profile=explore "
-                f"--hypothesis-seed={self._option.hypothesis_seed} --explore-factor={self._option.explore_factor} "
+                f"--hypothesis-seed={self._option.hypothesis_seed} --explore-factor={self._option.explore_factor:g} "
                 f"'{name}'"
             )
         done = results.line(properties=self._examples, collected=self._collected, rounds=1)
@@ -92,8 +92,8 @@ class Round:
             session.exitstatus = pytest.ExitCode.OK
 
 
-def multiply(item: pytest.Item, factor: int) -> None:
+def multiply(item: pytest.Item, factor: float) -> None:
     """Give a property so many times its examples, whether they are its own number or the profile's."""
     test = getattr(item.obj, "__func__", item.obj)  # type: ignore[attr-defined]
     own = test._hypothesis_internal_use_settings
-    test._hypothesis_internal_use_settings = settings(own, max_examples=own.max_examples * factor)
+    test._hypothesis_internal_use_settings = settings(own, max_examples=max(1, round(own.max_examples * factor)))

@@ -7,11 +7,17 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 MARK = "explored: "
+NAMED = 10  # properties that no process has come to
 
 
 def line(**fields: object) -> str:
     """The line."""
     return MARK + json.dumps(fields)
+
+
+def without(output: str) -> str:
+    """What else a process has said."""
+    return "\n".join(each for each in output.splitlines() if not each.startswith(MARK))
 
 
 @dataclass
@@ -44,7 +50,8 @@ class Sums:
         return [
             f"properties: {len(self.properties)} of {len(self.collected)} tests, "
             f"{self.properties.total():,} examples, {self.rounds} rounds",
-            *(f"properties: not reached: {name}" for name in missed),
+            *(f"properties: not reached: {name}" for name in missed[:NAMED]),
+            *([f"properties: not reached: {len(missed) - NAMED} more"] if len(missed) > NAMED else []),
             f"worlds: {self.worlds}, {self.client_hours:.1f} connected client-hours",
             f"fuzz: {len(self.fuzz)} targets, {self.fuzz.total():,} executions "
             f"({', '.join(f'{name} {count:,}' for name, count in self.fuzz.items())})",

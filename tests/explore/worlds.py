@@ -10,10 +10,15 @@ import random
 import sys
 import time
 import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from tests.explore import results
 from tests.explore.seeding import derived, seed_urandom
 from tests.sim.world import SimWorld, WorldSettings
+
+SHORT, LONG = (0.1, 0.3), (0.1, 1.0)  # hours of a world
+LONG_FROM = 300.0  # seconds of a run in which there are long ones
 
 
 def drawn(seed: int, hours: tuple[float, float]) -> WorldSettings:
@@ -36,34 +41,45 @@ def drawn(seed: int, hours: tuple[float, float]) -> WorldSettings:
     )
 
 
+@dataclass
+class Worlds:
+    """What has been played; the output of the first that fails, if there is one."""
+
+    count: int = 0
+    client_hours: float = 0.0
+    failure: str = ""
+
+
+def explore(seed: int, until: float, hours: tuple[float, float], clock: Callable[[], float] = time.monotonic) -> Worlds:
+    """World after world until the time would not do for one as long as the longest, or one fails."""
+    done, longest = Worlds(), 0.0
+    while not done.failure and (not done.count or clock() + longest <= until):
+        began = clock()
+        own = derived(seed, "world", done.count)
+        seed_urandom(own)
+        world = SimWorld(drawn(own, hours))
+        try:
+            world.run()
+        except Exception:
+            done.failure = f"{traceback.format_exc()}\nworld {done.count + 1} fails\nalone: {world.command()}"
+        done.count += 1
+        done.client_hours += world.facts["connected seconds"] / 3600
+        longest = max(longest, clock() - began)
+    return done
+
+
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--seconds", type=float, default=40)
     parser.add_argument("--until", type=float, help="the monotonic clock at the end, instead")
-    arguments = parser.parse_args()
-    began = time.monotonic()
-    until = arguments.until or began + arguments.seconds
-    hours = (0.1, 0.3) if until - began < 300 else (0.1, 1.0)
-    worlds, client_hours, longest, failed = 0, 0.0, 0.0, False
-    while not failed:
-        now = time.monotonic()
-        if worlds and now + longest > until:
-            break
-        seed = derived(arguments.seed, "world", worlds)
-        seed_urandom(seed)
-        world = SimWorld(drawn(seed, hours))
-        try:
-            world.run()
-        except Exception:
-            failed = True
-            traceback.print_exc(file=sys.stdout)
-            print(f"world {worlds + 1} fails\nalone: {world.command()}", flush=True)
-        worlds += 1
-        client_hours += world.facts["connected seconds"] / 3600
-        longest = max(longest, time.monotonic() - now)
-    print(results.line(worlds=worlds, client_hours=client_hours))
-    return int(failed)
+    a = parser.parse_args()
+    now = time.monotonic()
+    until = a.until or now + a.seconds
+    done = explore(a.seed, until, LONG if until - now > LONG_FROM else SHORT)
+    print(done.failure)
+    print(results.line(worlds=done.count, client_hours=done.client_hours))
+    return int(bool(done.failure))
 
 
 if __name__ == "__main__":

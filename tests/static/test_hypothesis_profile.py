@@ -80,11 +80,8 @@ def test_only_exploring_asks_for_seeds_and_other_profiles() -> None:
     asked = re.compile(r"--hypothesis-(seed|profile)")
     found = {path.relative_to(ROOT).as_posix() for path in RUNS if asked.search(path.read_text(encoding="utf-8"))}
     found -= {"tests/conftest.py", "tests/static/test_hypothesis_profile.py"}
-    assert found == {
-        "tests/explore/properties.py",
-        "tests/explore/property_plugin.py",
-        "tests/unit/explore/test_seeds.py",
-    }
+    assert {path for path in found if "/explore/" not in path} == set()
+    assert "tests/explore/properties.py" in found
 
 
 def test_ci_explores_once() -> None:
