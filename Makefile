@@ -34,6 +34,9 @@ $(VENV)/.stamp: $(PACKAGES)/.stamp
 	@rm -rf $(VENV) && python3 -m venv --without-pip $(VENV)
 	@printf '%s\n' '$(CURDIR)/src' "import site; site.addsitedir('$$(echo $(PACKAGES)/lib/python3*/site-packages)')" \
 	  >"$$(echo $(VENV)/lib/python3*/site-packages)/checkout.pth"
+	@sed -n '/^\[project.scripts\]/,/^$$/s/^\([a-z-]*\) = "\(.*\):\(.*\)"$$/\1 \2 \3/p' pyproject.toml | while read -r name module call; do \
+	  printf '#!$(PY)\nimport sys\n\nfrom %s import %s\n\nsys.exit(%s())\n' $$module $$call $$call >$(VENV)/bin/$$name; \
+	  chmod +x $(VENV)/bin/$$name; done
 	@touch $@
 
 $(PACKAGES)/.stamp:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
 import signal
 import subprocess
@@ -10,7 +12,10 @@ from pathlib import Path
 
 
 class Process:
-    """A started program; output goes to `log`, standard output alone to the descriptor `output` where that is given."""
+    """A started program; output goes to `log`, standard output alone to the descriptor `output` where that is given.
+
+    It leads a process group: a launcher that is killed takes the machine with it that it has started.
+    """
 
     def __init__(
         self,
@@ -29,6 +34,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 cwd=cwd,
                 env=environment,
+                start_new_session=True,
             )
 
     @property
@@ -76,8 +82,13 @@ class Process:
         try:
             return self._process.wait(timeout)
         except subprocess.TimeoutExpired:
-            self._process.kill()
-            return self._process.wait(5)
+            return self.kill()
+
+    def kill(self) -> int:
+        """End it at once, and all that it has started; its status."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, signal.SIGKILL)
+        return self._process.wait(5)
 
     def wait(self, timeout: float) -> int:
         """Its own end."""

@@ -121,7 +121,7 @@ class Server:
         try:
             self.process.wait_for(r"^info ready ", timeout)
         except RuntimeError:
-            self.process.stop(signal.SIGKILL)
+            self.process.kill()
             raise
         return self
 
