@@ -5,6 +5,7 @@ CACHE ?= $(or $(HOGNOSE_CACHE),$(or $(XDG_CACHE_HOME),$(HOME)/.cache)/hognose)
 PACKAGES := $(CACHE)/packages-$(shell { python3 -V; sed -n '/^dependencies/p;/^\[project.optional/,/^\[tool/p' pyproject.toml; } \
 	| sha256sum | cut -c1-16)
 VENV := $(CURDIR)/build/venv
+VENV_STAMP := $(VENV)/.$(notdir $(PACKAGES))-$(shell pwd | cksum | cut -d' ' -f1)
 PY := $(VENV)/bin/python
 
 .PHONY: help venv check
@@ -28,9 +29,9 @@ help:
 -include image/image.mk
 -include tests/tests.mk
 
-venv: $(VENV)/.stamp
+venv: $(VENV_STAMP)
 
-$(VENV)/.stamp: $(PACKAGES)/.stamp
+$(VENV_STAMP): $(PACKAGES)/.stamp
 	@rm -rf $(VENV) && python3 -m venv --without-pip $(VENV)
 	@printf '%s\n' '$(CURDIR)/src' "import site; site.addsitedir('$$(echo $(PACKAGES)/lib/python3*/site-packages)')" \
 	  >"$$(echo $(VENV)/lib/python3*/site-packages)/checkout.pth"
@@ -41,12 +42,12 @@ $(VENV)/.stamp: $(PACKAGES)/.stamp
 
 $(PACKAGES)/.stamp:
 	@python3 -c 'import ensurepip, venv' 2>/dev/null || { apt-get update -qq && apt-get install -y -qq python3-venv; }
-	@mkdir -p $(CACHE) && rm -rf $(PACKAGES) && python3 -m venv $(PACKAGES)
-	@python3 -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; \
-	  print(*p['dependencies'], *(one for name in ('pinned', 'dev') for one in p['optional-dependencies'][name]), sep='\n')" \
-	  >$(PACKAGES)/requirements.txt
-	$(PACKAGES)/bin/pip install -q -r $(PACKAGES)/requirements.txt
-	@touch $@
+	@mkdir -p $(CACHE); exec 9>$(CACHE)/packages.lock; flock 9; test -e $@ || { \
+	  echo 'installing the packages that pyproject.toml names into $(PACKAGES)'; \
+	  rm -rf $(PACKAGES) && python3 -m venv $(PACKAGES) && \
+	  python3 -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; o = p['optional-dependencies']; \
+	    print(*p['dependencies'], *o['pinned'], *o['dev'], sep='\n')" >$(PACKAGES)/requirements.txt && \
+	  $(PACKAGES)/bin/pip install -q -r $(PACKAGES)/requirements.txt && touch $@; }
 
 check: venv
 	$(PACKAGES)/bin/ruff check .

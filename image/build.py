@@ -7,6 +7,8 @@ interpreter, the pure Python packages. Packing (image/pack.py) runs every time a
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -15,6 +17,7 @@ import subprocess
 import sys
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parent.parent
@@ -33,7 +36,13 @@ CFFI = ("cffi", "1.17.1", "1c39c6016c32bc48dd54561950ebd6836e1670f2ae46128f67cf4
 def main() -> None:
     """Everything that is out of date."""
     started = time.monotonic()
-    CACHE.mkdir(parents=True, exist_ok=True)
+    with exclusive("image"):
+        make()
+    say(f"dist/ is complete after {time.monotonic() - started:.0f} s")
+
+
+def make() -> None:
+    """The steps, in their order; the cache is the caller's alone."""
     kernel = CACHE / f"kernel-{kernel_key()}"
     interpreter = CACHE / f"interpreter-{interpreter_key()}"
     if not (kernel / "vmlinuz").exists():
@@ -46,7 +55,19 @@ def main() -> None:
     check_tls_table(interpreter)
     words = (kernel, interpreter, nano_kernel, python_packages(), REPO / "dist")
     run([sys.executable, str(IMAGE / "pack.py"), *map(str, words)])
-    say(f"dist/ is complete after {time.monotonic() - started:.0f} s")
+
+
+@contextlib.contextmanager
+def exclusive(name: str) -> Iterator[None]:
+    """One process at a time makes something of this name in the cache; others wait for it, and find it there."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"another process makes {name} in {CACHE}: waiting for it")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def digest(*parts: Path | str) -> str:

@@ -38,11 +38,12 @@ def main(words: list[str]) -> int:
 def test_tools(cache: Path) -> Path:
     """The folder with TOOLS, made once."""
     target = cache / ("test-tools-" + "-".join(tool.partition("==")[2] for tool in TOOLS))
-    if not target.exists():
-        partial = target.with_suffix(".part")
-        command = [sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--target", str(partial), *TOOLS]
-        subprocess.run(command, check=True)
-        partial.rename(target)
+    with build.exclusive("test-tools"):
+        if not target.exists():
+            partial = target.with_suffix(".part")
+            command = [sys.executable, "-m", "pip", "install", "-q", "--no-compile", "--target", str(partial), *TOOLS]
+            subprocess.run(command, check=True)
+            partial.rename(target)
     return target
 
 

@@ -49,16 +49,9 @@ def host_image() -> tuple[Path, bytes]:
     package = re.findall(r"Depends: (linux-image-\S+)", found.stdout)[0]
     folder = build.CACHE / f"nested-{package}"
     version = package.removeprefix("linux-image-")
-    if not folder.exists():
-        partial = folder.with_suffix(".part")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
-        subprocess.run(["apt-get", "download", "-q", package, "busybox-static"], cwd=partial, check=True)
-        for archive in partial.glob("*.deb"):
-            subprocess.run(["dpkg", "-x", archive, partial], check=True)
-            archive.unlink()
-        subprocess.run(["depmod", "-b", partial, version], check=True)
-        partial.rename(folder)
+    with build.exclusive("nested"):
+        if not folder.exists():
+            _unpack(package, version, folder)
     order: list[Path] = []
     for module in MODULES:
         command = ["modprobe", "-d", folder, "-S", version, "--show-depends", module]
@@ -74,6 +67,18 @@ def host_image() -> tuple[Path, bytes]:
     ]
     entries += [(f"modules/{path.name}", 0o100644, path.read_bytes()) for path in order]
     return folder / f"boot/vmlinuz-{version}", pack.cpio(entries)
+
+
+def _unpack(package: str, version: str, folder: Path) -> None:
+    partial = folder.with_suffix(".part")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    subprocess.run(["apt-get", "download", "-q", package, "busybox-static"], cwd=partial, check=True)
+    for archive in partial.glob("*.deb"):
+        subprocess.run(["dpkg", "-x", archive, partial], check=True)
+        archive.unlink()
+    subprocess.run(["depmod", "-b", partial, version], check=True)
+    partial.rename(folder)
 
 
 def command(folder: Path, guest: Path, config: Path, arguments: list[str], tap: str, cpu: str = "max") -> list[str]:
