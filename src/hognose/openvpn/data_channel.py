@@ -225,7 +225,7 @@ class DataChannel:
             index += 1
             packet_id = int.from_bytes(record[4:8], "big")
             if packet_id <= highest and not replay.is_new(packet_id):
-                counters.drop(DropReason.DATA_REPLAY)
+                counters.drop(DropReason.DATA_REPLAY if len(record) >= _V2_BODY else DropReason.BAD_DATA_PACKET)
                 continue
             try:
                 plain = decrypt(record[4:8] + iv, record[24:] + record[8:24], record[:8])
