@@ -301,9 +301,12 @@ class Session:
     def _receive_mixed(
         self, records: list[bytes], index: int, packets: list[bytes], now: Nanos, unix: UnixSeconds
     ) -> None:
-        """Control and data records in the order they came, until control_turn control messages are worked on."""
+        """Control and data records in the order they came, until control_turn control messages are worked on.
+
+        What comes after a goodbye is not looked at: it would begin negotiations of a session that is over.
+        """
         left = self._profile.limits.control_turn
-        while index < len(records):
+        while index < len(records) and self.ended is None and not self._data.exit_seen:
             record = records[index]
             if not record:  # a datagram may be empty
                 self._counters.drop(DropReason.BAD_CONTROL_PACKET)

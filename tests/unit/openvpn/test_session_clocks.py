@@ -1,0 +1,159 @@
+"""The clocks of an established session begin when it is established, and nothing begins after its end."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.openvpn.client import OCC_EXIT, PEER_INFO
+from tests.unit.openvpn.link import ADMISSION, SECOND, START, Link, kit, profile
+from tests.unit.openvpn.stages import CBC, EPOCH, PACKET, body_of, control
+from tests.world.today import UNIX
+
+from hognose.drops import DropReason
+from hognose.openvpn.liveness import Liveness
+from hognose.openvpn.session import Authenticated, Established
+from hognose.openvpn.session_events import EndReason
+from hognose.wire import openvpn as wire
+
+# -- from when on ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"session_timeout_s": 60}, DropReason.SESSION_TIMEOUT), ({"inactive_s": 60}, DropReason.INACTIVE)],
+    ids=["session-timeout", "inactive"],
+)
+def test_a_client_that_waited_for_its_admission_has_its_whole_time(changes: dict[str, int], reason: DropReason) -> None:
+    """A minute from the moment at which the data channel works, 40 seconds after the first packet."""
+    link = Link(profile(ping_timeout_s=0, hand_window_s=55, **changes), kit(), admit=False)
+    link.client.start(link.now)
+    link.run(lambda: link.has(Authenticated), 10)
+    link.rest(40)
+    link.session.admit(ADMISSION, link.now)
+    admitted = link.now
+    link.run(lambda: link.has(Established), 5)
+    link.run(lambda: link.session.ended is not None, 80)
+    assert link.session.ended is not None
+    assert link.session.ended.reason is reason
+    # `inactive` looks eight times in its span, so that it may come an eighth of it late.
+    assert admitted + 60 * SECOND <= link.now <= admitted + 68 * SECOND
+
+
+def test_both_clocks_to_the_nanosecond() -> None:
+    first_packet, established = START, START + 45 * SECOND
+    timeout, inactive = profile(ping_timeout_s=0, session_timeout_s=60), profile(ping_timeout_s=0, inactive_s=60)
+    for ours, reason in ((timeout, DropReason.SESSION_TIMEOUT), (inactive, DropReason.INACTIVE)):
+        clocks = Liveness(first_packet)
+        clocks.established(established)
+        due = established + 60 * SECOND
+        assert clocks.over(ours, 0, due - 1) is None
+        if ours is inactive:
+            clocks = Liveness(first_packet)  # it has just looked
+            clocks.established(established)
+        over = clocks.over(ours, 0, due)
+        assert over is not None
+        assert over[0] is reason
+
+
+def test_deadlines_count_from_the_same_moment() -> None:
+    clocks = Liveness(START)
+    clocks.established(START + 45 * SECOND)
+    assert clocks.deadlines(profile(ping_s=0, ping_timeout_s=0, session_timeout_s=60)) == [START + 105 * SECOND]
+    assert clocks.deadlines(profile(ping_s=0, ping_timeout_s=0, inactive_s=80)) == [START + 55 * SECOND]
+    assert clocks.deadlines(profile(ping_s=10, ping_timeout_s=60)) == [START + 10 * SECOND, START + 60 * SECOND]
+
+
+# -- after the end -----------------------------------------------------------------------------------------------------
+
+
+def established(info: str = PEER_INFO, **changes: object) -> Link:
+    ours = profile(ping_timeout_s=0, ciphers=("AES-256-GCM", "AES-256-CBC"), **changes)
+    link = Link(ours, kit(peer_info=info))
+    link.connect()
+    link.rest(11)
+    return link
+
+
+def answers(link: Link) -> list[int]:
+    """Opcodes of what the session says now, at its next deadline, and in the hour after it."""
+    records = link.session.poll(link.now, UNIX)
+    for seconds in (0, 60, 3600, 7200):
+        link.session.handle_deadline(link.now + seconds * SECOND, UNIX)
+        records += link.session.poll(link.now + seconds * SECOND, UNIX)
+    return [record[0] >> 3 for record in records]
+
+
+@pytest.mark.parametrize("info", [PEER_INFO, EPOCH, CBC], ids=["GCM", "epoch", "CBC"])
+@pytest.mark.parametrize("limit", [{"reneg_bytes": 1000}, {"reneg_packets": 5}], ids=["reneg-bytes", "reneg-pkts"])
+def test_a_goodbye_with_the_last_packets_begins_no_renegotiation(info: str, limit: dict[str, int]) -> None:
+    """The packets before it use up the key in the same batch."""
+    link = established(info, **limit)
+    packets = [link.client.seal(PACKET) for _ in range(20)]
+    assert link.session.receive([*packets, link.client.seal(OCC_EXIT)], link.now, UNIX) == [PACKET] * 20
+    assert link.session.ended == EndReason(DropReason.PEER_EXIT, "the client said goodbye")
+    assert link.session._pending is None
+    assert answers(link) == []
+
+
+def goodbye(link: Link, how: str) -> list[bytes]:
+    if how == "OCC":
+        return [link.client.seal(OCC_EXIT)]
+    link.client.say("EXIT", link.now)
+    return link.client.poll(link.now)
+
+
+@pytest.mark.parametrize("batches", [1, 2])
+@pytest.mark.parametrize("how", ["OCC", "EXIT"])
+def test_a_soft_reset_after_the_goodbye_begins_nothing(how: str, batches: int) -> None:
+    """Together with the goodbye, or later: the session is over, its goodbye is all that is acknowledged."""
+    link = established()
+    records = goodbye(link, how)
+    soft_reset = control(link.client, wire.SOFT_RESET_V1, 1, body_of(0))
+    if batches == 1:
+        link.session.receive([*records, soft_reset], link.now, UNIX)
+    else:
+        link.session.receive(records, link.now, UNIX)
+        link.session.receive([soft_reset], link.now, UNIX)
+    while link.session.has_work:
+        link.session.work(link.now, UNIX)
+    assert link.session.ended == EndReason(DropReason.PEER_EXIT, "the client said goodbye")
+    assert link.session._pending is None
+    assert set(answers(link)) <= {wire.ACK_V1}
+
+
+@pytest.mark.parametrize("how", ["OCC", "EXIT"])
+def test_what_comes_after_the_goodbye_is_not_opened(how: str) -> None:
+    """What came before the goodbye is; and no packet after it, in another batch or after a control packet."""
+    link = established()
+    first, second, last = (link.client.seal(PACKET) for _ in range(3))
+    acknowledgement = control(link.client, wire.ACK_V1, 0, bytes(1))
+    batch = [first, *goodbye(link, how), acknowledgement, second]
+    assert link.session.receive(batch, link.now, UNIX) == [PACKET]
+    assert link.session.receive([last], link.now, UNIX) == []
+    assert link.session.next_deadline() is None
+
+
+def test_a_goodbye_ends_a_renegotiation_under_way() -> None:
+    link = established()
+    link.client.renegotiate(link.now)
+    link.run(lambda: link.session._pending is not None and link.session._pending.tls is not None, 10)
+    link.session.poll(link.now, UNIX)
+    link.session.receive([link.client.seal(OCC_EXIT)], link.now, UNIX)
+    assert link.session.ended == EndReason(DropReason.PEER_EXIT, "the client said goodbye")
+    assert link.session.next_deadline() is None
+
+
+@pytest.mark.parametrize("direction", ["in", "time"])
+def test_a_session_that_is_to_end_begins_no_renegotiation(direction: str) -> None:
+    """Refused after its admission, its end a few seconds away: neither use nor time asks for new keys any more."""
+    link = established(reneg_packets=5, reneg_s=12, reneg_min_s=12)
+    link.session.refuse("certificate has been revoked", link.now)
+    if direction == "in":
+        link.session.receive([link.client.seal(PACKET) for _ in range(20)], link.now, UNIX)
+    else:
+        link.now += 4 * SECOND
+        link.session.handle_deadline(link.now, UNIX)
+    assert link.session._pending is None
+    assert wire.SOFT_RESET_V1 not in {record[0] >> 3 for record in link.session.poll(link.now, UNIX)}
+    link.now += 5 * SECOND
+    link.session.handle_deadline(link.now, UNIX)
+    assert link.session.ended is not None
