@@ -86,6 +86,8 @@ def test_an_absent_file_reserves_nothing() -> None:
         "x,ten",
         "x",
         ",10.8.0.9",
+        ",,x",  # no name, so it is not one with an IPv6 address only
+        ",,",
         "alice,10.8.0.9",
         "x,10.8.0.7",
         "x,10.8.0.50",
