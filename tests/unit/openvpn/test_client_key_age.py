@@ -28,7 +28,7 @@ def time_metadata(unix: int) -> bytes:
         (30, 30 * DAY, False),
         (30, 30 * DAY + 1, True),
         (30, 0, False),
-        (30, -5 * DAY, False),  # a clock of ours that is behind
+        (30, -5 * DAY, False),  # our clock is late
         (1, DAY, False),
         (1, DAY + 1, True),
         (0, 20_000 * DAY, False),
@@ -61,8 +61,8 @@ def test_a_key_without_a_time_is_of_unknown_age(metadata: bytes, text: str) -> N
 
 
 def test_a_time_is_told_in_seconds() -> None:
-    key = ClientKey(bytes(256), time_metadata(1_700_000_000))
-    assert (key.made_at, key.describe()) == (1_700_000_000, "time:1700000000")
+    key = ClientKey(bytes(256), time_metadata(UNIX))
+    assert (key.made_at, key.describe()) == (UNIX, f"time:{UNIX}")
     assert ClientKey(bytes(256), time_metadata((1 << 64) - 1)).describe() == "time:18446744073709551615"
 
 
