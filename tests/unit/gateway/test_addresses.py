@@ -59,6 +59,47 @@ def test_a_remembered_address_is_given_away_last() -> None:
     assert pool.take("a") == (first[0], False)  # c held it in between
 
 
+def names_at(offset: int, size: int, count: int) -> list[str]:
+    """Names whose place in a pool of this size is the same."""
+    found = (f"n{number}" for number in range(10_000))
+    return [name for name in found if place(name, size) == offset][:count]
+
+
+def test_the_oldest_remembered_name_frees_its_address() -> None:
+    """No more names are remembered than the pool has addresses; a fixed one outside of the pool counts, too."""
+    pool = AddressPool(10, 12)
+    [first], [second, newcomer], [third] = names_at(0, 3, 1), names_at(1, 3, 2), names_at(2, 3, 1)
+    for name, address in ((first, 10), (second, 11), (third, 12)):
+        assert pool.take(name) == (address, False)
+        pool.release(address)
+    assert pool.take("fixed", 99) == (99, False)
+    assert pool.take(newcomer) == (10, False)  # its place is that of `second`, which is kept while there is another
+    assert pool.take(third) == (12, True)
+    assert pool.take(second) == (11, False)  # the newcomer's name was one more
+    assert pool.take(first) is None
+
+
+def test_who_came_again_is_not_the_oldest() -> None:
+    pool = AddressPool(10, 12)
+    [first], [second], [third, newcomer] = names_at(0, 3, 1), names_at(1, 3, 1), names_at(2, 3, 2)
+    for name in (first, second, third, first):
+        taken = pool.take(name)
+        assert taken is not None
+        pool.release(taken[0])
+    assert pool.take("fixed", 99) == (99, False)
+    assert pool.take(newcomer) == (11, False)  # that of `second`, which did not come again
+    assert pool.take(first) == (10, True)
+
+
+def test_remembered_names_are_bounded_by_the_pool() -> None:
+    pool = AddressPool(10, 13)
+    for number in range(1000):
+        assert pool.take(f"n{number}", 5000 + number) == (5000 + number, False)
+        pool.release(5000 + number)
+    assert len(pool._remembered) == len(pool._holder) == 4
+    assert set(pool._remembered) == {"n996", "n997", "n998", "n999"}
+
+
 def test_reserved_and_fixed_addresses_are_nobody_elses() -> None:
     pool = AddressPool(10, 12)
     pool.reserve({"a": 11}, [12])

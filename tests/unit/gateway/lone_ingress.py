@@ -1,0 +1,127 @@
+"""The way in by itself: an Ingress between engines that note what they are given, and frames for it."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass, field
+
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet, Raw
+
+from hognose.drops import Counters, DropReason, Stat
+from hognose.gateway.ingress import Ingress
+from hognose.ip.fragments import Reassembler
+from hognose.ip.icmp_errors import RateLimiter
+from hognose.limits import IpLimits
+from hognose.link import LinkCaps
+from hognose.units import SECOND, ipv4_int
+
+MAC = bytes.fromhex("020000000002")
+ROUTER_MAC = "02:00:00:00:00:01"
+US, HOST = "10.0.0.2", "198.51.100.7"
+CLIENT, OTHER = ipv4_int("10.8.0.2"), ipv4_int("10.8.0.3")
+PORT = 1194
+NOW = 100 * SECOND
+PLAIN = bytes(12)
+TUN_MTU, MSS = 1400, 1360
+
+
+@dataclass
+class Engines:
+    """All that an Ingress hands frames to. inbound: what the NAT answers, one after the other."""
+
+    inbound_answers: list[object] = field(default_factory=list)
+    calls: list[tuple[object, ...]] = field(default_factory=list)
+    overflow_at: int = 0
+    kept: object = None
+
+    def receive(self, *given: object) -> object:
+        """The TCP server's seven, or the neighbor table's three."""
+        if len(given) == 3:
+            self.calls.append(("arp", given[1]))
+            return []
+        self.calls.append(("tcp", *given[1:6]))
+        return None
+
+    def icmp_error(self, kind: int, code: int, rest: int, quoted: bytes, now: int) -> None:
+        self.calls.append(("tcp error", kind, code, rest))
+
+    def inbound(self, data: bytes, l3: int, end: int, gso_size: int, partial: bool, now: int) -> object:
+        self.calls.append(("nat", l3, end, gso_size, partial))
+        if not self.inbound_answers:
+            return DropReason.NAT_NO_MAPPING
+        found = self.inbound_answers.pop(0)
+        return (found[0], list(found[1])) if isinstance(found, tuple) else found
+
+    def inbound_error(self, data: bytes, l3: int, end: int, now: int) -> object:
+        self.calls.append(("nat error", l3, end))
+        return self.inbound_answers.pop(0) if self.inbound_answers else DropReason.NAT_FILTERED
+
+    def send(self, packets: list[tuple[int, bytes, list[bytes]]], now: int) -> None:
+        for to, vnet, pieces in packets:
+            assert vnet == PLAIN
+            self.calls.append(("sent", to, IP(b"".join(pieces))))
+
+    def release(self, resolved: list[object], now: int) -> None:
+        self.calls.append(("release", len(resolved)))
+
+    def begin(self, overflow_at: int, now: int) -> bool:
+        return overflow_at > 0
+
+    def sift(self, frames: list[bytes]) -> list[bytes]:
+        if self.kept is None:
+            raise RuntimeError("a bug")
+        return frames[: self.kept]  # type: ignore[misc]
+
+    def sent(self) -> list[Packet]:
+        return [call[2] for call in self.calls if call[0] == "sent"]  # type: ignore[misc]
+
+
+class LoneIngress:
+    """An ingress, its engines, its counters."""
+
+    def __init__(self, split_packets: int = 100, *answers: object) -> None:
+        self.engines = engines = Engines(list(answers))
+        self.counters = Counters()
+        limits = IpLimits(icmp_errors_per_second=3)
+        self.ingress = Ingress(
+            caps=LinkCaps(MAC), address=ipv4_int(US), port=PORT, mss=MSS, tun_mtu=TUN_MTU,
+            tcp=engines, syn_sieve=engines, nat=engines, neighbors=engines, egress=engines,  # type: ignore[arg-type]
+            reassembler=Reassembler(limits, self.counters), limiter=RateLimiter(limits), split_packets=split_packets,
+            counters=self.counters, broadcasts=frozenset((ipv4_int("10.0.0.255"),)),
+        )  # fmt: skip
+
+    def take(self, *frames: bytes) -> dict[int, list[bytes]]:
+        return self.ingress.receive(list(frames), NOW)
+
+    @property
+    def drops(self) -> dict[str, int]:
+        return {reason.name: self.counters.drops[reason] for reason in DropReason if self.counters.drops[reason]}
+
+    @property
+    def came(self) -> tuple[int, int, int]:
+        stats = self.counters.stats
+        return stats[Stat.FRAMES_IN], stats[Stat.BYTES_IN], stats[Stat.SUPER_FRAMES_IN]
+
+
+def frame(packet: Packet | bytes, vnet: bytes = PLAIN, to: str = MAC.hex(":"), ethertype: int = 0x0800) -> bytes:
+    return vnet + bytes(Ether(src=ROUTER_MAC, dst=to, type=ethertype)) + bytes(packet)
+
+
+def vnet(flags: int = 0, gso: int = 0, size: int = 0) -> bytes:
+    return struct.pack("<BBHHHHH", flags, gso, 54, size, 34, 16, 0)
+
+
+def ip(**fields: object) -> Packet:
+    return IP(**{"src": HOST, "dst": US, **fields})
+
+
+def segment(payload: bytes = b"", flags: str = "PA", port: int = PORT, **fields: object) -> Packet:
+    return ip(**fields) / TCP(sport=40_000, dport=port, flags=flags) / Raw(payload)
+
+
+def answer(size: int = 60, to: int = CLIENT, count: int = 1, **fields: object) -> tuple[int, list[bytes]]:
+    """What the NAT makes of a packet: `count` of them for a client."""
+    packet = bytes(IP(src=HOST, dst="10.8.0.2", **fields) / UDP(sport=53, dport=5000) / Raw(bytes(size - 28)))
+    return to, [packet] * count
