@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -91,6 +92,18 @@ def check_basics(setting: Setting, client: OpenvpnClient, size: int) -> None:
         assert client.ping(address), f"a ping of {address} was not answered"
     setting.topology.transfer(client.name, "get", size)
     setting.topology.transfer(client.name, "put", size)
+
+
+def load_until(setting: Setting, server: Server, name: str, size: int, event: str, count: int) -> None:
+    """Bytes move both ways through a client until the server has logged the event so often, and once more after that.
+
+    The test's timeout bounds it.
+    """
+    done = False
+    while not done:
+        done = len(re.findall(rf"^\w+ {event} ", server.log, re.M)) >= count
+        setting.topology.transfer(name, "get", size)
+        setting.topology.transfer(name, "put", size)
 
 
 def check_negotiated(

@@ -20,6 +20,7 @@ from tests.interop.cases import (
     check_basics,
     check_client_to_client,
     check_negotiated,
+    load_until,
 )
 from tests.world.processes import Process
 from tests.world.server import REPO, Server
@@ -75,10 +76,7 @@ def test_renegotiation_under_load(setting: Setting, wrap: str) -> None:
     extra = ("hand-window 6",)
     with setting.server("hosted", wrap, extra) as server, setting.client("c1", wrap, ("reneg-sec 6",)) as client:
         client.connected()
-        began = time.monotonic()
-        while time.monotonic() - began < 20:
-            setting.topology.transfer("c1", "get", 24 * MIB)
-            setting.topology.transfer("c1", "put", 24 * MIB)
+        load_until(setting, server, "c1", 24 * MIB, "client_renegotiated", 2)
         assert server.event("client_renegotiated", count=2)["tls"] == "TLSv1.3"
         assert client.log.count("Initialization Sequence Completed") == 1
         assert client.log.count("Data Channel: cipher") >= 1

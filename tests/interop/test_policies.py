@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from tests.interop.cases import GATEWAY, MIB, Setting, block, check_basics
+from tests.interop.cases import GATEWAY, MIB, Setting, block, check_basics, load_until
 from tests.interop.policy_cases import check_a_boot_refuses_what_check_refuses, check_names_and_tls
 from tests.world.openvpn_client import OpenvpnClient
 from tests.world.processes import Process
@@ -133,7 +133,6 @@ def test_the_idle_and_those_who_stay_too_long_are_sent_away(setting: Setting) ->
     extra = ("inactive 4", "session-timeout 9", "keepalive 1 10")
     with setting.server("hosted", extra=extra) as server, setting.client("c1") as idle, setting.client("c2") as busy:
         idle.connected()
-        began = time.monotonic()
         busy.connected()
         pings = Process(
             setting.topology.namespaces.command("c2", "ping", "-i", "0.5", GATEWAY), setting.folder / "ping.log"
@@ -141,13 +140,13 @@ def test_the_idle_and_those_who_stay_too_long_are_sent_away(setting: Setting) ->
         try:
             first = server.event("client_ended", 12)
             assert (first["common_name"], first["reason"]) == ("c1", "inactive")
-            assert 3.5 < time.monotonic() - began < 7
+            assert 4 <= int(first["seconds"]) <= 5
             idle.connected(count=2)  # it may come again
             second = next(
                 found for n in range(2, 9) if (found := server.event("client_ended", 12, n))["common_name"] == "c2"
             )
             assert second["reason"] == "session_timeout"
-            assert 8 < time.monotonic() - began < 13
+            assert 9 <= int(second["seconds"]) <= 10
             assert int(second["bytes_in"]) > 10 * 84
         finally:
             pings.stop()
@@ -172,8 +171,8 @@ def test_renegotiation_between_two_times(setting: Setting) -> None:
         client.connected()
         for count in (1, 2):
             began = time.monotonic()
-            server.event("client_renegotiated", 12, count)
-            assert 2.5 < time.monotonic() - began < 7.5
+            server.event("client_renegotiated", 9, count)
+            assert time.monotonic() - began > 2.5
             assert client.ping(GATEWAY, 1)
         assert client.log.count("Initialization Sequence Completed") == 1
 
@@ -183,11 +182,7 @@ def test_renegotiation_by_bytes_loses_nothing(setting: Setting, wrap: str) -> No
     extra = ("reneg-bytes 16000000", "hand-window 5")
     with setting.server("hosted", wrap, extra) as server, setting.client("c1", wrap) as client:
         client.connected()
-        began = time.monotonic()
-        while time.monotonic() - began < 9:
-            setting.topology.transfer("c1", "get", 32 * MIB)
-            setting.topology.transfer("c1", "put", 32 * MIB)
-        server.event("client_renegotiated", 1, 3)
+        load_until(setting, server, "c1", 32 * MIB, "client_renegotiated", 3)
         assert client.log.count("Initialization Sequence Completed") == 1
         server.stop()
     for drop in ("drop_data_authentication", "drop_data_replay", "drop_no_data_key"):

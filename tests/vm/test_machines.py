@@ -15,6 +15,7 @@ from tests.interop.cases import (
     check_client_to_client,
     check_negotiated,
     check_release,
+    load_until,
     revoking,
 )
 from tests.interop.destination_cases import check_a_refused_route_is_a_config_error, check_destinations
@@ -103,11 +104,7 @@ def test_renegotiation_under_load(setting: Setting, carrier: str) -> None:
     with setting.server(carrier, extra=("hand-window 10",)) as server:
         with setting.client("c1", extra=("reneg-sec 10",)) as client:
             client.connected()
-            began = time.monotonic()
-            while time.monotonic() - began < 15:
-                setting.topology.transfer("c1", "get", 4 * MIB)
-                setting.topology.transfer("c1", "put", 4 * MIB)
-            server.event("client_renegotiated", 20)
+            load_until(setting, server, "c1", 4 * MIB, "client_renegotiated", 1)
             assert client.log.count("Initialization Sequence Completed") == 1
         status = server.stop()
         assert status == 0 or carrier != "vm"
