@@ -79,7 +79,7 @@ nightly: tools venv image
 fuzz-corpus: venv
 	$(PY) -m pytest -q tests/fuzz
 
-# All fuzz targets in turn under atheris (docs/testing.md); what they find is in build/fuzz. MINUTES for all together.
+# All fuzz targets in turn under atheris (docs/test-records.md); what they find is in build/fuzz. MINUTES for all together.
 FUZZ := $(CACHE)/venv-fuzz
 MINUTES ?= 20
 SEED ?= 1
@@ -88,7 +88,7 @@ fuzz:
 	  cryptography==43.0.0 pyOpenSSL==25.0.0 pytest hypothesis==6.170.15 scapy==2.8.0 && touch $(FUZZ)/.stamp; }
 	PYTHONPATH=src $(FUZZ)/bin/python -m tests.fuzz.campaign --minutes $(MINUTES) --seed $(SEED)
 
-# Real clients that come and go at a hosted server for so many minutes, with loss (docs/testing.md).
+# Real clients that come and go at a hosted server for so many minutes, with loss (docs/test-records.md).
 # Floods and silent crowds beside real tunnels, by hand on a quiet machine: docs/security.md.
 strangers: tools venv
 	$(PY) -m pytest -q -s tests/load
