@@ -157,19 +157,6 @@ def test_a_message_is_repeated_every_eight_seconds_at_last(first: int, waits: li
         assert reliability.next_deadline() == now
 
 
-def test_a_message_is_repeated_early_three_times() -> None:
-    reliability = sender(60)
-    early = 0
-    sent(reliability, 0)
-    for number in range(1, 12):
-        reliability.acknowledged((number,))
-        early += 0 in sent(reliability, 1)
-    assert early == 3  # for nine of the eleven that came after it
-    reliability.acknowledged((1, 2, 3))
-    assert sent(reliability, 2 * SECOND) == []
-    assert sent(reliability, 2 * SECOND + 1) == [0]
-
-
 # -- what we keep ------------------------------------------------------------------------------------------------------
 
 
