@@ -51,8 +51,8 @@ def test_nested(setting: Setting) -> None:
 @pytest.mark.timeout(900)
 def test_boots(setting: Setting, carrier: str) -> None:
     for _ in range(int(os.environ.get("HOGNOSE_BOOTS", "5"))):
-        with setting.server(carrier):
-            pass
+        with setting.server(carrier) as server:
+            assert server.process.running
 
 
 def test_a_client_finds_a_restarted_guest_again(setting: Setting, carrier: str) -> None:

@@ -106,8 +106,10 @@ def test_renegotiation_under_load(setting: Setting, carrier: str) -> None:
             client.connected()
             load_until(setting, server, "c1", 4 * MIB, "client_renegotiated", 1)
             assert client.log.count("Initialization Sequence Completed") == 1
+        assert server.process.running
         status = server.stop()
-        assert status == 0 or carrier != "vm"
+        if carrier == "vm":  # nothing asks a tender's guest for an orderly end
+            assert status == 0
         assert "drop_data_authentication" not in server.log
 
 

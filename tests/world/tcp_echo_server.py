@@ -116,6 +116,11 @@ class EchoServer:
             counters=counters,
         )
 
+    @property
+    def left(self) -> dict[str, int]:
+        """What the TCP under test and the services hold at this moment."""
+        return {"connections": len(self._tcp), "services": len(self._services)}
+
     def run(self) -> None:
         """Serve until `running` is false."""
         poller = select.poll()
@@ -202,7 +207,7 @@ def main(argv: list[str]) -> int:
     signal.signal(signal.SIGINT, stop)
     print("ready", flush=True)
     server.run()
-    print(json.dumps({"largest": server.largest, **counters.non_zero()}), flush=True)
+    print(json.dumps({"largest": server.largest, "left": server.left, **counters.non_zero()}), flush=True)
     return 0
 
 

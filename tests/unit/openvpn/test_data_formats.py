@@ -201,9 +201,7 @@ def test_sizes_of_records() -> None:
 def test_the_largest_packet_of_a_record(form: DataFormat) -> None:
     for record_len in (0, 20, 60, *range(1400, 1440)):
         size = form.packet_len(record_len)
-        assert size >= 0
-        assert form.record_len(size + 1) > record_len
-        assert size == 0 or form.record_len(size) <= record_len
+        assert size == max((one for one in range(1440) if form.record_len(one) <= record_len), default=0)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -148,10 +146,25 @@ def test_an_old_client_may_leave_out_the_rest() -> None:
     assert parse_client_message(HEAD + b"\0\4V4,\0" + b"\0") is None
 
 
-@given(st.binary(max_size=400))
+# Strings with their lengths in front, cut short; and one whose length is beyond every bound.
+STRINGS = st.lists(st.binary(max_size=20) | st.just(bytes(4097)), min_size=3, max_size=5)
+CUT = st.tuples(STRINGS, st.integers(1, 30)).map(
+    lambda made: b"".join(len(one).to_bytes(2, "big") + one for one in made[0])[: -made[1]]
+)
+
+
+@given(st.binary(max_size=400) | CUT)
 def test_key_message_garbage(data: bytes) -> None:
-    with contextlib.suppress(PeerError):
-        parse_client_message(HEAD + data)
+    """A message, its reason, or None as long as bytes are missing: with enough of them it is not."""
+    whole, reasons = HEAD + data, set()
+    for text in (whole, whole + bytes(20_000)):
+        try:
+            message = parse_client_message(text)
+        except PeerError as error:
+            reasons.add(error.reason)
+        else:
+            assert message.length <= len(text) if message is not None else text is whole
+    assert reasons <= {DropReason.BAD_KEY_METHOD}
 
 
 # -- negotiation and push ----------------------------------------------------------------------------------------------

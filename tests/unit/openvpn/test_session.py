@@ -443,12 +443,15 @@ def test_nothing_is_sealed_before_there_are_keys() -> None:
 @settings(max_examples=150, deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=120), max_size=8), st.sampled_from(["none", "tls-auth", "tls-crypt"]))
 def test_garbage_never_raises(records: list[bytes], wrap: str) -> None:
-    session, _ = fresh(wrap)
-    session.receive(records, START, UNIX)
-    session.poll(START, UNIX)
+    """No packet comes of it; the first record is a reason to end, or is answered as a hard reset is."""
+    session, counters = fresh(wrap)
+    assert session.receive(records, START, UNIX) == []
+    answers = session.poll(START, UNIX)
+    assert (session.ended is not None or answers != []) == (records != [])
     deadline = session.next_deadline()
     if deadline is not None:
         session.handle_deadline(deadline, UNIX)
+    assert counters.drops[DropReason.INTERNAL_ERROR] == 0
 
 
 @settings(max_examples=60, deadline=None)
@@ -461,8 +464,11 @@ def test_garbage_inside_an_open_session_never_raises(parts: list[tuple[int, int,
         link.now += 2 * SECOND // 1000
     sid = link.client.sid
     records = [bytes((opcode << 3 | key_id,)) + sid + rest for opcode, key_id, rest in parts]
-    link.session.receive(records, link.now, UNIX)
+    before = len(link.events)
+    assert link.session.receive(records, link.now, UNIX) == []
     link.session.poll(link.now, UNIX)
+    assert not link.has(Established)
+    assert len(link.events) == before
 
 
 def test_a_wrong_static_key_is_explained() -> None:
