@@ -43,8 +43,8 @@ def test_without_a_corpus_there_are_inputs_all_the_same() -> None:
     assert len(set(inputs([], 1))) > COUNT / 10
 
 
-def _one_bit(data: bytes) -> bool:
-    return len(data) == 64 and sum((a ^ b).bit_count() for a, b in zip(data, PLAIN, strict=True)) == 1
+def _differs(ours: int, plain: int) -> bool:
+    return ours != plain
 
 
 def _framed(data: bytes, *, end: bytes = PLAIN) -> bool:
@@ -58,20 +58,28 @@ def _one_field(data: bytes, field: bytes) -> bool:
 
 
 KINDS: dict[str, Callable[[bytes], bool]] = {
-    "a flipped bit": _one_bit,
+    "a set byte": lambda data: sum(map(_differs, data, PLAIN)) == 1 and len(data) == 64 and max(data) > 200,
     "a cut": lambda data: len(data) == 63 and _framed(data),
     "an early end": lambda data: 0 < len(data) < 50 and data == PLAIN[: len(data)],
     "an insert": lambda data: len(data) > 64 and _framed(data) and not set(data[9:12]) & {*PLAIN, *OTHER},
     "a repetition": lambda data: data.count(PLAIN[30:34]) >= 3,
     "a splice": lambda data: _framed(data, end=OTHER) and len(data) < 100,
-    "a graft": lambda data: OTHER[:3] in data and _framed(data),
+    "a graft": lambda data: _framed(data) and OTHER[3:6] in data and data.count(OTHER[2]) == 0,
     "8 bits": lambda data: _one_field(data, b"\x7f"),
     "16 bits": lambda data: _one_field(data, b"\xff\xff"),
     "16 bits, big-endian": lambda data: _one_field(data, b"\x05\xb4"),
     "32 bits": lambda data: _one_field(data, b"\x7f\xff\xff\xff"),
     "32 bits, little-endian": lambda data: _one_field(data, b"\0\0\0\x80"),
-    "nothing but random bytes": lambda data: len(data) > 3 and not set(data) & {*PLAIN, *OTHER},
+    "nothing but random bytes": lambda data: 3 < len(data) < 65 and len({*data} - {*PLAIN, *OTHER}) > len(data) / 2,
 }
+
+
+def test_single_bits_are_flipped_more_often_than_bytes_become_so_by_chance() -> None:
+    """A byte at random differs by one bit in one case of thirty."""
+    made = inputs([PLAIN], 3, count=20_000)
+    changed = [data for data in made if len(data) == 64 and sum(map(_differs, data, PLAIN)) == 1]
+    bits = [data for data in changed if sum((a ^ b).bit_count() for a, b in zip(data, PLAIN, strict=True)) == 1]
+    assert len(bits) > 0.2 * len(changed)
 
 
 def test_every_kind_of_change_is_made() -> None:
@@ -81,5 +89,5 @@ def test_every_kind_of_change_is_made() -> None:
 
 def test_most_inputs_keep_most_of_what_they_were_made_of() -> None:
     """What an input of the corpus has reached is not lost at once."""
-    kept = sum(PLAIN[:8] in data or PLAIN[-8:] in data for data in inputs([PLAIN], 5))
-    assert kept > 0.7 * COUNT
+    kept = sum(PLAIN[:8] in data and PLAIN[-8:] in data for data in inputs([PLAIN], 5))
+    assert kept > 0.5 * COUNT
