@@ -70,7 +70,7 @@ KINDS: dict[str, Callable[[bytes], bool]] = {
     "16 bits, big-endian": lambda data: _one_field(data, b"\x05\xb4"),
     "32 bits": lambda data: _one_field(data, b"\x7f\xff\xff\xff"),
     "32 bits, little-endian": lambda data: _one_field(data, b"\0\0\0\x80"),
-    "nothing but random bytes": lambda data: 3 < len(data) < 65 and len({*data} - {*PLAIN, *OTHER}) > len(data) / 2,
+    "nothing but random bytes": lambda data: 50 < len(data) < 65 and len({*data} - {*PLAIN, *OTHER}) > len(data) / 2,
 }
 
 
