@@ -91,6 +91,19 @@ def test_who_came_again_is_not_the_oldest() -> None:
     assert pool.take(first) == (10, True)
 
 
+def test_who_moved_to_another_address_is_not_the_oldest() -> None:
+    """It got a fixed one meanwhile: its old one is free at once."""
+    pool = AddressPool(10, 12)
+    [first], [second, newcomer], [third] = names_at(0, 3, 1), names_at(1, 3, 2), names_at(2, 3, 1)
+    for name, fixed in ((first, 0), (second, 0), (third, 0), (first, 98)):
+        taken = pool.take(name, fixed)
+        assert taken is not None
+        pool.release(taken[0])
+    assert pool.take("fixed", 99) == (99, False)
+    assert pool.take(newcomer) == (11, False)  # that of `second`
+    assert pool.take(first, 98) == (98, True)
+
+
 def test_remembered_names_are_bounded_by_the_pool() -> None:
     pool = AddressPool(10, 13)
     for number in range(1000):

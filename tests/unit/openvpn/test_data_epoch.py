@@ -294,6 +294,19 @@ def test_a_peer_that_jumps_all_the_time(derived: list[bytes]) -> None:
     assert world.arrive(6 + FREE_EPOCHS, 1) is None
 
 
+def test_no_more_than_sixteen_epochs_are_saved_up_in_quiet(derived: list[bytes]) -> None:
+    """After an hour without a packet the peer may move on by as many as at first."""
+    world = World()
+    assert world.arrive(1, 1) is None
+    world.now = 3600 * 1_000_000_000
+    came = [world.arrive(epoch, 1) for epoch in range(5, 60, 4)]
+    assert came == [None] * 4 + [DropReason.BAD_DATA_EPOCH] * 10
+    assert world.records.receive_epoch == 17
+    world.now += 2 * 1_000_000_000
+    assert world.arrive(20, 1) is DropReason.BAD_DATA_EPOCH
+    assert world.arrive(19, 1) is None
+
+
 def test_ours_is_never_late_by_more_than_sixteen(derived: list[bytes]) -> None:
     world = World()
     for epoch in range(2, 200):

@@ -10,6 +10,7 @@ from tests.world.today import UNIX
 
 from hognose.drops import DropReason
 from hognose.openvpn.liveness import Liveness
+from hognose.openvpn.renegotiation import RenegotiationClock
 from hognose.openvpn.session import Authenticated, Established
 from hognose.openvpn.session_events import EndReason
 from hognose.wire import openvpn as wire
@@ -60,6 +61,17 @@ def test_deadlines_count_from_the_same_moment() -> None:
     assert clocks.deadlines(profile(ping_s=0, ping_timeout_s=0, session_timeout_s=60)) == [START + 105 * SECOND]
     assert clocks.deadlines(profile(ping_s=0, ping_timeout_s=0, inactive_s=80)) == [START + 55 * SECOND]
     assert clocks.deadlines(profile(ping_s=10, ping_timeout_s=60)) == [START + 10 * SECOND, START + 60 * SECOND]
+
+
+def test_a_client_may_ask_for_new_keys_every_ten_seconds() -> None:
+    """The first time at once; what came too early does not put the next one off."""
+    ours = profile()
+    clock = RenegotiationClock(ours, bytes, START)
+    assert clock.client_may(START)
+    assert not clock.client_may(START + 10 * SECOND - 1)
+    assert clock.client_may(START + 10 * SECOND)
+    assert not clock.client_may(START + 20 * SECOND - 1)
+    assert clock.client_may(START + 20 * SECOND)
 
 
 # -- after the end -----------------------------------------------------------------------------------------------------
