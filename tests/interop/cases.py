@@ -122,6 +122,7 @@ def check_negotiated(
     said = {name: event[name] for name in ("cipher", "wrap", "tls", "key_source")}
     assert said == {"cipher": cipher, "wrap": wrap, "tls": tls, "key_source": key_source}, f"the server says {event}"
     assert event["header"].endswith("+epoch") is epoch, f"the server says {event}"
+    assert client.ping(GATEWAY, 1), f"a ping of {GATEWAY} was not answered"
     heard = client.negotiated
     expected = {
         "cipher": cipher,

@@ -213,6 +213,7 @@ def test_what_needs_a_restart_is_named_and_the_rest_taken(setting: Setting) -> N
             bob.connected()
             assert bob.address.startswith("10.8.0.")
             assert "dhcp-option DNS 192.0.2.99" in bob.log
+            assert bob.ping(GATEWAY, 1)
             assert bob.negotiated["cipher"] == "AES-256-GCM"
         assert "client_cut" not in server.log
         assert server.stop() == 0

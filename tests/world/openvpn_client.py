@@ -90,6 +90,9 @@ class OpenvpnClient:
     def negotiated(self) -> dict[str, str]:
         """What it says about its first keys; the words differ between 2.5 and later releases.
 
+        From 2.6 on some of it is said after the line that `connected` waits for. It does one thing after the other, so
+        that all is said once a ping was answered.
+
         wrap is tls-auth, tls-crypt (version 2 too: a client logs the same) or none; digest is that of tls-auth,
         auth that of CBC; key_source, format (epoch or not) and flags follow from the protocol-flags pushed to it.
         """
