@@ -9,6 +9,7 @@ but through the tunnel.
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -32,6 +33,24 @@ RECIPE = [
     "nft add chain ip nat prerouting { type nat hook prerouting priority -100 ; }",
     "nft add rule ip nat prerouting iifname != tap0 tcp dport 1194 dnat to 10.0.0.2",
 ]
+
+# Asked after a transfer that failed: the way there, the links, the sockets (the tunnel's outer connection among them),
+# how often SYNs were repeated, and whether a packet gets through now. A connection that the server has let out stands
+# in the host's list of connections.
+AFTERMATH = (
+    ("client", f"ip route get {INTERNET}"),
+    ("client", "ip -br link"),
+    ("client", "ss -tin"),
+    ("client", "nstat -asz TcpActiveOpens TcpRetransSegs TcpInErrs TcpExtTCPSynRetrans IpOutNoRoutes"),
+    ("client", f"ping -c 1 -w 2 {INTERNET}"),
+    ("host", f"ip -s link show dev {TAP}"),
+    ("host", "ip neigh"),
+    ("host", f"grep dport={TRAFFIC_PORT} /proc/net/nf_conntrack"),
+    ("inet", "ip -br link"),
+    ("inet", "ss -tin"),
+    ("inet", "nstat -asz TcpPassiveOpens TcpRetransSegs TcpInErrs TcpExtListenDrops TcpExtTCPChallengeACK"),
+)
+ANSWER_LENGTH = 1000  # characters of one of them that are kept, the last ones
 
 
 class Topology:
@@ -78,12 +97,26 @@ class Topology:
         self._traffic.wait_for("ready")
 
     def transfer(self, client: str, direction: str, size: int, seed: int = 1, timeout: float = 300) -> float:
-        """Move bytes between a client and the internet host; seconds. RuntimeError when a hash differs."""
-        out = self.namespaces.run(
-            client, sys.executable, str(Path(__file__).with_name("traffic.py")), direction, INTERNET,
-            str(TRAFFIC_PORT), str(size), str(seed), timeout=timeout,
-        )  # fmt: skip
-        got, expected, seconds = out.split()
-        if got != expected:
-            raise RuntimeError(f"{direction} of {size} bytes: sha256 {got}, expected {expected}")
+        """Move bytes between a client and the internet host; seconds. RuntimeError with the aftermath when it fails."""
+        try:
+            out = self.namespaces.run(
+                client, sys.executable, str(Path(__file__).with_name("traffic.py")), direction, INTERNET,
+                str(TRAFFIC_PORT), str(size), str(seed), timeout=timeout,
+            )  # fmt: skip
+            got, expected, seconds = out.split()
+            if got != expected:
+                raise RuntimeError(f"{direction} of {size} bytes: sha256 {got}, expected {expected}")
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            raise RuntimeError(f"{error}\n{self.aftermath(client)}") from error
         return float(seconds)
+
+    def aftermath(self, client: str) -> str:
+        """Everything that the kernels of the three namespaces say about traffic of this client, bounded."""
+        return "\n".join(self._answer(client if where == "client" else where, line) for where, line in AFTERMATH)
+
+    def _answer(self, name: str, line: str) -> str:
+        try:
+            said = self.namespaces.run(name, *line.split(), check=False, timeout=10)
+        except subprocess.TimeoutExpired:
+            said = "no answer"
+        return f"{name}: {line}\n{said.rstrip()[-ANSWER_LENGTH:]}"
