@@ -37,7 +37,7 @@ unit: venv
 	$(PY) -m pytest -q -n 2 tests/unit/$(T)
 
 # The same with branch coverage: 95 % of floors 0-3 together, 80 % of each folder that talks to the machine. A test marked
-# `stress` repeats one thing often: tracing would make it slow.
+# `stress` repeats one thing often: tracing would make it slow. CI runs those in the stage `static-interpreter`.
 COVERED := src/hognose/*.py,src/hognose/wire/*,src/hognose/ip/*,src/hognose/tcp/*,src/hognose/openvpn/*,src/hognose/nat/*
 COVERED := $(COVERED),src/hognose/config/*,src/hognose/gateway/*
 coverage: venv
@@ -45,7 +45,6 @@ coverage: venv
 	$(PY) -m coverage report --skip-covered --fail-under=95 --include='$(COVERED)' --omit='src/hognose/__main__.py'
 	for part in cli host device; do \
 	  $(PY) -m coverage report --skip-covered --fail-under=80 --include="src/hognose/$$part/*" || exit 1; done
-	$(PY) -m pytest -q -n 2 -m stress tests/unit
 
 # Debian packages that the tests and the demo call.
 tools:
@@ -88,11 +87,11 @@ fuzz:
 	  cryptography==43.0.0 pyOpenSSL==25.0.0 pytest hypothesis==6.170.15 scapy==2.8.0 && touch $(FUZZ)/.stamp; }
 	PYTHONPATH=src $(FUZZ)/bin/python -m tests.fuzz.campaign --minutes $(MINUTES) --seed $(SEED)
 
-# Real clients that come and go at a hosted server for so many minutes, with loss (docs/test-records.md).
 # Floods and silent crowds beside real tunnels, by hand on a quiet machine: docs/security.md.
 strangers: tools venv
 	$(PY) -m pytest -q -s tests/load
 
+# Real clients that come and go at a hosted server for MINUTES, with loss (docs/test-records.md).
 soak: tools venv
 	$(PY) -m tests.world.soak --minutes $(MINUTES) --seed $(SEED)
 
