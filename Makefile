@@ -54,4 +54,4 @@ check: venv
 	$(PACKAGES)/bin/ruff format --check .
 	$(PY) -m mypy
 	$(PY) -c 'import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())'
-	$(PY) -m pytest -q tests/static
+	$(PY) -m pytest -q -n 2 tests/static

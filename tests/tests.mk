@@ -6,6 +6,7 @@ TOOLS := openvpn iproute2 nftables iputils-ping tcpdump strace easy-rsa iperf3 e
 	python3-venv qemu-system-x86 file gcc libc6-dev zstd faketime
 LOG := build/test-report
 STAGES := check unit sim clock explore fuzz-corpus newest image packing static-interpreter interop compat machines
+SIDE_BY_SIDE := packing compat  # one takes a core, the other one waits
 .PHONY: $(STAGES) $(addprefix run-,$(STAGES)) tools strangers vm hvt demo bench fuzz soak coverage explore nightly quick affected
 
 # Every stage runs, whatever became of those before it, and leaves a line in $(LOG); the report at the end lists them
@@ -19,7 +20,8 @@ endef
 
 test: tools venv
 	@mkdir -p build && rm -f $(LOG) build/*.log
-	@$(MAKE) -k --no-print-directory $(addprefix run-,$(STAGES)) || true
+	@$(MAKE) -k --no-print-directory $(addprefix run-,$(filter-out $(SIDE_BY_SIDE),$(STAGES))) || true
+	@$(MAKE) -k -j 2 --output-sync=target --no-print-directory $(addprefix run-,$(SIDE_BY_SIDE)) || true
 	@$(PY) tests/report.py build $(STAGES)
 
 $(addprefix run-,$(filter-out unit,$(STAGES))): run-%: ; $(call stage,$*,$(MAKE) --no-print-directory $*)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import Future
 from threading import Thread
@@ -14,7 +13,7 @@ from tests.world import old_clients
 
 pytestmark = pytest.mark.interop
 
-WORKERS = max(3, min(4, os.cpu_count() or 1))
+WORKERS = 6  # they wait for renegotiations most of the time
 CELLS = covering_cells()
 
 
