@@ -31,7 +31,8 @@ def answers(text: str) -> list[str]:
 def test_without_a_tunnel_there_is_no_route(topology: Topology) -> None:
     with pytest.raises(RuntimeError, match=r"OSError: .* Network is unreachable") as failure:
         topology.transfer("c1", "get", MIB)
-    route, links, _, counters, ping, tap, *_ = answers(str(failure.value))
+    load, route, links, _, counters, ping, tap, *_ = answers(str(failure.value))
+    assert re.search(r"^\d+\.\d\d \d+\.\d\d ", load)
     assert "Network is unreachable" in route
     assert re.search(r"^eth0@\w+ +UP ", links, re.M)
     assert re.search(r"^IpOutNoRoutes +1 ", counters, re.M)
@@ -45,7 +46,7 @@ def test_a_connection_that_got_through_is_seen_by_all_three(topology: Topology) 
     spaces.run("c1", "ip", "route", "add", "198.51.100.0/24", "via", "192.0.2.1")
     spaces.run("inet", "ip", "route", "add", "192.0.2.0/24", "via", "198.51.100.1")
     topology.transfer("c1", "get", MIB)
-    route, _, _, counters, ping, _, neighbors, connections, _, _, heard = answers(topology.aftermath("c1"))
+    _, route, _, _, counters, ping, _, neighbors, connections, _, _, heard = answers(topology.aftermath("c1"))
     assert "via 192.0.2.1 dev eth0" in route
     assert re.search(r"^TcpActiveOpens +1 ", counters, re.M)
     assert " 1 received" in ping
@@ -57,5 +58,5 @@ def test_a_connection_that_got_through_is_seen_by_all_three(topology: Topology) 
 def test_a_long_answer_is_cut(topology: Topology) -> None:
     command = "for n in $(seq 100 199); do ip neigh replace 192.0.2.$n lladdr 02:00:00:00:00:99 dev br0; done"
     topology.namespaces.run("host", "sh", "-c", command)
-    neighbors = answers(topology.aftermath("c1"))[6]
+    neighbors = answers(topology.aftermath("c1"))[7]
     assert 900 < len(neighbors) <= 1001

@@ -34,10 +34,12 @@ RECIPE = [
     "nft add rule ip nat prerouting iifname != tap0 tcp dport 1194 dnat to 10.0.0.2",
 ]
 
-# Asked after a transfer that failed: the way there, the links, the sockets (the tunnel's outer connection among them),
-# how often SYNs were repeated, and whether a packet gets through now. A connection that the server has let out stands
-# in the host's list of connections.
+# Asked after a transfer that failed: how much programs wait for a processor (while others take all of it, SYNs wait in
+# the tunnel's device for the client's program), the way there, the links, the sockets (the tunnel's outer connection
+# among them), how often SYNs were repeated, and whether a packet gets through now. A connection that the server has let
+# out stands in the host's list of connections.
 AFTERMATH = (
+    ("client", "cat /proc/loadavg /proc/pressure/cpu"),
     ("client", f"ip route get {INTERNET}"),
     ("client", "ip -br link"),
     ("client", "ss -tin"),
