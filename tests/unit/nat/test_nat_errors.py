@@ -176,3 +176,20 @@ def test_a_corrupt_quoted_checksum_stays_corrupt() -> None:
     _, inner = bench.receive_error(error(wrong))  # type: ignore[misc]
     quoted = IP(bytes(inner)[28:])
     assert (quoted[TCP].chksum - IP(rebuilt(quoted))[TCP].chksum) % 0xFFFF == 7
+
+
+@pytest.mark.parametrize("size", range(8))
+@pytest.mark.parametrize("kind", [0, 3, 8, 11])
+def test_a_message_without_its_whole_header(kind: int, size: int) -> None:
+    """Down to one byte and none: refused on every way, nothing is read behind its end, no flow is opened."""
+    bench = Bench()
+    message = bytes((kind, 0, 0, 0, 0, 33, 0, 1))[:size]
+
+    def cut(src: str, dst: str) -> bytes:
+        return bytes(IP(src=src, dst=dst, proto=1) / Raw(message))
+
+    assert bench.refuse(cut(CLIENT, SERVER)) is DropReason.BAD_ICMP
+    assert bench.nat.hairpin(1, cut(CLIENT, OUTSIDE), bench.now) is DropReason.BAD_ICMP
+    assert bench.receive(cut(SERVER, OUTSIDE)) is DropReason.NAT_BAD_PACKET
+    assert bench.receive_error(cut(SERVER, OUTSIDE)) is DropReason.BAD_ICMP
+    assert bench.nat.flows == 0

@@ -110,3 +110,17 @@ def test_hairpin_needs_no_answer_either() -> None:
     assert (back[0], IP(back[1]).dst) == (2, OTHER)
     quoted = IP(back[1][28:])
     assert (quoted.src, quoted.sport, quoted.dst, quoted.dport) == (OTHER, 5000, OUTSIDE, port)
+
+
+@pytest.mark.parametrize("make", [tcp, udp])
+def test_an_error_about_what_was_never_sent_stays_outside(make: object) -> None:
+    """Anybody may send to a mapped port, but an error is about a packet of ours: of a flow, or of nobody."""
+    bench, port = opened(make)
+    quoted = make(port, 7, src=OUTSIDE, dst=STRANGER)  # type: ignore[operator]
+    error = IP(src=STRANGER, dst=OUTSIDE) / ICMP(type=3, code=3) / Raw(bytes(quoted))
+    assert bench.receive_error(error) is DropReason.NAT_NO_MAPPING
+    came = make(7, port, src=STRANGER, dst=OUTSIDE)  # type: ignore[operator]
+    assert isinstance(bench.receive(came), tuple)  # what is let in does not change that: nothing was answered
+    assert bench.receive_error(error) is DropReason.NAT_NO_MAPPING
+    bench.send(make(5000, 7, dst=STRANGER))  # type: ignore[operator]
+    assert isinstance(bench.receive_error(error), tuple)

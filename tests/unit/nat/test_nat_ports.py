@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.nat.nat_packets import OTHER, Bench, tcp, udp
+from scapy.layers.inet import ICMP, IP
+from tests.unit.nat.nat_packets import CLIENT, OTHER, OUTSIDE, SERVER, Bench, echo, tcp, udp
 
 from hognose.drops import DropReason
 from hognose.limits import NatLimits
@@ -151,3 +154,53 @@ def test_a_closed_flow_leaves_its_port_at_rest() -> None:
     bench.nat.forget(1)
     bench.advance(HOLD_DOWN + SECOND)
     assert bench.send(tcp(5000, 81, flags="S", src="10.8.0.4"), client=4)[0].sport == 5000
+
+
+def all_but(*free: int) -> frozenset[int]:
+    return frozenset(range(65536)) - set(free)
+
+
+@pytest.mark.parametrize("protocol", [1, 6, 17])
+def test_512_ports_are_tried_and_not_one_more(protocol: int) -> None:
+    """With a full table a mapping costs bounded work: of each row of ports the first 512 that are drawn."""
+    first, step = (0, 1) if protocol == 1 else (1024, 2)
+    # Zeros are drawn: the row is gone through in its order.
+    assert Ports(protocol, all_but(first + 511 * step), bytes).take(5000, A, 10, 0) == first + 511 * step
+    assert Ports(protocol, all_but(first + 512 * step), bytes).take(5000, A, 10, 0) is None
+
+
+def test_a_full_table_of_low_ports_is_gone_through_once() -> None:
+    """The 511 or 512 low ports of a parity are fewer than the bound: each is tried, the last too."""
+    assert Ports(17, all_but(1023), bytes).take(7, A, 10, 0) == 1023
+    assert Ports(17, all_but(1022), bytes).take(8, A, 10, 0) == 1022
+
+
+def drawn(number: int) -> Callable[[int], bytes]:
+    """This number is drawn, every time."""
+    return lambda size: number.to_bytes(size, "big")
+
+
+@pytest.mark.parametrize("parity", [0, 1])
+def test_user_ports_end_with_the_last_two(parity: int) -> None:
+    """32,256 of each parity are drawn from, and nothing beyond."""
+    for number, chosen in ((32_255, 65_534), (32_256, 1024), (2 * 32_256 - 1, 65_534)):
+        table = Ports(17, frozenset({5000 + parity}), drawn(number))
+        assert table.take(5000 + parity, A, 10, 0) == chosen + parity
+
+
+def test_identifiers_end_at_65535() -> None:
+    """All of 16 bits are drawn from, and nothing beyond."""
+    for number in (65_535, 2 * 65_536 - 1):
+        assert Ports(1, frozenset({7}), drawn(number)).take(7, A, 10, 0) == 65_535
+    for number in (0, 65_536, 2 * 65_536):
+        assert Ports(1, frozenset({7}), drawn(number)).take(7, A, 10, 0) == 0
+    assert Ports(1, all_but(65_535), drawn(65_500)).take(7, A, 10, 0) == 65_535
+
+
+@pytest.mark.parametrize("number", [0, 65_535])
+def test_the_first_and_the_last_identifier_go_out_and_come_back(number: int) -> None:
+    bench = Bench()
+    for client, src in ((2, OTHER), (1, CLIENT)):  # preserved, then translated
+        (left,) = bench.send(echo(number, src=src), client=client)
+        reply = echo(left[ICMP].id, kind=0, src=SERVER, dst=OUTSIDE)
+        assert bench.receive(reply) == (client, [IP(bytes(echo(number, kind=0, src=SERVER, dst=src, ttl=63)))])
