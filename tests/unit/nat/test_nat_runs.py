@@ -12,7 +12,7 @@ from tests.unit.nat.nat_packets import CLIENT, NOTHING, OTHER, OUTSIDE, SERVER, 
 from hognose.drops import DropReason
 from hognose.ip.offload import lower
 from hognose.link import GSO_MAX_BYTES
-from hognose.nat.outbound import RUN_MAX_BYTES, RUN_MAX_PACKETS
+from hognose.nat.outbound import RUN_MAX_BYTES
 from hognose.units import ipv4_int
 from hognose.wire import virtio_net
 from hognose.wire.checksum import pseudo_sum
@@ -162,9 +162,11 @@ def test_urgent_pointer_without_flag_is_kept() -> None:
     packets[1][TCP].urgptr = 5
     out, _ = bench.hot(*packets)
     assert [b"".join(pieces) for _, _, pieces in out] == [translated(packet) for packet in packets]
-    packets[0][TCP].urgptr = 5
-    out, _ = bench.hot(*packets)
-    assert [b"".join(pieces) for _, _, pieces in out] == [translated(packet) for packet in packets]
+    for pointer in (5, 0x500):  # in each byte of the field, and the same in all
+        for packet in packets:
+            packet[TCP].urgptr = pointer
+        out, _ = bench.hot(*packets)
+        assert [b"".join(pieces) for _, _, pieces in out] == [translated(packet) for packet in packets]
 
 
 def test_identification_of_atomic_datagrams_may_be_renumbered() -> None:
@@ -211,7 +213,7 @@ def test_huge_packets_are_runs_only_when_two_fit() -> None:
 def test_runs_stay_within_the_number_of_pieces() -> None:
     bench = opened()
     out, _ = bench.hot(*segments(bytes(300), 1))
-    assert sizes(out) == [RUN_MAX_PACKETS, RUN_MAX_PACKETS, 300 - 2 * RUN_MAX_PACKETS]
+    assert sizes(out) == [128, 128, 44]
 
 
 @pytest.mark.stress
@@ -357,6 +359,15 @@ def test_a_super_segment_with_a_bad_header() -> None:
     whole[TCP].dataofs = 5
     whole[IP].options = b"\x01\x01\x01\x01"
     assert bench.receive(whole, 1000) is DropReason.NAT_BAD_PACKET
+
+
+@pytest.mark.parametrize(("segments_in_it", "taken"), [(1024, True), (1025, False)])
+def test_a_super_segment_is_cut_into_1024_packets_at_most(segments_in_it: int, taken: bool) -> None:
+    """One frame is one piece of work; a device that has more of them in one says nothing that we believe."""
+    bench = opened()
+    result = bench.receive(tcp(80, 5000, payload=bytes(2 * segments_in_it - 1), src=SERVER, dst=OUTSIDE), 2)
+    assert (isinstance(result, tuple) and len(result[1]) == segments_in_it) is taken
+    assert taken or result is DropReason.NAT_BAD_PACKET
 
 
 def test_a_super_segment_of_header_only_is_one_packet() -> None:
