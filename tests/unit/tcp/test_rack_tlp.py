@@ -153,6 +153,22 @@ def test_one_probe_then_the_time_out():
     assert script.stat(Stat.TCP_TIMEOUTS) >= 1
 
 
+def test_an_acknowledgement_begins_the_time_to_the_probe_anew():
+    """Section 7.2: what advances SND.UNA rearms it, in the common case too; two round trips from then on."""
+    script = opened()
+    first = script.seen
+    script.write(bytes(4 * MSS))
+    script.poll()
+    assert script.conn._snd.rtt.pto == 200 * MS
+    script.now += 150 * MS
+    script.send("A", ack=first + 2 * MSS, window=WIDE)
+    assert script.poll() == []
+    assert script.wait(199) == []
+    [probe] = script.wait(2)
+    assert (probe.seq, len(probe.payload)) == (first + 3 * MSS, MSS)
+    assert (script.stat(Stat.TCP_TAIL_PROBES), script.stat(Stat.TCP_TIMEOUTS)) == (1, 0)
+
+
 def test_no_probe_without_sack():
     script = opened(sack=False)
     in_flight(script, 10)
@@ -193,6 +209,30 @@ def test_reordering_is_given_time_where_it_was_seen():
     assert [s for s in script.poll() if s.seq == first + 3 * MSS] == []
     assert first + 3 * MSS in [s.seq for s in script.wait(60)], "a quarter of the least round trip later"
     assert script.stat(Stat.TCP_TIMEOUTS) == 0
+
+
+def test_what_counted_as_lost_and_arrived_was_reordered():
+    """Section 6.2 step 4: a segment found lost, not sent again yet and then reported tells of reordering."""
+    for late in (True, False):
+        script = opened(rounds=4)
+        first = in_flight(script, 100)
+        script.send("A", ack=first, sack=((first + 10 * MSS, first + 13 * MSS),), window=WIDE)
+        assert [s.seq for s in script.poll()] == [first, first + MSS], "ten are lost, two have gone again"
+        if late:
+            blocks = ((first + 5 * MSS, first + 6 * MSS), (first + 10 * MSS, first + 13 * MSS))
+            script.send("A", ack=first, sack=blocks, window=WIDE)
+        script.poll()
+        script.now += 100 * MS
+        end = script.seen
+        script.send("A", ack=end, window=WIDE)
+        script.poll()
+        script.send("A", window=WIDE)
+        script.poll()
+        assert script.conn.send_queued == 0
+        first = in_flight(script, 10)
+        script.send("A", ack=first, sack=((first + MSS, first + 9 * MSS),), window=WIDE)
+        assert (first in [s.seq for s in script.poll()]) is not late
+        assert late is (first in [s.seq for s in script.wait(60)])
 
 
 def test_what_arrived_in_its_time_leaves_no_timer_behind():
@@ -265,6 +305,17 @@ def test_an_acknowledgement_too_early_for_the_retransmission_proves_nothing():
     board.add(0, 100)
     rack.delivered([(0, 100)], 110 * MS)
     assert rack.lost(0, board, True, 40 * MS, 110 * MS) == []
+
+
+def test_each_segment_delivered_lets_one_go_again():
+    """RFC 9937 section 6.2 (PRR-SSRB): room for exactly one segment is room enough."""
+    script = opened(rounds=4)
+    first = in_flight(script, 20)
+    again = []
+    for count in (13, 14, 15, 16):
+        script.send("A", ack=first, sack=((first + 10 * MSS, first + count * MSS),), window=WIDE)
+        again.append([(s.seq - first) // MSS for s in script.poll()])
+    assert again == [[0, 1, 2], [3], [4], [5]]
 
 
 def test_rate_reduction_is_proportional():

@@ -85,6 +85,24 @@ def test_the_peers_window_is_a_limit():
     assert script.sizes() == [2 * MSS]
 
 
+@pytest.mark.parametrize(("room", "sent"), [(MSS - 1, []), (MSS, [MSS]), (2 * MSS - 1, [MSS]), (2 * MSS, [2 * MSS])])
+def test_room_for_exactly_one_segment_is_used(room: int, sent: list[int]) -> None:
+    """RFC 9293 section 3.8.6.2.1 (1): min(D, U) >= Eff.snd.MSS, with something in flight already."""
+    script = opened(scale=None, window=4 * MSS)
+    script.write(bytes(20 * MSS))
+    assert script.sizes() == [4 * MSS]
+    script.send("A", ack=1 + MSS, window=3 * MSS + room)
+    assert [len(s.payload) for s in script.poll()] == [MSS] * (sum(sent) // MSS)
+
+
+def test_the_congestion_window_has_room_for_exactly_one_segment() -> None:
+    script = opened()
+    script.write(bytes(30 * MSS))
+    assert script.sizes() == [10 * MSS]
+    script.send("A", ack=1 + MSS // 2, window=WIDE)  # half of one is acknowledged, half of one grows: one
+    assert [(s.seq, len(s.payload)) for s in script.poll()] == [(1 + 10 * MSS, MSS)]
+
+
 def test_a_window_smaller_than_a_segment_is_used_when_it_is_half_of_the_largest():
     script = opened(scale=None, window=1000)
     script.write(bytes(3000))

@@ -54,6 +54,21 @@ def test_a_client_connects_through_a_full_table(timestamps, offer, mss):
     assert bool(script.poll()[0].sack) == ("sack_ok" not in offer)
 
 
+@pytest.mark.parametrize("timestamps", [True, False])
+@pytest.mark.parametrize("offer", [0, 1, 40, 87, 88])
+def test_a_tiny_mss_in_a_flood_is_taken_as_88(timestamps, offer):
+    """The class of CVE-2019-11479: a cookie says no less either, and none that is larger."""
+    script = full()
+    script.ts = timestamps
+    script.syn(mss=offer)
+    assert script.stat(Stat.TCP_SYN_COOKIES_SENT) == 1
+    script.send("A")
+    assert script.poll() == []
+    [script.conn] = script.server.accepted()
+    script.write(bytes(1000))
+    assert {len(segment.payload) for segment in script.poll()[:-1]} == {88}
+
+
 def test_the_first_data_carries_the_cookie_too():
     """The bare third segment was lost: what follows it has the same numbers."""
     script = full()
@@ -155,14 +170,15 @@ def test_cookies_tell_all_options_apart():
     """Every combination comes back; a thousand guesses do not."""
     cookies = SynCookies(bytes(range(32)), bytes(6))
     key = bytes(6)
-    for mss in (None, 88, 536, 1359, 1360, 1460, 9000):
+    for mss in (None, 0, 1, 87, 88, 535, 536, 1359, 1360, 1460, 9000):
         for scale in (None, 0, 7, 14):
             for sack in (False, True):
                 made = cookies.make(key, 77, Options(mss, scale, sack), 5 * COOKIE_SLOT)
                 said = cookies.check(key, 77, made, 6 * COOKIE_SLOT - MS)
                 assert said is not None
                 assert (said.window_scale, said.sack) == (scale, sack)
-                assert said.mss == max(known for known in COOKIE_MSS if known <= max(88, mss or 536))
+                offered = 536 if mss is None else max(88, mss)
+                assert said.mss == max(known for known in COOKIE_MSS if known <= offered)
                 assert cookies.check(key, 77, made, 6 * COOKIE_SLOT) == said
                 assert cookies.check(key, 77, made, 7 * COOKIE_SLOT) is None
     guess = random.Random(1)
