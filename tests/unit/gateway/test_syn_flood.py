@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet import fragment as cut
@@ -20,8 +22,8 @@ RATE = 20_000
 class Flood:
     """A world whose half-open table is small, and strangers."""
 
-    def __init__(self) -> None:
-        self.world = GatewayWorld(limits=Limits(tcp=TcpLimits(half_open=8)))
+    def __init__(self, **bounds: int) -> None:
+        self.world = GatewayWorld(limits=Limits(tcp=TcpLimits(half_open=8, **bounds)))
         self.number = 0
 
     def syns(self, count: int) -> list[bytes]:
@@ -64,6 +66,22 @@ def test_a_flood_locks_nobody_out(flood: Flood) -> None:
     assert alice.inner(query(alice.tunnel_address)) == []
     assert world.outside[-1].dst == OUTSIDE
     assert world.stat(Stat.FRAMES_IN) > flood.number
+
+
+@pytest.mark.parametrize(("bounds", "most"), [({}, 2000), ({"syns_per_second": 1000}, 1000)])
+def test_so_many_syns_a_second_are_answered(bounds: dict[str, int], most: int) -> None:
+    """2,000 unless said otherwise, first ones and repeated ones each; a quarter of that is saved up."""
+    flood = Flood(**bounds)
+    flood.world.frames(*flood.syns(9))  # the table overflows
+    answered = [flood.world.stat(Stat.TCP_SYN_COOKIES_SENT)]
+    for share in (0.5, 0.9, 1.5):  # below the bound, and beyond
+        for _ in range(100):
+            flood.world.now += 10 * MS
+            flood.world.frames(*flood.syns(int(most * share) // 100))
+        answered.append(flood.world.stat(Stat.TCP_SYN_COOKIES_SENT))
+    in_each = [after - before for before, after in pairwise(answered)]
+    assert in_each[:2] == [most // 2, most * 9 // 10], "all"
+    assert most // 2 < in_each[2] <= most * 5 // 4
 
 
 def test_when_it_is_over_everything_is_as_before(flood: Flood) -> None:
