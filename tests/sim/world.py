@@ -180,7 +180,9 @@ class SimWorld:
             touched: set[int] = set()
             if sieve := self.gateway.sieve(now):
                 frames = sieve(frames)
+            reset = self._about_to_reset(frames)
             out = self.gateway.step(frames, now, UNIX + (now - START) // SECOND)
+            self.facts["connections reset"] += sum(key not in self.gateway._tcp._connections for key in reset)
             for pieces in out:
                 self._sent(b"".join(pieces), touched)
             for number in touched:
@@ -190,6 +192,12 @@ class SimWorld:
         else:
             raise AssertionError("frames go to and fro without end")
         self._check_step()
+
+    def _about_to_reset(self, frames: list[bytes]) -> set[bytes]:
+        """Connections that a RST of their peer has come for."""
+        there = self.gateway._tcp._connections
+        resets = [frame for frame in frames if len(frame) >= 66 and frame[35] == 6 and frame[59] & 4]
+        return {key for frame in resets if (key := frame[38:42] + frame[46:48]) in there}
 
     def _draw_reload(self) -> int:
         mean = self.settings.mean_reload
@@ -257,6 +265,7 @@ class SimWorld:
             return
         port = int.from_bytes(packet[22:24], "big")
         for segment in read((destination, frame[:12], [packet])):
+            client.hears_of_gaps(port, segment)
             client.down.offer(build(segment, ADDRESS, PORT, destination, port), self.now)
         touched.add(client.number)
 
@@ -284,6 +293,8 @@ class SimWorld:
         for event in gateway.take_events():
             assert event.kind.value != "internal_error", event.fields
             self.facts[event.kind.value] += 1
+            if event.kind.value == "client_ended":
+                self.facts[f"ended: {event.fields['reason']}"] += 1
         assert self.counters.drops[DropReason.INTERNAL_ERROR] == 0
         assert self.counters.drops[DropReason.SEND_QUEUE_FULL] == 0, "so little traffic fits every queue"
         assert gateway.client_count <= min(len(self.clients) + 1, self.settings.pool or 253)

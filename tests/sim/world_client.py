@@ -95,6 +95,7 @@ class SimClient:
         elif not self.gone and self.connect_at <= now:
             self._connect(now)
         if self.closing is not None and (self.closing.dead or now - self.closing.sent_at > 60 * SECOND):
+            self.world.facts["FINs exchanged"] += self.closing.peer.finished
             self._transmit(self.closing)
             self.closing = None
         for tunnel in (self.tunnel, self.closing):
@@ -125,6 +126,18 @@ class SimClient:
         if not segment.has("R"):  # of a connection that this host knows nothing of
             answer = Segment(segment.ack, 0, "R", 0) if segment.has("A") else Segment(0, segment.end, "RA", 0)
             self.up.offer(build(answer, self.host, port, 0x0A000002, 1194), now)
+
+    def hears_of_gaps(self, port: int, segment: Segment) -> None:
+        """The gateway reports text beyond a gap, which is not sent again; later it acknowledges that with the rest."""
+        for tunnel in (self.tunnel, self.closing):
+            if tunnel is None or tunnel.port != port or segment.has("S"):
+                continue
+            acked = (segment.ack - tunnel.peer.settings.iss) & 0xFFFFFFFF
+            if tunnel.held_beyond and acked >= tunnel.held_beyond:
+                self.world.facts["gaps filled"] += 1
+                tunnel.held_beyond = 0
+            ends = [(right - tunnel.peer.settings.iss) & 0xFFFFFFFF for _, right in segment.sack]
+            tunnel.held_beyond = max(tunnel.held_beyond, *(end for end in ends if end > acked), 0)
 
     # -- the session -----------------------------------------------------------------------------------------------
 

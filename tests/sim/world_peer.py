@@ -90,6 +90,7 @@ class Tunnel:
     spoofed: int = 0
     sent_at: int = 0  # when the last data record left
     heard_at: int = 0
+    held_beyond: int = 0  # end of what the gateway holds beyond a gap; 0 = nothing
     leaving: bool = False  # it has said EXIT or closed
 
     @property
