@@ -142,7 +142,7 @@ def test_duplicate_and_impossible_blocks_are_ignored():
     script = opened()
     first = in_flight(script, 10)
     beyond = script.seen
-    junk = ((first - 3 * MSS, first), (beyond + 1, beyond + 10 * MSS), (first + 5, first + 5))
+    junk = ((first - 3 * MSS, first), (first + MSS, beyond + 1), (first + 5, first + 5))
     for _ in range(5):
         script.send("A", ack=first, sack=junk, window=WIDE)
     assert script.poll() == []

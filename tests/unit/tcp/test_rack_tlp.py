@@ -307,6 +307,17 @@ def test_an_acknowledgement_too_early_for_the_retransmission_proves_nothing():
     assert rack.lost(0, board, True, 40 * MS, 110 * MS) == []
 
 
+def test_a_recovery_that_a_timer_begins_is_no_burst():
+    """RFC 9937 section 6.2: nothing was delivered, so only the first segment goes again."""
+    script = opened(rounds=4)
+    first = in_flight(script, 10)
+    end = script.seen
+    script.send("A", ack=first, sack=((end - 256, end),), window=WIDE)
+    assert script.poll() == []
+    assert [(s.seq, len(s.payload)) for s in script.wait(60)] == [(first, MSS)]
+    assert script.stat(Stat.TCP_RECOVERIES) == 1
+
+
 def test_each_segment_delivered_lets_one_go_again():
     """RFC 9937 section 6.2 (PRR-SSRB): room for exactly one segment is room enough."""
     script = opened(rounds=4)

@@ -160,6 +160,20 @@ def test_a_peer_that_never_opens_its_window_is_dropped():
     assert script.ended == ["TIMED_OUT"]
 
 
+def test_a_window_that_opens_in_between_may_be_shut_for_longer_than_a_minute_in_all():
+    script = opened(scale=None, window=2000)
+    script.write(bytes(20_000))
+    script.poll()
+    for _ in range(4):
+        for _ in range(40):  # seconds
+            script.send("A", window=0)
+            script.poll()
+            script.wait(1000)
+        assert script.ended == []
+        script.send("A", window=2000)
+        assert script.poll(), "it goes on"
+
+
 def test_data_beyond_a_window_that_shrank_is_sent_again_when_it_opens():
     script = opened(scale=None, window=8000)
     script.write(bytes(8000))

@@ -44,6 +44,8 @@ def test_fragmentation_needed_lowers_the_segment_size():
     ("icmp_type", "code", "mtu", "position", "port"),
     [
         (3, 4, 1400, 20_000, CLIENT_PORT),  # never sent
+        (3, 4, 1400, 10_001, CLIENT_PORT),  # nor is this: SND.NXT
+        (3, 4, 1400, 0, CLIENT_PORT),  # acknowledged, the byte before SND.UNA
         (3, 4, 1400, -5000, CLIENT_PORT),  # acknowledged long ago
         (3, 4, 1400, 1, CLIENT_PORT + 1),  # of another connection
         (3, 4, 551, 1, CLIENT_PORT),  # below what is believed

@@ -127,6 +127,21 @@ def test_reordering_is_given_a_quarter_of_the_least_round_trip():
     assert [at for at, _ in sent(script, 60)] == [25]
 
 
+def test_of_two_that_are_late_the_earlier_one_is_due_first():
+    """RFC 8985 section 6.2, step 5: each has its own time, counted from when it was sent."""
+    script = opened()
+    first = script.seen
+    for _ in range(3):
+        script.write(bytes(MSS))
+        script.poll()
+        script.now += 10 * MS
+    script.now += 90 * MS  # the third was sent 100 ms ago
+    script.send("A", ack=first, sack=((first + 2 * MSS, first + 3 * MSS),), window=WIDE)
+    assert script.poll() == []
+    assert script.wait(4) == []
+    assert [s.seq for s in script.wait(2)][:1] == [first]
+
+
 def test_a_wider_time_for_reordering_lasts_for_16_recoveries():
     """RFC 8985 section 6.2, step 4 (RACK.reo_wnd_persist)."""
     for recoveries, wide in ((15, True), (16, False)):
@@ -142,6 +157,29 @@ def test_a_wider_time_for_reordering_lasts_for_16_recoveries():
         rack.delivered([(100, 200)], 542 * MS)
         assert rack.lost(0, board, True, 40 * MS, 542 * MS) == []
         assert rack.deadline == (500 + 40 + (20 if wide else 10)) * MS
+
+
+def duplicates(*times: int, srtt: int) -> int:
+    """Milliseconds that reordering is given after so many needless transmissions were reported, of 40 ms at least."""
+    rack, board = Rack(), Scoreboard(8)
+    rack.min_rtt = 40 * MS
+    rack.reordering = True
+    for at in times:
+        rack.duplicate(srtt=srtt * MS, now=at * MS)
+    rack.sent(0, 100, 5000 * MS, False)
+    rack.sent(100, 200, 5002 * MS, False)
+    board.add(100, 200)
+    rack.delivered([(100, 200)], 5042 * MS)
+    assert rack.lost(0, board, True, srtt * MS, 5042 * MS) == []
+    return rack.deadline // MS - 5040
+
+
+def test_the_time_for_reordering_grows_once_per_round_trip_and_to_a_round_trip():
+    """RFC 8985 section 6.2, step 4: a quarter of the least round trip more each time, SRTT at most."""
+    assert duplicates(1000, srtt=60) == 20
+    assert duplicates(1000, 1030, 1060, srtt=60) == 20
+    assert duplicates(1000, 1061, srtt=60) == 30
+    assert duplicates(*range(1000, 2000, 61), srtt=60) == 60
 
 
 def test_an_idle_time_out_later_the_window_is_the_initial_one():

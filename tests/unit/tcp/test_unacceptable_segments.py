@@ -85,6 +85,44 @@ def test_an_old_timestamp_makes_text_unacceptable_too(text: bytes) -> None:
     assert script.drops(DropReason.TCP_PAWS) == bool(text)
 
 
+@pytest.mark.parametrize(("older", "taken"), [(0, b"text"), (1, b"")])
+def test_text_with_an_old_acknowledgement_is_taken_down_to_the_largest_window(older: int, taken: bytes) -> None:
+    """RFC 5961 section 5.2: SND.UNA - MAX.SND.WND <= SEG.ACK; what is older comes from somebody who guesses."""
+    script = Script()
+    script.open(scale=None, window=4000)
+    script.write(bytes(1000))
+    script.poll()
+    script.send("A", window=5000)
+    script.send("A", window=3000)
+    script.poll()
+    script.send("PA", b"text", ack=1001 - 5000 - older)
+    assert script.take() == taken
+    assert script.drops(DropReason.TCP_BAD_ACK) == older
+
+
+@pytest.mark.parametrize(("newer", "taken"), [(0, b"text"), (1, b"")])
+def test_text_with_an_acknowledgement_of_what_was_never_sent_is_not(newer: int, taken: bytes) -> None:
+    script = Script()
+    script.open()
+    script.write(bytes(1000))
+    script.poll()
+    script.send("PA", b"text", ack=1001 + newer)
+    assert script.take() == taken
+    assert script.conn.send_queued == 1000 * newer
+    assert script.drops(DropReason.TCP_BAD_ACK) == newer
+
+
+def test_nothing_answers_a_reset() -> None:
+    """RFC 9293 section 3.10.7.4: not even what came with it is acknowledged."""
+    script = opened()
+    script.send("PA", b"text")
+    script.send("PA", b"beyond a gap", seq=script.next + 5)
+    script.send("R")
+    assert script.poll() == []
+    assert script.wait(1000) == []
+    assert script.ended == ["RESET_BY_PEER"]
+
+
 def shut() -> Script:
     """Our window is shut, and three bytes of ours are under way."""
     script = Script(limits=TcpLimits(receive_buffer=4096))
