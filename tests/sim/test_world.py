@@ -14,7 +14,7 @@ def check_slow_path(world: SimWorld, *, closed: int) -> None:
     """TCP met what its fast path does not take, and did what is due; without that a world goes on all the same.
 
     Seen from the clients' side: the FINs of both were exchanged, what the gateway reported beyond a gap counted when
-    the gap was filled. closed: so many connections at least ended by FIN, and more by RST.
+    the gap was filled. closed: connections that ended by FIN at least; more end by RST.
     """
     facts, stats = world.facts, world.counters.stats
     assert facts["FINs exchanged"] >= closed

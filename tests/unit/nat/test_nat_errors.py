@@ -181,7 +181,7 @@ def test_a_corrupt_quoted_checksum_stays_corrupt() -> None:
 @pytest.mark.parametrize("size", range(8))
 @pytest.mark.parametrize("kind", [0, 3, 8, 11])
 def test_a_message_without_its_whole_header(kind: int, size: int) -> None:
-    """Down to one byte and none: refused on every way, nothing is read behind its end, no flow is opened."""
+    """Down to one byte and none: refused on every way, nothing is read after its end, no flow is opened."""
     bench = Bench()
     message = bytes((kind, 0, 0, 0, 0, 33, 0, 1))[:size]
 

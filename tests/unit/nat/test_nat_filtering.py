@@ -114,7 +114,7 @@ def test_hairpin_needs_no_answer_either() -> None:
 
 @pytest.mark.parametrize("make", [tcp, udp])
 def test_an_error_about_what_was_never_sent_stays_outside(make: object) -> None:
-    """Anybody may send to a mapped port, but an error is about a packet of ours: of a flow, or of nobody."""
+    """Any host may send to a mapped port, but an error has to be about a packet that a flow of ours has sent."""
     bench, port = opened(make)
     quoted = make(port, 7, src=OUTSIDE, dst=STRANGER)  # type: ignore[operator]
     error = IP(src=STRANGER, dst=OUTSIDE) / ICMP(type=3, code=3) / Raw(bytes(quoted))

@@ -20,7 +20,7 @@ def stranger(limits: TcpLimits | None = None) -> Script:
 
 
 def filled(script: Script) -> TcpConnection:
-    """The peer sends as much as it is allowed, in segments, and a little more; nobody takes anything."""
+    """The peer sends as much as it is allowed, in segments, and a little more; nothing is taken."""
     script.syn()
     while script.next < script.edge and script.next < 4 << 20:
         script.send("A", bytes(min(1000, script.edge - script.next)))
@@ -33,7 +33,7 @@ def filled(script: Script) -> TcpConnection:
 
 @pytest.mark.parametrize("bound", [None, 5000, 65_535])
 def test_a_stranger_is_offered_its_first_window_and_no_more(bound: int | None) -> None:
-    """16 KiB unless said otherwise, from the SYN-ACK on, however much is sent and nobody takes."""
+    """16 KiB unless said otherwise, from the SYN-ACK on, however much is sent and not taken."""
     first = 16 * KIB if bound is None else bound
     script = stranger(TcpLimits() if bound is None else TcpLimits(first_window=bound))
     [answer] = script.syn()
@@ -59,7 +59,7 @@ def test_a_first_window_beyond_the_field_is_what_the_field_can_say() -> None:
 
 
 def reported(ranges: int, **limits: int) -> Script:
-    """So many separate segments are reported, from behind, each with a hole before it; then all that goes again."""
+    """Separate segments are reported, the last one first, each with a hole before it; nothing was sent again yet."""
     script = Script(limits=TcpLimits(**limits))
     script.ts = False
     script.open(window=WIDE, after=100)

@@ -160,7 +160,7 @@ def test_a_wider_time_for_reordering_lasts_for_16_recoveries():
 
 
 def duplicates(*times: int, srtt: int) -> int:
-    """Milliseconds that reordering is given after so many needless transmissions were reported, of 40 ms at least."""
+    """Milliseconds that reordering is given after reports of needless transmissions; the least round trip is 40."""
     rack, board = Rack(), Scoreboard(8)
     rack.min_rtt = 40 * MS
     rack.reordering = True
@@ -205,7 +205,7 @@ def test_fin_wait_2_ends_after_a_minute():
 
 @pytest.mark.parametrize(("after", "answer"), [(60 * S - 1, "A"), (60 * S, "R")])
 def test_time_wait_lasts_a_minute(after, answer):
-    """RFC 9293 section 3.6.1: a FIN that comes again is acknowledged, and afterwards nobody is there."""
+    """RFC 9293 section 3.6.1: a FIN that comes again is acknowledged, afterwards no connection is known."""
     script = closing()
     script.send("A", ack=2)
     script.poll()

@@ -59,7 +59,7 @@ def test_it_says_nothing_about_the_window(at: int, flags: str, text: bytes, wind
 
 
 @outside
-def test_its_sack_blocks_are_nobodys(at: int, flags: str, text: bytes) -> None:
+def test_its_sack_blocks_tell_nothing(at: int, flags: str, text: bytes) -> None:
     """Neither loss nor reordering is seen in them: a forged one would make us send everything again."""
     script = opened()
     first = in_flight(script, 10)
@@ -87,7 +87,7 @@ def test_an_old_timestamp_makes_text_unacceptable_too(text: bytes) -> None:
 
 @pytest.mark.parametrize(("older", "taken"), [(0, b"text"), (1, b"")])
 def test_text_with_an_old_acknowledgement_is_taken_down_to_the_largest_window(older: int, taken: bytes) -> None:
-    """RFC 5961 section 5.2: SND.UNA - MAX.SND.WND <= SEG.ACK; what is older comes from somebody who guesses."""
+    """RFC 5961 section 5.2: SND.UNA - MAX.SND.WND <= SEG.ACK; what is older is a guess."""
     script = Script()
     script.open(scale=None, window=4000)
     script.write(bytes(1000))
@@ -146,7 +146,7 @@ def test_a_probe_of_our_shut_window_acknowledges() -> None:
 @pytest.mark.parametrize(
     ("at", "flags", "ack"),
     [(0, "SA", 4), (0, "P", 4), (1, "A", 4), (-1, "A", 4), (0, "A", 5), (0, "A", -(1 << 24))],
-    ids=["SYN", "without ACK", "ahead", "behind", "of what was never sent", "out of a former life"],
+    ids=["SYN", "without ACK", "ahead", "before", "of what was never sent", "out of a former life"],
 )
 def test_what_else_comes_at_a_shut_window_does_not(at: int, flags: str, ack: int) -> None:
     script = shut()
