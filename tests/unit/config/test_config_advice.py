@@ -92,6 +92,7 @@ def test_no_text_of_the_program_advises_to_weaken_authentication() -> None:
     assert [(place, line) for place, line in found if WEAK.match(line)] == []
 
 
+@pytest.mark.stress
 def test_no_answer_to_a_line_advises_to_weaken_authentication() -> None:
     """What is put together at run time counts, and what the advised line means when it stands alone in a config."""
     answers = list(complaints())

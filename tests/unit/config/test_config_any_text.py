@@ -60,11 +60,13 @@ def test_any_text(text: str) -> None:
     tolerate(text)
 
 
+@pytest.mark.stress
 @given(LINES)
 def test_any_directives(lines: str) -> None:
     tolerate(config_text(lines + "\n"))
 
 
+@pytest.mark.stress
 @given(BLOCKS, BODIES)
 def test_any_block(name: str, body: str) -> None:
     tolerate(config_text(block(name, body)))

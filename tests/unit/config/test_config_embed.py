@@ -67,6 +67,7 @@ def test_file_names_may_be_quoted() -> None:
     assert block("tls-crypt", static_key()) in text
 
 
+@pytest.mark.stress
 @given(st.text(st.sampled_from("# \nab"), max_size=300), st.integers(1, 8).map(lambda n: n * 512))
 def test_padding(tail: str, block_size: int) -> None:
     comment = "".join(f"# {line}\n" for line in tail.split("\n")).replace("# #", "#")

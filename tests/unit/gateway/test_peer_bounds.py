@@ -330,6 +330,7 @@ def test_every_container_of_a_peer_names_its_bound_and_keeps_it(state: Callable[
     assert [f"{name}: {size}, more than {most[name]}" for name, size in found.items() if size > most[name]] == []
 
 
+@pytest.mark.stress
 def test_no_row_is_left_of_what_is_gone() -> None:
     seen = set().union(*map(largest, STATES))
     assert (set(BOUNDS) | set(FIXED)) - seen == set()

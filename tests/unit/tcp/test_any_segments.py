@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.tcp.tcp_script import MASK, Script
@@ -44,6 +45,7 @@ def send(script: Script, expected: int, step: dict) -> None:
     )
 
 
+@pytest.mark.stress
 @settings(max_examples=400, deadline=None)
 @given(st.lists(steps, max_size=40), st.booleans(), st.sampled_from((1000, 0xFFFFFF00)))
 def test_any_script(script_steps, timestamps, irs):
@@ -85,6 +87,7 @@ def test_any_script(script_steps, timestamps, irs):
     assert len(script.ended) <= 2
 
 
+@pytest.mark.stress
 @settings(max_examples=200, deadline=None)
 @given(st.lists(segments, max_size=30))
 def test_any_segments_to_a_listening_port(script_steps):
