@@ -142,6 +142,19 @@ def test_of_two_that_are_late_the_earlier_one_is_due_first():
     assert [s.seq for s in script.wait(2)][:1] == [first]
 
 
+def test_in_a_recovery_reordering_is_given_no_time_where_none_was_seen():
+    """RFC 8985 section 6.2, step 4: fewer than three segments beyond a gap are enough then."""
+    script = opened(rounds=4)
+    first = in_flight(script, 20)
+    script.send("A", ack=first, sack=((first + MSS, first + 5 * MSS),), window=WIDE)
+    assert script.poll()[0].seq == first
+    gap = first + 5 * MSS
+    script.send("A", ack=gap, sack=((gap + MSS, gap + 2 * MSS),), window=WIDE)
+    script.send("A", ack=gap, sack=((gap + MSS, gap + 3 * MSS - 1),), window=WIDE)
+    assert gap in [s.seq for s in script.poll()]
+    assert script.stat(Stat.TCP_RECOVERIES) == 1
+
+
 def test_a_wider_time_for_reordering_lasts_for_16_recoveries():
     """RFC 8985 section 6.2, step 4 (RACK.reo_wnd_persist)."""
     for recoveries, wide in ((15, True), (16, False)):
