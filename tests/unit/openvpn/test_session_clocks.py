@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from tests.unit.openvpn.client import OCC_EXIT, PEER_INFO
 from tests.unit.openvpn.link import ADMISSION, SECOND, START, Link, kit, profile
-from tests.unit.openvpn.stages import CBC, EPOCH, PACKET, body_of, control
+from tests.unit.openvpn.stages import CBC, EPOCH, PACKET, body_of, control, drops
 from tests.world.today import UNIX
 
 from hognose.drops import DropReason
@@ -63,6 +63,38 @@ def test_deadlines_count_from_the_same_moment() -> None:
     assert clocks.deadlines(profile(ping_s=10, ping_timeout_s=60)) == [START + 10 * SECOND, START + 60 * SECOND]
 
 
+def test_a_ping_is_due_when_its_deadline_has_come() -> None:
+    """Not a nanosecond later, or the loop would come again and again; and not before."""
+    clocks, ours = Liveness(START), profile(ping_s=10, ping_timeout_s=60)
+    assert not clocks.ping_due(ours, START + 10 * SECOND - 1)
+    assert clocks.ping_due(ours, START + 10 * SECOND)
+    assert clocks.over(ours, 0, START + 60 * SECOND - 1) is None
+    assert clocks.over(ours, 0, START + 60 * SECOND) is not None
+
+
+def test_data_makes_a_ping_unnecessary() -> None:
+    link = established(ping_s=10)
+    link.session.poll(link.now, UNIX)
+    for _ in range(4):
+        link.now += 8 * SECOND
+        assert len(link.session.seal([PACKET], link.now)) == 1
+        assert link.session.poll(link.now, UNIX) == []
+    assert link.session.poll(link.now + 10 * SECOND - 1, UNIX) == []
+    assert len(link.session.poll(link.now + 10 * SECOND, UNIX)) == 1
+
+
+@pytest.mark.parametrize(
+    ("least", "traffic", "active"), [(0, 0, False), (0, 1, True), (100, 99, False), (100, 100, True)]
+)
+def test_the_least_bytes_of_activity(least: int, traffic: int, active: bool) -> None:
+    """OpenVPN forward.h register_activity: as many as that are enough; without a number any packet is."""
+    ours, clocks = profile(ping_timeout_s=0, inactive_s=80, inactive_bytes=least), Liveness(START)
+    clocks.established(START)
+    assert clocks.over(ours, traffic, START + 40 * SECOND) is None
+    over = clocks.over(ours, traffic, START + 80 * SECOND)
+    assert (over is None) == active
+
+
 def test_a_client_may_ask_for_new_keys_every_ten_seconds() -> None:
     """The first time at once; what came too early does not put the next one off."""
     ours = profile()
@@ -78,7 +110,8 @@ def test_a_client_may_ask_for_new_keys_every_ten_seconds() -> None:
 
 
 def established(info: str = PEER_INFO, **changes: object) -> Link:
-    ours = profile(ping_timeout_s=0, ciphers=("AES-256-GCM", "AES-256-CBC"), **changes)
+    settings = {"ping_timeout_s": 0, "ciphers": ("AES-256-GCM", "AES-256-CBC"), **changes}
+    ours = profile(**settings)
     link = Link(ours, kit(peer_info=info))
     link.connect()
     link.rest(11)
@@ -159,6 +192,7 @@ def test_a_session_that_is_to_end_begins_no_renegotiation(direction: str) -> Non
     """Refused after its admission, its end a few seconds away: neither use nor time asks for new keys any more."""
     link = established(reneg_packets=5, reneg_s=12, reneg_min_s=12)
     link.session.refuse("certificate has been revoked", link.now)
+    assert drops(link) == {"CERTIFICATE_REJECTED": 1}
     if direction == "in":
         link.session.receive([link.client.seal(PACKET) for _ in range(20)], link.now, UNIX)
     else:

@@ -1,4 +1,4 @@
-"""The age of tls-crypt-v2 client keys: what their metadata says, and tls-crypt-v2-max-age to the second."""
+"""tls-crypt-v2 client keys: how long one may be, what its metadata says, and tls-crypt-v2-max-age to the second."""
 
 from __future__ import annotations
 
@@ -12,9 +12,29 @@ from tests.world.today import UNIX
 from hognose.drops import Counters, DropReason
 from hognose.openvpn.profile import WrapSettings
 from hognose.openvpn.session import Authenticated, Session
-from hognose.openvpn.tls_crypt_v2 import ClientKey
+from hognose.openvpn.tls_crypt_v2 import ClientKey, split_wrapped_key
 
 DAY = 86_400
+
+
+@pytest.mark.parametrize(
+    ("before", "length", "good"),
+    [
+        (50, 290, True),  # tag, key and length, no metadata, after the shortest control packet
+        (50, 289, False),
+        (50, 0, False),
+        (49, 290, False),
+        (50, 1024, True),  # OpenVPN's TLS_CRYPT_V2_MAX_WKC_LEN
+        (49, 1024, False),
+        (1024, 1025, False),
+        (1024, 65_535, False),
+    ],
+)
+def test_lengths_of_wrapped_keys(before: int, length: int, good: bool) -> None:
+    """The length stands in the last two bytes and counts them."""
+    packet = bytes(n % 251 for n in range(before))
+    wrapped = bytes(max(0, min(length, 2000) - 2)) + length.to_bytes(2, "big")
+    assert split_wrapped_key(packet + wrapped) == ((packet, wrapped) if good else None)
 
 
 def time_metadata(unix: int) -> bytes:
