@@ -123,3 +123,16 @@ def test_no_reports_without_the_directive() -> None:
     world.rest(300)
     world.gateway.stop("SIGTERM", world.now, UNIX)
     assert world.gateway.take_status() == []
+
+
+@pytest.mark.parametrize(
+    ("version", "last"),
+    [
+        (1, ["GLOBAL STATS", "Max bcast/mcast queue length,0", "END"]),
+        (2, ["GLOBAL_STATS,Max bcast/mcast queue length,0", "END"]),
+        (3, ["GLOBAL_STATS\tMax bcast/mcast queue length\t0", "END"]),
+    ],
+)
+def test_the_last_lines_are_those_of_openvpn(version: int, last: list[str]) -> None:
+    for peers in ([], [FakePeer(session=FakeSession())]):
+        assert lines(version, *peers)[-len(last) :] == last

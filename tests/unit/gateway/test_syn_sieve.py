@@ -75,8 +75,9 @@ def test_a_small_flood_is_answered() -> None:
 
 @pytest.mark.parametrize(
     ("after", "answered"),
-    [(100, False), (450, False), (1000, True), (2000, True), (2700, True), (4000, True), (5000, False)],
-)
+    [(100, False), (450, False), (550, False), (600, True), (1000, True), (2000, True), (2700, True), (4000, True),
+     (4150, True), (4200, False), (5000, False)],
+)  # fmt: skip
 def test_in_due_time(after: int, answered: bool) -> None:
     flood = Flood(2000)
     flood.come(20_000, 1)

@@ -36,6 +36,20 @@ def test_a_client_alone_has_the_whole_step() -> None:
     assert alice.share == LIMITS.records
 
 
+def test_a_client_that_waits_is_kept_in_few_pieces() -> None:
+    """Its sender may cut the stream into single bytes, each an object: they are joined while it has no turn."""
+    compacted: list[int] = []
+    conn = SimpleNamespace(id=1, compact=lambda: compacted.append(1))
+    alice = cast(Peer, SimpleNamespace(conn=conn, share=0, cost=100))
+    turns = Turns(LIMITS)
+    turns.add(alice)
+    assert compacted == []
+    turns.add(alice)
+    turns.add(alice)
+    assert compacted == [1, 1]
+    assert turns.begin([]) == [alice]
+
+
 def test_who_only_receives_counts_too() -> None:
     turns = Turns(LIMITS)
     alice, bob = peer(1), peer(2)
