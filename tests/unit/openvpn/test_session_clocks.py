@@ -11,7 +11,7 @@ from tests.world.today import UNIX
 from hognose.drops import DropReason
 from hognose.openvpn.liveness import Liveness
 from hognose.openvpn.renegotiation import RenegotiationClock
-from hognose.openvpn.session import Authenticated, Established
+from hognose.openvpn.session import Authenticated, Established, Renegotiated
 from hognose.openvpn.session_events import EndReason
 from hognose.wire import openvpn as wire
 
@@ -104,6 +104,26 @@ def test_a_client_may_ask_for_new_keys_every_ten_seconds() -> None:
     assert clock.client_may(START + 10 * SECOND)
     assert not clock.client_may(START + 20 * SECOND - 1)
     assert clock.client_may(START + 20 * SECOND)
+
+
+def test_attempts_that_fail_never_take_the_id_of_the_key_in_use() -> None:
+    """Key ids go from 7 to 1; the key in use has 1, and data still comes under it."""
+    link = established(reneg_s=100, reneg_min_s=100, hand_window_s=30, tran_window_s=86_400)
+    link.client.renegotiate(link.now)
+    link.run(lambda: link.has(Renegotiated), 10)
+    link.rest(1)
+    tried: list[int] = []
+    while len(tried) < 8:
+        deadline = link.session.next_deadline()
+        assert deadline is not None
+        link.now = max(link.now + 1, deadline)
+        assert link.now < START + 3600 * SECOND
+        link.session.handle_deadline(link.now, UNIX)
+        for record in link.session.poll(link.now, UNIX):
+            if record[0] >> 3 == wire.SOFT_RESET_V1 and tried[-1:] != [record[0] & 7]:
+                tried.append(record[0] & 7)
+    assert tried == [2, 3, 4, 5, 6, 7, 2, 3]
+    assert link.session.receive([link.client.seal(PACKET)], link.now, UNIX) == [PACKET]
 
 
 # -- after the end -----------------------------------------------------------------------------------------------------
