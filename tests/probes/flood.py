@@ -9,18 +9,25 @@ from tests.probes.probe import Linux, probe
 from tests.world import frames
 from tests.world.frames import ACK, PSH, RST, SYN
 
+MORE = 300  # more than the control's backlog
 FLOOD = 2500  # more than any table of half-open connections here
 
 
 def flood(peer: Peer) -> None:
-    """SYNs from as many addresses beyond the router."""
-    for number in range(FLOOD):
+    """SYNs from as many addresses beyond the router, and at the last moment enough of them to fill the tables again."""
+    send_syns(peer, range(FLOOD))
+    time.sleep(1.1)  # while they come, a first SYN may be left without an answer; the tables stay full behind them
+    send_syns(peer, range(FLOOD, FLOOD + MORE))  # Linux forgets half of them after its first retransmission
+
+
+def send_syns(peer: Peer, numbers: range) -> None:
+    """One from each of these addresses."""
+    for number in numbers:
         source = f"198.51.{number >> 8}.{number & 255}"
         text = frames.tcp((source, 2000), (peer.target.address, peer.target.port), number, 0, SYN, options=MSS_OPTION)
         peer.frame(frames.ipv4(source, peer.target.address, 6, text))
         if number % 100 == 99:
             time.sleep(0.003)  # else the link loses them
-    time.sleep(1.1)  # while they come, a first SYN may be left without an answer; the tables stay full behind them
 
 
 @probe("T23", "28 bytes, 28 bytes", alone=True)

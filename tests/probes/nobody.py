@@ -158,17 +158,23 @@ def text_before_the_third_segment(peer: Peer) -> str:
     return f"{len(conn.greeting())} bytes"
 
 
+SYN_PORT = 4321  # that SYNs of syn_packet come from
+
+
 def silent_towards(peer: Peer, host: Host, frame: bytes) -> str:
     """What a host gets of a frame with a SYN, once the target has settled."""
     peer.wire.send(frame)
     peer.settle()
-    found = host.take_all(lambda one: isinstance(one, Segment) and one.source == peer.target.address)
+    ports = (SYN_PORT, peer.target.port)  # not that of the SYN which has told that it has settled
+    found = host.take_all(
+        lambda one: isinstance(one, Segment) and one.source == peer.target.address and one.dport in ports
+    )
     return tell_all(one.names for one in found if isinstance(one, Segment))
 
 
 def syn_packet(source: str, to: Target, address: str = "") -> bytes:
-    """An IPv4 packet with a SYN from port 4321."""
-    text = frames.tcp((source, 4321), (address or to.address, to.port), SEQ, 0, SYN, options=MSS_OPTION)
+    """An IPv4 packet with a SYN from SYN_PORT."""
+    text = frames.tcp((source, SYN_PORT), (address or to.address, to.port), SEQ, 0, SYN, options=MSS_OPTION)
     return frames.ipv4(source, address or to.address, 6, text)
 
 

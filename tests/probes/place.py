@@ -28,8 +28,7 @@ PORT = 1194
 ARGUMENTS = ["--ipv4=10.0.0.2/22", "--ipv4-gateway=10.0.0.1"]
 ROUTER_MAC = bytes.fromhex("020000000001")
 FLIGHT = 4096  # bytes that the control answers a control message with
-MAX_AGAIN = 24  # probes that are run a second time; where more fail it is not the machine
-_NETS, _SECOND_NETS = {OURS: 1, LINUX: 2}, {OURS: 0, LINUX: 3}  # third byte of the phantoms' addresses
+_NETS = {OURS: 1, LINUX: 2}  # third byte of the phantoms' addresses
 AT_ONCE = 40  # probes that wait together; most do nothing else
 _NO_OFFLOADS = "rx off tx off sg off tso off gso off gro off"
 _FILTERS = ("iptables", "ip6tables", "arptables")
@@ -116,8 +115,7 @@ class Place:
 class Runs:
     """Probes at our server and at the control: all at once, those that must be alone afterwards.
 
-    A verdict that is not the expected one is looked at again when everything else is done, by another phantom: what
-    was said again too early or too late on a busy machine comes right then, and what is wrong stays wrong.
+    Each runs once, and what it finds is its verdict, the control's as ours: a question that was not answered is one.
     """
 
     def __init__(self, place: Place, probes: list[Probe], at_once: int) -> None:
@@ -126,30 +124,24 @@ class Runs:
         self._targets = {name: place.target(name) for name in (OURS, LINUX)}
         self._pools = {OURS: ThreadPoolExecutor(at_once), LINUX: ThreadPoolExecutor(AT_ONCE)}
         self._found: dict[tuple[str, str], Future[str]] = {}
-        self.again: list[str] = []
         for probe in sorted(probes, key=lambda one: not one.long):
             if not probe.alone:
                 for name in (LINUX, OURS):
-                    self._start(probe, name, _NETS[name])
+                    self._start(probe, name)
 
-    def _start(self, probe: Probe, name: str, net: int) -> Future[str]:
-        peer = self._place.peer(net, self._numbers[probe.name], self._targets[name])
+    def _start(self, probe: Probe, name: str) -> Future[str]:
+        peer = self._place.peer(_NETS[name], self._numbers[probe.name], self._targets[name])
         future = self._found[probe.name, name] = self._pools[name].submit(_verdict, probe, peer)
         return future
-
-    def _when_all_is_done(self, probe: Probe, name: str, net: int) -> str:
-        for future in self._found.values():
-            future.result()
-        return self._start(probe, name, net).result()
 
     def verdict(self, probe: Probe, name: str) -> str:
         """What came of a probe; also what is wrong with any packet that it had."""
         running = self._found.get((probe.name, name))
-        found = self._when_all_is_done(probe, name, _NETS[name]) if running is None else running.result()
-        if found != probe.expected_of(name) and len(self.again) < MAX_AGAIN:
-            self.again.append(f"{probe.name} at {name}: {found}")
-            found = self._when_all_is_done(probe, name, _SECOND_NETS[name])
-        return found
+        if running is None:  # one that must be alone
+            for future in self._found.values():
+                future.result()
+            running = self._start(probe, name)
+        return running.result()
 
     def stop(self) -> None:
         """Wait for what still runs."""

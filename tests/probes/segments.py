@@ -284,6 +284,8 @@ def acknowledgements_are_not_few(peer: Peer) -> str:
         conn.say(record[at : at + 1460])
         if at % 2920:
             time.sleep(0.01)
+        if at % 5840 == 4380:
+            peer.settle(grace=0)  # a machine that is late has four to answer at once, not more
     answers = conn.all(0.5)
     last = max((one.ack - conn.snd for one in answers), default=-1)
     count = len(answers)

@@ -19,6 +19,7 @@ from .lossy_bridge import inside
 SO_TIMESTAMPNS = 35  # also the kind of the ancillary message
 ETH_P_ALL = 3
 PACKET_OUTGOING = 4
+SOL_PACKET, PACKET_STATISTICS = 263, 6  # linux/if_packet.h
 Received = Arp | Segment | Icmp
 
 
@@ -104,6 +105,10 @@ class Wire:
     def send(self, frame: bytes) -> None:
         """One frame, as it is."""
         self._socket.send(frame)
+
+    def lost(self) -> int:
+        """Frames that came while the socket's buffer was full, since it was asked last: what they said is not known."""
+        return int(struct.unpack("II", self._socket.getsockopt(SOL_PACKET, PACKET_STATISTICS, 8))[1])
 
     def _receive(self) -> None:
         while self._running:
