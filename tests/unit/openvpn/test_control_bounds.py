@@ -79,6 +79,7 @@ def test_the_bounds_of_a_handshake_end_with_it() -> None:
     key.stage = Stage.ACTIVE
     for number in range(1, 2000):
         take(key, number, bytes(1024))
+    assert not key.reliability.ready  # every one was taken
 
 
 def test_a_client_that_never_acknowledges_our_key_is_in_its_handshake() -> None:
