@@ -32,6 +32,7 @@ def setting(topology: Topology, tmp_path: Path) -> Setting:
     return Setting(topology, tmp_path)
 
 
+@pytest.mark.alone
 def test_the_guest_goes_on_while_its_serial_console_is_not_read(setting: Setting) -> None:
     check_the_tunnel_goes_on(setting, "vm", 12)
 
