@@ -65,7 +65,10 @@ def test_cve_2014_8104_tls_records_of_a_few_bytes(size: int) -> None:
     client = kit(cut=lambda message: [message[at : at + size] for at in range(0, len(message), size)])
     link = Link(profile(hand_window_s=10), client)
     link.client.start(link.now)
-    link.run(lambda: link.has(Authenticated), 30)
+    link.run(lambda: link.has(Authenticated) or link.session.ended is not None, 30)
+    if link.session.ended is not None:  # OpenSSL 3.5 takes no ClientHello in pieces of one byte, 3.3 does
+        assert (size, link.session.ended.reason) == (1, DropReason.TLS_ERROR)
+        return
     link.rest(2)
     for piece in (b"\0", b"\0\0\0\0", b"\0" * 5, b"EX", b"IT\0"):
         assert link.session.ended is None
