@@ -97,9 +97,9 @@ strangers: tools venv
 soak: tools venv
 	$(PY) -m tests.world.soak --minutes $(MINUTES) --seed $(SEED)
 
-# Tests with real clients wait most of their time: six at once. Those marked `alone` look at the time of packets.
+# Tests with real clients wait most of their time: eight at once. Those marked `alone` look at the time of packets.
 interop: tools venv
-	$(PY) -m pytest -q -n 6 --dist worksteal -m "not alone" tests/interop
+	$(PY) -m pytest -q -n 8 --dist worksteal --durations=5 -m "not alone" tests/interop
 	$(PY) -m pytest -q -m alone tests/interop
 
 # Clients of other releases (fetched from the host's Debian mirror) against the hosted server; docs/compatibility.md has
@@ -107,9 +107,9 @@ interop: tools venv
 compat: tools venv
 	$(PY) -m pytest -q tests/compat
 
-# An emulated machine takes a whole core: two at once.
+# An emulated machine that is busy takes a whole core, but most wait for each other's packets: four at once.
 machines: tools venv image
-	$(PY) -m pytest -q -n 2 --dist worksteal -m "not alone" tests/vm tests/hvt
+	$(PY) -m pytest -q -n 4 --dist worksteal --durations=5 -m "not alone" tests/vm tests/hvt
 	$(PY) -m pytest -q -m alone tests/vm
 
 # One carrier by itself.
