@@ -1,4 +1,4 @@
-"""A pytest plugin of `make quick`: no test begins when the time is up, and the last line says how many were left out."""
+"""A pytest plugin of `make quick`: no test begins when the time is up, and the last line names how many ran."""
 
 from __future__ import annotations
 
