@@ -8,23 +8,23 @@ VENV := $(CURDIR)/build/venv
 VENV_STAMP := $(VENV)/.$(notdir $(PACKAGES))-$(shell pwd | cksum | cut -d' ' -f1)
 PY := $(VENV)/bin/python
 
-.PHONY: help venv check
+.PHONY: help venv lint types check
 
 help:
 	@echo 'As a user:'
-	@echo '  make image             the boot images in dist/ (docs/build.md)'
+	@echo '  make image             the boot images in dist/ (docs/dev/build.md)'
 	@echo '  make run               boot in qemu: CONFIG=server.conf.full TAP=tap0 ARGS="--ipv4=..."'
 	@echo '  make demo              boot, connect a real client, move bytes; CARRIER=hvt for solo5-hvt'
-	@echo '  make test              all that CI runs (docs/testing.md)'
+	@echo '  make test              all that CI runs (docs/dev/testing.md)'
 	@echo 'While working:'
 	@echo '  make quick             a minute: static checks, unit tests of what changed, one real client'
 	@echo '  make unit T=nat        unit tests, of one folder or file below tests/unit'
 	@echo '  make affected BASE=main   every stage that the changes since BASE can break'
-	@echo '  make check             ruff, mypy, import floors, tests/static'
+	@echo '  make check             ruff, mypy, import floors, tests/static; lint and types are its first two'
 	@echo '  make explore           three minutes of new examples; repeat a failure with EXPLORE_SEED=N'
 	@echo '  make nightly           an hour of the same, and 30 boots of each machine'
 	@echo '  make STAGE             one stage of CI: $(STAGES)'
-	@echo 'By hand, on a quiet machine: bench fuzz soak strangers (docs/testing.md, docs/performance.md)'
+	@echo 'By hand, on a quiet machine: bench fuzz soak strangers (docs/dev/testing.md, docs/performance.md)'
 
 -include image/image.mk
 -include tests/tests.mk
@@ -49,9 +49,14 @@ $(PACKAGES)/.stamp:
 	    print(*p['dependencies'], *o['pinned'], *o['dev'], sep='\n')" >$(PACKAGES)/requirements.txt && \
 	  $(PACKAGES)/bin/pip install -q -r $(PACKAGES)/requirements.txt && touch $@; }
 
-check: venv
+# The two of .pre-commit-config.yaml.
+lint: venv
 	$(PACKAGES)/bin/ruff check .
 	$(PACKAGES)/bin/ruff format --check .
+
+types: venv
 	$(PY) -m mypy
+
+check: lint types
 	$(PY) -c 'import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())'
 	$(PY) -m pytest -q -n 2 tests/static

@@ -2,7 +2,7 @@
 
 .PHONY: image run
 
-# dist/vmlinuz, dist/hognose.cpio.zst, dist/SHA256SUMS, dist/manifest.json (docs/build.md)
+# dist/vmlinuz, dist/hognose.cpio.zst, dist/SHA256SUMS, dist/manifest.json (docs/dev/build.md)
 image:
 	python3 image/build.py
 

@@ -2,8 +2,9 @@
 """Packs dist/ from cached products and the source tree: byte code zip, initramfs, .hvt file, checksums, manifest.
 
 usage: pack.py KERNEL INTERPRETER NANO_KERNEL SITE DIST. The output depends on the inputs only: fixed dates, owners and
-order. The initramfs is two compressed archives behind each other (the kernel unpacks both): the interpreter, compressed
-once and kept beside it, and the byte code, which changes with every edit. The .hvt file holds the same, as it is.
+order. The initramfs is two compressed archives one after the other (the kernel unpacks both): the interpreter,
+compressed once and kept beside it, and the byte code, which changes with every edit. The .hvt file holds the same,
+as it is.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def main(kernel: Path, interpreter: Path, nano_kernel: Path, site: Path, dist: P
 
 
 def environment(interpreter: Path, *paths: Path) -> dict[str, str]:
-    """What hognose-python needs to find its standard library and packages.
+    """Variables with which hognose-python finds its standard library and packages.
 
     It neither writes nor reads cached byte code: what marshal writes depends on how often the interpreter itself refers
     to a string, so it must come to each file in the same state every time.
@@ -137,7 +138,7 @@ def compress(data: bytes) -> bytes:
 def make_manifest(
     kernel: Path, interpreter: Path, nano_kernel: Path, files: dict[str, str], app: bytes
 ) -> dict[str, object]:
-    """What went in: packages with versions, inputs with hashes, every file of the initramfs with its hash."""
+    """The inputs: packages with versions, inputs with hashes, every file of the initramfs with its hash."""
     members: dict[str, str] = {}
     with zipfile.ZipFile(io.BytesIO(app)) as archive:
         for name in archive.namelist():

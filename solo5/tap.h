@@ -1,5 +1,5 @@
 /*
- * /dev/tap, the frame device of docs/device.md: every frame has a 12-byte virtio-net header, here always zero, for no
+ * /dev/tap, the frame device of docs/dev/device.md: every frame has a 12-byte virtio-net header, here always zero, for no
  * offload is announced. One frame is read ahead, so that poll tells the truth.
  */
 
@@ -14,7 +14,7 @@ long tap_read(struct open_file *file, struct vector *to);
 /* One frame; -EINVAL when it asks for an offload, is no frame, or is longer than MTU + 14: none of that leaves. */
 long tap_write(struct open_file *file, struct vector *from);
 
-/* The TUN requests of docs/device.md; -EINVAL for TUNSETOFFLOAD with any bit set. */
+/* The TUN requests of docs/dev/device.md; -EINVAL for TUNSETOFFLOAD with any bit set. */
 long tap_ioctl(uint64_t request, uint64_t argument);
 
 /* A frame is there. */

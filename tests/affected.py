@@ -43,11 +43,15 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tests/hvt/*", ("check", "machines")),
     ("tests/bench/*", ("check", "unit")),
     ("tests/load/*", ("check",)),
+    ("tests/architecture.py", ("check",)),
     ("docs/examples*", ("check", "interop", "machines")),
     ("docs/*", ("check",)),
     ("*.md", ("check",)),
     ("LICENSE", ()),
     (".gitignore", ("check",)),
+    (".editorconfig", ("check",)),
+    (".clang-format", ("check",)),
+    (".pre-commit-config.yaml", ("check",)),
 )
 
 

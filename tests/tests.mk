@@ -65,7 +65,7 @@ clock: tools venv
 	 echo "on $$moved ($$day)" && NO_FAKE_STAT=1 PYTHONDONTWRITEBYTECODE=1 faketime "$$day" \
 	 $(PY) -m pytest -q -n 2 -p no:cacheprovider $(CLOCK_TESTS) || exit 1; done
 
-# New examples, new worlds and new fuzz inputs from a fresh seed, or from EXPLORE_SEED (docs/testing.md).
+# New examples, new worlds and new fuzz inputs from a fresh seed, or from EXPLORE_SEED (docs/dev/testing.md).
 EXPLORE_SECONDS ?= 180
 EXPLORE = $(PY) -m tests.explore $(if $(EXPLORE_SEED),--seed $(EXPLORE_SEED))
 explore: venv
@@ -80,7 +80,7 @@ nightly: tools venv image
 fuzz-corpus: venv
 	$(PY) -m pytest -q tests/fuzz
 
-# All fuzz targets in turn under atheris (docs/test-records.md); what they find is in build/fuzz. MINUTES for all together.
+# All fuzz targets in turn under atheris (docs/dev/test-records.md); what they find is in build/fuzz. MINUTES for all together.
 FUZZ := $(CACHE)/venv-fuzz
 MINUTES ?= 20
 SEED ?= 1
@@ -93,7 +93,7 @@ fuzz:
 strangers: tools venv
 	$(PY) -m pytest -q -s tests/load
 
-# Real clients that come and go at a hosted server for MINUTES, with loss (docs/test-records.md).
+# Real clients that come and go at a hosted server for MINUTES, with loss (docs/dev/test-records.md).
 soak: tools venv
 	$(PY) -m tests.world.soak --minutes $(MINUTES) --seed $(SEED)
 

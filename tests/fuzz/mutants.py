@@ -2,7 +2,7 @@
 
 A mutant is a guard (an `if` whose body leaves) that never holds, or a part of a condition that is left out. Each runs
 in a process of its own: first the committed corpora, then, if they notice nothing, the unit tests of its folder. A line
-for each: the place, what was left out, and who noticed. By hand; docs/test-records.md has the record.
+for each: the place, what was left out, and who noticed. By hand; docs/dev/test-records.md has the record.
 """
 
 from __future__ import annotations

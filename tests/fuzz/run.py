@@ -1,4 +1,4 @@
-"""One target under atheris: `python -m tests.fuzz.run TARGET [libFuzzer's arguments]`; see docs/test-records.md."""
+"""One target under atheris: `python -m tests.fuzz.run TARGET [libFuzzer's arguments]`; see docs/dev/test-records.md."""
 
 from __future__ import annotations
 

@@ -294,7 +294,7 @@ def test_the_same_answers_as_linux(spaces: Namespaces, tmp_path: Path) -> None:
     shared = [line for line in nano if not line.startswith(("own: ", "nano-kernel: "))]
     assert shared == [line for line in linux if not line.startswith("own: ")]
     assert len(shared) > 25
-    # solo5/README.md; docs/device.md: what the device would have to cut or complete never leaves.
+    # solo5/README.md; docs/dev/device.md: what the device would have to cut or complete never leaves.
     assert [line for line in nano if line.startswith("own: ")] == [
         "own: writing to the block device EROFS",
         "own: a page to write and to run EACCES",

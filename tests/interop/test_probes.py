@@ -1,4 +1,4 @@
-"""Black-box probes of the hosted server from raw frames, and of Linux's TCP in the same run (docs/probes.md)."""
+"""Black-box probes of the hosted server from raw frames, and of Linux's TCP in the same run (docs/dev/probes.md)."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def a_fin_beyond_a_gap(peer: Peer) -> str:
 
 @probe("T4", "nothing")
 def text_behind_the_fin(peer: Peer) -> str:
-    """What a peer sends behind its own FIN is ignored (RFC 9293 3.10.7.4, seventh)."""
+    """Data after a peer's own FIN is ignored (RFC 9293 3.10.7.4, seventh)."""
     conn = peer.open()
     conn.greet()
     finish(conn)
@@ -190,13 +190,13 @@ def a_newer_syn_in_time_wait(peer: Peer) -> str:
     return f"{len(conn.greet())} bytes"
 
 
-@probe("T8", "the new number lies behind the old")
+@probe("T8", "the new number is older than the old one")
 def the_number_after_time_wait(peer: Peer) -> str:
     """The initial number that follows TIME-WAIT is greater than every number of the old connection."""
     old = lingering(peer)
     conn = opened_anew(old)
     ahead = (conn.irs - old.rcv) & frames.MASK
-    return "the new number lies behind the old" if 0 < ahead < 1 << 31 else str(ahead)
+    return "the new number is older than the old one" if 0 < ahead < 1 << 31 else str(ahead)
 
 
 @probe("T8", "28 bytes")

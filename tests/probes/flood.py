@@ -16,7 +16,7 @@ FLOOD = 2500  # more than any table of half-open connections here
 def flood(peer: Peer) -> None:
     """SYNs from as many addresses beyond the router, and at the last moment enough of them to fill the tables again."""
     send_syns(peer, range(FLOOD))
-    time.sleep(1.1)  # while they come, a first SYN may be left without an answer; the tables stay full behind them
+    time.sleep(1.1)  # while they come, a first SYN may be left without an answer; the tables stay full after them
     send_syns(peer, range(FLOOD, FLOOD + MORE))  # Linux forgets half of them after its first retransmission
 
 

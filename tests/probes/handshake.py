@@ -47,13 +47,13 @@ def malformed_options_in_a_syn(peer: Peer) -> str:
 
 @probe("T2", "MSS, scale")
 def an_unknown_option_is_skipped(peer: Peer) -> str:
-    """What stands behind an unknown option is read."""
+    """Options after an unknown option are read."""
     return kinds(peer.syn(UNKNOWN + b"\1" + SCALE))
 
 
 @probe("T2", "MSS")
 def nothing_is_read_behind_the_end_of_options(peer: Peer) -> str:
-    """What stands behind the end-of-options octet is not."""
+    """Bytes after the end-of-options octet are not read."""
     return kinds(peer.syn(b"\0" + SCALE))
 
 
@@ -283,7 +283,7 @@ def syn_acks_are_sent_again(peer: Peer) -> str:
 
 @probe("T10", "no SYN|ACK again; ACK: RST seq+0")
 def a_rst_in_syn_received(peer: Peer) -> str:
-    """A RST at the next number ends the handshake: no SYN-ACK is sent again, and the third segment is nobody's."""
+    """A RST at the next number ends the handshake: no SYN-ACK comes again, the third segment is answered with a RST."""
     conn = Conn(peer, peer.port, MSS_OPTION, 65535, stamps=False)
     peer.tell(conn.port, 1000, 0, SYN, options=MSS_OPTION)
     answer = peer.must_answer(conn.port, SYN | ACK)

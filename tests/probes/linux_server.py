@@ -2,8 +2,8 @@
 
     linux_server.py ADDRESS PORT FLIGHT
 
-Behind a client's hard reset it speaks a server's hard reset, behind the first control message FLIGHT bytes; a record
-whose length nobody can have is the end, and so is the peer's FIN. Prints `ready`.
+After a client's hard reset it speaks a server's hard reset, after the first control message FLIGHT bytes; a record
+of an impossible length is the end, and so is the peer's FIN. Prints `ready`.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Served:
                 self.sock.send(bytes(flight))
 
     def end(self) -> None:
-        """A FIN behind what was said."""
+        """A FIN after the data."""
         self.closing = True
         self.sock.shutdown(socket.SHUT_WR)
 

@@ -50,7 +50,7 @@ def arp_requests_for_others(peer: Peer) -> str:
 
 @probe("T32", "a reply")
 def an_arp_probe(peer: Peer) -> str:
-    """A probe (RFC 5227: no sender's address yet) for the target's address is answered, so that nobody takes it."""
+    """A probe (RFC 5227: no sender's address yet) for the target's address is answered: no other host may take it."""
     return ask(peer, question(peer, "0.0.0.0", peer.target.address))
 
 
@@ -110,7 +110,7 @@ def gratuitous_arp_of_another(peer: Peer) -> str:
 
 @probe("T32", "it asks")
 def an_unasked_reply_is_not_learned(peer: Peer) -> str:
-    """A reply that nobody asked for makes no neighbour: the target asks before it answers that address."""
+    """An unrequested reply makes no neighbour: the target asks before it answers that address."""
     packet = frames.arp(REPLY, EVIL, peer.host.address, peer.target.mac, peer.target.address)
     peer.wire.send(frames.ethernet(peer.target.mac, EVIL, frames.TYPE_ARP, packet))
     time.sleep(0.3)

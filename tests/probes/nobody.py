@@ -49,7 +49,7 @@ def a_fin_for_nobody(peer: Peer) -> str:
 
 @probe("T6", "RST")
 def a_syn_ack_for_nobody(peer: Peer) -> str:
-    """A SYN|ACK that nobody asked for is answered with a RST (RFC 9293 3.10.7.2)."""
+    """A SYN|ACK without a SYN is answered with a RST (RFC 9293 3.10.7.2)."""
     return stray(peer, SYN | ACK)
 
 
@@ -112,8 +112,8 @@ def a_syn_with_other_flags(peer: Peer) -> str:
     linux=Linux("all of 200, others are answered", "it sets no limit to RSTs; one that all share could be counted"),
 )
 def resets_are_limited(peer: Peer) -> str:
-    """ACKs for nobody bring some RSTs a second only, and those of one source use up nothing of all others' (RFC 5961
-    section 7)."""
+    """ACKs without a connection bring some RSTs a second only, and those of one source use up nothing of all others'
+    (RFC 5961 section 7)."""
     port = peer.port
     for number in range(200):
         peer.tell(port, SEQ + number, THEIR, ACK)

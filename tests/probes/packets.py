@@ -53,7 +53,7 @@ def headers_that_are_none(peer: Peer) -> str:
 
 @probe("T31", "SYN|ACK; then 28 bytes")
 def padding_is_no_text(peer: Peer) -> str:
-    """Bytes of the frame behind the packet's end count for nothing: a SYN and half a record with 20 of them."""
+    """Bytes of the frame after the packet's end count for nothing: a SYN and half a record with 20 of them."""
     conn = Conn(peer, peer.port, MSS_OPTION, 65535, stamps=False)
     peer.frame(peer.packet(6, peer.segment(conn.port, conn.iss, 0, SYN, options=MSS_OPTION)), padding=20)
     answer = peer.must_answer(conn.port, SYN | ACK)
@@ -225,7 +225,7 @@ def echo_requests_to_all(peer: Peer) -> str:
 
 @probe("T31", "4 × nothing")
 def icmp_that_asks_for_nothing(peer: Peer) -> str:
-    """A reply, a redirect, an unknown type and an error about nobody's packet are not answered."""
+    """A reply, a redirect, an unknown type and an error about a packet that was never sent are not answered."""
     found = []
     for kind, code, payload in ((0, 0, b"x"), (5, 1, bytes(28)), (200, 0, b"x"), (3, 3, bytes(28))):
         peer.frame(peer.packet(1, frames.icmp(kind, code, 0, payload), flags=0))
@@ -239,7 +239,7 @@ def icmp_that_asks_for_nothing(peer: Peer) -> str:
     linux=Linux("3/3, 3/2", "toward strangers a NAT is silent; who sends OpenVPN over UDP is told of in the log"),
 )
 def other_protocols(peer: Peer) -> str:
-    """UDP to the port, and a protocol that nobody speaks."""
+    """UDP to the port, and an unknown protocol."""
     found = []
     for protocol, payload in ((17, b"\x30\x39\x04\xaa\0\x09\0\0x"), (250, bytes(20))):
         peer.frame(peer.packet(protocol, payload))

@@ -28,7 +28,7 @@ class Wrong(Exception):  # noqa: N818 - as pytest's Failed
 
 @dataclass(frozen=True)
 class Target:
-    """What is probed: a TCP port, with a server behind it that answers a hard reset."""
+    """Target of the probes: a TCP port of a server that answers a hard reset."""
 
     name: str
     address: str
@@ -46,7 +46,7 @@ class Peer:
         self.router = router
         self.random = int.from_bytes(os.urandom(8), "big")
         self._ports = itertools.count(30_000 + self.random % 20_000)
-        self.sees_repeats = False  # of SYN-ACKs, which come again while nobody acknowledges them
+        self.sees_repeats = False  # of SYN-ACKs, which come again until they are acknowledged
         self._syn_acks: set[tuple[int, int, int]] = set()
 
     def beyond(self, number: int) -> Peer:
@@ -121,7 +121,7 @@ class Peer:
         raise Wrong("no SYN|ACK came")
 
     def settle(self, grace: float = GRACE) -> None:
-        """Wait until the target has worked on all that was sent: a SYN sent behind it is answered."""
+        """Wait until the target has worked on all that was sent: a SYN sent after it is answered."""
         port, seq = self.port, self.random & frames.MASK
         self.knock(port, seq, options=MSS_OPTION)
         self.tell(port, seq + 1, 0, RST)
@@ -183,7 +183,7 @@ class Conn:
         self.server_session = b""
 
     def connect(self, delay: float = 0) -> Segment:
-        """SYN, SYN-ACK, ACK, the last after so many seconds."""
+        """SYN, SYN-ACK, ACK, the last after `delay` seconds."""
         options = self.options + (self._stamps() if self.clock >= 0 else b"")
         answer = self.peer.knock(self.port, self.iss, window=min(self.window, 0xFFFF), options=options)
         if answer.ack != (self.iss + 1) & frames.MASK:
@@ -233,7 +233,7 @@ class Conn:
         return self.peer.all(self.port, grace)
 
     def collect(self, size: int, *, acknowledge: bool = True) -> bytes:
-        """So many bytes in order, acknowledged as they come; bare acknowledgements are passed over."""
+        """Bytes in order, acknowledged as they come; bare acknowledgements are passed over."""
         data = b""
         while len(data) < size:
             one = self.next()
@@ -246,7 +246,7 @@ class Conn:
                     self.send()
         return data
 
-    # -- what the application behind says ----------------------------------------------------------------------------
+    # -- what the application says ----------------------------------------------------------------------------
 
     @property
     def reset_record(self) -> bytes:

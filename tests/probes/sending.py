@@ -30,7 +30,7 @@ def slow(peer: Peer, options: bytes, window: int = 65535) -> Conn:
 
 
 def again(conn: Conn, flight: list[Segment], seconds: float) -> list[int]:
-    """Which of the segments come again in so much time, as places in the flight, in the order they come."""
+    """Segments that come again within a time, as places in the flight, in the order they come."""
     places = {one.seq: place for place, one in enumerate(flight)}
     came = []
     until = time.monotonic() + seconds
@@ -308,7 +308,7 @@ def fragmentation_needed_of_more(peer: Peer) -> str:
 
 @probe("T27", "smaller in the end", long=True)
 def a_black_hole(peer: Peer) -> str:
-    """Where full segments never arrive and nobody says so, smaller ones are tried after some time-outs (RFC 8899)."""
+    """If full segments never arrive and no ICMP says so, smaller ones are tried after some time-outs (RFC 8899)."""
     conn = peer.open()
     conn.greet()
     largest = max(len(one.data) for one in conn.flight())

@@ -1,4 +1,4 @@
-"""All probes; `python -m tests.probes.table` writes their table into docs/probes.md."""
+"""All probes; `python -m tests.probes.table` writes their table into docs/dev/probes.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _order(one: Probe) -> tuple[bool, bool, int]:
 
 
 PROBES: tuple[Probe, ...] = tuple(sorted(REGISTERED, key=_order))
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "probes.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "dev" / "probes.md"
 
 
 def cell(text: str) -> str:
@@ -26,7 +26,7 @@ def cell(text: str) -> str:
 
 
 def table() -> str:
-    """The text between the marks in docs/probes.md."""
+    """The text between the marks in docs/dev/probes.md."""
     lines = ["| row | probe | what it finds out | what comes back |", "| --- | --- | --- | --- |"]
     for one in sorted(PROBES, key=lambda one: int(one.row[1:])):
         expected = cell(one.expected)

@@ -1,7 +1,7 @@
 """A world from one seed, in virtual time: a gateway, clients that come and go, hostile peers, a faulty network.
 
 Everything but the randomness inside TLS follows from the seed. `python -m tests.sim.world --seed N --clients N
---hours N` runs one world by hand and prints what happened in it; docs/test-records.md has the record of long runs.
+--hours N` runs one world by hand and prints what happened in it; docs/dev/test-records.md has the record of long runs.
 
 Invariants, looked at all the time: no exception inside the gateway; it says when it wants to run next, and not at
 once again and again; nobody gets another client's packet, nothing comes twice or damaged; what a surviving session

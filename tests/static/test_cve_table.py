@@ -1,4 +1,4 @@
-"""docs/cve-tests.md names tests and constructs that exist, and all tests that are named after a CVE."""
+"""docs/dev/cve-tests.md names tests and constructs that exist, and all tests that are named after a CVE."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "docs" / "cve-tests.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "dev" / "cve-tests.md").read_text(encoding="utf-8")
 ROWS = [line.strip("| ").split(" | ") for line in TEXT.splitlines() if re.match(r"\| \d{4}-\d+ \|", line)]
 CONSTRUCTS = sorted(set(re.findall(r"`(?!tests/)([\w/]+\.py)::([\w.]+)`", TEXT)))
 NAMED = sorted(set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", TEXT)))

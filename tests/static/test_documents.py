@@ -135,7 +135,7 @@ def test_the_example_configs_are_good(path: Path) -> None:
 
 
 def test_every_document_is_reached_from_the_readme() -> None:
-    """By links from page to page; docs/decisions and the examples' files by their folder or by a page."""
+    """By links from page to page; docs/dev/decisions and the examples' files by their folder or by a page."""
     seen: set[Path] = set()
     waiting = [ROOT / "README.md"]
     while waiting:
@@ -148,18 +148,23 @@ def test_every_document_is_reached_from_the_readme() -> None:
             waiting += [(page.parent / link).resolve() for link in links if "://" not in link]
     wanted = [
         *(ROOT / "docs").glob("*.md"),
+        *(ROOT / "docs" / "dev").glob("*.md"),
         *(each for each in (ROOT / "docs" / "examples").rglob("*") if each.is_file()),
     ]
     assert sorted(str(path.relative_to(ROOT)) for path in wanted if path not in seen) == []
 
 
 def test_the_readme_links_every_page() -> None:
+    """Those for administrators before those for developers, each in one part."""
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert [path.name for path in (ROOT / "docs").glob("*.md") if f"](docs/{path.name})" not in text] == []
+    users, developers = text.split("\nFor administrators:\n")[1].split("\nFor developers:\n")
+    for folder, part, other in (("docs", users, developers), ("docs/dev", developers, users)):
+        links = {f"]({folder}/{path.name})" for path in (ROOT / folder).glob("*.md")}
+        assert {link for link in links if link not in part or link in other} == set()
 
 
 def test_the_tests_that_the_parity_tables_name_exist() -> None:
-    text = (ROOT / "docs" / "parity.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "dev" / "parity.md").read_text(encoding="utf-8")
     named = re.findall(r"`(\w+/test_\w+)::(\w+)`", text)
     assert len(named) > 50
     for module, test in named:

@@ -1,4 +1,4 @@
-"""docs/nat.md names tests and probes that exist, every probe, and every requirement that applies."""
+"""docs/dev/nat.md names tests and probes that exist, every probe, and every requirement that applies."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "docs" / "nat.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "dev" / "nat.md").read_text(encoding="utf-8")
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
     for line in TEXT.splitlines()

@@ -1,4 +1,4 @@
-"""docs/probes.md has the table of the probes that there are."""
+"""docs/dev/probes.md has the table of the probes that there are."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_the_table_is_sound() -> None:
     """No name comes twice; where Linux differs there is a reason, and it does differ; nothing else is left open."""
     assert len({one.name for one in PROBES}) == len(PROBES) >= 130
     rows = {f"T{number}" for number in range(1, 36)}
-    assert rows - {one.row for one in PROBES} == {"T14", "T16", "T33", "T34", "T35"}, "docs/tcp.md says so"
+    assert rows - {one.row for one in PROBES} == {"T14", "T16", "T33", "T34", "T35"}, "docs/dev/tcp.md says so"
     for one in PROBES:
         assert one.sentence, one.name
         assert one.expected, one.name

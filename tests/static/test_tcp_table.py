@@ -1,4 +1,4 @@
-"""Every row of docs/tcp.md: T1 to T35 each once, in order, with modules and tests that exist."""
+"""Every row of docs/dev/tcp.md: T1 to T35 each once, in order, with modules and tests that exist."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-TEXT = (ROOT / "docs" / "tcp.md").read_text(encoding="utf-8")
+TEXT = (ROOT / "docs" / "dev" / "tcp.md").read_text(encoding="utf-8")
 ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TEXT.splitlines() if line.startswith("| T")]
 WITHOUT_TESTS = {"T16"}
 TESTS = {

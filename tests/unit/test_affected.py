@@ -14,9 +14,9 @@ from tests.affected import ALL, REPO, RULES, fnmatch, stages, unit_folders
         (["src/hognose/nat/nat.py"], ["cli", "device", "gateway", "host", "nat"]),
         (["src/hognose/gateway/door.py"], ["cli", "device", "gateway", "host"]),
         (["src/hognose/cli/init.py"], ["cli"]),
-        (["src/hognose/host/loop.py", "docs/nat.md"], ["cli", "host"]),
+        (["src/hognose/host/loop.py", "docs/dev/nat.md"], ["cli", "host"]),
         (["tests/unit/tcp/test_send.py", "src/hognose/cli/main.py"], ["cli", "tcp"]),
-        (["docs/nat.md", "image/build.py"], []),
+        (["docs/dev/nat.md", "image/build.py"], []),
     ],
 )
 def test_folders_of_what_changed_and_of_the_floors_above(paths: list[str], folders: list[str]) -> None:
@@ -28,7 +28,7 @@ def test_folders_of_what_changed_and_of_the_floors_above(paths: list[str], folde
     ["src/hognose/limits.py", "src/hognose/new.py", "tests/unit/test_values.py", "tests/conftest.py", "Makefile"],
 )
 def test_the_ground_floor_and_what_is_not_known_ask_for_all(path: str) -> None:
-    assert unit_folders(["docs/nat.md", path]) == ["tests/unit"]
+    assert unit_folders(["docs/dev/nat.md", path]) == ["tests/unit"]
 
 
 def test_wire_is_below_all_engines() -> None:
@@ -40,7 +40,7 @@ def test_wire_is_below_all_engines() -> None:
     ("paths", "expected"),
     [
         ([], []),
-        (["docs/nat.md"], ["check"]),
+        (["docs/dev/nat.md"], ["check"]),
         (["docs/examples/full-tunnel/server.conf"], ["check", "interop", "machines"]),
         (["solo5/boot.S", "README.md"], ["check", "image", "packing", "machines"]),
         (["src/hognose/tcp/sack.py"], [*ALL]),

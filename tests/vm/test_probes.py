@@ -1,4 +1,4 @@
-"""The probes of tests/interop/test_probes.py at the machines, with Linux's TCP in the same run (docs/probes.md)."""
+"""The probes of tests/interop/test_probes.py at the machines, with Linux's TCP in the same run (docs/dev/probes.md)."""
 
 from __future__ import annotations
 

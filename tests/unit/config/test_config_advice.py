@@ -139,7 +139,9 @@ def test_ignored_lines_change_nothing_about_who_gets_in() -> None:
             assert strength(parse(config_text(f"{name}\n"), "server.conf")[0]) == BASE, name
 
 
-@pytest.mark.parametrize("path", ["README.md", *[f"docs/{p.name}" for p in sorted((ROOT / "docs").glob("*.md"))]])
+@pytest.mark.parametrize(
+    "path", ["README.md", *[str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").rglob("*.md"))]]
+)
 def test_pages_show_no_config_that_weakens_authentication(path: str) -> None:
     """Blocks of the pages; tables and text may name such lines to say what they do."""
     for block in re.findall(r"^```\w*\n(.*?)^```", (ROOT / path).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE):

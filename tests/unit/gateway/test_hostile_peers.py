@@ -1,4 +1,4 @@
-"""The weaknesses that OpenVPN servers have had, tried on a whole gateway; docs/cve-tests.md lists the tests.
+"""The weaknesses that OpenVPN servers have had, tried on a whole gateway; docs/dev/cve-tests.md lists the tests.
 
 After every attack another client is served as before, and no exception was counted.
 """

@@ -1,4 +1,4 @@
-"""The reference system's data path case by case, and what is done here instead (docs/parity.md), in a whole gateway."""
+"""The reference system's data path case by case, and what is done here instead (docs/dev/parity.md), in a whole gateway."""
 
 from __future__ import annotations
 
