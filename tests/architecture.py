@@ -43,7 +43,7 @@ def node_names(order: list[set[str]], sources: Path) -> dict[str, str]:
 
 
 def direct_edges(nodes: dict[str, str], sources: Path) -> Edges:
-    """Who imports whom, between different nodes."""
+    """Imports between different nodes."""
     edges: Edges = set()
     for path in sources.rglob("*.py"):
         first = path.relative_to(sources).parts[0].removesuffix(".py")

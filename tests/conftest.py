@@ -1,4 +1,4 @@
-"""What all tests share: running as root, the tools they need, and a clear reason where something lacks."""
+"""Shared by all tests: running as root, the tools they need, and a clear reason where something lacks."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    """What a worker told; one that crashed told nothing."""
+    """Report of a worker; one that crashed has none."""
     tender.used.update(getattr(node, "workeroutput", {}).get("tenders", {}))
 
 

@@ -83,7 +83,7 @@ def covering_cells() -> list[Cell]:
 
 
 def machine_cells() -> list[Cell]:
-    """What the VM and the guest of solo5-hvt run: each release, once without AEAD, once with the client's own key."""
+    """Cells of the VM and of the guest of solo5-hvt: each release, one without AEAD, one with a client's key."""
     return [
         Cell("2.5", "tls-auth SHA256", "AES-256-CBC"),
         Cell("2.6", "tls-crypt-v2", "AES-256-GCM"),

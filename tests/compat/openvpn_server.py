@@ -1,4 +1,4 @@
-"""The real openvpn as the server, behind the interface of tests/world/server.py: proves clients and script."""
+"""The real openvpn as the server, with the interface of tests/world/server.py: proves clients and script."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.world.namespaces import Namespaces
 from tests.world.processes import Process
 
-# In place of Hognose behind the tap: the port stays on the host, and the tunnel's addresses are masqueraded there.
+# In place of Hognose at the tap: the port stays on the host, and the tunnel's addresses are masqueraded there.
 HOST_RULES = (
     "flush chain ip nat prerouting",
     "add rule ip nat postrouting ip saddr 10.8.0.0/24 oifname eth1 masquerade",
@@ -43,7 +43,7 @@ class OpenvpnServer:
         return self.process.text
 
     def event(self, name: str, timeout: float = 10, count: int = 1) -> dict[str, str]:
-        """What Hognose's event line of that name would say, from the lines that openvpn prints instead."""
+        """Hognose's event line of that name, from the lines that openvpn prints instead."""
         if name == "client_renegotiated":
             line = self.process.wait_for(CONTROL, timeout, count + 1)[count]
             return {"tls": _found(CONTROL, line)}

@@ -27,7 +27,7 @@ PASSED, FAILED, NOT_SERVED = "passed", "failed", "not available"
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one cell; reason is empty when it passed; seconds and the UTC time of its end.
+    """Result of one cell; reason is empty when it passed; seconds and the UTC time of its end.
 
     client and server: versions; Hognose's is the commit, with a `+` when files were changed since.
     """
@@ -43,7 +43,7 @@ class Result:
 def run_cells(
     cells: Iterable[Cell], kind: str, folder: Path, workers: int, finished: Callable[[Cell, Result], None]
 ) -> None:
-    """Run cells in their order by so many workers; `finished` is called by one worker at a time.
+    """Run cells in their order by `workers` workers; `finished` is called by one worker at a time.
 
     A cell's configs and logs stay in a folder of its own under `folder`.
     """

@@ -1,4 +1,4 @@
-"""What a cell's client goes through: connect, ping, bytes both ways, two renegotiations under load, a crash."""
+"""Course of a cell's client: connect, ping, bytes both ways, two renegotiations under load, a crash."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def start(kind: str, cell: Cell, setting: Setting) -> Running:
 
 
 def offers_epoch(kind: str) -> bool:
-    """Whether that server can."""
+    """True if that server can."""
     return kind in ("hognose", "openvpn-2.7")
 
 

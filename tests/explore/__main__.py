@@ -1,4 +1,4 @@
-"""What no fixed seed has shown: `python -m tests.explore [--seconds 180] [--seed N] [--boots 30]`.
+"""New examples from a fresh seed: `python -m tests.explore [--seconds 180] [--seed N] [--boots 30]`.
 
 New examples for all property tests, new worlds, new inputs for every fuzz target, in as many processes as there are
 cores to be had. All of it follows from one seed, which is printed first and with every failure.
@@ -67,7 +67,7 @@ def boots(count: int, limit: float) -> Part:
 
 
 def tell(ended: Ended, repeat: str) -> None:
-    """What a failed part has said last, and how to repeat it."""
+    """Last output of a failed part, and how to repeat it."""
     print(without(ended.output)[-TAIL:])
     how = "did not end in time" if ended.aborted else f"exit {ended.status}"
     print(f"FAILED {ended.part.name} ({how}): {shlex.join(ended.part.command)}")

@@ -45,7 +45,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Run:
-    """What became of one target."""
+    """Result of one target."""
 
     executions: int
     failure: Failure | None
@@ -59,7 +59,7 @@ def corpus(name: str) -> list[bytes]:
 def run(
     target: Target, inputs: Mutator, *, until: float, executions: int = 0, clock: Callable[[], float] = time.monotonic
 ) -> Run:
-    """Mutated inputs up to a time, or so many of them; the first that fails ends it."""
+    """Mutated inputs up to a time, or a number of them; the first that fails ends it."""
     count = 0
     while count < executions if executions else clock() < until or not count:
         data = inputs.next()

@@ -48,7 +48,7 @@ class Mutator:
     # -- places ----------------------------------------------------------------------------------------------------
 
     def _piece(self, size: int) -> tuple[int, int]:
-        """Where a piece begins and ends; short ones are likelier."""
+        """Begin and end of a piece; short ones are likelier."""
         rng = self._random
         first = rng.randrange(size)
         length = 1 + int(rng.expovariate(1 / 8)) if rng.random() < 0.8 else 1 + rng.randrange(size)

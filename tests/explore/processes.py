@@ -30,7 +30,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Ended:
-    """What became of a part."""
+    """Result of a part."""
 
     part: Part
     status: int

@@ -93,7 +93,7 @@ class Round:
 
 
 def multiply(item: pytest.Item, factor: float) -> None:
-    """Give a property so many times its examples, whether they are its own number or the profile's."""
+    """Multiply the examples of a property, its own number or the profile's."""
     test = getattr(item.obj, "__func__", item.obj)  # type: ignore[attr-defined]
     own = test._hypothesis_internal_use_settings
     test._hypothesis_internal_use_settings = settings(own, max_examples=max(1, round(own.max_examples * factor)))

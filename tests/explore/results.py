@@ -16,13 +16,13 @@ def line(**fields: object) -> str:
 
 
 def without(output: str) -> str:
-    """What else a process has said."""
+    """Further output of a process."""
     return "\n".join(each for each in output.splitlines() if not each.startswith(MARK))
 
 
 @dataclass
 class Sums:
-    """What all processes have done."""
+    """Work of all processes together."""
 
     properties: Counter[str] = field(default_factory=Counter)  # examples by test
     collected: set[str] = field(default_factory=set)  # all property tests

@@ -1,4 +1,4 @@
-"""How the time of a run is shared out among its parts, as seconds from its beginning.
+"""Shares of a run's parts in its time, as seconds from its beginning.
 
 Each process goes through all parts: properties, worlds, fuzz targets. What begins late ends at its time all the same,
 so one slow part takes from the next one and not from the whole.
@@ -21,7 +21,7 @@ MAX_FACTOR = 20
 
 @dataclass(frozen=True)
 class Shares:
-    """When each part ends; fuzzing ends with the run."""
+    """End of each part; fuzzing ends with the run."""
 
     boots: float
     properties: float
@@ -32,7 +32,7 @@ class Shares:
 
 
 def shares(seconds: float, targets: int, processes: int, *, boots: bool = False) -> Shares:
-    """The times of a run of so many seconds."""
+    """The times of a run of `seconds` seconds."""
     booted = seconds * BOOTS if boots else 0.0
     end = seconds * (1 - MARGIN)
     exploring = end - booted

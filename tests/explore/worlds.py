@@ -43,7 +43,7 @@ def drawn(seed: int, hours: tuple[float, float]) -> WorldSettings:
 
 @dataclass
 class Worlds:
-    """What has been played; the output of the first that fails, if there is one."""
+    """Worlds played; the output of the first that fails, if there is one."""
 
     count: int = 0
     client_hours: float = 0.0

@@ -34,7 +34,7 @@ def _blocks() -> str:
     return config_text(base="")
 
 
-# The certificates and the key behind the fuzzer's lines are always the same: reading them took most of the time.
+# The certificates and the key after the fuzzer's lines are always the same: reading them took most of the time.
 _check_identity = lru_cache(maxsize=8)(keys.check_identity)
 
 
@@ -62,7 +62,7 @@ def config_lines(data: bytes) -> None:
 
 
 def config_text_target(data: bytes) -> None:
-    """A good config with lines of the fuzzer's behind it: directives by number, any words, any blocks."""
+    """A good config with lines of the fuzzer's after it: directives by number, any words, any blocks."""
     reader = Reader(data)
     lines: list[str] = []
     folder = {}

@@ -70,7 +70,7 @@ def _started(counters: Counters, now: int) -> Gateway:
         )  # fmt: skip
     arp = struct.pack(">HHBBH6sI6sI", 1, 0x0800, 6, 4, 2, ROUTER_MAC, ROUTER, MAC, OUTSIDE)
     ping = ipv4.build(SERVER, OUTSIDE, 1, 12) + icmpv4.build(8, 0, 1 << 16, b"ping")
-    for frame in (HEAD + b"\x08\0" + ping, HEAD + b"\x08\x06" + arp):  # an answer that nobody waits for is not taken
+    for frame in (HEAD + b"\x08\0" + ping, HEAD + b"\x08\x06" + arp):  # an unrequested answer is not taken
         out = gateway.step([bytes(12) + frame], now, UNIX)
     assert out[0][0][12:18] == ROUTER_MAC, "the router is not known"
     return gateway
@@ -158,7 +158,7 @@ class _Peer:
 
 
 def gateway_stream(data: bytes) -> None:
-    """What one peer says, whole, byte by byte and in two parts: the same events, counters and answers."""
+    """Bytes of one peer, whole, byte by byte and in two parts: the same events, counters and answers."""
     reader = Reader(data)
     choice = reader.byte()
     cut = reader.number(2)
@@ -175,7 +175,7 @@ def gateway_stream(data: bytes) -> None:
 
 
 def _heard(chunks: list[bytes], choice: int, *, together: bool) -> tuple[object, ...]:
-    """What a gateway does with a stream: its events, what it dropped, the records that it sent, how it ended."""
+    """Results of a stream in a gateway: its events, what it dropped, the records that it sent, how it ended."""
     counters = Counters()
     now = 1000 * SECOND
     gateway = _started(counters, now)
@@ -220,7 +220,7 @@ def _heard(chunks: list[bytes], choice: int, *, together: bool) -> tuple[object,
 
 
 def _opcodes(stream: bytes) -> list[int]:
-    """Of the records in a stream, without acknowledgements alone: how many of them is nobody's business."""
+    """Of the records in a stream, without acknowledgements alone: their number may differ."""
     found = []
     while len(stream) > 2:
         found.append(stream[2] >> 3)

@@ -1,4 +1,4 @@
-"""What bytes mean, by plain code that shares nothing with ours: the fuzz targets compare.
+"""Meaning of bytes, by plain code that shares nothing with ours: the fuzz targets compare.
 
 Written from the RFCs, slowly and openly: a check that is missing on one of both sides shows as a difference.
 """
@@ -28,7 +28,7 @@ def tcp_options(data: bytes) -> list[tuple[int, bytes]]:
 
 
 def tcp_meaning(data: bytes) -> dict[str, object]:
-    """What a stack reads of options: of several of a kind the last that has the right length."""
+    """Options as a stack reads them: of several of a kind the last that has the right length."""
     meaning: dict[str, object] = {
         "mss": None, "window_scale": None, "sack_permitted": False, "sack": (), "timestamps": None,
     }  # fmt: skip
@@ -99,7 +99,7 @@ def ip_options(data: bytes) -> str:
 
 
 def udp_fits(data: bytes) -> bool:
-    """Whether there is a UDP datagram at the beginning of an IPv4 payload."""
+    """True for a UDP datagram at the beginning of an IPv4 payload."""
     return len(data) >= 8 and 8 <= struct.unpack_from(">H", data, 4)[0] <= len(data)
 
 

@@ -93,7 +93,7 @@ class Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 
 def _in_a_process(finder: Mutated, paths: list[str], seconds: int) -> bool:
-    """Whether the tests fail, or take too long."""
+    """True if the tests fail, or take too long."""
     child = os.fork()
     if not child:
         sys.meta_path.insert(0, finder)

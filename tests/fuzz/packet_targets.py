@@ -33,7 +33,7 @@ def _pseudo(packet: bytes, l4: int) -> bytes:
 
 
 def _l4_good(packet: bytes) -> bool:
-    """Whether the L4 checksum of a whole packet is right; True for protocols and lengths without one."""
+    """True if the L4 checksum of a whole packet is right; True for protocols and lengths without one."""
     l4 = (packet[0] & 15) * 4
     body = packet[l4:]
     if packet[9] == 1:
@@ -146,7 +146,7 @@ def tcp_options(data: bytes) -> None:
         _same_but_for_zero(lowered, models.clamped(packet, 1000), 36)
         before, after = tcp.parse_options(padded), tcp.parse_options(lowered[40:])
         clamped = before._replace(mss=min(before.mss or 0, 1000) if before.mss is not None else None)
-        # Behind a malformed option nothing is clamped; of several, the first is clamped and the last is what we read.
+        # After a malformed option nothing is clamped; of several, the first is clamped and the last is what we read.
         assert after == clamped or padded[:2] != b"\2\4" or padded.count(2) > 1
         assert after._replace(mss=None) == before._replace(mss=None)
 
@@ -275,7 +275,7 @@ def tcp_reassembly(data: bytes) -> None:
 
 
 def nat_rewrite(data: bytes) -> None:
-    """Packets of two clients and of the outside in any order: right checksums stay right, nobody gets another's."""
+    """Packets of two clients and of the outside in any order: right checksums stay right, no client gets another's."""
     reader = Reader(data)
     counters = Counters()
     nat = Nat(

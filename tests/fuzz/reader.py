@@ -1,4 +1,4 @@
-"""A fuzzer's bytes as choices and pieces; it never runs out: behind the end there are zeros and empty pieces."""
+"""A fuzzer's bytes as choices and pieces; it never runs out: after the end there are zeros and empty pieces."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Reader:
         return self._data[self._at - 1] if self._at <= len(self._data) else 0
 
     def number(self, size: int) -> int:
-        """A big-endian number of so many bytes."""
+        """A big-endian number of `size` bytes."""
         return int.from_bytes(self.take(size).ljust(size, b"\0"), "big")
 
     def take(self, size: int) -> bytes:
-        """At most so many bytes."""
+        """At most `size` bytes."""
         piece = self._data[self._at : self._at + size]
         self._at += size
         return piece
 
     def piece(self) -> bytes:
-        """Bytes behind their length(2), or what is left of them."""
+        """Bytes after their length(2), or what is left of them."""
         return self.take(self.number(2))
 
     def rest(self) -> bytes:
@@ -39,7 +39,7 @@ class Reader:
         return self.take(len(self._data))
 
     def pieces(self, most: int) -> Iterator[bytes]:
-        """Pieces up to the end, at most so many."""
+        """Pieces up to the end, at most `most`."""
         while self and most:
             most -= 1
             yield self.piece()

@@ -13,7 +13,7 @@ from tests.unit.openvpn.client import OPTIONS, PEER_INFO
 VECTORS = Path(__file__).resolve().parents[1] / "vectors"
 
 
-# Lengths of 0, 1, one too few and one too many, beyond the end, behind the end, twice.
+# Lengths of 0, 1, one too few and one too many, beyond the end, after the end, twice.
 TCP_OPTIONS = (
     "0002020405b4", "000204", "0204", "02", "020005b4", "020105b4", "020305b401", "020505b40001", "020405b4020404b0",
     "0100020405b4", "01010101", "03", "0302", "030307", "03030f", "030407aa", "0303", "0402", "040300", "0502",
@@ -40,7 +40,7 @@ FRAGMENTS = (
     "0101" + "aa" * 8 + "2000" + "0101" + "aa" * 8 + "2000" + "0101" + "bb" * 8 + "0001",  # one twice
     "0101" + "aa" * 8 + "2000" + "0101" + "bb" * 8 + "2000" + "0101" + "bb" * 8 + "0001",  # another at its place
     "0102" + "aa" * 16 + "2000" + "0102" + "bb" * 16 + "0001",  # overlap
-    "0101" + "aa" * 8 + "0003" + "0101" + "bb" * 8 + "2004",  # behind the end
+    "0101" + "aa" * 8 + "0003" + "0101" + "bb" * 8 + "2004",  # after the end
     "0101" + "aa" * 8 + "2004" + "0101" + "bb" * 8 + "0003",  # an end before what is there
     "0101" + "aa" * 8 + "0003" + "0101" + "bb" * 8 + "0005",  # two ends
     "0007" + "aa" * 7 + "2000", "0000" + "2000", "0000" + "c000", "0000" + "2002", "0000" + "0002",

@@ -147,7 +147,7 @@ def tap(frames: int) -> None:
 
 
 def own() -> None:
-    """What only the nano-kernel promises."""
+    """Promises of the nano-kernel alone."""
     say(f"own: writing to the block device {error_of(lambda: os.open('/dev/vda', os.O_RDWR))}")
     write_and_run = mmap.PROT_WRITE | mmap.PROT_EXEC
     say(f"own: a page to write and to run {error_of(lambda: mmap.mmap(-1, 4096, prot=write_and_run))}")

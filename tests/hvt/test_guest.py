@@ -87,7 +87,7 @@ def test_ten_clients_in_a_small_machine(setting: Setting, carrier: str) -> None:
 
 
 def test_a_config_that_fills_its_blocks(setting: Setting, carrier: str) -> None:
-    """Exactly 512 n bytes, the last one a newline: nothing behind it to say that it ends."""
+    """Exactly 512 n bytes, the last one a newline: nothing after it to say that it ends."""
     text = setting.config()
     filler = -len(text) % 512
     text += "#" * (filler - 1) + "\n" if filler else ""

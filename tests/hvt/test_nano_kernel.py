@@ -223,7 +223,7 @@ def conformance_zip() -> bytes:
 
 
 def echo(namespace: str, interface: str, started: Process) -> None:
-    """Send frames of all sizes to whoever answers on the interface, and get each back."""
+    """Send frames of all sizes to the echo program on the interface, and get each back."""
     with inside(namespace):
         link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETHERTYPE))
         link.bind((interface, ETHERTYPE))

@@ -19,7 +19,7 @@
         }                                                                                                              \
     } while (0)
 
-/* A machine as after boot, with so many free pages. */
+/* A machine as after boot, with `pages` free pages. */
 void fresh(size_t pages);
 
 extern unsigned flushes; /* of the translation buffer */

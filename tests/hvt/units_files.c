@@ -59,7 +59,7 @@ static void test_archives(void)
     free(archive);
 }
 
-#define PROGRAM_AT (2000 * PAGE_SIZE) /* in the array, behind the pages that are managed */
+#define PROGRAM_AT (2000 * PAGE_SIZE) /* in the array, after the pages that are managed */
 
 static phys_t frame_of(const uint8_t *byte)
 {

@@ -1,4 +1,4 @@
-"""What `make image` wrote: small, static, whole, and the same bytes wherever it is packed."""
+"""Output of `make image`: small, static, whole, and the same bytes wherever it is packed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_BYTES = 14 << 20  # kernel and compressed initramfs
 
 
 def members(cpio: bytes) -> dict[str, tuple[int, bytes]]:
-    """Name -> (mode, content) of newc archives behind each other, as the kernel unpacks them."""
+    """Name -> (mode, content) of newc archives one after the other, as the kernel unpacks them."""
     found: dict[str, tuple[int, bytes]] = {}
     at = 0
     while at < len(cpio):

@@ -1,4 +1,4 @@
-"""What a server must do for a real client; the same functions for the hosted server and the VM."""
+"""Cases of a server with a real client; the same functions for the hosted server and the VM."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TO_INTERNET = "route 198.51.100.0 255.255.255.0"
 
 
 class Listening(Protocol):
-    """What a check needs to know of a server."""
+    """Facts of a server that a check needs."""
 
     def event(self, name: str, timeout: float = 10, count: int = 1) -> dict[str, str]: ...
 
@@ -139,7 +139,7 @@ def check_negotiated(
 
 
 def check_cell(server: Listening, client: OpenvpnClient, cell: Cell, *, epoch: bool) -> None:
-    """What a cell of the compatibility matrix must negotiate; epoch: whether both sides can."""
+    """Negotiation demanded of a cell of the compatibility matrix; epoch: both sides can."""
     check_negotiated(
         server,
         client,

@@ -1,4 +1,4 @@
-"""What clients may address through the NAT, with a real client; the same functions for the hosted server and machines.
+"""Destinations of clients through the NAT, with a real client; the same functions for the hosted server and machines.
 
 The host of the topology stands for a cloud's: it has the addresses of a metadata service and of a name server, and
 answers at all of its addresses.
@@ -42,7 +42,7 @@ def cloud(setting: Setting) -> Iterator[Process]:
 
 
 def asks(client: OpenvpnClient, address: str, port: int) -> list[str]:
-    """What a client gets over UDP and over TCP."""
+    """Answers that a client gets over UDP and over TCP."""
     return [client.run(sys.executable, SCRIPT, "ask", kind, address, str(port)).strip() for kind in ("udp", "tcp")]
 
 

@@ -22,7 +22,7 @@ SPACES = {"alice": "c1", "bob": "c2", "carol": "c3"}
 
 
 def make_pki(folder: Path) -> Path:
-    """What the page makes for all examples, and the clients' files beside it; returns the folder."""
+    """Files that the page makes for all examples, and the clients' files beside it; returns the folder."""
     run(folder, "pki")
     for name in SPACES:
         shutil.copy(folder / "pki" / "issued" / f"{name}.crt", folder)
@@ -31,14 +31,14 @@ def make_pki(folder: Path) -> Path:
 
 
 def commands(name: str) -> str:
-    """What stands behind `<!-- run name -->`."""
+    """The block after `<!-- run name -->`."""
     block = re.search(rf"<!-- run {name} -->\n```\n(.*?)```", TEXT, re.DOTALL)
     assert block, name
     return block[1]
 
 
 def run(folder: Path, name: str) -> None:
-    """Type the commands behind `<!-- run name -->`."""
+    """Type the commands after `<!-- run name -->`."""
     type_in(folder, commands(name))
 
 

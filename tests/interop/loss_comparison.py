@@ -3,7 +3,7 @@
     python -m tests.interop.loss_comparison [--loss 0.001 0.01 0.05] [--seeds 10] [--rtt-ms 40] [--megabytes 0]
 
 The receiver is Linux's TCP in a namespace of its own, the sender is in turn Linux (pinned to CUBIC) and hognose.tcp,
-behind the same kind of device. The bridge offers no offloads, so every frame on it is whole and its checksum complete.
+with the same kind of device. The bridge offers no offloads, so every frame on it is whole and its checksum complete.
 Prints one line per loss rate: medians in Mbit/s and their ratio.
 """
 

@@ -1,10 +1,10 @@
-"""How long the real openvpn client takes to connect through a lossy bridge, by seed (needs root).
+"""Time that the real openvpn client takes to connect through a lossy bridge, by seed (needs root).
 
     python -m tests.interop.loss_connects [--loss 0.2] [--count 20] [--first 1] [--rtt-ms 40] [--server hognose openvpn]
 
 One attempt per seed with the client's default options over TCP, from the start of its process to "Initialization
 Sequence Completed"; the server is in turn Hognose (hosted, on a macvtap) and the real openvpn of this machine with
-Linux's TCP, behind the same bridge with the same seed. Loss is in each direction and hits whole frames. Prints one line
+Linux's TCP, at the same bridge with the same seed. Loss is in each direction and hits whole frames. Prints one line
 per server: how many connected, median, 95th percentile (the 19th of 20) and the longest in seconds. All in namespaces
 of loss_comparison's, so not at the same time as that.
 """

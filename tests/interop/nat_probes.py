@@ -1,4 +1,4 @@
-"""What a NAT does, found out from both of its sides with real sockets; each probe is one sentence of an RFC.
+"""Behaviour of a NAT, found out from both of its sides with real sockets; each probe is one sentence of an RFC.
 
 A probe returns nothing when the NAT does what it should, and raises VerdictError (or a time-out, or what the kernel
 says) when it does not. It knows the NAT by its addresses only.
@@ -452,7 +452,7 @@ def a_mapping_is_not_shadowed(side: Side) -> None:
 
 
 def the_listening_port_is_not_shadowed(side: Side) -> None:
-    """A client connects from the port on which the NAT itself listens, to whoever will hear of that port."""
+    """A client connects from the port on which the NAT itself listens, and the port is told to the server."""
     found = connect_from(side, 1, LISTENING_PORT)
     must(found != LISTENING_PORT, "its outside port is the listening one")
     with side.tcp() as host:

@@ -89,7 +89,7 @@ def mapped(inside: socket.socket, outside: socket.socket) -> int:
 
 
 def silent(sock: socket.socket, seconds: float = SILENCE) -> bool:
-    """Whether nothing comes."""
+    """True if nothing comes."""
     return not select.select([sock], [], [], seconds)[0]
 
 
@@ -108,7 +108,7 @@ def icmp_error(sock: socket.socket, seconds: float = PATIENCE) -> tuple[int, int
 
 
 def hops(sock: socket.socket, destination: tuple[str, int], receiver: socket.socket | None = None) -> list[str]:
-    """Who answers at each TTL until the destination is reached; receiver: its socket, where it has one."""
+    """Sources of the answers at each TTL until the destination is reached; receiver: its socket, where it has one."""
     sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
     found = []
     for ttl in range(1, 7):

@@ -1,4 +1,4 @@
-"""Who may come and which TLS is spoken: the same checks hosted, under qemu and as a guest of solo5-hvt."""
+"""Access rules and versions of TLS: the same checks hosted, under qemu and as a guest of solo5-hvt."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def stranger(setting: Setting) -> socket.socket:
 
 @pytest.fixture(autouse=True)
 def _unhurried() -> Iterator[None]:
-    """The server prints so many lines about peers a second; every test here wants its line."""
+    """The server limits lines about peers by the second; every test here wants its line."""
     yield
     time.sleep(0.4)
 
@@ -106,7 +106,7 @@ STRANGERS = {
 
 @dataclass
 class Heard:
-    """What became of one stranger: its outer address:port, and whether the server has closed its connection."""
+    """Record of one unauthenticated peer: its outer address:port, and whether the server has closed its connection."""
 
     peer: str
     closed: bool
@@ -162,7 +162,7 @@ def test_a_silent_stranger_is_sent_away(heard: dict[str, Heard], server: Server,
 
 
 def rejected_line(server: Server, before: int) -> str:
-    """The next peer_rejected line of somebody who came over the network as a real client."""
+    """The next peer_rejected line of a real client over the network."""
     return server.process.wait_for("peer_rejected ", 20, before + 1)[before]
 
 

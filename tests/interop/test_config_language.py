@@ -22,7 +22,7 @@ REFUSED = "refused"
 
 
 def openvpn_reads(line: str, folder: Path) -> str:
-    """What OpenVPN takes for the value of `mode`: the word, REFUSED, or "" when there is none or more than one."""
+    """OpenVPN's value of `mode`: the word, REFUSED, or "" when there is none or more than one."""
     config = folder / "one.conf"
     config.write_text(f"mode {line}\n")
     told = subprocess.run(

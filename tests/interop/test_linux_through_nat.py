@@ -289,7 +289,7 @@ def test_errors_reach_the_socket_that_caused_them(gateway: Gateway) -> None:
         sock(OUTSIDE_NS, socket.SOCK_DGRAM, (SERVER, 9000)) as server,
         sock(CLIENT_NS, socket.SOCK_DGRAM, (CLIENT, 45_000)) as client,
     ):
-        client.connect((SERVER, 9009))  # nobody is there
+        client.connect((SERVER, 9009))  # no service is there
         client.send(b"anybody?")
         with pytest.raises(ConnectionRefusedError):
             client.recv(100)

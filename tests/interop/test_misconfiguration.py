@@ -329,7 +329,7 @@ def setting(topology: Topology, tmp_path_factory: pytest.TempPathFactory) -> Set
 
 @pytest.fixture(autouse=True)
 def _unhurried() -> Iterator[None]:
-    """The server prints so many lines about peers a second; every case here wants its line."""
+    """The server limits lines about peers by the second; every case here wants its line."""
     yield
     time.sleep(0.3)
 
@@ -389,7 +389,7 @@ def test_one_line_says_what_to_change(setting: Setting, servers: OneServer, numb
 
 
 def lines_about(server: Server, peer: str) -> list[str]:
-    """Lines that tell why somebody from there was turned away."""
+    """Lines with the reason why a peer from there was refused."""
     return re.findall(rf"^.*(?:peer_rejected|client_refused) .*peer={peer}.*$", server.log, re.M)
 
 

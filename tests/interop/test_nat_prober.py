@@ -126,7 +126,7 @@ while True:
 
 @pytest.fixture(scope="module")
 def control(pytestconfig: pytest.Config) -> Iterator[dict[str, str]]:
-    """What the control does instead, by probe; printed at the end."""
+    """Answers of the control, by probe; printed at the end."""
     found: dict[str, str] = {}
     yield found
     failed = {name: text for name, text in found.items() if text}

@@ -1,4 +1,4 @@
-"""What the config says of single clients and of time, with real clients."""
+"""Settings of single clients and of time, with real clients."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_a_start_refuses_what_check_refuses(setting: Setting) -> None:
 
 
 def test_an_orderly_stop_and_the_same_address_after_it(setting: Setting) -> None:
-    """The client is told to restart, waits for the server by itself, and has its address again whoever comes first."""
+    """The client is told to restart, waits for the server by itself, and has its address again in any order."""
     extra = ("ifconfig-pool 10.8.0.100 10.8.0.109",)
     with setting.client("c1", common_name="alice") as alice, setting.client("c2", common_name="bob") as bob:
         with setting.server("hosted", extra=extra) as server:

@@ -1,4 +1,4 @@
-"""Whom the real OpenVPN server lets in and whom ours does: the same clients at both, in one run."""
+"""Clients that the real OpenVPN server lets in, and ours: the same clients at both, in one run."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def text(lines: tuple[str, ...], blocks: dict[str, str]) -> str:
 
 @dataclass
 class Verdict:
-    """Whether a client was let in, its name by the server, and what the server said of it."""
+    """Verdict on a client, its name by the server, and what the server said of it."""
 
     accepted: bool
     name: str
@@ -82,7 +82,7 @@ class Rivals:
         self.real.stop()
 
     def at_real(self, case: Case, identity: Identity | None) -> Verdict:
-        """What OpenVPN does."""
+        """OpenVPN's verdict."""
         before = len(self.real.text)
         accepted = self._run(REAL, case, identity)
         log = self.real.text[before:]
@@ -90,7 +90,7 @@ class Rivals:
         return Verdict(accepted, names[-1] if names else "", self.real.text[before:])
 
     def at_ours(self, case: Case, identity: Identity | None) -> Verdict:
-        """What we do."""
+        """Hognose's verdict."""
         pattern = r"^\w+ (client_established|client_refused|peer_rejected) "
         before = len(re.findall(pattern, self.ours.log, re.M))
         accepted = self._run(OURS, case, identity)
@@ -146,7 +146,7 @@ class Arena:
         return self._rivals
 
     def stop(self) -> None:
-        """Whoever runs."""
+        """End the servers that run."""
         if self._rivals is not None:
             self._rivals.stop()
         self._setting, self._rivals = "", None
@@ -161,7 +161,7 @@ def arena(topology: Topology, pki: Pki, tmp_path_factory: pytest.TempPathFactory
 
 @pytest.fixture(autouse=True)
 def _unhurried() -> Iterator[None]:
-    """The server prints so many lines about peers a second; every test here wants its line."""
+    """The server limits lines about peers by the second; every test here wants its line."""
     yield
     time.sleep(0.2)
 

@@ -1,4 +1,4 @@
-"""Certificates, CRLs and TLS settings with the verdict of both servers: the table behind docs/verdicts.md.
+"""Certificates, CRLs and TLS settings with the verdict of both servers: the table of docs/verdicts.md.
 
 A setting is what stands in both servers' configs; a case is one client that comes to it. `openvpn` and `ours` are what
 was measured; where they differ, `why` says why ours is stricter.
@@ -84,7 +84,7 @@ class Pki:
 
 @dataclass(frozen=True)
 class Side:
-    """What a server has beyond the base: lines and inline blocks, the same ones for both.
+    """Additions of a server to the base: lines and inline blocks, the same ones for both.
 
     files: of client-config-dir, a directory for OpenVPN and a block for us.
     """

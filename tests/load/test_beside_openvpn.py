@@ -24,7 +24,7 @@ def topology(tmp_path: Path) -> Iterator[Topology]:
 
 
 def connects(setting: Setting, seconds: float) -> float:
-    """How long a genuine client takes; 0 when it is not up in so many seconds."""
+    """Seconds until a genuine client is up; 0 when it is not up in `seconds`."""
     began = time.monotonic()
     with setting.client("c3", common_name="late") as late:
         try:

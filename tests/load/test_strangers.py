@@ -59,7 +59,7 @@ def strangers(topology: Topology, name: str, *words: str) -> Iterator[subprocess
 
 
 def report(process: subprocess.Popen[str]) -> dict[str, int]:
-    """What the script says at its end."""
+    """Last output of the script."""
     out, _ = process.communicate(timeout=120)
     found: dict[str, int] = json.loads(out.splitlines()[-1])
     return found
@@ -71,7 +71,7 @@ def rate(topology: Topology) -> float:
 
 
 def connects_within(setting: Setting, wrap: str, seconds: float) -> float:
-    """How long a genuine client of c3 takes; its whole start included."""
+    """Seconds until a genuine client of c3 is up; its whole start included."""
     began = time.monotonic()
     with setting.client("c3", wrap, common_name="late") as late:
         late.connected(seconds)

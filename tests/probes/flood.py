@@ -60,7 +60,7 @@ def forged_cookies_during_a_flood(peer: Peer) -> str:
     alone=True,
 )
 def text_after_a_rst_during_a_flood(peer: Peer) -> str:
-    """What was opened by a cookie and reset does not come back with the next segment."""
+    """A connection that was opened by a cookie and reset does not come back with the next segment."""
     flood(peer)
     conn = Conn(peer, peer.port, MSS_OPTION, 65535, stamps=False)
     conn.connect()

@@ -243,7 +243,7 @@ def text_with_an_old_timestamp(peer: Peer) -> str:
     linux=Linux("28 bytes", "it takes such segments for the sake of boxes in between; RFC 7323 3.2 says SHOULD drop"),
 )
 def text_without_the_agreed_timestamp(peer: Peer) -> str:
-    """Where timestamps were agreed on, text without them is dropped."""
+    """If timestamps were agreed on, text without them is dropped."""
     conn = peer.open(MSS_OPTION, stamps=True)
     conn.send(ACK | PSH, conn.reset_record, stamp=None)
     conn.snd += len(conn.reset_record)

@@ -17,7 +17,7 @@ EVIL = bytes.fromhex("02000000ee0e")
 
 
 def ask(peer: Peer, packet: bytes, to: bytes = frames.BROADCAST) -> str:
-    """What comes back for an ARP packet."""
+    """Answer to an ARP packet."""
     peer.wire.send(frames.ethernet(to, peer.host.mac, frames.TYPE_ARP, packet))
     peer.settle()
     return tell_all(told(peer, one) for one in peer.others(Arp) if isinstance(one, Arp) and one.operation == REPLY)
@@ -121,7 +121,7 @@ def an_unasked_reply_is_not_learned(peer: Peer) -> str:
 
 @probe("T32", "three times, a second apart")
 def unanswered_requests(peer: Peer) -> str:
-    """Who does not answer is asked again once a second, not for every packet (RFC 1122 2.3.2.1)."""
+    """A silent host is asked again once a second, not for every packet (RFC 1122 2.3.2.1)."""
     peer.host.answers_arp = False
     times = []
     until = time.monotonic() + 2.7

@@ -15,7 +15,7 @@ SEQ, THEIR = 1000, 5000  # the numbers of a stray segment
 
 
 def stray(peer: Peer, flags: int, data: bytes = b"", *, to: Target | None = None) -> str:
-    """What comes back for one segment: for a RST, its distance from the numbers that make the sender believe it."""
+    """Answer to one segment: for a RST, its distance from the numbers that make the sender believe it."""
     port = peer.port
     target = to or peer.target
     text = frames.tcp((peer.host.address, port), (target.address, target.port), SEQ, THEIR, flags, data=data)
@@ -162,7 +162,7 @@ SYN_PORT = 4321  # that SYNs of syn_packet come from
 
 
 def silent_towards(peer: Peer, host: Host, frame: bytes) -> str:
-    """What a host gets of a frame with a SYN, once the target has settled."""
+    """Answer of a host to a frame with a SYN, once the target has settled."""
     peer.wire.send(frame)
     peer.settle()
     ports = (SYN_PORT, peer.target.port)  # not that of the SYN which has told that it has settled

@@ -14,7 +14,7 @@ RECORD_ROUTE = b"\x07\x07\x04\0\0\0\0\x01"
 
 
 def syn_in(peer: Peer, **fields: object) -> str:
-    """What comes back for a SYN in a packet with odd fields."""
+    """Answer to a SYN in a packet with odd fields."""
     port = peer.port
     peer.frame(peer.packet(6, peer.segment(port, 1000, 0, SYN, options=MSS_OPTION), **fields))
     return tell_all(one.names for one in peer.all(port))
@@ -30,7 +30,7 @@ def fragments_of(peer: Peer, text: bytes, cuts: list[tuple[int, int, bool]], **f
 
 
 def syn_in_fragments(peer: Peer, cuts: list[tuple[int, int, bool]], order: tuple[int, ...] = ()) -> str:
-    """What comes back for a SYN of 40 bytes that is cut like that."""
+    """Answer to a SYN of 40 bytes that is cut like that."""
     port = peer.port
     packets = fragments_of(peer, peer.segment(port, 1000, 0, SYN, options=OPTIONS), cuts)
     for number in order or range(len(packets)):
@@ -186,7 +186,7 @@ def short_frames(peer: Peer) -> str:
 
 
 def echo(peer: Peer, payload: bytes = b"0123456789", *, wrong: int = 0, **fields: object) -> str:
-    """What comes back for an echo request."""
+    """Answer to an echo request."""
     peer.frame(peer.packet(1, frames.icmp(8, 0, 0x12345678, payload, wrong), flags=0, **fields))
     return tell_all(echo_told(one, payload) for one in peer.icmp())
 

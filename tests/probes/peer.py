@@ -267,7 +267,7 @@ class Conn:
         return data
 
     def flight(self) -> list[Segment]:
-        """What comes of a long answer by itself, each segment once, in order."""
+        """Segments of a long answer without acknowledgements, each segment once, in order."""
         self.ask_for_much()
         found: dict[int, Segment] = {}
         one = self.next()

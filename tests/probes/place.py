@@ -1,4 +1,4 @@
-"""Where probes run: the server under test and Linux's TCP on one link, and a raw socket beside them.
+"""Place of the probes: the server under test and Linux's TCP on one link, and a raw socket beside them.
 
     the server 10.0.0.2 [host] tap0 --- br0 --- eth0 [wire], which plays 10.0.0.1 and all others
                                      |
@@ -135,7 +135,7 @@ class Runs:
         return future
 
     def verdict(self, probe: Probe, name: str) -> str:
-        """What came of a probe; also what is wrong with any packet that it had."""
+        """Result of a probe; also what is wrong with any packet that it had."""
         running = self._found.get((probe.name, name))
         if running is None:  # one that must be alone
             for future in self._found.values():
@@ -154,7 +154,7 @@ def _verdict(probe: Probe, peer: Peer) -> str:
 
 
 def spoiled(host: Host) -> str:
-    """What a second reader (scapy) says of the TCP packets that a host had: their checksums."""
+    """Findings of a second reader (scapy) in the TCP packets that a host had: their checksums."""
     for frame in host.raw:
         packet = IP(frame[14:])
         if TCP not in packet:

@@ -1,4 +1,4 @@
-"""What a probe is: a row of the requirements, a sentence, what must come back, and the function that finds it out."""
+"""A probe: a row of the requirements, a sentence, what must come back, and the function that finds it out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Script = Callable[[Peer], str]
 
 @dataclass(frozen=True)
 class Linux:
-    """What the control answers instead, and why that is no fault of either."""
+    """Answer of the control, and why that is no fault of either."""
 
     expected: str
     why: str
@@ -32,11 +32,11 @@ class Probe:
     long: bool
 
     def expected_of(self, target: str) -> str:
-        """What the target of this name must answer."""
+        """Answer demanded of the target of this name."""
         return self.linux.expected if target == "linux" and self.linux is not None else self.expected
 
     def verdict(self, peer: Peer) -> str:
-        """What the target answered."""
+        """Answer of the target."""
         try:
             return self.script(peer)
         except Wrong as error:

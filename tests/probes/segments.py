@@ -14,7 +14,7 @@ SACK_OK = frames.option(frames.SACK_OK)
 
 
 def at_both_stages(peer: Peer, act: Callable[[Conn, bytes], None]) -> str:
-    """What an act brings on a connection that has said nothing yet, and on one that has said half a record.
+    """Answers to an act on a connection that has said nothing yet, and on one that has said half a record.
 
     It is given what is left of the record, which is then sent as it should be.
     """

@@ -42,7 +42,7 @@ def again(conn: Conn, flight: list[Segment], seconds: float) -> list[int]:
 
 
 def again_until(conn: Conn, flight: list[Segment], wanted: set[int]) -> tuple[list[int], float]:
-    """What comes again until these places of the flight have come, in order; the time of the last one."""
+    """Repeated segments until these places of the flight have come, in order; the time of the last one."""
     places = {one.seq: place for place, one in enumerate(flight)}
     came: list[int] = []
     while not wanted <= set(came):
@@ -56,7 +56,7 @@ def again_until(conn: Conn, flight: list[Segment], wanted: set[int]) -> tuple[li
 
 
 def of_flight(flight: list[Segment], segments: list[Segment]) -> list[int]:
-    """Which of the flight are among segments; new text is none of it."""
+    """Places of the flight that are among segments; new text is none of it."""
     places = {one.seq: place for place, one in enumerate(flight)}
     return [places[one.seq] for one in segments if one.data and one.seq in places]
 
@@ -134,7 +134,7 @@ def what_was_sacked_is_not_sent_again(peer: Peer) -> str:
 
 @probe("T15", "its end")
 def a_tail_loss_probe(peer: Peer) -> str:
-    """When nothing of a flight is acknowledged, the first to come again is its end (RFC 8985 section 7)."""
+    """If nothing of a flight is acknowledged, its end is the first to come again (RFC 8985 section 7)."""
     conn = peer.open(MSS_536 + SACK_OK)
     conn.greet()
     conn.ask_for_much()

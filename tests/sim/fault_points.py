@@ -21,7 +21,7 @@ ENGINES = (gateway, ip, nat, openvpn, tcp, wire)
 
 
 class FaultError(RuntimeError):
-    """The bug that nobody thought of; its text must not be logged."""
+    """An unexpected bug; its text must not be logged."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ MASK = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class PeerSettings:
-    """What the client offers and how it behaves."""
+    """Offers and behaviour of the client."""
 
     iss: int = 1000
     mss: int = 1460

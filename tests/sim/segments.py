@@ -31,7 +31,7 @@ class Segment:
 
     @property
     def end(self) -> int:
-        """Sequence number behind this segment."""
+        """Sequence number after this segment."""
         return (self.seq + len(self.payload) + self.has("S") + self.has("F")) & 0xFFFFFFFF
 
 

@@ -1,4 +1,4 @@
-"""Ten thousand clients that come and go through one gateway, and nothing that they leave behind.
+"""Ten thousand clients that come and go through one gateway and leave nothing there.
 
 2,000 of them complete a real TLS 1.3 handshake with EC certificates (some two, for a renegotiation), 1,000 more begin
 one and fail or stop inside it; the other 7,000 end before TLS: that keeps the test within a minute of CPU time.

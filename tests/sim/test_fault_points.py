@@ -1,8 +1,8 @@
 """The first passage of every function of the engines raises, and of most the last too: one packet or session is lost.
 
 Each run is the same busy minute of a gateway with clients that come, use their tunnels and go, strangers, hosts
-outside, a new config and status lines. Afterwards the tables fit each other, somebody new is served, and when all have
-gone nothing is left behind.
+outside, a new config and status lines. Afterwards the tables fit each other, a new client is served, and when all have
+gone nothing is left.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class Minute:
 
 
 def _problem(point: Point, at: int) -> str:
-    """What is wrong after a fault, "" for nothing."""
+    """Defects after a fault, "" for none."""
     with pytest.MonkeyPatch.context() as patch:
         minute = Minute()
         hits = break_at(patch, point, at)

@@ -94,7 +94,7 @@ def test_corrupted_packets_are_dropped_by_checksum():
 
 
 def test_a_narrow_link_with_a_short_queue():
-    """Our congestion control fills 20 Mbit/s behind a queue of 30 packets: over half of what the line carries."""
+    """Our congestion control fills 20 Mbit/s at a queue of 30 packets: over half of what the line carries."""
     down = BYTES[: 6 * MIB]
     link = Impairment(delay_ns=10 * MS, rate_bps=20_000_000, queue=60)
     world = TcpWorld(up=b"", down=down, link=link, seed=17, peer=PeerSettings(window=4 * MIB, scale=8))
@@ -103,7 +103,7 @@ def test_a_narrow_link_with_a_short_queue():
 
 
 def test_slow_start_ends_before_the_queue_overflows(monkeypatch):
-    """HyStart++ at 40 ms, 20 Mbit/s and a queue of 50 packets behind what the line holds: no loss in the first MiB."""
+    """HyStart++ at 40 ms, 20 Mbit/s and a queue of 50 packets besides what the line holds: no loss in the first MiB."""
     link = Impairment(delay_ns=20 * MS, rate_bps=20_000_000, queue=250)
     took = []
     for plain in (False, True):

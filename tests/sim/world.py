@@ -4,7 +4,7 @@ Everything but the randomness inside TLS follows from the seed. `python -m tests
 --hours N` runs one world by hand and prints what happened in it; docs/dev/test-records.md has the record of long runs.
 
 Invariants, looked at all the time: no exception inside the gateway; it says when it wants to run next, and not at
-once again and again; nobody gets another client's packet, nothing comes twice or damaged; what a surviving session
+once again and again; no client gets another's packet, nothing comes twice or damaged; what a surviving session
 sends arrives; tables stay within their bounds. At the end all tables are empty and the counters add up.
 """
 
@@ -48,7 +48,7 @@ _KITS: dict[str, ClientKit] = {}
 
 @dataclass(frozen=True)
 class WorldSettings:
-    """What a world is like; means in seconds of virtual time."""
+    """Properties of a world; means in seconds of virtual time."""
 
     seed: int
     clients: int = 8

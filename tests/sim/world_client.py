@@ -57,7 +57,7 @@ class SimClient:
     # -- time ------------------------------------------------------------------------------------------------------
 
     def next_time(self) -> int | None:
-        """When there is something to do."""
+        """Time of the next work."""
         times = [self.up.next_due(), self.down.next_due(), self.partition_ends or None]
         if self.world.faulty:
             times.append(self.partition_at)
@@ -220,7 +220,7 @@ class SimClient:
         self.world.facts["queries"] += 1
 
     def _spoof(self, tunnel: Tunnel, now: int) -> None:
-        """A packet under somebody else's address, to outside or to another client."""
+        """A packet under another client's address, to outside or to another client."""
         payload = self._payload(b"S")
         source = self.random.choice((tunnel.address + 1, tunnel.address ^ 3, TUNNEL_GATEWAY, 0xC6336407))
         tunnel.send(udp_packet(source, 5000, 0xC6336407, ECHO_PORT, payload), now)
@@ -270,7 +270,7 @@ class SimClient:
         self.gone = self.tunnel is None
 
     def expect_all_answered(self) -> None:
-        """What a surviving session sent has arrived."""
+        """Packets of a surviving session have arrived."""
         tunnel = self.tunnel
         if tunnel is not None and tunnel.address:
             assert not tunnel.waiting, f"client {self.number}: {len(tunnel.waiting)} queries were never answered"

@@ -60,7 +60,7 @@ class Hostile:
             self._connections.pop(next(iter(self._connections)))
 
     def _say(self) -> None:
-        """Records of nobody's protocol, a hard reset, half a record."""
+        """Records of no protocol, a hard reset, half a record."""
         if not self._connections:
             return
         key = self.random.choice(list(self._connections))

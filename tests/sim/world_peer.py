@@ -14,7 +14,7 @@ from tests.sim.segments import Segment, ones_complement
 from tests.unit.openvpn.client import PING, ClientKit, ModelClient
 
 SECOND = 1_000_000_000
-OPEN_END = 1 << 60  # where the stream ends while nobody knows
+OPEN_END = 1 << 60  # where the stream ends while that is unknown
 ECHO_PORT = 7
 
 
@@ -33,7 +33,7 @@ class StreamPeer(ReferencePeer):
             self._push(now)
 
     def close(self, now: int) -> None:
-        """The FIN, behind what was written."""
+        """The FIN, after what was written."""
         self._end = 1 + len(self._data)
         if self.established:
             self._push(now)
@@ -45,7 +45,7 @@ class StreamPeer(ReferencePeer):
         self._rto_at = self._ack_at = self._read_at = 0
 
     def receive(self, segment: Segment, now: int) -> None:
-        """As the reference peer; a SYN-ACK for somebody else's SYN is answered with a RST (RFC 9293 3.10.7.3)."""
+        """As the reference peer; a SYN-ACK for another host's SYN is answered with a RST (RFC 9293 3.10.7.3)."""
         if segment.has("S") and not self.established and segment.ack != (self.settings.iss + 1) & 0xFFFFFFFF:
             if not segment.has("R"):
                 self.out.append(Segment(segment.ack, 0, "R", 0))
@@ -53,7 +53,7 @@ class StreamPeer(ReferencePeer):
         super().receive(segment, now)
 
     def take(self) -> bytes:
-        """What has come in order since the last call."""
+        """Data in order since the last call."""
         data, self.received = bytes(self.received), bytearray()
         return data
 
@@ -99,7 +99,7 @@ class Tunnel:
         return self.peer.reset or self.peer.peer_fin
 
     def next_resend(self) -> int | None:
-        """When the OpenVPN client repeats a control packet."""
+        """Time at which the OpenVPN client repeats a control packet."""
         times = [entry[2] for n in self.vpn.negotiations.values() for entry in n.unacked.values()]
         return min(times, default=None)  # type: ignore[type-var, return-value]
 
@@ -170,12 +170,12 @@ def echo_request(source: int, destination: int, payload: bytes) -> bytes:
 
 
 def is_sound(packet: bytes) -> bool:
-    """Whether header and UDP or ICMP checksum are right."""
+    """True if header and UDP or ICMP checksum are right."""
     if ones_complement(packet[:20]) or int.from_bytes(packet[2:4], "big") != len(packet):
         return False
     if packet[9] == 1:
         return ones_complement(packet[20:]) == 0
     if packet[26:28] == b"\0\0":
-        return False  # nobody here sends without
+        return False  # every sender here has them
     pseudo = packet[12:20] + b"\0\x11" + struct.pack(">H", len(packet) - 20)
     return ones_complement(pseudo + packet[20:]) == 0

@@ -1,4 +1,4 @@
-"""What the documents say agrees with the program: generated tables are up to date, links lead somewhere."""
+"""Documents agree with the program: generated tables are up to date, links lead somewhere."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ keepalive 10 60
 
 
 def answer(line: str) -> str:
-    """What a config with this line is told."""
+    """Answer to a config with this line."""
     name = line.split(maxsplit=1)[0]
     text = "".join(f"{each}\n" for each in (line, *(one for one in BASE.splitlines() if one.split()[0] != name)))
     try:

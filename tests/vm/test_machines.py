@@ -1,4 +1,4 @@
-"""What every machine must do, the same cases as hosted: under qemu with our Linux, and as a guest of solo5-hvt."""
+"""Cases of every machine, the same as hosted: under qemu with our Linux, and as a guest of solo5-hvt."""
 
 from __future__ import annotations
 

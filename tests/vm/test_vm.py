@@ -112,7 +112,7 @@ def test_without_a_source_of_randomness(setting: Setting, tmp_path: Path) -> Non
 
 
 def test_a_crash_is_told_by_the_status(setting: Setting, tmp_path: Path) -> None:
-    """An image without its byte code: the interpreter gives up, the kernel panics, nobody calls that success."""
+    """An image without its byte code: the interpreter gives up, the kernel panics, and that is no success."""
     sys.path.insert(0, str(REPO / "image"))
     import build
 

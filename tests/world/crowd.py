@@ -34,13 +34,13 @@ def crowd(topology: Topology, *words: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def first_line(process: subprocess.Popen[str]) -> str:
-    """What the script says when all are there."""
+    """Output of the script when all are there."""
     assert process.stdout is not None
     return process.stdout.readline().strip()
 
 
 def report(process: subprocess.Popen[str], timeout: float = 180) -> dict[str, int]:
-    """What the script says at its end; silent ones are let go."""
+    """Last output of the script; silent ones are let go."""
     out, _ = process.communicate(timeout=timeout)
     found: dict[str, int] = json.loads(out.splitlines()[-1])
     return found
@@ -58,7 +58,7 @@ def processor_time(pid: int) -> float:
 
 
 def settled(pid: int, most: int, seconds: float) -> int:
-    """Resident bytes, once no more than `most` or after so many seconds."""
+    """Resident bytes, once no more than `most` or after `seconds`."""
     deadline = time.monotonic() + seconds
     while (found := resident(pid)) > most and time.monotonic() < deadline:
         time.sleep(0.5)

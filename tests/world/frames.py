@@ -28,7 +28,7 @@ def checksum(data: bytes) -> int:
 
 
 def pseudo(source: str, destination: str, protocol: int, size: int) -> bytes:
-    """What RFC 9293 3.1 puts in front for the checksum."""
+    """Pseudo-header of RFC 9293 3.1 for the checksum."""
     return socket.inet_aton(source) + socket.inet_aton(destination) + struct.pack(">HH", protocol, size)
 
 
@@ -161,12 +161,12 @@ class Segment:
 
     @property
     def end(self) -> int:
-        """The number behind its last byte, SYN and FIN included."""
+        """The number after its last byte, SYN and FIN included."""
         return (self.seq + len(self.data) + bool(self.flags & SYN) + bool(self.flags & FIN)) & MASK
 
     @property
     def names(self) -> str:
-        """SYN|ACK and the like; PSH is nobody's business."""
+        """SYN|ACK and the like; PSH is left out."""
         return flag_names(self.flags)
 
     @property

@@ -1,9 +1,9 @@
-"""How many strangers a second leave a VM half idle: its hypervisor's processor time is half a second a second more.
+"""Unauthenticated peers a second that leave a VM half idle: half a second more of its hypervisor's time a second.
 
     python -m tests.world.half_idle [MEMORY]         needs `make image`; MEMORY in MiB, 256 when absent
 
 SYNs from spoofed addresses, connections that say nothing, ClientHellos without a key between them and TLS, each at the
-highest rate that is found by doubling and halving. Nobody else is there. One line each; docs/security.md has them.
+highest rate that is found by doubling and halving. No other peers are there. One line each; docs/security.md has them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def load(pid: int, seconds: float) -> float:
 
 @contextmanager
 def attack(topology: Topology, mac: str, kind: str, rate: int) -> Iterator[None]:
-    """So many a second, until the block ends."""
+    """Send `rate` a second, until the block ends."""
     words = ["host", sys.executable, SCRIPT, "syn", TAP, mac, SERVER_ADDRESS, "60", str(rate)]
     if kind != "syn":
         words = ["c1", sys.executable, SCRIPT, kind, HOST, str(rate), "50", "60"]

@@ -18,7 +18,7 @@ class Impairment:
     """Probabilities 0 … 1 per packet; times in nanoseconds; rate in bits per second, 0 = unlimited.
 
     reorder: a packet so chosen is held back by reorder_ns more than its neighbours. queue: packets that wait for the
-    rate limiter at most; the newest is dropped when full. corrupt flips one bit behind `spare_bytes`. What would arrive
+    rate limiter at most; the newest is dropped when full. corrupt flips one bit after `spare_bytes`. What would arrive
     in the last stall_ns of every stall_every_ns waits for the end of it: a delay spike without loss or reordering.
     """
 

@@ -45,7 +45,7 @@ class NotServed(Exception):  # noqa: N818
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a release comes from; extra: a suite beside the first one, which the package is taken from."""
+    """Source of a release; extra: a suite beside the first one, which the package is taken from."""
 
     suite: str
     extra: str = ""
@@ -99,7 +99,7 @@ def _without_url(line: str) -> str:
 
 
 def _fetched(release: str) -> Path | str:
-    """Where it lies unpacked, or why it cannot be had; asked once per process, by one process at a time."""
+    """Folder where it lies unpacked, or why it cannot be had; asked once per process, by one process at a time."""
     CACHE.mkdir(parents=True, exist_ok=True)
     tree = CACHE / f"openvpn-{release}"
     with (CACHE / f"openvpn-{release}.lock").open("w") as lock:

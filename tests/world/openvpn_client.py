@@ -15,7 +15,7 @@ from .processes import Process
 
 @dataclass
 class ClientSettings:
-    """What goes into a client's config; extra are further lines. key_direction goes with tls-auth, None is no line."""
+    """Settings of a client's config; extra are further lines. key_direction goes with tls-auth, None is no line."""
 
     ca: str
     identity: Identity
@@ -88,7 +88,7 @@ class OpenvpnClient:
 
     @property
     def negotiated(self) -> dict[str, str]:
-        """What it says about its first keys; the words differ between 2.5 and later releases.
+        """Its lines about its first keys; the words differ between 2.5 and later releases.
 
         From 2.6 on some of it is said after the line that `connected` waits for. It does one thing after the other, so
         that all is said once a ping was answered.
@@ -116,7 +116,7 @@ class OpenvpnClient:
         return self._namespaces.run(self.name, *words, check=check, timeout=timeout)
 
     def ping(self, address: str, count: int = 3) -> bool:
-        """Whether so many pings were answered in five seconds.
+        """True if `count` pings were answered in five seconds.
 
         With -w, because ping else waits only two round trips for the last one, too short on a busy machine.
         """

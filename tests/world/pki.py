@@ -98,7 +98,7 @@ class Authority:
         digest: str = "",
         own_signature: bool = False,
     ) -> Identity:
-        """A certificate from start_days (relative to the authority's today) for so many days.
+        """A certificate from start_days (relative to the authority's today) for `days` days.
 
         subject replaces the one common name; usage None and key_usage None leave the extensions out; own_signature
         makes it a self-signed one. digest sha1 or md5 needs an authority with an RSA key.

@@ -1,4 +1,4 @@
-"""What strangers.py `hello` talks to as a control: answers as a server would, at no cost of its own worth naming."""
+"""The control for strangers.py `hello`: answers as a server would, at no cost of its own worth naming."""
 
 from __future__ import annotations
 

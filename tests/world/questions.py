@@ -19,7 +19,7 @@ KINDS = {"udp": socket.SOCK_DGRAM, "tcp": socket.SOCK_STREAM}
 
 
 def ask(protocol: str, address: str, port: int) -> str:
-    """What comes of a question."""
+    """Result of a question."""
     with socket.socket(socket.AF_INET, KINDS[protocol]) as sock:
         sock.settimeout(PATIENCE)
         try:

@@ -1,4 +1,4 @@
-"""The server under test behind one interface: hosted on the tap, or in a VM on the same tap."""
+"""The server under test with one interface: hosted on the tap, or in a VM on the same tap."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ INIT_STATUS = re.compile(r"^hognose: exit status (\d+)$", re.M)
 
 @dataclass
 class ServerSettings:
-    """What goes into server.conf; extra are further lines; with_ca False leaves the CA out (peer-fingerprint alone)."""
+    """Settings of server.conf; extra are further lines; with_ca False leaves the CA out (peer-fingerprint alone)."""
 
     authority: Authority
     identity: Identity

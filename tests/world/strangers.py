@@ -94,7 +94,7 @@ def opened(target: str, rate: int, sources: int, seconds: int) -> dict[str, obje
 
 
 def client_hello() -> bytes:
-    """What OpenSSL says first."""
+    """First output of OpenSSL."""
     out = ssl.MemoryBIO()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False

@@ -1,9 +1,9 @@
-"""hognose.tcp behind a real frame device, without the rest of the gateway: the other end for Linux's TCP in tests.
+"""hognose.tcp at a real frame device, without the rest of the gateway: the other end for Linux's TCP in tests.
 
     tcp_echo_server.py --device /dev/tapN [--address 10.99.0.1] [--port 7] [--no-offload] [--mac 02:...]
 
 Speaks, per connection, one command line: `E\\n` echoes until the peer's FIN, `U\\n` counts until the peer's FIN and
-answers with the SHA-256 of what came, `D BYTES SEED\\n` sends so many bytes of `payload(SEED, BYTES)` and closes,
+answers with the SHA-256 of what came, `D BYTES SEED\\n` sends BYTES bytes of `payload(SEED, BYTES)` and closes,
 `R\\n` resets the connection. Prints `ready`, works until SIGTERM, then prints its counters as one line of JSON.
 """
 
@@ -73,7 +73,7 @@ class Service:
         self.pump(conn, now)
 
     def pump(self, conn: TcpConnection, now: int) -> None:
-        """Write what the send queue takes; FIN behind the last byte."""
+        """Write what the send queue takes; FIN after the last byte."""
         while self.backlog and conn.send_space > 0:
             piece = self.backlog.popleft()
             room = min(conn.send_space, CHUNK)
@@ -118,7 +118,7 @@ class EchoServer:
 
     @property
     def left(self) -> dict[str, int]:
-        """What the TCP under test and the services hold at this moment."""
+        """Objects that the TCP under test and the services hold at this moment."""
         return {"connections": len(self._tcp), "services": len(self._services)}
 
     def run(self) -> None:

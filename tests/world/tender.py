@@ -65,7 +65,7 @@ def forget_offloads(namespace: str, tap: str) -> None:
 
 @functools.cache
 def direct_problem() -> str:
-    """Why dist/hognose.hvt cannot run directly on this machine; "" when it can."""
+    """Reason why dist/hognose.hvt cannot run directly on this machine; "" when it can."""
     if os.environ.get("HVT_CARRIER") == "nested":
         return "HVT_CARRIER=nested asks for that"
     try:

@@ -24,7 +24,7 @@ Received = Arp | Segment | Icmp
 
 
 class Host:
-    """One phantom; off-link ones share the MAC of the router that they are behind."""
+    """One phantom; off-link ones share the MAC of their router."""
 
     def __init__(self, address: str, mac: bytes) -> None:
         self.address = address

@@ -1,4 +1,4 @@
-"""The words behind ` -- `: the same in the VM, under the tender and hosted."""
+"""The words after ` -- `: the same in the VM, under the tender and hosted."""
 
 from __future__ import annotations
 

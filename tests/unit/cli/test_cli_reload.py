@@ -19,7 +19,7 @@ from hognose.host.output import open_output
 from hognose.units import SECOND, Nanos, UnixSeconds
 
 START: Nanos = 1000 * SECOND
-LOOKS = WHOLE_INTERVAL_NS // CHECK_INTERVAL_NS  # one of so many reads all of a text without marks
+LOOKS = WHOLE_INTERVAL_NS // CHECK_INTERVAL_NS  # one of this number reads all of a text without marks
 MISMATCH = "does not match its marks: half written, or changed by hand: embed it again"
 
 
@@ -293,7 +293,7 @@ def test_a_pipe_is_not_read_again() -> None:
 
 @pytest.mark.parametrize("marks", [told, told_once])
 def test_a_text_ends_where_its_marks_say(marks: Callable[[bytes], bytes]) -> None:
-    """A shorter text over a longer one, as `dd conv=notrunc` leaves it; nothing is read behind its last sector."""
+    """A shorter text over a longer one, as `dd conv=notrunc` leaves it; nothing is read after its last sector."""
     world = World(marks(text("max-clients 5", *[f'push "route 10.{n}.0.0 255.255.0.0"' for n in range(200)])))
     new = marks(text("max-clients 6"))
     new += bytes(-len(new) % HEAD_BYTES)
@@ -325,7 +325,7 @@ def test_a_sector_of_another_text_in_between(overtaken_at: int) -> None:
 
 
 def test_a_plain_text_on_a_block_device_ends_with_a_line() -> None:
-    """What follows a device that is too small is lost; a text between marks says so itself."""
+    """The rest of a text is lost on a device that is too small; a text between marks says so itself."""
     source = FakeSource(text("client-to-client")[:-1])
     assert load(source, "server.conf", KeptConsole(), UNIX).config.client_to_client
     source.block_device = True

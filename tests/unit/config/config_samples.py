@@ -108,5 +108,5 @@ def block(name: str, text: str) -> str:
 
 
 def config_text(extra: str = "", base: str = BASE) -> str:
-    """A whole config, its lines first, its blocks behind them; extra stands between."""
+    """A whole config, its lines first, its blocks after them; extra stands between."""
     return base + extra + "".join(block(name, identity()[name]) for name in ("ca", "cert", "key"))

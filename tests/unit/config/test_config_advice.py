@@ -64,7 +64,7 @@ def advised(text: str) -> list[str]:
 
 
 def strength(config: ServerConfig) -> tuple[object, ...]:
-    """What authentication consists of."""
+    """Parts of authentication."""
     return config.policy, config.tls_cert_profile, config.tls_version_min, config.clients, config.ccd_exclusive
 
 
@@ -94,7 +94,7 @@ def test_no_text_of_the_program_advises_to_weaken_authentication() -> None:
 
 @pytest.mark.stress
 def test_no_answer_to_a_line_advises_to_weaken_authentication() -> None:
-    """What is put together at run time counts, and what the advised line means when it stands alone in a config."""
+    """Texts put together at run time count, and the meaning of the advised line alone in a config."""
     answers = list(complaints())
     assert len(answers) > 700
     for line, answer in answers:

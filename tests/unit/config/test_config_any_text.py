@@ -34,7 +34,7 @@ def reads_anything(path: str) -> str:
 
 
 def outcome(stage: Callable[[], object]) -> object:
-    """What comes out, or the error's text."""
+    """The result, or the error's text."""
     try:
         return stage()
     except ConfigError as error:

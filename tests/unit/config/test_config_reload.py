@@ -1,4 +1,4 @@
-"""Which changes of a config need a restart: every field of the model is known to be one kind or the other."""
+"""Changes of a config that need a restart: every field of the model is known to be one kind or the other."""
 
 from __future__ import annotations
 

@@ -177,7 +177,7 @@ def test_the_boot_cannot_be_told_more_than_the_table_has() -> None:
 
 
 def told_at_the_start(config: ServerConfig) -> str:
-    """What the boot has against a config, "" for nothing."""
+    """Objection of the boot to a config, "" for none."""
     try:
         LiveConfig(config, Limits())
     except ConfigError as error:
@@ -186,7 +186,7 @@ def told_at_the_start(config: ServerConfig) -> str:
 
 
 def test_names_of_fields_and_usages_are_those_of_the_boot() -> None:
-    """What the table has, OpenSSL takes; what it has not, is refused with the line instead of at the boot."""
+    """OpenSSL takes every entry of the table; all others are refused with the line, not at the boot."""
     for field in image.SUBJECT_FIELDS:
         CertificateRules(username_field=field)
     for usage in image.EXTENDED_KEY_USAGES:
@@ -249,7 +249,7 @@ def alice() -> Identity:
 
 
 def works(words: str, key: str, level: int) -> bool:
-    """Whether a TLS 1.2 client gets in. SEED is in OpenSSL's legacy provider, which the image does not have."""
+    """True if a TLS 1.2 client gets in. SEED is in OpenSSL's legacy provider, which the image does not have."""
     words = f"{words}:!SEED"
     own = server(key)
     profile = image.PROFILES[level]

@@ -88,6 +88,6 @@ def test_every_kind_of_change_is_made() -> None:
 
 
 def test_most_inputs_keep_most_of_what_they_were_made_of() -> None:
-    """What an input of the corpus has reached is not lost at once."""
+    """Code that an input of the corpus has reached is not lost at once."""
     kept = sum(PLAIN[:8] in data and PLAIN[-8:] in data for data in inputs([PLAIN], 5))
     assert kept > 0.5 * COUNT

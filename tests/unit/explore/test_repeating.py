@@ -150,7 +150,7 @@ def rounds(folder: Path, *words: str) -> tuple[int, str]:
 
 
 def test_a_property_fails_again_by_the_seed_that_is_told(tmp_path: Path) -> None:
-    """What is no property is left out."""
+    """Tests that are no properties are left out."""
     status, said = rounds(tmp_path, "--hypothesis-profile=explore", "--hypothesis-seed=8")
     assert (status, "1 failed in" in said) == (1, True), said
     (alone,) = [each for each in said.splitlines() if each.startswith("alone: ")]

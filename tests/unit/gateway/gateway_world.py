@@ -69,7 +69,7 @@ class GatewayWorld:
             counters=self.counters,
         )
         self.remotes: dict[tuple[str, int], Remote] = {}
-        self.outside: list[Packet] = []  # IP packets that went to the router and are nobody's TCP
+        self.outside: list[Packet] = []  # IP packets that went to the router and are no TCP of ours
         self.super_frames: list[tuple[bytes, bytes]] = []  # (vnet header, packet) of those with GSO
         self.arp: list[Packet] = []
         self.events: list[Event] = []
@@ -113,7 +113,7 @@ class GatewayWorld:
             self.frames()
 
     def rest(self, seconds: float) -> None:
-        """So much time passes."""
+        """Let time pass."""
         limit = self.now + int(seconds * SECOND)
         while self.now < limit:
             self.now = self._next_time(limit)
@@ -207,7 +207,7 @@ class Remote:
 
     @property
     def tunnel_address(self) -> str:
-        """What was pushed to the client."""
+        """Options pushed to the client."""
         assert self.vpn is not None
         [reply] = [message for message in self.vpn.messages if message.startswith("PUSH_REPLY")]
         return next(word.split(" ")[1] for word in reply.split(",") if word.startswith("ifconfig "))
@@ -217,7 +217,7 @@ class Remote:
         self._seq += 1
 
     def send(self, data: bytes, size: int = 0) -> None:
-        """Bytes of the stream, in segments of so many bytes."""
+        """Bytes of the stream, in segments of `size` bytes."""
         size = size or self.size
         for at in range(0, len(data), size):
             part = data[at : at + size]

@@ -122,6 +122,6 @@ def segment(payload: bytes = b"", flags: str = "PA", port: int = PORT, **fields:
 
 
 def answer(size: int = 60, to: int = CLIENT, count: int = 1, **fields: object) -> tuple[int, list[bytes]]:
-    """What the NAT makes of a packet: `count` of them for a client."""
+    """Results of the NAT for a packet: `count` of them for a client."""
     packet = bytes(IP(src=HOST, dst="10.8.0.2", **fields) / UDP(sport=53, dport=5000) / Raw(bytes(size - 28)))
     return to, [packet] * count

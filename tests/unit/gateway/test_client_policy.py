@@ -1,4 +1,4 @@
-"""What the config says of single clients, as the gateway asks for it."""
+"""Settings of single clients, as the gateway asks for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FIXED = ipv4_int("10.8.0.9")
 
 
 def pushes(world: GatewayWorld, name: str, port: int) -> list[str]:
-    """What a client of that name is told about DNS and routes."""
+    """Pushed options about DNS and routes for a client of that name."""
     client = world.client(name, port=port)
     assert client.vpn is not None
     [reply] = client.vpn.messages

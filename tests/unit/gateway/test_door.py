@@ -158,7 +158,7 @@ def test_a_new_client_finds_room_whoever_is_there() -> None:
 
 
 def test_an_office_of_two_hundred_behind_one_address() -> None:
-    """All at once: nobody is sent away by the default limits."""
+    """All at once: the default limits turn no client away."""
     world = GatewayWorld("duplicate-cn", "keepalive 60 300")
     office = []
     identity = client_identity("alice")
@@ -196,7 +196,7 @@ def test_tls_begins_with_the_first_control_message_in_order(monkeypatch: pytest.
 
 @pytest.mark.parametrize(("size", "count"), [(1, 2000), (1460, 40_000)])
 def test_a_stranger_that_waits_for_its_turn_fills_a_small_window(size: int, count: int) -> None:
-    """Nobody reads, so that TCP's window shuts; what is there costs little more than its bytes, however cut."""
+    """The server does not read, so that TCP's window shuts; segments cost little more than their bytes, however cut."""
     world = GatewayWorld()
     world.gateway._door._credit = -1000 * SECOND
     world.gateway._door._credited_at = world.now
@@ -259,7 +259,7 @@ def test_who_gives_up_waiting_takes_nobodys_turn(monkeypatch: pytest.MonkeyPatch
 
 
 def test_who_fails_in_the_handshake_keeps_its_place_until_it_is_gone() -> None:
-    """Nobody answers our FIN: the connections that wait for that are bounded like those that go on."""
+    """The peers do not answer our FIN: the connections that wait for that are bounded like those that go on."""
     world = GatewayWorld(limits=small(handshakes=20))
     for number in range(100):
         remote = world.remote(f"198.18.{number}.1")
@@ -284,7 +284,7 @@ def test_who_fails_in_the_handshake_keeps_its_place_until_it_is_gone() -> None:
 
 def test_connect_freq() -> None:
     world = GatewayWorld("connect-freq 3 10")
-    for number in range(5):  # who has no valid first packet takes nobody's place
+    for number in range(5):  # a connection without a valid first packet takes no place
         world.remote("192.0.2.99", 30_000 + number).send(b"GET /")
     world.frames()
     greeted = [world.remote("192.0.2.98", 30_000 + number) for number in range(5)]

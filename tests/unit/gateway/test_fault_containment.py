@@ -37,7 +37,7 @@ from hognose.tcp.server import TcpServer
 
 
 class FaultError(RuntimeError):
-    """The bug that nobody thought of; its text must not be logged."""
+    """An unexpected bug; its text must not be logged."""
 
 
 def echo(source: str) -> IP:

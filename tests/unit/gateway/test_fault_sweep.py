@@ -1,7 +1,7 @@
 """The n-th passage of an engine's entry point raises, for many points and many n: one packet or one session is lost.
 
 Each run is the same busy minute of a gateway with two clients, a newcomer, strangers and hosts outside. Afterwards the
-tables fit each other, somebody new is served, and when all have gone nothing is left behind.
+tables fit each other, a new client is served, and when all have gone nothing is left.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The reference system's data path case by case, and what is done here instead (docs/dev/parity.md), in a whole gateway."""
+"""MirageVPN's data path case by case, and what is done here instead (docs/dev/parity.md), in a whole gateway."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_what_nobody_asked_for_is_counted_and_not_logged() -> None:
 
 @pytest.mark.stress
 def test_a_download_faster_than_its_client_keeps_the_session() -> None:
-    """A bounded queue with loss behind it, as at any router; the session and the other clients go on."""
+    """A bounded queue with loss beyond it, as at any router; the session and the other clients go on."""
     world, alice, bob = two()
     alice.inner(query(ALICE))
     port = world.outside[-1][UDP].sport

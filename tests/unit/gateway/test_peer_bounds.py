@@ -295,7 +295,7 @@ FILLED = {
 
 
 def own_containers(peer: Peer, other: Peer) -> list[Held]:
-    """What the one peer has and the other has not: its session, its connection, its buffers."""
+    """Objects of one peer that the other has not: its session, its connection, its buffers."""
     mine, _ = reachable(peer)
     theirs, _ = reachable(other)
     assert id(other) not in mine, "one peer's state leads to another's"
@@ -343,7 +343,7 @@ def test_the_fill_comes_near_the_bound(name: str) -> None:
 
 
 def test_a_container_without_a_bound_is_found() -> None:
-    """What the walk must see: slots, dataclass fields, containers in containers, and what a bound method belongs to."""
+    """Objects that the walk must see: slots, dataclass fields, containers in containers, owners of bound methods."""
     world = GatewayWorld(limits=LIMITS)
     world.client("alice")
     world.client("bob", "192.0.2.12")

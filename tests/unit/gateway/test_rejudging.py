@@ -14,7 +14,7 @@ NAMES = ("alice", "bob", "carol", "dave", "erin")
 
 
 def crowd(per_step: int) -> tuple[GatewayWorld, list[Remote]]:
-    """Five clients, of whom so many are judged in one step."""
+    """Five clients, of whom `per_step` are judged in one step."""
     world = GatewayWorld(block("crl-verify", crl()), limits=replace(Limits(), rejudged_per_step=per_step))
     return world, [world.client(name, port=40_001 + at) for at, name in enumerate(NAMES)]
 

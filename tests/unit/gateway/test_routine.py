@@ -1,4 +1,4 @@
-"""What is done by the clock: when status is due, and the warnings about a CRL that ends."""
+"""Periodic tasks: when status is due, and the warnings about a CRL that ends."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from hognose.units import KIB, MS, SECOND
 
 
 def shares(*costs: int) -> list[int]:
-    """What clients of these costs, in percent, get in one step."""
+    """Shares of clients of these costs, in percent, in one step."""
     turns = Turns(StepLimits())
     for number, cost in enumerate(costs):
         turns.add(peer(number, cost))
@@ -57,7 +57,7 @@ class ScaledRemote(Remote):
 
 
 def test_a_client_alone_has_two_hundred_and_fifty_six_records_and_256_kibibytes_a_step() -> None:
-    """What it has sent beyond that stays in its receive buffer, where its window bounds it."""
+    """Its further input stays in its receive buffer, where its window bounds it."""
     world = GatewayWorld()
     world.remote_type = ScaledRemote
     alice = world.client()

@@ -1,4 +1,4 @@
-"""Who has a turn in a step, and how many records."""
+"""Turns of clients in a step, and their numbers of records."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ class OwnedMachine:
         return file
 
     def text(self, path: str) -> str:
-        """What is in a file."""
+        """Content of a file."""
         return self._at(path).read_text()
 
     def _at(self, path: str) -> Path:

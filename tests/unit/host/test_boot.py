@@ -1,4 +1,4 @@
-"""What PID 1 asks of any machine: its kind, its memory, its config; and the nano-kernel's answers."""
+"""Demands of PID 1 on any machine: its kind, its memory, its config; and the nano-kernel's answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The config's file: read again without opening it, opened again when somebody asks."""
+"""The config's file: read again without opening it, opened again on request."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def queue_before(reader: Reader, limits: LogLimits | None = None, counters: Coun
 
 
 def read_on(queue: LogQueue, reader: Reader, room: int = 1 << 30) -> bytes:
-    """What comes when the reader takes so many bytes from now on, and the loop keeps its times."""
+    """Output when the reader takes `room` bytes from now on, and the loop keeps its times."""
     reader.error, reader.room, reader.got = 0, room, bytearray()
     while queue.next_flush != NEVER and reader.room:
         reader.now = max(reader.now, queue.next_flush)

@@ -44,7 +44,7 @@ class World:
         self.deadlines: list[Nanos] = []  # of the core, one after the other
         self.frames_at: Nanos = 0  # when the device has frames
         self.to_send: list[list[list[bytes]]] = []  # of the core, step by step
-        self.refusals = 0  # writes that leave frames behind
+        self.refusals = 0  # writes that leave frames waiting
         self.masks: list[int] = []  # that the device is polled with
         self.events: list[Event] = []
         self.status: list[str] = []
@@ -55,7 +55,7 @@ class World:
         self._stream = log.open("w")
 
     def run(self, fd: int = -1) -> list[str]:
-        """What is in the log; fd: where it goes instead."""
+        """Content of the log; fd: where it goes instead."""
         try:
             output = open_output(self._stream.fileno() if fd < 0 else fd)
             console = Console("info", log_queue(output, clock=lambda: self.now))

@@ -150,7 +150,7 @@ def test_a_console_that_is_not_there_is_standard_output(tmp_path: Path) -> None:
 
 
 def lines_of(fd: int, console: Console, clock: list[Nanos]) -> list[str]:
-    """What a reader that comes back reads, while the loop keeps its times."""
+    """Output for a reader that comes back, while the loop keeps its times."""
     found = b""
     for _ in range(300):
         found += everything(fd)

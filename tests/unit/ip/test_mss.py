@@ -55,7 +55,7 @@ def test_wrong_checksum_stays_wrong() -> None:
         bytes(IP() / TCP(flags="S", dataofs=6) / Raw(b"\x08\x00\x05\xb4")),  # length below two
         bytes(IP() / TCP(flags="S", dataofs=6) / Raw(b"\x08\x0a\x05\xb4")),  # beyond the header
         bytes(IP() / TCP(flags="S", dataofs=6) / Raw(b"\x01\x01\x01\x02")),  # no length
-        bytes(IP() / TCP(flags="S", dataofs=6) / Raw(b"\x00\x02\x04\xff")),  # behind the end of the list
+        bytes(IP() / TCP(flags="S", dataofs=6) / Raw(b"\x00\x02\x04\xff")),  # after the end of the list
         bytes(IP(options=IPOption_RR(routers=["0.0.0.0"] * 3)) / TCP(flags="S"))[:40],  # TCP header cut
     ],
 )

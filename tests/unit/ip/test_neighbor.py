@@ -77,7 +77,7 @@ def test_unasked_answers_and_gratuitous_requests_do_not_overwrite() -> None:
 def test_bad_packets_are_counted() -> None:
     neighbors, counters = table()
     neighbors.receive(b"short", 0, T0)
-    neighbors.receive(arp(1, "10.0.0.2"), 0, T0)  # somebody claims our address
+    neighbors.receive(arp(1, "10.0.0.2"), 0, T0)  # another host claims our address
     neighbors.receive(arp(1, "10.0.0.1", mac=b"\xff" * 6), 0, T0)  # a multicast sender
     neighbors.receive(arp(7, "10.0.0.1"), 0, T0)
     assert counters.drops[DropReason.BAD_ARP] == 4

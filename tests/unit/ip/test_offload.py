@@ -45,7 +45,7 @@ def outgoing(packet: IP, gso_size: int, cuts: int = 3) -> Outgoing:
 
 
 def expected(packet: IP, payload: bytes, gso_size: int) -> list[bytes]:
-    """What RFC 9293 and virtio say, built by scapy one by one."""
+    """Segments by RFC 9293 and virtio, built by scapy one by one."""
     flags = packet[TCP].flags
     packets = []
     for index, at in enumerate(range(0, len(payload), gso_size)):

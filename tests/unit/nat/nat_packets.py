@@ -42,7 +42,7 @@ class Bench:
         )
 
     def send(self, *packets: Packet | bytes, client: int = 1) -> list[IP]:
-        """What leaves, lowered to single packets, after the hot path and the slow one like in the gateway."""
+        """Packets that leave, lowered to single ones, after the hot path and the slow one like in the gateway."""
         out: list[Outgoing] = []
         for packet in self.nat.outbound(client, [bytes(packet) for packet in packets], self.now, out):
             reason = self.nat.open_outbound(client, packet, self.now, out)

@@ -1,4 +1,4 @@
-"""What one client can do to the others, and to the listening port: nothing (RFC 6888 REQ-4 and REQ-11)."""
+"""Fairness among clients, and of the listening port (RFC 6888 REQ-4 and REQ-11)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def datagram(source: int, sport: int, dport: int = 3478, destination: int = PEER
 
 
 def spray(bench: Bench, client: int, source: int, count: int) -> int:
-    """Datagrams from so many ports; how many were carried."""
+    """Datagrams from `count` ports; how many were carried."""
     carried = 0
     for sport in range(count):
         out: list[Outgoing] = []

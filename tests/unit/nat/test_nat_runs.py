@@ -48,7 +48,7 @@ def opened(*sports: int, client: int = 1, src: str = CLIENT) -> Bench:
 
 
 def translated(packet: IP, sport: int | None = None) -> bytes:
-    """What the NAT has to make of an outbound packet, by scapy."""
+    """Expected translation of an outbound packet, by scapy."""
     copy = IP(bytes(packet))
     copy.src, copy.ttl = OUTSIDE, copy.ttl - 1
     copy.sport = sport or copy.sport

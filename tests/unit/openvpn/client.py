@@ -32,7 +32,7 @@ OCC_EXIT = bytes.fromhex("287f346bd4ef7a812d56b8d3afc5459c") + b"\6"
 
 @dataclass
 class ClientKit:
-    """What a client is given."""
+    """Credentials of a client."""
 
     ca: str
     cert: str

@@ -80,7 +80,7 @@ def verdict(context: TlsContext, identity: Identity | None, unix: int = UNIX, **
 
 
 def output(connection: SSL.Connection) -> bytes:
-    """What a client wants to send."""
+    """Data that a client wants to send."""
     data = b""
     try:
         while True:

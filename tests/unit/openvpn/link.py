@@ -144,7 +144,7 @@ class Link:
             assert self.now <= limit, f"not done after {seconds} s: ended={self.session.ended} {self.client.messages}"
 
     def rest(self, seconds: float) -> None:
-        """Let so much time pass."""
+        """Let time pass."""
         end = self.now + int(seconds * SECOND)
         while self.now < end:
             self._exchange()

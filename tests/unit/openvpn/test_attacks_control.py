@@ -1,6 +1,7 @@
 """The weaknesses that OpenVPN servers have had, tried on our session: tls-crypt-v2, key ids, resets, its end.
 
-docs/dev/cve-tests.md lists which test is for which; tests/unit/gateway/test_hostile_peers.py has those of whole gateways.
+docs/dev/cve-tests.md lists which test is for which; tests/unit/gateway/test_hostile_peers.py has those of whole
+gateways.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def test_cve_2025_2704_a_client_key_in_the_middle_of_a_session(stage: str, opcod
 
 
 def test_cve_2025_2704_a_repeated_first_flight_with_its_key_is_processed_without_it() -> None:
-    """What 2.6 and 3 send over datagrams: ClientHello in CONTROL_WKC_V1, perhaps more than once."""
+    """First packets of 2.6 and 3 over datagrams: ClientHello in CONTROL_WKC_V1, perhaps more than once."""
     link = Link(profile("tls-crypt-v2"), kit("tls-crypt-v2"))
     original = link.client._queue
 
@@ -253,7 +254,7 @@ def test_records_of_an_earlier_life_of_the_server() -> None:
 
 @pytest.mark.parametrize("wrap", WRAPS)
 def test_the_alert_of_a_failed_handshake_is_sent(wrap: str) -> None:
-    """What waits in the TLS connection goes out before the session does, so that the client can say why."""
+    """Output that waits in the TLS connection goes out before the session does, so that the client can say why."""
     from tests.world.pki import Authority
 
     stranger = Authority("Other").issue("mallory", start_days=-400, days=4000)

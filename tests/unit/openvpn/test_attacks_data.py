@@ -1,6 +1,7 @@
 """The weaknesses that OpenVPN servers have had, tried on our session: packet ids, epochs, data packets.
 
-docs/dev/cve-tests.md lists which test is for which; tests/unit/gateway/test_hostile_peers.py has those of whole gateways.
+docs/dev/cve-tests.md lists which test is for which; tests/unit/gateway/test_hostile_peers.py has those of whole
+gateways.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ def test_cve_2017_7479_packet_ids_never_wrap(info: str) -> None:
     counter = key if key.other is None else key.other
     assert not isinstance(counter, EpochRecords)
     counter.next_id = RENEGOTIATE_AT
-    link.down = False  # nobody answers any more
+    link.down = False  # no answers any more
     asked = 0
     for step in range(40):
         deadline = link.session.next_deadline()
@@ -124,7 +125,7 @@ def test_cve_2025_15497_epoch_jumps_that_may_not_be(epoch: int) -> None:
     alive(link)
     link.client.send_epoch = 3
     alive(link)
-    link.client.send_epoch = 1  # two behind: gone
+    link.client.send_epoch = 1  # two epochs older: gone
     give(link, link.client.seal(PACKET))
     assert link.counters.drops[DropReason.BAD_DATA_EPOCH] == (2 if epoch else 5)
 
@@ -157,7 +158,7 @@ def test_cve_2017_7479_epoch_counters_never_wrap() -> None:
 
 @pytest.mark.parametrize("name", ["BF-CBC", "DES-EDE3-CBC", "CAST5-CBC", "RC2-CBC", "DES-CBC", "none"])
 def test_cve_2016_6329_no_cipher_of_64_bit_blocks(name: str) -> None:
-    """CVE-2016-6329: such ciphers are not known, whoever offers them and in whichever way."""
+    """CVE-2016-6329: such ciphers are not known, in whichever way they are offered."""
     with pytest.raises(ValueError, match="unknown data cipher"):
         DataFormat(name)
     for info in (f"IV_PROTO=6\nIV_CIPHERS={name}\n", "IV_PROTO=6\n"):

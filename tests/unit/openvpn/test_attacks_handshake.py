@@ -1,6 +1,7 @@
 """The weaknesses that OpenVPN servers have had, tried on our session: its handshake, key message, pushes, strings.
 
-docs/dev/cve-tests.md lists which test is for which; tests/unit/gateway/test_hostile_peers.py has those of whole gateways.
+docs/dev/cve-tests.md lists which test is for which; tests/unit/gateway/test_hostile_peers.py has those of whole
+gateways.
 """
 
 from __future__ import annotations

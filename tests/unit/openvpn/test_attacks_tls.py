@@ -101,7 +101,7 @@ def test_many_small_records_are_read_in_one_turn() -> None:
 
 
 def test_the_bound_of_a_renegotiation_is_its_own() -> None:
-    """What an earlier key still says counts for that key; a long push counts for none."""
+    """Input under an earlier key counts for that key; a long push counts for none."""
     options = tuple(f"route 10.{n // 250}.{n % 250}.0 255.255.255.0" for n in range(3000))
     link = Link(profile(push=options), kit(max_tls=SSL.TLS1_3_VERSION))
     link.connect()

@@ -114,7 +114,7 @@ def test_whatever_is_covered_may_not_change() -> None:
     ],
 )
 def test_authentic_with_wrong_padding(padded: bytes) -> None:
-    """Only who has the keys can send these: padding tells nobody else anything (RFC 7366)."""
+    """Only a holder of the keys can send these: padding tells others nothing (RFC 7366)."""
     made, _, counters = channel(DataFormat(CIPHER, "SHA1"))
     packet = by_hand.head(2, 3) + by_hand.cbc_body(CLIENT, CIPHER, "SHA1", IV, padded)
     opened: list[bytes] = []

@@ -75,7 +75,7 @@ class World:
 
 
 def after(steps: int) -> bytes:
-    """SECRET, so many epochs later."""
+    """SECRET, `steps` epochs later."""
     return by_hand.epoch_secret(SECRET, 1 + steps)
 
 
@@ -144,7 +144,7 @@ def test_a_counter_of_zero_is_nobodys() -> None:
 def test_counters_have_48_bits() -> None:
     world = World()
     assert world.arrive(1, LAST_COUNTER) is None
-    assert world.arrive(1, 1) is DropReason.DATA_REPLAY  # far behind
+    assert world.arrive(1, 1) is DropReason.DATA_REPLAY  # far older
     assert world.arrive(1, LAST_COUNTER - 63) is None
     assert world.arrive(1, LAST_COUNTER - 64) is DropReason.DATA_REPLAY
     world.records._send.next_counter = LAST_COUNTER - 1

@@ -81,7 +81,7 @@ def to_client(form: DataFormat, record: bytes) -> bytes:
 
 
 def framed(framing: Framing, packet: bytes) -> bytes:
-    """What stands on the wire, as the protocol's description has it."""
+    """Bytes on the wire, as the protocol's description has them."""
     return {
         "none": packet,
         "comp-lzo": b"\xfa" + packet,

@@ -53,7 +53,7 @@ def test_window_of_a_channel(form: DataFormat) -> None:
 
 
 def arrive(form: DataFormat, batches: list[tuple[int, list[int]]]) -> tuple[int, Counters]:
-    """How many packets come out when batches of ids arrive at times in nanoseconds."""
+    """Number of packets that come out when batches of ids arrive at times in nanoseconds."""
     counters, opened = Counters(), list[bytes]()
     channel = DataChannel(counters)
     channel.install(DataKey(0, form, KEYS, bytes), 0, 0, 0)

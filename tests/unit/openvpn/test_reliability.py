@@ -93,7 +93,7 @@ def test_at_most_eight_acknowledgements_wait_and_none_is_lost() -> None:
 
 
 def test_a_megabyte_of_repeated_ids_makes_one_acknowledgement() -> None:
-    """What waits, and so what each message is compared with, stays at eight entries."""
+    """The waiting entries, and so those that each message is compared with, stay at eight."""
     reliability = engine()
     for n in range(LIMITS.control_window):
         reliability.receive(n, 4, b"")

@@ -187,7 +187,7 @@ def test_a_soft_reset_after_the_goodbye_begins_nothing(how: str, batches: int) -
 
 @pytest.mark.parametrize("how", ["OCC", "EXIT"])
 def test_what_comes_after_the_goodbye_is_not_opened(how: str) -> None:
-    """What came before the goodbye is; and no packet after it, in another batch or after a control packet."""
+    """Packets before the goodbye are; and no packet after it, in another batch or after a control packet."""
     link = established()
     first, second, last = (link.client.seal(PACKET) for _ in range(3))
     acknowledgement = control(link.client, wire.ACK_V1, 0, bytes(1))

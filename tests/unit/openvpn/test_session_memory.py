@@ -30,7 +30,7 @@ def resident() -> int:
 
 
 def growth(work: Callable[[int], None], warm_up: int, count: int) -> int:
-    """How many bytes the process has grown by over `count` rounds, after so many to warm up."""
+    """Growth of the process in bytes over `count` rounds, after some to warm up."""
     for number in range(warm_up):
         work(number)
     before = resident()
@@ -82,7 +82,7 @@ def odd_names() -> list[x509.DNSName]:
 
 
 def odd_certificates() -> dict[str, tuple[Identity, str]]:
-    """Certificates that nobody should have, and the name under which they get in ("" = refused)."""
+    """Certificates that should not exist, and the name under which they get in ("" = refused)."""
     ca = authority()
 
     def issue(name: str, **more: object) -> Identity:

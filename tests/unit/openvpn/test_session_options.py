@@ -1,4 +1,4 @@
-"""What the directives make of a session: renegotiation, ends by time, what is pushed, keys, ciphers, framings."""
+"""Effects of directives on a session: renegotiation, ends by time, what is pushed, keys, ciphers, framings."""
 
 from __future__ import annotations
 
@@ -338,7 +338,7 @@ def test_epoch_data_channels(cipher: str) -> None:
     ],
 )
 def test_compression_framings(ours: str, framing: str, lines: tuple[str, ...], push: str | None, works: bool) -> None:
-    """What a client with `comp-lzo` or `compress` in its config meets at a server with each framing."""
+    """Results of a client with `comp-lzo` or `compress` in its config at a server with each framing."""
     options = OPTIONS + (",comp-lzo" if framing else "")
     link = Link(profile(framing=ours), kit(peer_info=info(990, *lines), options=options, framing=framing))
     link.client.start(link.now)

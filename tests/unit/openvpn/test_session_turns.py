@@ -58,7 +58,7 @@ def test_a_call_does_one_flight_at_most(monkeypatch: pytest.MonkeyPatch, wrap: s
 
 
 def say(link: Link, count: int) -> list[bytes]:
-    """Records of so many control strings that mean nothing; each is counted as BAD_CONTROL_MESSAGE when it was read."""
+    """Records of `count` control strings that mean nothing; each is counted as BAD_CONTROL_MESSAGE when it was read."""
     for number in range(count):
         link.client.say(f"INFO,{number}", link.now)
     return link.client.poll(link.now)

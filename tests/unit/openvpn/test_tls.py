@@ -191,7 +191,7 @@ def test_pinned_certificates_without_a_ca(world: World, alice: Identity, version
 
 
 def test_a_pinned_certificate_needs_its_key(world: World, alice: Identity) -> None:
-    """Who knows the public certificate only cannot get in: the proof of the key is still OpenSSL's to check.
+    """The public certificate alone does not let a client in: the proof of the key is still OpenSSL's to check.
 
     TLS 1.3 sends the proof in a message of its own; a client that leaves it out, or cannot make it, never finishes.
     """

@@ -115,7 +115,7 @@ class Script:
         return answers
 
     def open(self, *, window: int = 65535, after: float = 0, **changes: object) -> TcpConnection:
-        """The whole handshake; the third segment comes so many milliseconds after our SYN-ACK left."""
+        """The whole handshake; the third segment comes `after` milliseconds after our SYN-ACK left."""
         self.syn(**changes)
         self.now += int(after * MS)
         self.send("A", window=window)
@@ -164,7 +164,7 @@ class Script:
         return out
 
     def take(self) -> bytes:
-        """What the user of the connection gets."""
+        """Data for the user of the connection."""
         return b"".join(part for conn in self.server.readable() for part in conn.take())
 
     def write(self, data: bytes, piece: int = 0) -> None:

@@ -79,7 +79,7 @@ def test_any_script(script_steps, timestamps, irs):
         assert len(script.server) <= 2
     taken += b"".join(conn.take())
     assert bytes(taken) == STREAM[: len(taken)]
-    # Whatever it was, time ends it: no timer is left when nobody answers.
+    # Whatever it was, time ends it: no timer is left without answers.
     conn.abort(script.now)
     script.poll()
     script.wait(400_000)

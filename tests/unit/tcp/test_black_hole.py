@@ -12,7 +12,7 @@ from hognose.tcp.black_hole import MAX_PROBES, RAISE_AFTER, RESOLUTION, SMALLER_
 
 
 class Path:
-    """The peer behind a path that delivers no segment of more than `limit` payload bytes; SACK as by RFC 2018."""
+    """The peer of a path that delivers no segment of more than `limit` payload bytes; SACK as by RFC 2018."""
 
     def __init__(self, limit: int, *, sack: bool = True) -> None:
         self.script = opened(sack=sack, rounds=0)
@@ -25,7 +25,7 @@ class Path:
         self.dropped: list[int] = []
 
     def deliver(self, segments: list[Segment]) -> list[Segment]:
-        """What arrives of these after 20 ms, each answered; what is sent upon the answers."""
+        """Those that arrive after 20 ms, each answered; the segments sent upon the answers."""
         if not segments:
             return []
         script = self.script
@@ -64,7 +64,7 @@ class Path:
             waiting = self.deliver(waiting) if waiting else script.wait(10)
 
     def transfer(self, size: int, limit_s: int = 100) -> None:
-        """Write so many bytes and see them delivered."""
+        """Write bytes and see them delivered."""
         script = self.script
         begin = script.now
         waiting: list[Segment] = []
@@ -127,7 +127,7 @@ def test_a_loss_beside_a_probe_is_a_loss():
 
 
 def test_a_probe_in_a_time_out_is_lost():
-    """What is acknowledged then was sent again in small segments, and says nothing of the large one."""
+    """An acknowledgement then is for repeated small segments, and says nothing of the large one."""
     path = Path(1300)
     path.transfer(20 * MSS)
     path.probe()  # and all of it is lost

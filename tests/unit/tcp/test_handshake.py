@@ -98,7 +98,7 @@ def test_the_round_trip_of_the_handshake_is_measured(stamps):
 
 
 def test_a_repeated_syn_ack_measures_by_its_echo_only():
-    """Karn: without timestamps nobody knows which of two was answered, and RFC 6298 (5.7) asks for three seconds."""
+    """Karn: without timestamps it is unknown which of two was answered, and RFC 6298 (5.7) asks for three seconds."""
     for stamps, rto in ((True, 200), (False, 3000)):
         script = Script()
         script.ts = stamps
@@ -115,7 +115,7 @@ def test_a_repeated_syn_ack_measures_by_its_echo_only():
 
 
 def test_a_repeated_syn_or_a_cookie_measures_nothing_without_an_echo():
-    """Both SYNs were answered; and of a cookie nobody remembers how often."""
+    """Both SYNs were answered; and the repeats of a cookie are not counted."""
     for half_open in (16, 0):
         script = Script(limits=TcpLimits(half_open=half_open))
         script.ts = False

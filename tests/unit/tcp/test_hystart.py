@@ -92,7 +92,7 @@ def test_acknowledgements_without_a_measurement_count_for_rounds_only():
 
 
 def grown(script: Script, delay_ms: float) -> int:
-    """One window of data, acknowledged by twos after so many milliseconds; the window after it."""
+    """One window of data, acknowledged by twos after `delay_ms` milliseconds; the window after it."""
     snd = script.conn._snd
     script.write(bytes(snd.cc.cwnd // MSS * MSS))
     sent = script.poll()

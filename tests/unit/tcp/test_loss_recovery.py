@@ -30,7 +30,7 @@ def opened(*, sack: bool = True, timestamps: bool = True, rounds: int = 3, after
 
 
 def in_flight(script: Script, segments: int) -> int:
-    """Write and send so many segments; returns the position of the first."""
+    """Write and send that many full segments; returns the position of the first."""
     first = script.seen
     script.write(bytes(range(256)) * (segments * MSS // 256 + 1))
     sent = script.poll()
@@ -244,7 +244,7 @@ def test_a_report_of_new_data_ends_the_back_off():
 
 
 def test_a_report_of_what_was_sent_again_measures_nothing():
-    """Karn: nobody knows which of the two it answers, nor how long ago the first was sent."""
+    """Karn: it is unknown which of the two it answers, and how long ago the first was sent."""
     script = opened()
     first = script.seen
     script.write(bytes(2 * MSS))
@@ -285,7 +285,7 @@ def test_a_fin_closed_meanwhile_rides_on_the_retransmission():
 
 
 def test_retransmissions_are_cut_anew():
-    """What was sent as small segments leaves again in whole ones."""
+    """Data that was sent as small segments leaves again in whole ones."""
     script = opened()
     first = script.seen
     for _ in range(30):

@@ -252,7 +252,7 @@ def test_what_arrived_in_its_time_leaves_no_timer_behind():
 
 
 def test_fewer_than_three_are_lost_after_the_time_for_reordering():
-    """Where RFC 6675 waits for a third segment for ever."""
+    """A case in which RFC 6675 waits for a third segment for ever."""
     script = opened()
     first = in_flight(script, 3)
     script.send("A", ack=first, sack=((first + MSS, first + 2 * MSS),), window=WIDE)

@@ -1,4 +1,4 @@
-"""What we do with text: order, windows, when it is acknowledged (RFC 9293, RFC 5681 4.2, RFC 2018, RFC 2883)."""
+"""Received text: order, windows, when it is acknowledged (RFC 9293, RFC 5681 4.2, RFC 2018, RFC 2883)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What leaves when: segments and super-segments, windows, silly windows, probes (RFC 9293 section 3.8.6, RFC 5681)."""
+"""Times of sending: segments and super-segments, windows, silly windows, probes (RFC 9293 section 3.8.6, RFC 5681)."""
 
 from __future__ import annotations
 

@@ -90,7 +90,7 @@ def test_a_flood_costs_little_at_a_full_table() -> None:
 
 
 def lines_of(work: Callable[[], object]) -> int:
-    """How many lines of Python are run: a loop over the table would be seen, a busy machine is not."""
+    """Number of lines of Python that are run: a loop over the table would be seen, a busy machine is not."""
     count = 0
 
     def trace(*_: object) -> Any:

@@ -99,7 +99,7 @@ def test_without_timestamps_a_late_report_tells_too():
 
 
 def test_a_loss_in_a_delayed_flight_is_found_by_what_came_after():
-    """What was under way before the time-out is under way again, so that RACK sees the hole."""
+    """Segments under way before the time-out are under way again, so that RACK sees the hole."""
     script, first, echo = timed_out(stamps=True)
     answer(script, first + 2 * MSS, echo)
     again = []
@@ -138,7 +138,7 @@ def test_a_size_that_was_doubted_is_believed_again():
 
 
 def test_a_router_that_spoke_meanwhile_is_believed():
-    """What was sent before the time-out was too large, whether it is late or not."""
+    """The segment sent before the time-out was too large, late or not."""
     script, first, echo = timed_out(stamps=True)
     script.conn._snd.set_mss(1000)
     script.poll()

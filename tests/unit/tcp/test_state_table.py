@@ -41,7 +41,7 @@ LISTENING = ("LISTEN", "SYN-RECEIVED", "TIME-WAIT")
 
 @dataclass(frozen=True)
 class Verdict:
-    """What is to be seen; answers as the flags of the segments."""
+    """The visible results; answers as the flags of the segments."""
 
     answers: tuple[str, ...]
     delivered: bytes = b""

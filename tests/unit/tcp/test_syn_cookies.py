@@ -127,7 +127,7 @@ def test_a_cookie_belongs_to_one_handshake(change):
 
 
 def test_data_after_a_reset_does_not_make_a_second_connection():
-    """Facts T23: the segment behind a valid RST would be a valid cookie again."""
+    """The segment after a valid RST would be a valid cookie again."""
     script = full()
     script.open()
     script.send("R")

@@ -17,7 +17,7 @@ S = 1000  # milliseconds
 
 
 def sent(script: Script, milliseconds: int) -> list[tuple[int, str]]:
-    """When something left, in milliseconds from now on, and its flags."""
+    """Times of segments sent, in milliseconds from now on, and their flags."""
     start, out = script.now, []
     while script.now - start < milliseconds * MS:
         deadline = script.server.next_deadline()
@@ -64,7 +64,7 @@ def test_one_second_where_nothing_was_measured():
 
 
 def test_the_least_time_out_is_200_milliseconds():
-    """Where RFC 6298 (2.4) says a second, and all others do as we."""
+    """The minimum, for which RFC 6298 (2.4) says a second and all others do as we."""
     script = Script()
     script.open(window=WIDE, sack_ok=False)
     for _ in range(100):

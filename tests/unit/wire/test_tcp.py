@@ -64,7 +64,7 @@ def test_no_bytes_break_the_reading(data):
     ("options", "expected"),
     [
         (b"", tcp.NO_OPTIONS),
-        (b"\0\x02\x04\x05\xb4", tcp.NO_OPTIONS),  # behind the end of the list
+        (b"\0\x02\x04\x05\xb4", tcp.NO_OPTIONS),  # after the end of the list
         (b"\x01\x01\x02\x04\x05\xb4", tcp.Options(mss=1460)),
         (b"\xfe\x04ab\x02\x04\x05\xb4", tcp.Options(mss=1460)),  # an unknown one is skipped
         (b"\x02\x03\x05", tcp.NO_OPTIONS),  # known kinds of a wrong length say nothing
