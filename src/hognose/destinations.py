@@ -67,7 +67,7 @@ class Destinations:
         reach: Reach | None = None,
         dns_servers: frozenset[Ipv4Int] | None = None,
     ) -> Destinations:
-        """The same rule with what is given instead of its own."""
+        """The same rule with the given values in place of its own."""
         return Destinations(
             tunnel=self.tunnel if tunnel is None else tunnel,
             uplink=self.uplink,
@@ -107,7 +107,7 @@ class Destinations:
         return next((prefix for prefix, _ in self._ranges if prefix.covers(network)), None)
 
     def _in_order(self) -> list[tuple[Prefix, DropReason | None]]:
-        """Ranges and what is said of them; the first match wins."""
+        """Ranges and the reason to refuse each, None for an open one; the first match wins."""
         known = [prefix.broadcasts for prefix in (self.tunnel, self.uplink) if prefix is not None]
         groups = [Prefix(address, 32) for address in sorted(GROUPS.union(*known))]
         ranges: list[tuple[Prefix, DropReason | None]] = [(prefix, DropReason.MULTICAST) for prefix in groups]

@@ -1,4 +1,4 @@
-"""Every silent discard has a reason here; a discard increments its counter and nothing else.
+"""Reasons of silent discards, and counters; a discard increments the counter of its reason and nothing else.
 
 `Counters.drops` is indexed by DropReason, `Counters.stats` by Stat. Both only grow; the shell prints the
 non-zero ones in the `stats` line under the names below in lower case.
@@ -10,7 +10,7 @@ from enum import IntEnum, auto
 
 
 class DropReason(IntEnum):
-    """Why something was thrown away or a session ended; one section per part of the program."""
+    """Reason of a discard or of a session's end; one section per part of the program."""
 
     NONE = 0
     # link and IP
@@ -84,7 +84,7 @@ class DropReason(IntEnum):
     CLIENT_DISABLED = auto()
     FRAMING_MISMATCH = auto()
     RETRANSMIT_LIMIT = auto()
-    # strangers at the door
+    # peers before authentication
     STRANGER_CROWDED = auto()
     HANDSHAKE_CROWDED = auto()
     CONNECT_FREQ = auto()
@@ -114,7 +114,7 @@ class DropReason(IntEnum):
 
 
 class Stat(IntEnum):
-    """What is counted besides drops."""
+    """Counters besides drops."""
 
     FRAMES_IN = 0
     FRAMES_OUT = auto()
@@ -161,7 +161,7 @@ class Counters:
         self.stats: list[int] = [0] * len(Stat)
 
     def drop(self, reason: DropReason, count: int = 1) -> None:
-        """Count a discard; DropReason.NONE is nobody's reason and is not to be passed."""
+        """Count discards; `reason` must not be NONE."""
         self.drops[reason] += count
 
     def non_zero(self) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""The exception tree: whose fault something is decides its class.
+"""The exception tree: the party at fault decides the class.
 
 ConfigError: the administrator's file. PeerError: bytes of one peer; ends that session only. LocalError: our own
 misuse of an engine (a bug). DeviceError: the machine below. Wire parsers on the hot path raise nothing.
@@ -40,7 +40,7 @@ class PeerError(HognoseError):
 
 
 class LocalError(HognoseError):
-    """An engine was called against its contract: a bug of ours."""
+    """Call of an engine against its contract: a bug of ours."""
 
 
 class DeviceError(HognoseError):

@@ -28,17 +28,17 @@ class TcpLimits:
 
     @property
     def syn_window(self) -> int:
-        """What a SYN-ACK offers, never scaled (RFC 7323 section 2.2)."""
+        """The window of a SYN-ACK, never scaled (RFC 7323 section 2.2)."""
         return min(self.first_window, self.receive_buffer, 0xFFFF)
 
 
 @dataclass(frozen=True, slots=True)
 class NatLimits:
-    """Bounds of the NAT; flows, entries. What the outside may do: endpoint_independent_filtering (RFC 4787 REQ-8)."""
+    """Bounds of the NAT; flows, entries. Filtering: endpoint_independent_filtering (RFC 4787 REQ-8)."""
 
     flows: int = 32_768
     flows_per_client: int = 4_096  # and never more than are still free
-    endpoint_independent_filtering: bool = False  # anybody may send to a mapped port, for applications between peers
+    endpoint_independent_filtering: bool = False  # any host may send to a mapped port, for applications between peers
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +65,22 @@ class OpenvpnLimits:
 
     record_len: int = 2048  # bytes of one record on TCP
     control_window: int = 12  # control messages that were received and not worked on (OpenVPN has 12 buffers)
-    control_turn: int = 8  # control messages that are worked on before others have their turn
+    control_turn: int = 8  # control messages that are processed before other sessions have their turn
     control_acks: int = 8  # acknowledgements that wait to be sent (reliable.h RELIABLE_ACK_SIZE)
     control_send_window: int = 4  # control messages in flight
     control_repeat_s: int = 8  # seconds; the longest interval of repetition, or tls-timeout if that is longer
     control_early_repeats: int = 3  # of one message, because later ones were acknowledged
-    control_queue_bytes: int = 64 * KIB  # of what a peer makes TLS say; above it the session ends
-    control_age_s: int = 120  # seconds; a client that takes no control message for so long is gone
-    control_string: int = 4096  # bytes of one string; a longer one is thrown away
-    control_strings: int = 64  # in one control message; what is over is thrown away
+    control_queue_bytes: int = 64 * KIB  # of TLS output that a peer causes; above it the session ends
+    control_age_s: int = 120  # seconds; a session ends whose client takes no control message in this time
+    control_string: int = 4096  # bytes of one string; a longer one is dropped
+    control_strings: int = 64  # in one control message; further ones are dropped
     handshake_bytes: int = 64 * KIB  # TLS bytes before the session is established
     handshake_messages: int = 1024  # likewise control messages, empty ones too
 
 
 @dataclass(frozen=True, slots=True)
 class StepLimits:
-    """Bounds of the work of one step; what is over waits for the next one (gateway/turns.py, gateway/ingress.py)."""
+    """Bounds of the work of one step; the excess waits for the next one (gateway/turns.py, gateway/ingress.py)."""
 
     records: int = 256  # of all clients together
     units: int = 384  # likewise, where several clients have input: records and what they lead to (gateway/turns.py)
@@ -91,7 +91,7 @@ class StepLimits:
 
 @dataclass(frozen=True, slots=True)
 class DoorLimits:
-    """Bounds of those who are not clients yet; connections, entries. Stages: gateway/door.py."""
+    """Bounds of peers before authentication; connections, entries. Stages: gateway/door.py."""
 
     silent: int = 8192  # have sent nothing
     strangers: int = 1024  # have sent something, but no valid hard reset
@@ -122,12 +122,12 @@ class Limits:
     door: DoorLimits = field(default_factory=DoorLimits)
     step: StepLimits = field(default_factory=StepLimits)
     client_queue: int = 512 * KIB  # bytes waiting in one client's TCP send queue before packets are dropped
-    events_per_second: int = 20  # log lines about peers; what is over is counted
+    events_per_second: int = 20  # log lines about peers; further ones are counted
     rejudged_per_step: int = 20  # connected clients that a new config is held against in one step
 
     @staticmethod
     def for_memory(memory_bytes: int) -> Limits:
-        """Bounds for a machine with so much memory; the full tables from 512 MiB on, a quarter at 128 MiB."""
+        """Bounds for a machine with memory_bytes; the full tables from 512 MiB on, a quarter at 128 MiB."""
         share = min(1.0, max(0.125, memory_bytes / (512 * MIB)))
         buffer = max(128 * KIB, int(1 * MIB * share))
         return Limits(

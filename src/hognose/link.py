@@ -1,4 +1,4 @@
-"""What the core knows of the link: capabilities of the frame device and the shape of what it is given to send.
+"""The link as the core knows it: capabilities of the frame device and the shape of packets to send.
 
 A frame, received or sent, is a 12-byte virtio-net header followed by an Ethernet frame (docs/device.md).
 """

@@ -1,4 +1,4 @@
-"""Boot arguments: the words behind ` -- ` on the kernel command line, the tender's tail, those of `hognose serve`."""
+"""Boot arguments: the words after ` -- ` on the kernel command line, the tender's tail, those of `hognose serve`."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ MIN_CLIENT_FLOWS = 16
 _FILTERINGS = {"address-and-port": False, "endpoint-independent": True}
 _REACHES = [reach.value for reach in Reach]
 MAX_DELAY = 3600  # seconds
-# Argument: field of DoorLimits, least, most, unit. A newcomer may look at its whole prefix, hence the bound of those.
+# Argument: field of DoorLimits, least, most, unit. Adding a peer can scan its whole prefix, hence the last bounds.
 _DOOR = {
     "--strangers-silent": ("silent", 16, 65_536, "connections"),
     "--strangers": ("strangers", 16, 16_384, "connections"),
@@ -91,10 +91,9 @@ class ArgumentError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class BootArguments:
-    """What the arguments say; address 0 when --ipv4 is absent, nat_flows and nat_flows_per_client are
-    0 when their arguments are; anybody_comes_in: --nat-filtering=endpoint-independent. door: fields of DoorLimits that
-    arguments set.
+    """Values of the arguments; address, nat_flows and nat_flows_per_client are 0 when their arguments are absent.
 
+    anybody_comes_in: --nat-filtering=endpoint-independent. door: fields of DoorLimits that arguments set.
     log_sources: levels of single sources, as Console takes them. warnings: one line each for the log.
     """
 
@@ -122,7 +121,7 @@ class BootArguments:
 
 
 def parse_arguments(words: list[str]) -> BootArguments:
-    """ArgumentError names the word that is unknown or wrong."""
+    """Parse boot arguments; ArgumentError names the word that is unknown or wrong."""
     arguments = BootArguments()
     rest = list(words)
     while rest:
@@ -187,7 +186,7 @@ def _number(option: str, value: str, least: int, most: int, unit: str) -> int:
 
 
 def _refuse_ipv6(option: str, value: str) -> None:
-    """What asks for no IPv6 is what we do; the rest is not there yet."""
+    """ArgumentError for a value that asks for IPv6, which is not yet supported."""
     wanted = _IPV4_ONLY.get(option)
     if value == wanted:
         return
@@ -199,7 +198,7 @@ def _refuse_ipv6(option: str, value: str) -> None:
 
 
 def _check(address: Ipv4Int, prefix_len: int, gateway: Ipv4Int | None) -> None:
-    """A gateway must be a neighbour; of a single address, whose network is /32, any router can be."""
+    """ArgumentError unless the gateway is a neighbour; of a single address (/32) any router can be one."""
     if gateway is None or not address:
         return
     if prefix_len < 32 and (gateway ^ address) & netmask(prefix_len):
@@ -209,7 +208,7 @@ def _check(address: Ipv4Int, prefix_len: int, gateway: Ipv4Int | None) -> None:
 
 
 def _check_door(door: dict[str, int]) -> None:
-    """An address is part of its prefix."""
+    """ArgumentError for more connections per address than per prefix: an address is part of its prefix."""
     address, prefix = door.get("per_address", 0), door.get("per_prefix", 0)
     if prefix and address > prefix:
         raise ArgumentError(

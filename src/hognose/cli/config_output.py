@@ -2,7 +2,7 @@
 
 In place, the order of the writes decides that no half of a text is ever taken: the last sector with its mark first, so
 that text without marks has one in it from the first moment on, then the body, at last the first sector, which a server
-looks at. What is neither the old nor the new text is refused by every server (config/blockfile.py).
+checks. What is neither the old nor the new text is refused by every server (config/blockfile.py).
 """
 
 from __future__ import annotations

@@ -61,7 +61,7 @@ class _Output:
 
 
 def embed_words(words: list[str], usage: str) -> int:
-    """The words of USAGE after `embed`: the embedded config goes where they say, or an error is told."""
+    """Run the words of USAGE after `embed`: write the embedded config where they say, or print an error."""
     output = _Output()
     configs: list[str] = []
     given: dict[str, str] = {}
@@ -162,7 +162,7 @@ def _standard_output() -> int:
 
 
 def check_file(path: str, *, no_authentication: bool = False) -> int:
-    """Say whether a config, with files or embedded, would be served; no_authentication: by a server told so too."""
+    """Print whether a config, with files or embedded, would be served; no_authentication: as with that option."""
     try:
         config, warned = parse(
             blockfile.decode(_read(path), path, block_device=Path(path).is_block_device()),

@@ -1,6 +1,6 @@
-"""PID 1 of the virtual machine: prepare the machine, serve, say why it ended, end the machine.
+"""PID 1 of the virtual machine: prepare the machine, serve, log the exit status, end the machine.
 
-The last console line is `hognose: exit status N` (host/status.py). An end that nobody planned for is a kernel panic,
+The last console line is `hognose: exit status N` (host/status.py). An unplanned end is a kernel panic,
 which the hypervisor reports by its own status; solo5-hvt ends with the program's status in any case.
 """
 
@@ -25,7 +25,7 @@ from hognose.host.status import ExitStatus
 
 
 def main() -> None:
-    """Never returns in a VM."""
+    """Run PID 1; never returns in a VM."""
     machine = boot.machine()
     queue = log_queue(machine.output())
     console = Console("info", queue)
@@ -35,7 +35,7 @@ def main() -> None:
     except Exception as error:
         bug = Event(EventKind.INTERNAL_ERROR, {"where": "pid1", "error": type(error).__name__, "conn": 0})
         console.end(bug, f"hognose: exit status {int(ExitStatus.INTERNAL)}")
-        os._exit(ExitStatus.INTERNAL)  # PID 1 is gone: the kernel panics, and the hypervisor says so
+        os._exit(ExitStatus.INTERNAL)  # PID 1 has ended: the kernel panics, and the hypervisor reports it
     console.end(Event(EventKind.STOPPED, {"status": int(status)}), f"hognose: exit status {int(status)}")
     machine.end(status)
 

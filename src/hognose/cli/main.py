@@ -27,7 +27,7 @@ def guarded(command: Callable[[list[str]], int], words: list[str]) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
-    except OSError as error:  # the reader of our output is gone, which it knows, or its disk is full
+    except OSError as error:  # the reader of our output has closed it, or its disk is full
         if not isinstance(error, BrokenPipeError):
             sys.stderr.write(f"hognose: {error.strerror or error}\n")
         _forget_output()
@@ -36,7 +36,7 @@ def guarded(command: Callable[[list[str]], int], words: list[str]) -> int:
 
 
 def _forget_output() -> None:
-    """What is still buffered cannot be written; the interpreter must not try it again at its end."""
+    """Discard buffered output that cannot be written; the interpreter must not try it again at its end."""
     try:
         sys.stdout.close()
     except OSError:

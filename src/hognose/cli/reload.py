@@ -1,8 +1,8 @@
-"""The config, read at the start and again without a reboot: what changed on the device is parsed and put in force.
+"""The config, read at the start and again without a reboot: a changed text is parsed and put in force.
 
-A text between its marks (blockfile.py) costs one sector per look, and is taken as soon as they are true. Any other one
+A text between its marks (blockfile.py) costs one sector per check, and is taken as soon as they are true. Any other one
 is read whole when its first sector changes, and every WHOLE_INTERVAL_NS. Text without marks is taken when it has been
-the same for as long; one whose marks are not true is refused when the next look finds it unchanged.
+the same for as long; one whose marks are not true is refused when the next check finds it unchanged.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from hognose.host.console import Console
 from hognose.units import SECOND, Nanos, UnixSeconds
 
 CHECK_INTERVAL_NS: Nanos = 5 * SECOND
-WHOLE_INTERVAL_NS: Nanos = 30 * SECOND  # between looks at all of a text whose first sector does not tell a change
+WHOLE_INTERVAL_NS: Nanos = 30 * SECOND  # between reads of all of a text whose first sector does not tell a change
 READ_TRIES = 3  # reads of a text that another one replaces meanwhile
 _GENERATION_CHARS = 12  # of the SHA-256 in the log
 _KEPT = "the old config stays in force"
@@ -111,7 +111,7 @@ def _parse(
 class ConfigReload:
     """The loop's ConfigWatch over what the server has begun with; apply is the gateway's reconfigure.
 
-    Of an exception that is a bug only the type is told: its text could hold keys.
+    Of an exception that is a bug only the type is logged: its text could hold keys.
     """
 
     def __init__(self, loaded: LoadedConfig, *, now: Nanos, apply: Apply, console: Console) -> None:
@@ -131,11 +131,11 @@ class ConfigReload:
 
     @property
     def next_check(self) -> Nanos:
-        """0 when somebody has asked for a look at once."""
+        """Time of the next check; 0 after SIGHUP, for at once."""
         return 0 if self._source.requested else self._next
 
     def check(self, now: Nanos, unix: UnixSeconds) -> None:
-        """Look now; what cannot be read or used is told and changes nothing."""
+        """Check now; a text that cannot be read or used is logged and changes nothing."""
         self._next = now + CHECK_INTERVAL_NS
         try:
             data = self._new_text(now)
@@ -149,7 +149,7 @@ class ConfigReload:
             self._take(data, now, unix)
 
     def _new_text(self, now: Nanos) -> bytes | None:
-        """The text when it is another one than before and nothing more is to be waited for."""
+        """The text when it has changed and needs no further wait, else None."""
         source = self._source
         asked = source.requested
         if asked:
@@ -198,7 +198,7 @@ class ConfigReload:
         )
 
     def _judge(self, data: bytes) -> None:
-        """Remember a text that was read to its end, whatever comes of it: it is not looked at twice."""
+        """Remember a text that was read to its end, whatever comes of it: it is not judged twice."""
         self._waiting = b""
         self._digest = sha256(data).digest()
         self._note(data)

@@ -104,7 +104,7 @@ def _split(words: list[str]) -> tuple[dict[str, str], BootArguments]:
 
 
 def _check(own: dict[str, str], boot: BootArguments) -> bytes | None:
-    """What must be there; the MAC as bytes."""
+    """Check our own options; returns the MAC as bytes, None without one."""
     for option, example in (("--config", "server.conf.full"), ("--device", "/dev/tap7")):
         if not own[option]:
             raise ArgumentError(f"{option} is missing, for example {option} {example}")

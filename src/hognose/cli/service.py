@@ -46,7 +46,7 @@ def bounds(memory_bytes: int, arguments: BootArguments, max_clients: int = 0) ->
 
 
 def warn_of_arguments(arguments: BootArguments, console: Console) -> None:
-    """What the arguments ask for in vain."""
+    """Log the arguments that have no effect."""
     for text in arguments.warnings:
         console.event(EventKind.CONFIG_WARNING, where="arguments", directive="-l", text=text)
 

@@ -1,4 +1,4 @@
-"""How packets are protected and framed: wraps of the control channel, data ciphers, compression framing."""
+"""Protection and framing of packets: wraps of the control channel, data ciphers, compression framing."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hognose.config.model import DEFAULT_CIPHERS, Framing, WrapKind
 DIGESTS = ("SHA1", "SHA224", "SHA256", "SHA384", "SHA512", "MD5")
 CIPHERS = (*DEFAULT_CIPHERS, "AES-192-GCM", "AES-256-CBC", "AES-192-CBC", "AES-128-CBC")
 _MIGRATE = "nothing is compressed; write `compress migrate`, which suits clients with and without compression"
-# What a pushed option would take out of the server's hands (OpenVPN push.c, prepare_push_reply).
+# Options that the server itself pushes and decides (OpenVPN push.c, prepare_push_reply).
 _SERVERS_OWN = frozenset({
     "auth-token", "cipher", "ifconfig", "key-derivation", "peer-id", "protocol-flags", "push-continuation",
 })  # fmt: skip
@@ -117,7 +117,7 @@ def data_ciphers_fallback(lines: Collected) -> str:
 
 
 def framing(lines: Collected) -> Framing:
-    """What stands before a packet that could be compressed and never is (OpenVPN comp.c)."""
+    """Framing of packets that could be compressed and never are (OpenVPN comp.c)."""
     allowed = lines.get("allow-compression")
     if allowed is not None and allowed.words[0] not in ("no", "stub-only"):
         raise lines.error(allowed, f"`{allowed.words[0]}` is not supported: {_MIGRATE}")

@@ -201,7 +201,7 @@ class _Reader:
         self._address = address
 
     def _other(self, directive: Directive) -> None:
-        """What OpenVPN takes in such a file and this server does not, and what it does not take either."""
+        """Warn of a directive of OpenVPN that is ignored in such a file; ConfigError for any other one."""
         name = directive.name
         row = DIRECTIVES.get(name)
         if directive.block is not None:

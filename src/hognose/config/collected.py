@@ -89,11 +89,11 @@ class Collected:
         before.append(directive)
 
     def _check_count(self, directive: Directive, row: Row) -> None:
-        """A block stands for the file's name, and only where a file is wanted."""
+        """ConfigError for too few or many words; a block stands for the file's name, only where a file is wanted."""
         if directive.block is not None and not row.block:
             raise self.error(directive, f"is no block; write `{directive.name} …` on one line ({row.text})")
         count = len(directive.words) + (directive.block is not None)
-        if directive.name == "server" and len(directive.words) == 1:  # a slip in a much-read handbook
+        if directive.name == "server" and len(directive.words) == 1:  # a mistake in a widely read handbook
             other = f"for the server's certificate write `cert {directive.words[0]}`"
             raise self.error(directive, f"the netmask is missing; write `{SERVER_EXAMPLE}`; {other}")
         if not row.min_words <= count <= row.max_words:
@@ -152,7 +152,7 @@ class Collected:
         return directive.words[0]
 
     def text(self, directive: Directive) -> str:
-        """What a directive's block or file holds, lines ended by LF."""
+        """The text of a directive's block or file, lines ended by LF."""
         text = directive.block
         if text is None:
             text = self._read(directive)
@@ -176,7 +176,7 @@ class Collected:
         return directive.words[0]
 
     def is_absent(self, directive: Directive) -> bool:
-        """Whether the file that a directive names cannot be had because there is none, or no files at all."""
+        """True when a directive's file cannot be had because there is none, or no files at all."""
         if directive.block is not None:
             return False
         path = self.path(directive)
@@ -215,7 +215,7 @@ class Collected:
 
 
 def reason(error: OSError | UnicodeDecodeError) -> str:
-    """Why something cannot be read, without a path."""
+    """The reason why something cannot be read, without a path."""
     return (error.strerror or str(error)) if isinstance(error, OSError) else "not a text file"
 
 

@@ -64,7 +64,7 @@ def _embedded(directive: Directive, files: Collected) -> list[str] | None:
     """The lines that stand for a directive with a file or a block; None: its own lines may stay."""
     name, words, block = directive.name, directive.words, directive.block
     if name == "dh":
-        return ["dh none"]  # OpenVPN wants this directive; what its file says is of no use here
+        return ["dh none"]  # OpenVPN wants this directive; its file is of no use here
     row = DIRECTIVES.get(name)
     if name == "client-config-dir":
         if block is None:

@@ -43,7 +43,7 @@ class BadPemError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ServerKey:
-    """What TLS libraries ask of a server's certificate; words as in tls_capabilities.py.
+    """Properties of a server's certificate that TLS libraries check; words as in tls_capabilities.py.
 
     family: RSA, EC, Ed25519, Ed448, or "" for what TLS servers do not use. kind: with the curve or size. bits: of RSA.
     """
@@ -54,7 +54,7 @@ class ServerKey:
 
 
 def server_key(cert: str) -> ServerKey:
-    """Of the first certificate in a PEM text that check_identity has found good."""
+    """Key of the first certificate in a PEM text that check_identity has found good."""
     public = _load_certificates("cert", cert)[0].public_key()
     if isinstance(public, rsa.RSAPublicKey):
         return ServerKey("RSA", f"RSA {public.key_size}", public.key_size)
@@ -168,7 +168,7 @@ def check_identity(ca: str, cert: str, key: str, unix: UnixSeconds | None) -> li
 def _date_warnings(
     own: x509.Certificate, authorities: list[x509.Certificate], unix: UnixSeconds
 ) -> list[tuple[str, str]]:
-    """What the clock says; wrong dates do not stop the server, its clock may be the one that is wrong."""
+    """Warnings of dates by the clock; they do not stop the server, whose clock may be the one that is wrong."""
     clock = datetime.fromtimestamp(unix, UTC)
     warnings = []
     for directive, certificate in (("cert", own), *(("ca", authority) for authority in authorities)):
@@ -187,7 +187,7 @@ def _may_sign(certificate: x509.Certificate) -> bool:
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except (x509.ExtensionNotFound, *_UNREADABLE):
-        return True  # version 1 certificates have no such extension; odd ones are left to the TLS library
+        return True  # version 1 certificates have no such extension; unreadable ones are left to the TLS library
 
 
 def _may_serve(certificate: x509.Certificate) -> bool:
@@ -204,7 +204,7 @@ def _load_certificates(directive: str, text: str) -> list[x509.Certificate]:
     except _UNREADABLE:
         raise BadPemError(directive, "no PEM certificate") from None
     try:
-        for each in certificates:  # what the checks look at; cryptography reads these fields when they are asked for
+        for each in certificates:  # the fields of the checks; cryptography reads them when they are asked for
             _ = each.subject, each.issuer, each.not_valid_before_utc, each.not_valid_after_utc
     except _UNREADABLE:
         raise BadPemError(directive, _DAMAGED) from None

@@ -2,7 +2,7 @@
 
 A word ends at white space; # or ; where a word would begin opens a comment. Single quotes keep everything, in double
 quotes a backslash may stand before a quote or a backslash, outside quotes also before white space; anything else
-behind a backslash is an error, as in OpenVPN. Quotes inside a bare word are part of it. `<name>` alone on a line opens
+after a backslash is an error, as in OpenVPN. Quotes inside a bare word are part of it. `<name>` alone on a line opens
 an inline block up to a line that begins with `</name>`.
 Bounds: MAX_LINES lines, MAX_LINE characters in a line outside blocks, MAX_WORD in a word, MAX_WORDS words.
 """
@@ -71,7 +71,7 @@ def lex(text: str, file: str, first: int = 1) -> list[Directive]:
 
 
 def _split_trailing_block(line: str) -> tuple[str, str]:
-    """The reference system's embed tool writes `tls-crypt-v2 [inline] force-cookie<tls-crypt-v2>` on one line."""
+    """Split the line `tls-crypt-v2 [inline] force-cookie<tls-crypt-v2>` of the reference system's embed tool."""
     match = _BLOCK_OPEN.search(line.rstrip())
     if match and line.split(maxsplit=2)[:2] == [match[1], INLINE]:
         return line[: match.start()], match[1]
@@ -79,7 +79,7 @@ def _split_trailing_block(line: str) -> tuple[str, str]:
 
 
 def _read_block(lines: list[str], index: int, name: str, file: str, opened_at: int) -> tuple[str, int]:
-    """Text up to the closing tag, and the index behind it (OpenVPN read_inline_file)."""
+    """Text up to the closing tag, and the index after it (OpenVPN read_inline_file)."""
     start = index
     closing = f"</{name}>"
     while index < len(lines):
@@ -92,7 +92,7 @@ def _read_block(lines: list[str], index: int, name: str, file: str, opened_at: i
 
 
 def _join_inline(directives: list[Directive]) -> list[Directive]:
-    """`ca [inline]` and a `<ca>` block behind it are one directive; words behind [inline] belong to it."""
+    """Join `ca [inline]` and the `<ca>` block after it to one directive; words after [inline] belong to it."""
     joined: list[Directive | None] = []
     heads: dict[str, int] = {}  # name -> place in joined of a head whose block has not come yet
     for directive in directives:
@@ -130,7 +130,7 @@ def split_words(line: str, file: str = "", number: int = 0) -> list[str]:
 
 
 def _read_word(line: str, index: int, quote: str, file: str, number: int) -> tuple[str, int]:
-    """One word that begins at index, behind its quote if it has one; and the index behind it."""
+    """One word that begins at index, after its quote if it has one; and the index after it."""
     word: list[str] = []
     while index < len(line):
         char = line[index]

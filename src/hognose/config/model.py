@@ -1,4 +1,4 @@
-"""What a config means: a frozen value, checked; nothing in it refers to a file."""
+"""The meaning of a config: a frozen value, checked; nothing in it refers to a file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Warned:
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """What client-config-dir says of one common name; address 0 when it has no ifconfig-push."""
+    """Settings of client-config-dir for one common name; address 0 when it has no ifconfig-push."""
 
     address: Ipv4Int = 0
     push: tuple[str, ...] = ()
@@ -42,7 +42,7 @@ class ClientSettings:
 
 @dataclass(frozen=True, slots=True)
 class CertificatePolicy:
-    """What a client's certificate must be beyond its chain; PEM texts whole, "" for absent.
+    """Demands on a client's certificate beyond its chain; PEM texts whole, "" for absent.
 
     fingerprints: SHA-256 of certificates that are accepted, 32 bytes each; with them and without ca no chain is asked
     for. name_kind is "", "subject", "name" or "name-prefix" of verify-x509-name. key_usage: any of these values of
@@ -123,7 +123,7 @@ class ServerConfig:
     pool_last: Ipv4Int = 0
     status_interval: int = 0  # seconds between status lines on the console; 0: none
     status_version: int = 1
-    connect_freq: tuple[int, int] = (0, 0)  # new connections in so many seconds; (0, 0): no limit
+    connect_freq: tuple[int, int] = (0, 0)  # (new connections, in this number of seconds); (0, 0): no limit
 
     @property
     def mask(self) -> Ipv4Int:
@@ -144,6 +144,6 @@ class ServerConfig:
 
     @property
     def dns_servers(self) -> frozenset[Ipv4Int]:
-        """Name servers that any client is told of; worked out from all pushes at each call."""
+        """Name servers pushed to any client; computed from all pushes at each call."""
         own = (option for client in self.clients.values() for option in client.push)
         return dns_servers((*self.push, *own))

@@ -35,7 +35,7 @@ class TunnelNetwork:
         return self.network | 0xFFFFFFFF & ~netmask(self.prefix_len)
 
     def is_for_clients(self, address: Ipv4Int) -> bool:
-        """Whether a client may have it."""
+        """True for an address that a client may have."""
         return self.server_address < address < self.broadcast
 
 

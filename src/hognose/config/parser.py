@@ -39,7 +39,7 @@ def parse(
 
     read_file reads a file named in the config, relative to it, and raises OSError or UnicodeDecodeError; read_folder
     the files of a directory, by their names; None: everything must be embedded. unix: the wall clock, to warn of
-    certificates out of their time; None: their dates are not looked at. allow_no_authentication: verify-client-cert
+    certificates out of their time; None: their dates are not checked. allow_no_authentication: verify-client-cert
     may let in clients without a certificate. destinations: the rule for what clients may reach, without the tunnel; a
     pushed route must lead somewhere; None: the rule without arguments. ConfigError names file, line and directive.
     """

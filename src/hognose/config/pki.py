@@ -1,4 +1,4 @@
-"""Certificates of both sides: the server's identity, what clients' must be, and the bounds of TLS."""
+"""Certificates of both sides: the server's identity, demands on clients', and the bounds of TLS."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ _ALTERNATIVES = ("ext:subjectAltName", "ext:issuerAltName")
 
 
 def policy(lines: Collected, ca: str, unix: UnixSeconds | None, *, allow_no_authentication: bool) -> CertificatePolicy:
-    """What a client's certificate must be."""
+    """Demands on a client's certificate."""
     kind, name = _verify_name(lines)
     return CertificatePolicy(
         crl=_crl(lines, ca, unix),

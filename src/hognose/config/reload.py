@@ -1,4 +1,4 @@
-"""What of a changed config can take effect while the server runs, and what needs a restart."""
+"""Changes of a config that take effect while the server runs, and those that need a restart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a row of the directive table says: the verdict, its words, and why or what to write instead."""
+"""A row of the directive table: the verdict, its words, and why or what to write instead."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Verdict = Literal["honour", "ignore", "reject"]
 class Row:
     """honour: takes effect. ignore: a warning says why, its files are not read. reject: the server does not start.
 
-    text: the meaning, why it is ignored, or what to write instead. min_words … max_words count what stands behind the
+    text: the meaning, why it is ignored, or what to write instead. min_words … max_words count the words after the
     name. file: the first word names a file to embed, or an inline block stands for it. block: an inline block may
     stand for all words. repeatable: more lines add to the first.
     """
@@ -31,7 +31,7 @@ CERTIFICATES_DECIDE = "remove the line: every client then needs a certificate"
 
 
 def honour(text: str, low: int, high: int, *, file: bool = False, block: bool = False, repeatable: bool = False) -> Row:
-    """A directive that takes effect, with `low` to `high` words behind its name."""
+    """A directive that takes effect, with `low` to `high` words after its name."""
     return Row("honour", text, low, high, file, block or file, repeatable)
 
 
@@ -41,5 +41,5 @@ def ignore(text: str) -> Row:
 
 
 def reject(text: str) -> Row:
-    """A directive whose effect somebody would miss, and what to write instead."""
+    """A directive whose effect the administrator would miss, and what to write instead."""
     return Row("reject", text)

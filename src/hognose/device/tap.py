@@ -1,4 +1,4 @@
-"""One character device of frames: Linux tap and macvtap, later the nano-kernel's /dev/tap (docs/device.md).
+"""One character device of frames: Linux tap and macvtap, and the nano-kernel's /dev/tap (docs/device.md).
 
 The only reader and writer of frames. Non-blocking; every frame carries a 12-byte virtio-net header.
 """
@@ -33,7 +33,7 @@ TUN_F_TSO4 = 0x02
 SEND_BUFFER_BYTES = 8 * 1024 * 1024  # the default holds three super-frames only (facts/vm-image.md 3.1)
 FRAME_HDR_LEN = VNET_HDR_LEN + 14 + 4  # vnet header, Ethernet, VLAN slack
 FRAME_MAX = FRAME_HDR_LEN + 65_535  # with the largest IP packet
-SIEVED_MAX = 512  # frames read at once while most of them are thrown away
+SIEVED_MAX = 512  # frames read at once while the sieve drops most of them
 WRITE_QUEUE_FRAMES = 256  # frames kept while the device says EAGAIN; then the newest are dropped (DEVICE_FULL)
 
 Sieve = Callable[[list[bytes]], list[bytes]]
@@ -57,7 +57,7 @@ class TapDevice:
     def read_batch(self, sieve: Sieve | None = None) -> list[bytes]:
         """Up to caps.batch frames that are there at this moment; [] when there is none (EAGAIN).
 
-        sieve: takes frames away, and others are read instead, SIEVED_MAX at the most. Raises DeviceError when the
+        sieve: drops frames, and others are read instead, SIEVED_MAX at most. Raises DeviceError when the
         device is gone.
         """
         frames: list[bytes] = []
@@ -154,7 +154,7 @@ def _try_ioctl(fd: int, request: int, argument: int | bytes) -> bool:
 
 
 def _mtu_of(fd: int) -> int:
-    """MTU of the interface behind the fd, from sysfs; 1500 where that cannot be known."""
+    """MTU of the fd's interface, from sysfs; 1500 where that cannot be known."""
     try:
         name = fcntl.ioctl(fd, TUNGETIFF, bytes(40))[:16].rstrip(b"\0").decode()
         with open(f"/sys/class/net/{name}/mtu", encoding="ascii") as file:

@@ -1,8 +1,8 @@
-"""The pool of tunnel addresses: who has which. The same common name gets the same address, also after a reboot.
+"""The pool of tunnel addresses and their holders. A common name gets the same address again, also after a reboot.
 
 A name's place in the pool follows from its hash, so that nothing has to be kept on a disk; where two names fall on one
 address the later one takes the next free, and keeps it while the server runs. Addresses that the config gives to a
-name (ifconfig-push, ifconfig-pool-persist) are nobody else's.
+name (ifconfig-push, ifconfig-pool-persist) go to that name only.
 Bounds: the pool's own size, and as many remembered names as the pool has addresses (the oldest is forgotten).
 """
 

@@ -1,4 +1,4 @@
-"""Who becomes a client: the answer to an authenticated session, its address, and the log lines of its life."""
+"""Admission of authenticated sessions: the answer, the client's address, and the log lines of its life."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hognose.openvpn.session import Session
 from hognose.openvpn.session_events import Authenticated, Disagreed, Established, Renegotiated, RenegotiationFailed
 from hognose.units import SECOND, Ipv4Int, Nanos, UnixSeconds, ipv4_text
 
-# Not the client's fault: it is asked to come again (IV_PROTO AUTH_FAIL_TEMP).
+# Causes on the server's side: the client is asked to try again (IV_PROTO AUTH_FAIL_TEMP).
 _TEMPORARY = (DropReason.SERVER_STOPPING, DropReason.CLIENTS_FULL, DropReason.POOL_EXHAUSTED)
 PEER_ID_LIMIT = 0xFFFFFF  # 24 bits; all ones means undefined
 
@@ -93,7 +93,7 @@ class Admissions:
                 )
 
     def leave(self, peer: Peer, reason: DropReason, now: Nanos, detail: str = "") -> None:
-        """The session of a peer is over: its address is free, its line is written. Idempotent."""
+        """Free the address of a peer whose session is over, and write its line. Idempotent."""
         if peer.address == 0:
             return
         if self.clients.get(peer.address) is peer:

@@ -1,4 +1,4 @@
-"""A config, a link and an address to a running gateway: the one place where the engines are put together."""
+"""Assembly of a gateway from a config, a link and an address: the one place where the engines are put together."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Uplink:
 
 
 def check_uplink(config: ServerConfig, uplink: Uplink) -> None:
-    """RFC 4787 REQ-7: the tunnel network must not overlap the uplink's or hold its router; ConfigError says so."""
+    """ConfigError when the tunnel network overlaps the uplink's or holds its router (RFC 4787 REQ-7)."""
     mask = min(config.mask, netmask(uplink.prefix_len))
     if (config.network ^ uplink.address) & mask == 0:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""What the config says of single clients: client-config-dir, ccd-exclusive, reservations, how many there may be.
+"""Settings of single clients in the config: client-config-dir, ccd-exclusive, reservations, the bound of clients.
 
 A client's file is the one that has its common name, character for character. OpenVPN builds a path from the name and
 writes `_` for what a path cannot hold (platform.c, platform_gen_path): `/`, on Windows also the characters of
@@ -38,7 +38,7 @@ class ClientPolicy:
         )
 
     def settings(self, common_name: str) -> ClientSettings:
-        """A client's own, those of its mapped file without the address, those of DEFAULT, or nothing special."""
+        """A client's own settings, else its mapped file's without the address, else those of DEFAULT, else none."""
         if self._has_own_file(common_name):
             return self.clients[common_name]
         mapped = self.mapped_file(common_name)
@@ -57,7 +57,7 @@ class ClientPolicy:
         return ""
 
     def unwelcome(self, common_name: str) -> str:
-        """Why a client of this name may not be here; "" when it may.
+        """The reason to refuse a client of this name; "" when it is admitted.
 
         ccd-exclusive asks for a file of the client's own: neither DEFAULT nor a mapped file is one, and a client
         without a certificate has none.
@@ -69,7 +69,7 @@ class ClientPolicy:
         return ""
 
     def fixed_addresses(self) -> list[Ipv4Int]:
-        """Of ifconfig-push."""
+        """Addresses of ifconfig-push."""
         return [settings.address for settings in self.clients.values() if settings.address]
 
     def _has_own_file(self, common_name: str) -> bool:

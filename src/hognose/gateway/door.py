@@ -1,8 +1,8 @@
-"""The door: everybody who is not a client yet, and how much of the machine they may have.
+"""Scheduling of peers before authentication: their tables, their turns, and their share of the processor's time.
 
-Stages, each with a table of its own (hognose.tcp.sources says who goes when one is full):
+Stages, each with a table of its own (hognose.tcp.sources says which entry is evicted from a full one):
   silent      handshake of TCP complete, no byte yet; hognose.tcp.silent, the least memory
-  stranger    bytes, but no valid hard reset; a failed check leaves it here, unanswered, until its time is over
+  stranger    bytes, but no valid hard reset; a failed check leaves it here, unanswered, until FIRST_RECORD_NS are over
   handshake   a valid hard reset: it holds the tls-auth, tls-crypt or tls-crypt-v2 key where there is one; the session
               makes a TLS object with the first control message in order
 Work for strangers and handshakes is done in turns, one prefix after the other, within a share of the processor's time
@@ -22,12 +22,12 @@ from hognose.tcp.sources import PREFIX_LEN, Sources
 from hognose.units import MS, SECOND, Nanos
 
 BURST: Nanos = 20 * MS  # processor time that may be saved up
-AT_ONCE: Nanos = 5 * MS  # of it in one step, about: clients' packets wait so long
+AT_ONCE: Nanos = 5 * MS  # of it in one step, about: the longest wait of clients' packets
 _PREFIX = PREFIX_LEN // 8
 
 
 class Door:
-    """Tables and turns of those who are not clients; clock tells processor time, its differences only."""
+    """Tables and turns of unauthenticated peers; clock tells processor time, its differences only."""
 
     def __init__(self, limits: DoorLimits, counters: Counters, clock: Callable[[], Nanos], now: Nanos) -> None:
         self._counters = counters
@@ -46,18 +46,18 @@ class Door:
 
     @property
     def busy(self) -> bool:
-        """Somebody waits for a turn."""
+        """True while a peer waits for a turn."""
         return bool(self._turns)
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Strangers and handshakes."""
+        """Numbers of strangers and handshakes."""
         return len(self._strangers), len(self._handshakes)
 
     # -- tables ----------------------------------------------------------------------------------------------------
 
     def enter(self, peer: Peer) -> Peer | None:
-        """A new connection has sent something; returns the stranger that had to go for it (STRANGER_CROWDED)."""
+        """Add a new connection that has sent bytes; returns the stranger evicted for it (STRANGER_CROWDED), if any."""
         gone = self._strangers.add(peer.conn.key, peer)
         if gone is None:
             return None
@@ -65,7 +65,7 @@ class Door:
         return gone[1]
 
     def greeted(self, peer: Peer, freq: tuple[int, int], now: Nanos) -> Peer | None:
-        """A stranger's hard reset was valid; returns who had to go for it (HANDSHAKE_CROWDED).
+        """Move a stranger with a valid hard reset to the handshakes; returns the one evicted (HANDSHAKE_CROWDED).
 
         freq: connect-freq's connections and seconds, (0, 0) without limit; PeerError(CONNECT_FREQ) beyond it
         (OpenVPN multi.c frequency_limit_event_allowed).
@@ -87,29 +87,29 @@ class Door:
         return gone[1]
 
     def leave(self, peer: Peer) -> None:
-        """It is a client now, or gone. Idempotent."""
+        """Remove a peer that is a client now, or closed. Idempotent."""
         for table in (self._strangers, self._handshakes):
             if table.get(peer.conn.key) is peer:
                 table.remove(peer.conn.key)
 
     def holds(self, peer: Peer) -> bool:
-        """Not a client yet: it is served in turns."""
+        """True for a peer that is not a client yet: it is served in turns."""
         key = peer.conn.key
         return self._strangers.get(key) is peer or self._handshakes.get(key) is peer
 
     # -- turns -----------------------------------------------------------------------------------------------------
 
     def knock(self, peer: Peer) -> None:
-        """There is something to read; the peer's turn comes."""
+        """Queue a peer that has input for its turn, unless it is queued already."""
         if peer.waits:
             return
         peer.waits = True
         self._turns.setdefault(peer.conn.key[:_PREFIX], deque()).append(peer)
 
     def next(self, now: Nanos, idle: bool) -> Peer | None:
-        """Whose turn it is in the step at `now`, or None: nobody's, or the share of time is used up, or AT_ONCE.
+        """Next peer to serve in the step at `now`; None when none waits or the share of time or AT_ONCE is spent.
 
-        idle: one may come in any case.
+        idle: a peer that waits is served in any case.
         """
         if now != self._step:
             self._step = now
@@ -122,20 +122,20 @@ class Door:
         prefix, waiting = self._turns.popitem(last=False)
         peer = waiting.popleft()
         if waiting:
-            self._turns[prefix] = waiting  # behind all other prefixes
+            self._turns[prefix] = waiting  # after all other prefixes
         peer.waits = False
         self._began = self._clock()
         return peer
 
     def next_turn(self, idle_at: Nanos) -> Nanos:
-        """When somebody's turn comes, while somebody waits; from idle_at on there is time in any case."""
+        """Time of the next turn while a peer waits; from idle_at on there is time in any case."""
         if self._credit > 0:
             return self._credited_at
         wait = (1 - self._credit) * 100 // self._percent + 1 if self._percent else idle_at
         return min(idle_at, self._credited_at + wait)
 
     def done(self, idle: bool) -> None:
-        """What the peer's turn cost is paid; in idle time it is free."""
+        """Charge the processor time of the turn that `next` began; in idle time it is free."""
         cost = self._clock() - self._began
         self._spent += cost
         if not idle:

@@ -1,5 +1,5 @@
 # hot
-"""The way out: next hop, Ethernet header, and the work that the device does not do.
+"""Frames to the link: next hop, Ethernet header, and the work that the device does not do.
 
 Takes Outgoing values of every engine, gives frames for the device. Nothing else builds Ethernet headers.
 """

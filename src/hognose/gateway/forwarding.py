@@ -1,4 +1,4 @@
-"""Where an inner packet goes: to ourselves, to another client, to the outside, or nowhere with a reason.
+"""Routing of inner packets: to ourselves, to another client, to the outside, or dropped with a reason.
 
 The NAT takes packets of known flows first, in one hot pass; this module decides about the rest, one by one:
 validation, source check, TTL, MTU, MSS clamp, ICMP errors toward the client. Every decision that throws a packet
@@ -95,11 +95,11 @@ class Forwarder:
             self._nat.end_flows_to(closed, DNS_PORT)
 
     def next_deadline(self) -> Nanos | None:
-        """When the oldest incomplete datagram times out."""
+        """Time at which the oldest incomplete datagram times out."""
         return self._reassembler.next_deadline()
 
     def expire(self, now: Nanos) -> Deliveries:
-        """Drop incomplete datagrams; RFC 792: a client is told when its first fragment had come."""
+        """Drop incomplete datagrams; send ICMP time exceeded to a client whose first fragment had come (RFC 792)."""
         deliveries: Deliveries = {}
         for first in self._reassembler.handle_deadline(now):
             client = int.from_bytes(first[12:16], "big")
@@ -122,7 +122,7 @@ class Forwarder:
     def _route(self, client: Ipv4Int, packet: bytes, out: list[Outgoing], deliveries: Deliveries, now: Nanos) -> None:
         counters = self._counters
         if not packet or packet[0] >> 4 != 4:
-            # A client without IPv6 from us still sends router solicitations: nobody's fault.
+            # A client without IPv6 from us still sends router solicitations: it breaks no rule.
             six = bool(packet) and packet[0] >> 4 == 6
             counters.drop(DropReason.IPV6_IN_TUNNEL if six else DropReason.NOT_IP)
             return
@@ -167,7 +167,7 @@ class Forwarder:
     def _to_us(
         self, client: Ipv4Int, packet: bytes, l4: int, end: int, protocol: int, deliveries: Deliveries, now: Nanos
     ) -> None:
-        """The tunnel gateway answers echo; everything else is refused as a host refuses it (RFC 1122 3.2.2.1)."""
+        """Answer echo to the tunnel gateway; refuse everything else as a host refuses it (RFC 1122 3.2.2.1)."""
         if protocol == ipv4.ICMP:
             parsed = icmpv4.parse(packet, l4, end)
             if isinstance(parsed, DropReason):
@@ -183,7 +183,7 @@ class Forwarder:
     def _to_client(
         self, client: Ipv4Int, destination: Ipv4Int, packet: bytes, deliveries: Deliveries, now: Nanos
     ) -> None:
-        """Between clients: only when configured, TTL decremented (RFC 1812 5.3.1); never to broadcasts."""
+        """Forward between clients: only when configured, TTL decremented (RFC 1812 5.3.1); never to broadcasts."""
         if self._destinations.refuses(destination) is DropReason.MULTICAST:
             self._counters.drop(DropReason.MULTICAST)
             return
@@ -207,10 +207,10 @@ class Forwarder:
     def _hairpin(
         self, client: Ipv4Int, packet: bytes, l4: int, end: int, protocol: int, deliveries: Deliveries, now: Nanos
     ) -> None:
-        """To our outside address: echo is answered, the rest is for whom the port is mapped to, like from outside.
+        """Answer echo to our outside address; give other packets to the client that has the port, as from outside.
 
         The listening port is refused with an ICMP error. A port without a mapping and one that filters are both
-        silent: no client learns what others have open.
+        silent: no client learns which ports other clients have open.
         """
         if protocol == ipv4.ICMP and end > l4 and packet[l4] == icmpv4.ECHO_REQUEST:
             self._to_us(client, packet, l4, end, protocol, deliveries, now)
@@ -234,7 +234,7 @@ class Forwarder:
         deliveries: Deliveries,
         now: Nanos,
     ) -> None:
-        """Through the NAT, where the rule for destinations has nothing against it."""
+        """Send through the NAT, where the rule for destinations allows it."""
         refused = self._destinations.refuses(destination)
         if refused is not None:
             port = int.from_bytes(packet[l4 + 2 : l4 + 4], "big")
@@ -257,7 +257,7 @@ class Forwarder:
             self._refused(client, packet, reason, deliveries, now)
 
     def _refused(self, client: Ipv4Int, packet: bytes, reason: DropReason, deliveries: Deliveries, now: Nanos) -> None:
-        """Count what did not go through the NAT, and tell the client where an error is due."""
+        """Count a packet that did not go through the NAT, and send the client an ICMP error where one is due."""
         self._counters.drop(reason)
         if reason is DropReason.TTL_EXCEEDED:
             self._error(client, packet, icmpv4.TIME_EXCEEDED, 0, deliveries, now)

@@ -37,9 +37,9 @@ from hognose.units import MS, Ipv4Int, Nanos, Random, UnixSeconds
 
 # Bytes that sealing and framing add to an inner packet, rounded up; for queue accounting.
 RECORD_OVERHEAD = 32
-QUIET_NS: Nanos = 50 * MS  # after the last bytes of clients, handshakes may have all the time there is
+QUIET_NS: Nanos = 50 * MS  # after the last bytes of clients, from which on handshakes have all processor time
 RETRY_NS: Nanos = 100 * MS  # after a bug of ours, until what it has kept from being done is tried again
-# Ends of clients whose line says more than the reason's name.
+# Reasons of ends of clients whose log line has a detail besides the reason's name.
 _TELLING = (DropReason.CERTIFICATE_REJECTED, DropReason.CLIENT_DISABLED, DropReason.TLS_ERROR)
 _GAVE_UP = "the client gave up in the TLS handshake: its log says why (its ca, verify-x509-name, remote-cert-tls)"
 _NEVER: Nanos = 1 << 63
@@ -86,7 +86,7 @@ class Gateway:
         self._peers: dict[int, Peer] = {}
         self._rejudging = Rejudging(limits.rejudged_per_step)
         self._timers = PeerTimers()
-        self._wake_at: Nanos = 0  # no timer is due before; 0 after a step, until somebody asks for the next deadline
+        self._wake_at: Nanos = 0  # no timer is due before; 0 from a step to the next call of next_deadline
         self._dirty: list[Peer] = []  # peers with packets in `down`
         self._now: Nanos = now  # of the last step
         self._retry_at: Nanos = now  # something has failed and is tried again then, if that is not over
@@ -116,7 +116,7 @@ class Gateway:
             return []
 
     def sieve(self, now: Nanos) -> Callable[[list[bytes]], list[bytes]] | None:
-        """What the frames of the next step have to pass before it (while SYNs flood), or None."""
+        """Filter for the frames of the next step while SYNs flood, else None."""
         try:
             return self._ingress.sieve(now)
         except Exception as error:
@@ -159,7 +159,7 @@ class Gateway:
         return self._journal.take()
 
     def take_status(self) -> list[str]:
-        """Drained status lines: of the directive `status`, every so many seconds and at the end."""
+        """Drained status lines of the directive `status`: a list at each of its intervals and one at the end."""
         return self._journal.take_status()
 
     def reconfigure(self, config: ServerConfig, now: Nanos, unix: UnixSeconds) -> None:
@@ -182,7 +182,7 @@ class Gateway:
         self._rejudging.restart(self._peers.values())
 
     def stop(self, reason: str, now: Nanos, unix: UnixSeconds) -> None:
-        """Begin an orderly end: clients are told as OpenVPN tells them, connections are closed after that."""
+        """Begin an orderly end: clients get RESTART as from OpenVPN, connections are closed after that."""
         if self._live.config.status_interval:
             self._write_status(unix)
         self._stopping = True
@@ -240,7 +240,7 @@ class Gateway:
             self._journal.udp_client(source, port, now)
 
     def _run_peers(self, now: Nanos, unix: UnixSeconds) -> None:
-        """Connections that are new, have something to read, or are gone, and what was queued for clients."""
+        """Serve new, readable and closed connections, and send what was queued for clients."""
         if self._rejudging.waiting:
             for judged in self._rejudging.take(self._peers):  # before anything that they send
                 self._contained(self._judge_again, judged, now, unix)
@@ -298,9 +298,9 @@ class Gateway:
         self._journal.add(EventKind.PEER_CONNECTED, now, conn=conn.id, peer=peer.name)
 
     def _knock(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
-        """Bytes from somebody who is no client yet: until it is his turn they stay where the window bounds them."""
+        """Leave input of an unauthenticated peer in its receive buffer, which the window bounds, until its turn."""
         conn = peer.conn
-        if conn.finished and peer.waits:  # it has given up waiting: its turn is others'
+        if conn.finished and peer.waits:  # it closed while it waited: its turn goes to other peers
             conn.take()
             self._serve(peer, now, unix)
             return
@@ -312,7 +312,7 @@ class Gateway:
         self._door.knock(peer)
 
     def _serve_the_door(self, idle: bool, now: Nanos, unix: UnixSeconds) -> None:
-        """Turns of those who are no clients yet; idle: no client has sent for a while, so that one turn is free."""
+        """Run turns of unauthenticated peers; idle: no client has sent for QUIET_NS, so that one turn is free."""
         while (peer := self._door.next(now, idle)) is not None:
             if self._peers.get(peer.conn.id) is peer:
                 peer.share = self._limits.step.records_least
@@ -373,13 +373,13 @@ class Gateway:
         return delivered
 
     def _end_replaced(self, now: Nanos) -> None:
-        """Older sessions of a name that connected again; their address may be the newcomer's already."""
+        """End older sessions of a name that connected again; the newcomer may have their address already."""
         for older in self._admissions.take_replaced():
             self._end(older, DropReason.REPLACED, now)
             older.conn.close(now)
 
     def _run_session(self, peer: Peer, session: Session, now: Nanos, unix: UnixSeconds) -> None:
-        """Everything a session may have to say after it was given something: events, records, its end."""
+        """Handle a session's output after input or a deadline: events, records, its end."""
         self._admissions.handle_events(peer, session, now, unix)
         if peer.address and self._door.holds(peer):
             self._door.leave(peer)
@@ -412,7 +412,7 @@ class Gateway:
     def _reject(self, peer: Peer, reason: DropReason, detail: str, now: Nanos) -> None:
         """End a connection whose peer broke a rule; the log names the rule when it was not yet a client.
 
-        One without a valid hard reset learns nothing, not even when: it is ended like one that never said a word.
+        A peer without a valid hard reset learns nothing, not even by the time: it is ended like one that is silent.
         """
         if not peer.established_at:
             self._counters.drop(reason)
@@ -453,12 +453,12 @@ class Gateway:
     def _end(self, peer: Peer, reason: DropReason, now: Nanos, detail: str = "") -> None:
         """Forget the session; the connection may still deliver what was queued, for LINGER_NS.
 
-        Until then one that was no client keeps its place at the door: it costs memory as long.
+        Until then an unauthenticated peer keeps its entry in the scheduler's tables, because it costs memory.
         """
         if not peer.closing:
             peer.closing = True
             self._timers.arm(peer, now + LINGER_NS)
-        self._admissions.leave(peer, reason, now, detail)  # idempotent: whoever ends it again makes up for a failure
+        self._admissions.leave(peer, reason, now, detail)  # idempotent: a second call makes up for a failure
         peer.session = None
         peer.down = []
 
@@ -476,7 +476,7 @@ class Gateway:
         self._counters.stats[Stat.TCP_CLOSED] += 1
 
     def _judge_again(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
-        """A new CRL or client-config-dir may be against a client that is connected."""
+        """Cut a connected client that a new CRL or client-config-dir excludes."""
         session = peer.session
         if session is None or peer.closing:
             return

@@ -1,5 +1,5 @@
 # hot
-"""The way in: frames of the link to the ARP engine, the TCP server, the NAT or the echo responder.
+"""Frames from the link: to the ARP engine, the TCP server, the NAT or the echo responder.
 
 One pass per batch. A frame that makes any engine raise is counted (INTERNAL_ERROR), reported and lost alone.
 """
@@ -35,12 +35,12 @@ _MIN_FRAME = _FRAME.size
 _L4_OFFSET = L3_OFFSET + 20
 _TRUSTED = virtio_net.F_NEEDS_CSUM | virtio_net.F_DATA_VALID
 _SYN_OFFSET = 33  # the TCP flags of a packet without IP options
-_SMALL_PACKET = 100  # no SYN is larger; spares the MSS look on data packets
+_SMALL_PACKET = 100  # no SYN is larger; spares data packets the test for a SYN
 UDP_CLIENTS_MAX = 8  # of one batch; the rest is counted all the same
 UDP_HEADER_LEN = 8
 # First bytes of a client's hard reset with and without tls-crypt-v2, key id 0.
 _UDP_RESETS = (bytes((HARD_RESET_CLIENT_V2 << 3,)), bytes((HARD_RESET_CLIENT_V3 << 3,)))
-OUTSIDE = -1  # the rate limiter's name for everybody beyond the NAT
+OUTSIDE = -1  # the rate limiter's one name for all hosts beyond the NAT
 
 Deliveries = dict[Ipv4Int, list[bytes]]
 
@@ -154,12 +154,12 @@ class Ingress:
         return down
 
     def sieve(self, now: Nanos) -> Callable[[list[bytes]], list[bytes]] | None:
-        """What the frames of the next batch have to pass, or None."""
+        """Filter for the frames of the next batch while SYNs flood, else None."""
         self._flooded = self._syn_sieve.begin(self._tcp.overflow_at, now)
         return self._sift if self._flooded else None
 
     def _sift(self, frames: list[bytes]) -> list[bytes]:
-        """A flood of SYNs: the frames without those that nobody is to spend more time on (TCP_SYN_CROWDED)."""
+        """The frames without the SYNs of a flood that get no answer (TCP_SYN_CROWDED)."""
         try:
             kept = self._syn_sieve.sift(frames)
         except Exception as error:
@@ -201,7 +201,7 @@ class Ingress:
     ) -> None:
         """One whole valid packet for our address."""
         if protocol == ipv4.TCP and end - l4 >= 20 and _DESTINATION_PORT.unpack_from(data, l4)[0] == self._port:
-            if self._flooded and data[l4 + 13] & 0x3F == SYN:  # with IP options, or in fragments: no client's
+            if self._flooded and data[l4 + 13] & 0x3F == SYN:  # with IP options, or in fragments: no client sends it so
                 self._counters.drop(DropReason.TCP_SYN_CROWDED)
                 return
             self._tcp.receive(data, l3, l4, end, gso_size, flags & _TRUSTED != 0, now)
@@ -236,7 +236,7 @@ class Ingress:
         return []
 
     def _icmp(self, data: Buffer, l3: int, l4: int, end: int, down: Deliveries, now: Nanos) -> None:
-        """Echo requests are answered, errors go to whom they concern (RFC 792, RFC 5508 section 4).
+        """Answer echo requests, give errors to the TCP server or the NAT (RFC 792, RFC 5508 section 4).
 
         A source that is no other host's address makes the message a martian (RFC 1812 section 5.3.7).
         """
@@ -278,7 +278,7 @@ class Ingress:
         return quoted[12:16] == self._address.to_bytes(4, "big") and source_port == self._port
 
     def _refused(self, reason: DropReason, data: Buffer, l3: int, end: int, now: Nanos) -> None:
-        """What the NAT did not take; RFC 1812 5.3.1: TTL is answered, all else is silence toward the outside."""
+        """Count a packet that the NAT did not take; only an exceeded TTL is answered outside (RFC 1812 5.3.1)."""
         self._counters.drop(reason)
         if reason is DropReason.TTL_EXCEEDED:
             self._answer(data[l3:end], icmpv4.TIME_EXCEEDED, 0, 0, now)
@@ -300,14 +300,14 @@ class Ingress:
             self._egress.send([(int.from_bytes(error[16:20], "big"), virtio_net.PLAIN, [error])], now)
 
     def _short(self, frame: bytes, down: Deliveries, now: Nanos) -> None:
-        """ARP fits a frame that is too short for IPv4; anything else does not."""
+        """Take ARP from a frame that is too short for IPv4; drop any other such frame."""
         if len(frame) >= L3_OFFSET and frame[24:26] == b"\x08\x06":
             self._unusual(frame, down, now)
         else:
             self._counters.drop(DropReason.FRAME_TOO_SHORT)
 
     def _unusual(self, frame: bytes, down: Deliveries, now: Nanos) -> None:
-        """ARP, frames for others, fragments, IP options: all that the fast test does not take."""
+        """Take what the fast test does not: ARP, frames for other hosts, fragments, IP options."""
         ethertype = int.from_bytes(frame[24:26], "big")
         to_mac = frame[12:18]
         if ethertype == ethernet.TYPE_ARP:
@@ -332,7 +332,7 @@ class Ingress:
             self._counters.drop(DropReason.NOT_FOR_US)
             return
         if fragment & ipv4.FRAGMENTED:
-            self._reassembler.handle_deadline(now)  # nobody outside is told of what is overdue
+            self._reassembler.handle_deadline(now)  # no ICMP error to the outside for datagrams that timed out
             whole = self._reassembler.receive(frame, L3_OFFSET, end, now)
             if isinstance(whole, DropReason):
                 self._counters.drop(whole)

@@ -1,7 +1,7 @@
 """Events on their way to the log: collected, and limited where strangers can cause them.
 
-Bound: `events_per_second` lines of each kind about peers in any second, so that what nobody prints hides nothing; what
-is over is counted and reported as one line.
+Bound: `events_per_second` lines of each kind about peers in any second, so that a kind that the log level leaves
+out takes no room from another; lines over the bound are counted and reported as one line.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from hognose.drops import Counters, DropReason, Stat
 from hognose.events import Event, EventKind
 from hognose.units import SECOND, Ipv4Int, Nanos, Port, ipv4_text
 
-# What a peer without a certificate of ours can cause at will.
+# Events that a peer without a certificate of ours can cause at will.
 LIMITED = frozenset(
     {EventKind.PEER_CONNECTED, EventKind.PEER_CLOSED, EventKind.PEER_REJECTED, EventKind.INTERNAL_ERROR}
 )

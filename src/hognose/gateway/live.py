@@ -1,4 +1,4 @@
-"""The config in force, and how a new one takes its place while clients are connected."""
+"""The config in force, its replacement while clients are connected, and the timed work that belongs to no client."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class LiveConfig:
 
 
 class Routine:
-    """What is done by the clock and belongs to no client: status lines, a look at the CRL's age."""
+    """Timed work not tied to a client: status lines, a check of the CRL's age."""
 
     def __init__(self, config: ServerConfig, now: Nanos) -> None:
         self._crl_at = now
@@ -44,11 +44,11 @@ class Routine:
         self._status_at = now + config.status_interval * SECOND
 
     def next_deadline(self, config: ServerConfig) -> Nanos:
-        """When something is due."""
+        """Time of the earliest task."""
         return min(self._crl_at, self._status_at) if config.status_interval else self._crl_at
 
     def status_due(self, config: ServerConfig, now: Nanos) -> bool:
-        """Whether status lines are to be written now."""
+        """True when status lines are due; the next ones are due an interval later."""
         if not config.status_interval or now < self._status_at:
             return False
         self._status_at = now + config.status_interval * SECOND

@@ -9,13 +9,13 @@ from hognose.units import Nanos
 
 
 class PeerTimers:
-    """The latest time at which each peer must be looked at."""
+    """The latest time at which each peer must be served."""
 
     def __init__(self) -> None:
         self.heap: list[tuple[Nanos, int]] = []  # (deadline, connection id), the earliest first
 
     def __len__(self) -> int:
-        """Entries, those of peers that are gone included until they come up."""
+        """Entries, those of closed peers included until their deadline."""
         return len(self.heap)
 
     def arm(self, peer: Peer, deadline: Nanos) -> None:

@@ -33,9 +33,9 @@ class Peer:
     authenticated_unix: UnixSeconds = 0
     armed: Nanos = 0  # earliest entry of this peer in the timer heap; 0 when none
     closing: bool = False
-    muted: bool = False  # failed before a valid hard reset: what it sends is thrown away until its time is over
+    muted: bool = False  # failed before a valid hard reset: its input is discarded until FIRST_RECORD_NS are over
     greeted: bool = False  # its hard reset was valid
-    waits: bool = False  # for its turn at the door
+    waits: bool = False  # for its turn in HandshakeScheduler
     established_at: Nanos = 0
     share: int = 0  # records that it may have in its turn
     cost: int = 100  # of one of its records in percent of the least (gateway/turns.py)
@@ -43,12 +43,12 @@ class Peer:
 
     @property
     def authenticated(self) -> bool:
-        """TLS and certificate checks have passed, and the client has said which program it is."""
+        """True once TLS and certificate checks have passed and the client has named its program."""
         return self.version != ""
 
     @property
     def has_input(self) -> bool:
-        """Bytes that were received wait to be worked on."""
+        """True while received bytes wait to be processed."""
         if self.closing:
             return False
         return self.splitter.full or self.conn.waiting or (self.session is not None and self.session.has_work)

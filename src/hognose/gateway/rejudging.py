@@ -1,7 +1,7 @@
-"""Connected clients that a new config is held against: a few in each step, so that a reload delays no client for long.
+"""Checks of connected clients against a new config: a bounded number in each step, so that a reload delays no client.
 
 Their sessions go by the new profile from the reload on, so timers, renegotiations and clients that are admitted
-meanwhile need no turn. An entry is a connection's number; one that is gone costs no turn.
+meanwhile need no turn. An entry is a connection's number; a closed connection costs no turn.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Rejudging:
         self.waiting: deque[int] = deque()  # while there are any the next step is due
 
     def restart(self, peers: Iterable[Peer]) -> None:
-        """Have all of these wait, in place of those that waited before: the config is another one again."""
+        """Queue all of these, in place of those that waited before: the config has changed again."""
         self.waiting = deque(peer.conn.id for peer in peers if peer.authenticated)
 
     def take(self, peers: dict[int, Peer]) -> list[Peer]:
@@ -38,7 +38,7 @@ class Rejudging:
 
 
 def objection(live: LiveConfig, peer: Peer, session: Session, unix: UnixSeconds) -> tuple[str, DropReason]:
-    """What the config in force has against a connected client, "" for nothing, and the reason that is counted."""
+    """The objection of the config in force to a connected client, "" for none, and the reason that is counted."""
     text = live.policy.unwelcome(peer.common_name)
     if text:
         return text, DropReason.CLIENT_DISABLED

@@ -1,4 +1,4 @@
-"""Who is connected, in the lines of OpenVPN's status file (OpenVPN multi.c multi_print_status).
+"""The connected clients, in the lines of OpenVPN's status file (OpenVPN multi.c multi_print_status).
 
 Versions 2 (commas) and 3 (tabs) have a title, the time, headers, one CLIENT_LIST and one ROUTING_TABLE line per
 client, END. Version 1 is for people. Our CLIENT_LIST has one more column at its end: the client's program.
@@ -74,7 +74,7 @@ def _name(peer: Peer) -> str:
 
 
 def _plain(word: str) -> str:
-    """Without what would end a field or a line: names are the peer's words."""
+    """The word without characters that would end a field or a line: names are the peer's words."""
     return "".join(c if c.isprintable() and c not in ",\t" else "_" for c in word)
 
 

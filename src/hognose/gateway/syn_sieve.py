@@ -1,10 +1,10 @@
 # hot
-"""A flood of SYNs: who comes again in due time is answered, who comes once, or hastily, is not.
+"""Filter of a flood of SYNs: while the half-open table overflows, SYNs repeated after 0.4 to 4.4 s are answered.
 
-While the half-open table overflows, a SYN is looked at before anything is done for it. Beyond a budget of first ones it
-is only remembered; a client's TCP repeats it a second later (RFC 6298 section 2 and 5.5), the forged sources of a flood
-do not come twice, or come again at once. A keyed hash of addresses, ports and sequence number gives a place in a table,
-and what is written there: a mark of the SYN and the slot of time in which it came last; what was there is forgotten.
+Each SYN is filtered before anything is done for it. First SYNs are answered within a budget; beyond it they are only
+remembered. A client's TCP repeats its SYN a second later (RFC 6298 section 2 and 5.5); the forged sources of a flood do
+not repeat theirs, or repeat them at once. A keyed hash of addresses, ports and sequence number gives a place in a
+table. Its entry holds a mark of the SYN and the slot of time in which it came last, and replaces the entry before.
 Bounds: a budget per second of first SYNs and one of repeated ones; PLACES words, which exist only during a flood.
 """
 
@@ -21,7 +21,7 @@ _PLACE_BITS = 20
 PLACES = 1 << _PLACE_BITS  # of 4 bytes; at 100,000 SYNs a second 1 client in 10 is forgotten within a second
 SLOT: Nanos = 400 * MS
 FLOOD_LIFE: Nanos = 2 * SECOND  # after the last overflow of the half-open table
-BURST: Nanos = 250 * MS  # so much of a budget may be saved up
+BURST: Nanos = 250 * MS  # the share of a budget that can be saved up
 # Slots between a SYN and its repeat: 0.4 to 4.4 s, the first three repeats, after 1, 2 and 4 s more.
 _RIPE, _OVERRIPE = 2, 11
 _KEY_LEN = 8
@@ -29,7 +29,7 @@ _PLACE_MASK = PLACES - 1
 _SLOT_MASK = 0x3FF  # in 7 minutes once a repeat is taken for a first one
 _MARK_MASK = 0xFFFFFFFF & ~_SLOT_MASK
 
-# A SYN without IP options behind the vnet header.
+# A SYN without IP options after the vnet header.
 _L4_OFFSET = L3_OFFSET + 20
 _LEAST = _L4_OFFSET + 20
 _TYPE_AND_VERSION = slice(L3_OFFSET - 2, L3_OFFSET + 1)
@@ -51,13 +51,13 @@ class SynSieve:
         self._key = secret[:_KEY_LEN]
         self._began_at: Nanos = 0
         self._firsts = self._repeats = 0.0
-        self._come = 0  # thrown away in this slot
+        self._come = 0  # SYNs dropped in this slot
         self._thin = 1.0  # part of the budget of first ones, the less the more come
         self._slot = 0
         self._seen: array[int] | None = None
 
     def begin(self, overflow_at: Nanos, now: Nanos) -> bool:
-        """A batch of frames is next: whether it has to be sifted; overflow_at: when the table was found full last."""
+        """Prepare for a batch of frames; True when it must be sifted. overflow_at: of the half-open table, last."""
         if now - overflow_at > FLOOD_LIFE:
             self._seen = None
             return False
@@ -95,7 +95,7 @@ class SynSieve:
                 and frame[_PROTOCOL] == ipv4.TCP
                 and frame[_TYPE_AND_VERSION] == _PLAIN_IPV4
             ):
-                spot = hash(key + frame[_IDENT])  # SipHash; the key in front keeps others from choosing places
+                spot = hash(key + frame[_IDENT])  # SipHash; the key in front keeps senders from choosing places
                 place = spot & _PLACE_MASK
                 mark = spot >> _PLACE_BITS & _MARK_MASK | slot
                 age = mark - seen[place]  # in slots, if it is the same SYN

@@ -1,8 +1,8 @@
-"""The turns of clients with input: how much of it one step works on.
+"""Turns of clients with input: the share of a step that each of them gets.
 
-What a step may cost is shared out equally among the clients that have input; what is over stays in the client's receive
-buffer, where its TCP window bounds it. A record costs one unit, and PRODUCED units more for each frame or packet that
-it leads to: many small packets are dearer than the same bytes in few large ones. With more clients than
+What a step may cost is shared out equally among the clients that have input; input beyond that stays in the client's
+receive buffer, where its TCP window bounds it. A record costs one unit, and PRODUCED units more for each frame or
+packet that it leads to: many small packets are dearer than the same bytes in few large ones. With more clients than
 `records / records_least` those that come later wait for the next step, in order. So neither what one client has held
 back and releases nor the number of clients makes a step longer (bounds: limits.StepLimits).
 """
@@ -27,7 +27,7 @@ class Turns:
         self._least = limits.records_least
         self._most = max(1, limits.records // limits.records_least)
         self.queue: OrderedDict[int, Peer] = OrderedDict()  # by connection id; while there are any the next step is due
-        self.shared = False  # several clients share this step, and what each costs is to be told by `charge`
+        self.shared = False  # several clients share this step, and `charge` must be called with what each costs
 
     def add(self, peer: Peer) -> None:
         """Put a client with input at the end of the queue, unless it is in it already."""
@@ -37,7 +37,7 @@ class Turns:
             self.queue[peer.conn.id] = peer
 
     def give_all(self, peer: Peer) -> None:
-        """The turn of a client that is not in the queue, in a step that no other client has input in: all is for it."""
+        """Give a whole step to a client that is not in the queue, while no other client has input."""
         peer.share = self._records
         self.shared = False
 

@@ -1,4 +1,4 @@
-"""What PID 1 asks of the machine below, whichever it is: its kind, its memory, the config on its block device."""
+"""The machine under PID 1: its kind, its memory, the config on its block device."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ class Machine(Protocol):
     """A machine of which we are the only program."""
 
     def output(self) -> Output:
-        """Where the log goes; open before prepare, which may have something to say."""
+        """The output of the log; open before prepare, which may have something to log."""
 
     def prepare(self) -> None:
-        """Everything before the first look at a device."""
+        """Do everything that comes before the first use of a device."""
 
     def frame_device(self) -> str:
         """Path of the frame device (docs/device.md), made if it has to be. DeviceError when there is none."""
@@ -33,19 +33,19 @@ class Machine(Protocol):
         """Let the next read of this block device see what is on it now."""
 
     def stop_sources(self) -> list[StopSource]:
-        """What asks for an orderly end."""
+        """Sources of requests for an orderly end."""
 
     def end(self, status: ExitStatus) -> None:
-        """The machine is over; does not return."""
+        """End the machine; does not return."""
 
 
 def machine() -> Machine:
-    """The nano-kernel has its frame device from the first moment on; Linux has an empty /dev then."""
+    """The machine below: the nano-kernel has its frame device from the first moment on, Linux an empty /dev."""
     return NanoKernelMachine() if os.path.exists(FRAME_DEVICE) else LinuxMachine()
 
 
 def memory_bytes() -> int:
-    """MemTotal of the machine; 512 MiB when it is not told."""
+    """MemTotal of the machine; 512 MiB when it is unknown."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
             for line in file:

@@ -18,7 +18,7 @@ def wall() -> UnixSeconds:
 
 
 def wait(seconds: int) -> None:
-    """Let so many seconds pass (--delay); nothing is served yet."""
+    """Let `seconds` pass (--delay); nothing is served yet."""
     time.sleep(seconds)
 
 

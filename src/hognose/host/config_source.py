@@ -29,11 +29,11 @@ class ConfigSource:
         self._forget = forget
         self._fd = self._open()
         self.block_device = block_device or stat.S_ISBLK(os.fstat(self._fd).st_mode)
-        self.requested = False  # somebody asked for a look at once, at what the path names now
+        self.requested = False  # SIGHUP asked for a check at once, of what the path names now
         self.repeatable = self._seekable()  # a pipe can be read once only
 
     def request(self) -> None:
-        """Ask for a look at once (SIGHUP)."""
+        """Ask for a check at once (SIGHUP)."""
         self.requested = True
 
     def head(self) -> bytes:

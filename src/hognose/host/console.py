@@ -84,7 +84,7 @@ class Console:
             self.line(format_event(event))
 
     def event(self, kind: EventKind, **fields: str | int) -> None:
-        """Shorthand for the shell's own events."""
+        """Log an event of the shell's own."""
         self.log(Event(kind, fields))
 
     def line(self, text: str) -> None:

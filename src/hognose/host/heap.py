@@ -1,7 +1,7 @@
 """The C heap: what was used once stays ours, so that serving makes no memory system calls.
 
-glibc gives the top of its heap back and takes it again, batch by batch; every page of it then costs a fault. Where
-there is no glibc behind the interpreter nothing is done.
+glibc gives the top of its heap back and takes it again, batch by batch; every page of it then costs a fault. On an
+interpreter without glibc nothing is done.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Lines on their way to a reader who may be slow, stop, or be gone: written whole and in order, else counted.
+"""Queue of log lines for a reader that may be slow, stop, or close: written whole and in order, else counted.
 
 Nothing here waits, `end` apart. Lines that the output does not take at once wait, LogLimits.queue bytes at the most;
 then the newest are dropped until half of that is free again, and one line (`log_dropped`) in their place says how many
@@ -159,7 +159,7 @@ class LogQueue:
             self._dropped = 0
 
     def _lose(self, error: OSError) -> None:
-        """The output failed (its reader is gone, its disk is full): what waits is dropped."""
+        """Drop what waits: the output failed (its reader has closed it, its disk is full)."""
         line, told = self._current
         if len(self._rest) == len(line) or error.errno not in _FULL:
             self._rest = b""

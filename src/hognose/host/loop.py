@@ -19,26 +19,26 @@ from hognose.host.console import Console
 from hognose.units import MS, SECOND, Nanos, UnixSeconds
 
 STATS_INTERVAL_NS: Nanos = 60 * SECOND
-STOP_GRACE_NS: Nanos = 3 * SECOND  # time that clients get to hear of an orderly end
+STOP_GRACE_NS: Nanos = 3 * SECOND  # time to tell clients of an orderly end
 MAX_SLEEP_MS = 60_000
 _NEVER: Nanos = 1 << 63
 
 
 class Core(Protocol):
-    """What the loop needs of the gateway."""
+    """The gateway as the loop uses it."""
 
     def step(self, frames: list[bytes], now: Nanos, unix: UnixSeconds) -> list[list[bytes]]:
         """Take frames, do what is due, give frames to send."""
 
     def sieve(self, now: Nanos) -> Callable[[list[bytes]], list[bytes]] | None:
-        """What frames have to pass before they are given to step; None: nothing."""
+        """Filter for frames before they are given to step; None: no filter."""
 
     @property
     def wants_frames(self) -> bool:
         """False while frames of an earlier step wait inside: new ones stay in the device until then."""
 
     def next_deadline(self) -> Nanos | None:
-        """When step must run again at the latest."""
+        """Latest time at which step must run again."""
 
     def take_events(self) -> list[Event]:
         """Drained events."""
@@ -51,11 +51,11 @@ class Core(Protocol):
 
     @property
     def stopped(self) -> bool:
-        """True when every client has been told."""
+        """True when the orderly end is over: no connection is left."""
 
 
 class Device(Protocol):
-    """What the loop needs of a frame device."""
+    """A frame device as the loop uses it."""
 
     fd: int
 
@@ -71,14 +71,14 @@ class Device(Protocol):
 
 
 class ConfigWatch(Protocol):
-    """Looks for a new config from time to time and puts it in force; never raises."""
+    """Check for a new config from time to time, which puts it in force; never raises."""
 
     @property
     def next_check(self) -> Nanos:
-        """When check must run again; 0 for at once."""
+        """Time at which check must run again; 0 for at once."""
 
     def check(self, now: Nanos, unix: UnixSeconds) -> None:
-        """Look now."""
+        """Check now."""
 
 
 class StopSource(Protocol):
@@ -100,7 +100,7 @@ def run(
 ) -> None:
     """Serve until a stop source asks for the end and the clients have been told (at most STOP_GRACE_NS).
 
-    Raises DeviceError when the frame device is gone; what the core has to say by then is printed in any case.
+    Raises DeviceError when the frame device is gone; the core's events until then are printed in any case.
     """
     try:
         _run(core, device, console, counters, sources, watch)
@@ -157,14 +157,14 @@ def _run(
             if watch is not None and stop_at is None:  # SIGHUP
                 check_at = watch.next_check
             if reason and stop_at is None:
-                now = clock.monotonic()  # the poll may have slept since the last look
+                now = clock.monotonic()  # poll may have slept since it was read
                 stop_at = now + STOP_GRACE_NS
                 check_at = _NEVER
                 core.stop(reason, now, clock.wall())
 
 
 def _sleep_ms(deadline: Nanos | None, stop_at: Nanos | None, shell_at: Nanos, now: Nanos) -> int:
-    """Milliseconds until the earliest time, rounded up so that nobody wakes too early twice."""
+    """Milliseconds until the earliest time, rounded up so that poll never returns just before the deadline."""
     earliest = shell_at
     if deadline is not None and deadline < earliest:
         earliest = deadline

@@ -1,4 +1,4 @@
-"""rtnetlink through pyroute2: the few link operations of PID 1, typed. Nobody else imports pyroute2.
+"""rtnetlink through pyroute2: the few link operations of PID 1, typed. No other module imports pyroute2.
 
 pyroute2's package import pulls in sqlite, multiprocessing and more that the image does not carry; an empty parent
 package avoids that (facts/static-python.md section 5), so only the modules of the rtnetlink socket are loaded.

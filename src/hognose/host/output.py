@@ -28,7 +28,7 @@ class Output(Protocol):
         """Give data away without waiting; the number of bytes taken, 0 for none now. OSError when it failed."""
 
     def wait(self, duration: Nanos) -> None:
-        """Wait until bytes may be taken again, so long at most. Only for the end of the program."""
+        """Wait until bytes may be taken again, for `duration` at most. Only for the end of the program."""
 
 
 class DescriptorOutput:
@@ -107,7 +107,7 @@ def _controls_us(fd: int) -> bool:
 
 
 def open_console(path: str = "/dev/console") -> DescriptorOutput:
-    """The console of a machine of our own, by its name: there is no /proc yet when PID 1 says its first word."""
+    """The console of a machine of our own, by its name: there is no /proc yet when PID 1 logs its first line."""
     try:
         return DescriptorOutput(os.open(path, _OPEN_FLAGS), private=True)
     except OSError:
@@ -117,7 +117,7 @@ def open_console(path: str = "/dev/console") -> DescriptorOutput:
 class PacedOutput:
     """An output whose write waits for its reader (the tender's console call): it gets bytes_per_second, after a burst.
 
-    The reader that takes so many bytes a second is never waited for, and one that stops is noticed by nothing here.
+    A reader that takes bytes_per_second is never waited for. A reader that stops goes unnoticed here.
     pause: waits for a duration.
     """
 

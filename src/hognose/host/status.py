@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitStatus(IntEnum):
-    """Why the program ended."""
+    """Cause of the program's end."""
 
     OK = 0  # an orderly end: power button, SIGTERM, SIGINT
     INTERNAL = 1  # a bug of ours
