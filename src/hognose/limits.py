@@ -90,8 +90,8 @@ class StepLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class DoorLimits:
-    """Bounds of peers before authentication; connections, entries. Stages: gateway/door.py."""
+class HandshakeLimits:
+    """Bounds of peers before authentication; connections, entries. Stages: gateway/handshake_scheduler.py."""
 
     silent: int = 8192  # have sent nothing
     strangers: int = 1024  # have sent something, but no valid hard reset
@@ -119,7 +119,7 @@ class Limits:
     nat: NatLimits = field(default_factory=NatLimits)
     ip: IpLimits = field(default_factory=IpLimits)
     openvpn: OpenvpnLimits = field(default_factory=OpenvpnLimits)
-    door: DoorLimits = field(default_factory=DoorLimits)
+    handshake: HandshakeLimits = field(default_factory=HandshakeLimits)
     step: StepLimits = field(default_factory=StepLimits)
     client_queue: int = 512 * KIB  # bytes waiting in one client's TCP send queue before packets are dropped
     events_per_second: int = 20  # log lines about peers; further ones are counted
@@ -141,7 +141,7 @@ class Limits:
             ip=IpLimits(
                 reassembly_bytes=max(256 * KIB, int(MIB * share)), pending_bytes=max(128 * KIB, int(MIB * share))
             ),
-            door=DoorLimits(
+            handshake=HandshakeLimits(
                 silent=max(1024, int(8192 * share)),
                 strangers=max(256, int(1024 * share)),
                 handshakes=max(256, int(512 * share)),

@@ -36,7 +36,7 @@ class Point:
 
 
 def modules() -> list[str]:
-    """Names of all modules of the engines, as `gateway.door`."""
+    """Names of all modules of the engines, as `gateway.egress`."""
     found = []
     for package in ENGINES:
         short = package.__name__.removeprefix("hognose.")

@@ -218,7 +218,7 @@ def tables(world: GatewayWorld) -> dict[str, int]:
         "pauses": len(tcp._pauses),
         "TIME-WAIT": len(tcp._time_wait),
         "silent": len(tcp._silent or ()),
-        "at the door": sum(gateway._door.sizes),
+        "before authentication": sum(gateway._handshake_scheduler.sizes),
         "half open": sum(len(level) for level in tcp._listener._levels),
     }
 

@@ -18,7 +18,7 @@ from hognose.host.output import PacedOutput
 from hognose.ip.fragments import Reassembler
 from hognose.ip.icmp_errors import RateLimiter
 from hognose.ip.neighbor import NeighborTable
-from hognose.limits import DoorLimits, IpLimits, Limits, LogLimits
+from hognose.limits import HandshakeLimits, IpLimits, Limits, LogLimits
 from hognose.tcp.sources import Sources
 from hognose.units import KIB, MIB, SECOND, ipv4_int
 
@@ -112,7 +112,7 @@ def test_fifty_icmp_errors_a_second_for_all_and_ten_for_one() -> None:
 @pytest.mark.parametrize("name", ["silent", "strangers", "handshakes"])
 def test_a_stage_of_the_door_has_256_of_an_address_and_1024_of_a_prefix(name: str) -> None:
     """However few of them the machine has room for: the stage has its own total."""
-    limits = DoorLimits()
+    limits = HandshakeLimits()
     total = {"silent": 8192, "strangers": 1024, "handshakes": 512}[name]
     table: Sources[int] = Sources(getattr(limits, name), limits.per_address, limits.per_prefix)
     for port in range(400):

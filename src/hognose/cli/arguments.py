@@ -42,8 +42,8 @@ MIN_CLIENT_FLOWS = 16
 _FILTERINGS = {"address-and-port": False, "endpoint-independent": True}
 _REACHES = [reach.value for reach in Reach]
 MAX_DELAY = 3600  # seconds
-# Argument: field of DoorLimits, least, most, unit. Adding a peer can scan its whole prefix, hence the last bounds.
-_DOOR = {
+# Argument: field of HandshakeLimits, least, most, unit. Adding a peer can scan its whole prefix, hence the last bounds.
+_HANDSHAKE = {
     "--strangers-silent": ("silent", 16, 65_536, "connections"),
     "--strangers": ("strangers", 16, 16_384, "connections"),
     "--handshakes": ("handshakes", 16, 4096, "connections"),
@@ -58,7 +58,7 @@ _VALUED = (
     "--nat-table-size",
     "--nat-flows-per-client",
     "--nat-filtering",
-    *_DOOR,
+    *_HANDSHAKE,
     "--delay",
     "-l",
     "--logs",
@@ -93,7 +93,8 @@ class ArgumentError(ValueError):
 class BootArguments:
     """Values of the arguments; address, nat_flows and nat_flows_per_client are 0 when their arguments are absent.
 
-    anybody_comes_in: --nat-filtering=endpoint-independent. door: fields of DoorLimits that arguments set.
+    endpoint_independent_filtering: --nat-filtering=endpoint-independent. handshake_limits: fields of HandshakeLimits
+    that arguments set.
     log_sources: levels of single sources, as Console takes them. warnings: one line each for the log.
     """
 
@@ -106,8 +107,8 @@ class BootArguments:
     log_sources: tuple[tuple[str, str], ...] = ()
     nat_flows: int = 0
     nat_flows_per_client: int = 0
-    anybody_comes_in: bool = False
-    door: tuple[tuple[str, int], ...] = ()
+    endpoint_independent_filtering: bool = False
+    handshake_limits: tuple[tuple[str, int], ...] = ()
     no_authentication: bool = False
     delay: int = 0  # seconds
     clients_may_reach: Reach = Reach.ANYWHERE
@@ -142,7 +143,7 @@ def parse_arguments(words: list[str]) -> BootArguments:
         else:
             raise ArgumentError(f"unknown argument {word!r}; see --help")
     _check(arguments.address, arguments.prefix_len, arguments.gateway)
-    _check_door(dict(arguments.door))
+    _check_handshake_limits(dict(arguments.handshake_limits))
     return arguments
 
 
@@ -165,10 +166,11 @@ def _with_value(arguments: BootArguments, option: str, value: str) -> BootArgume
     if option == "--nat-filtering":
         if value not in _FILTERINGS:
             raise ArgumentError(f"{option}={value} is none of {', '.join(_FILTERINGS)}")
-        return replace(arguments, anybody_comes_in=_FILTERINGS[value])
-    if option in _DOOR:
-        name, least, most, unit = _DOOR[option]
-        return replace(arguments, door=(*arguments.door, (name, _number(option, value, least, most, unit))))
+        return replace(arguments, endpoint_independent_filtering=_FILTERINGS[value])
+    if option in _HANDSHAKE:
+        name, least, most, unit = _HANDSHAKE[option]
+        field = (name, _number(option, value, least, most, unit))
+        return replace(arguments, handshake_limits=(*arguments.handshake_limits, field))
     if option == "--delay":
         return replace(arguments, delay=_number(option, value, 0, MAX_DELAY, "seconds"))
     if option in ("-l", "--logs"):
@@ -207,9 +209,9 @@ def _check(address: Ipv4Int, prefix_len: int, gateway: Ipv4Int | None) -> None:
         raise ArgumentError("--ipv4-gateway is the server's own address")
 
 
-def _check_door(door: dict[str, int]) -> None:
+def _check_handshake_limits(asked: dict[str, int]) -> None:
     """ArgumentError for more connections per address than per prefix: an address is part of its prefix."""
-    address, prefix = door.get("per_address", 0), door.get("per_prefix", 0)
+    address, prefix = asked.get("per_address", 0), asked.get("per_prefix", 0)
     if prefix and address > prefix:
         raise ArgumentError(
             f"--strangers-per-address={address} is more than --strangers-per-prefix={prefix}; "

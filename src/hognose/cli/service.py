@@ -33,16 +33,16 @@ def bounds(memory_bytes: int, arguments: BootArguments, max_clients: int = 0) ->
         limits.nat,
         flows=flows,
         flows_per_client=min(arguments.nat_flows_per_client or limits.nat.flows_per_client, flows),
-        endpoint_independent_filtering=arguments.anybody_comes_in,
+        endpoint_independent_filtering=arguments.endpoint_independent_filtering,
     )
-    asked = dict(arguments.door)
-    door = limits.door
+    asked = dict(arguments.handshake_limits)
+    handshake = limits.handshake
     # Where one of the two is given, the other one gives way: an address is part of its prefix.
-    per_prefix = asked.get("per_prefix", max(door.per_prefix, asked.get("per_address", 0)))
-    per_address = asked.get("per_address", min(door.per_address, per_prefix))
-    door = replace(door, **(asked | {"per_address": per_address, "per_prefix": per_prefix}))
-    connections = max(limits.tcp.connections, door.strangers + door.handshakes + max_clients)
-    return replace(limits, nat=nat, door=door, tcp=replace(limits.tcp, connections=connections))
+    per_prefix = asked.get("per_prefix", max(handshake.per_prefix, asked.get("per_address", 0)))
+    per_address = asked.get("per_address", min(handshake.per_address, per_prefix))
+    handshake = replace(handshake, **(asked | {"per_address": per_address, "per_prefix": per_prefix}))
+    connections = max(limits.tcp.connections, handshake.strangers + handshake.handshakes + max_clients)
+    return replace(limits, nat=nat, handshake=handshake, tcp=replace(limits.tcp, connections=connections))
 
 
 def warn_of_arguments(arguments: BootArguments, console: Console) -> None:

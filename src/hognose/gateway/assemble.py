@@ -12,10 +12,10 @@ from hognose.drops import Counters
 from hognose.errors import ConfigError
 from hognose.gateway.addresses import AddressPool
 from hognose.gateway.admission import Admissions
-from hognose.gateway.door import Door
 from hognose.gateway.egress import Egress
 from hognose.gateway.forwarding import Forwarder
 from hognose.gateway.gateway import Gateway
+from hognose.gateway.handshake_scheduler import HandshakeScheduler
 from hognose.gateway.ingress import Ingress
 from hognose.gateway.journal import Journal
 from hognose.gateway.live import LiveConfig
@@ -113,7 +113,7 @@ def assemble(
         unix=unix,
         random=random,
         counters=counters,
-        silent=Sources(limits.door.silent, limits.door.per_address, limits.door.per_prefix),
+        silent=Sources(limits.handshake.silent, limits.handshake.per_address, limits.handshake.per_prefix),
         broadcasts=broadcasts,
     )
     nat = Nat(
@@ -186,7 +186,7 @@ def assemble(
         egress=egress,
         forwarder=forwarder,
         admissions=admissions,
-        door=Door(limits.door, counters, clock, now),
+        handshake_scheduler=HandshakeScheduler(limits.handshake, counters, clock, now),
         journal=journal,
         random=random,
         counters=counters,

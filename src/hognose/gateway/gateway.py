@@ -15,12 +15,12 @@ from hognose.drops import Counters, DropReason, Stat
 from hognose.errors import PeerError
 from hognose.events import Event, EventKind
 from hognose.gateway.admission import Admissions
-from hognose.gateway.door import Door
 from hognose.gateway.egress import Egress
 from hognose.gateway.forwarding import Forwarder
+from hognose.gateway.handshake_scheduler import HandshakeScheduler
 from hognose.gateway.ingress import Ingress
 from hognose.gateway.journal import Journal
-from hognose.gateway.live import LiveConfig, Routine
+from hognose.gateway.live import LiveConfig, PeriodicTasks
 from hognose.gateway.peer_timers import PeerTimers
 from hognose.gateway.peers import FIRST_RECORD_NS, LINGER_NS, Peer
 from hognose.gateway.rejudging import Rejudging, objection
@@ -62,13 +62,13 @@ class Gateway:
         egress: Egress,
         forwarder: Forwarder,
         admissions: Admissions,
-        door: Door,
+        handshake_scheduler: HandshakeScheduler,
         journal: Journal,
         random: Random,
         counters: Counters,
     ) -> None:
         self._live = live
-        self._routine = Routine(live.config, now)
+        self._periodic_tasks = PeriodicTasks(live.config, now)
         self._limits = limits
         self._tcp = tcp
         self._nat = nat
@@ -77,7 +77,7 @@ class Gateway:
         self._egress = egress
         self._forwarder = forwarder
         self._admissions = admissions
-        self._door = door
+        self._handshake_scheduler = handshake_scheduler
         self._journal = journal
         self._random = random
         self._counters = counters
@@ -138,15 +138,15 @@ class Gateway:
         return earliest if earliest != _NEVER else None
 
     def _earliest(self) -> Nanos:
-        earliest = self._routine.next_deadline(self._live.config)
+        earliest = self._periodic_tasks.next_deadline(self._live.config)
         if (heap := self._timers.heap) and heap[0][0] < earliest:
             earliest = heap[0][0]
         for engine in (self._tcp, self._nat, self._neighbors, self._forwarder):
             deadline = engine.next_deadline()
             if deadline is not None and deadline < earliest:
                 earliest = deadline
-        if self._door.busy:
-            earliest = min(earliest, self._door.next_turn(self._traffic_at + QUIET_NS))
+        if self._handshake_scheduler.busy:
+            earliest = min(earliest, self._handshake_scheduler.next_turn_at(self._traffic_at + QUIET_NS))
         return 0 if self._tcp.has_closed or self._rejudging.waiting else earliest
 
     @property
@@ -190,7 +190,7 @@ class Gateway:
         clients = sum(1 for peer in self._peers.values() if peer.established_at)
         self._journal.add(EventKind.STOPPING, now, reason=reason, clients=clients)
         for peer in list(self._peers.values()):
-            self._contained(self._say_goodbye, peer, now, unix)
+            self._contained(self._shut_down_peer, peer, now, unix)
 
     @property
     def stopped(self) -> bool:
@@ -258,24 +258,24 @@ class Gateway:
             for conn in readable:
                 peer = self._peers.get(conn.id)
                 if peer is not None:
-                    self._contained(self._hear, peer, now, unix)
+                    self._contained(self._on_readable, peer, now, unix)
             if self._turns.queue:
-                self._serve_clients(now, unix)
-        if self._door.busy:
-            self._serve_the_door(now - self._traffic_at >= QUIET_NS, now, unix)
+                self._run_clients(now, unix)
+        if self._handshake_scheduler.busy:
+            self._run_handshakes(now - self._traffic_at >= QUIET_NS, now, unix)
         self._flush_down(now, unix)
         for conn in self._tcp.closed():
-            self._attempt("gone", now, self._gone, conn, now)
+            self._attempt("gone", now, self._on_closed, conn, now)
             if conn.id in self._peers:  # it was interrupted
-                self._attempt("gone", now, self._gone, conn, now)
+                self._attempt("gone", now, self._on_closed, conn, now)
 
-    def _hear(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
-        if not peer.address and self._door.holds(peer):
-            self._knock(peer, now, unix)
+    def _on_readable(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
+        if not peer.address and self._handshake_scheduler.holds(peer):
+            self._defer(peer, now, unix)
         else:
             self._turns.add(peer)
 
-    def _serve_clients(self, now: Nanos, unix: UnixSeconds) -> None:
+    def _run_clients(self, now: Nanos, unix: UnixSeconds) -> None:
         """The turns of clients in this step; one with more input than its share gets another in the next step."""
         self._traffic_at = now
         for peer in self._turns.begin(self._dirty):
@@ -283,44 +283,44 @@ class Gateway:
                 self._contained(self._take_turn, peer, now, unix)
 
     def _take_turn(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
-        self._serve(peer, now, unix)
+        self._process_input(peer, now, unix)
         if peer.has_input:
-            self._hear(peer, now, unix)
+            self._on_readable(peer, now, unix)
 
     def _accept(self, conn: TcpConnection, now: Nanos) -> None:
         self._counters.stats[Stat.TCP_ACCEPTED] += 1
         peer = Peer(conn, RecordSplitter(self._limits.openvpn.record_len), conn.opened_at)
-        crowded = self._door.enter(peer)
+        crowded = self._handshake_scheduler.add_stranger(peer)
         self._peers[conn.id] = peer
         self._timers.arm(peer, peer.accepted_at + FIRST_RECORD_NS)
         if crowded is not None:
             self._abort(crowded, DropReason.STRANGER_CROWDED, now)
         self._journal.add(EventKind.PEER_CONNECTED, now, conn=conn.id, peer=peer.name)
 
-    def _knock(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
+    def _defer(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
         """Leave input of an unauthenticated peer in its receive buffer, which the window bounds, until its turn."""
         conn = peer.conn
         if conn.finished and peer.waits:  # it closed while it waited: its turn goes to other peers
             conn.take()
-            self._serve(peer, now, unix)
+            self._process_input(peer, now, unix)
             return
         if peer.muted:
             conn.take()
             if not conn.finished:
                 return
         conn.compact()
-        self._door.knock(peer)
+        self._handshake_scheduler.enqueue(peer)
 
-    def _serve_the_door(self, idle: bool, now: Nanos, unix: UnixSeconds) -> None:
+    def _run_handshakes(self, idle: bool, now: Nanos, unix: UnixSeconds) -> None:
         """Run turns of unauthenticated peers; idle: no client has sent for QUIET_NS, so that one turn is free."""
-        while (peer := self._door.next(now, idle)) is not None:
+        while (peer := self._handshake_scheduler.next_peer(now, idle)) is not None:
             if self._peers.get(peer.conn.id) is peer:
                 peer.share = self._limits.step.records_least
                 self._contained(self._take_turn, peer, now, unix)
-            self._door.done(idle)
+            self._handshake_scheduler.charge(idle)
             idle = False
 
-    def _serve(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
+    def _process_input(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
         """Work on a peer's input: at most its share of records."""
         conn, session, splitter = peer.conn, peer.session, peer.splitter
         records: list[bytes] = []
@@ -338,7 +338,7 @@ class Gateway:
                 )
             packets = session.work(now, unix) if left_over else session.receive(records, now, unix)
             if not peer.greeted and session.greeted:
-                self._greeted(peer, now)
+                self._promote(peer, now)
             if self._turns.shared:
                 queued = self._egress.queued
                 delivered = self._forward(peer, packets, now) if packets else 0
@@ -355,9 +355,9 @@ class Gateway:
             self._end(peer, DropReason.PEER_CLOSED, now)
             conn.close(now)
 
-    def _greeted(self, peer: Peer, now: Nanos) -> None:
+    def _promote(self, peer: Peer, now: Nanos) -> None:
         peer.greeted = True
-        crowded = self._door.greeted(peer, self._live.config.connect_freq, now)
+        crowded = self._handshake_scheduler.promote(peer, self._live.config.connect_freq, now)
         if crowded is not None:
             self._abort(crowded, DropReason.HANDSHAKE_CROWDED, now)
 
@@ -381,8 +381,8 @@ class Gateway:
     def _run_session(self, peer: Peer, session: Session, now: Nanos, unix: UnixSeconds) -> None:
         """Handle a session's output after input or a deadline: events, records, its end."""
         self._admissions.handle_events(peer, session, now, unix)
-        if peer.address and self._door.holds(peer):
-            self._door.leave(peer)
+        if peer.address and self._handshake_scheduler.holds(peer):
+            self._handshake_scheduler.remove(peer)
             peer.conn.trust()
         self._end_replaced(now)
         records = session.poll(now, unix)
@@ -440,7 +440,7 @@ class Gateway:
         self._timers.arm(peer, peer.accepted_at + FIRST_RECORD_NS)
 
     def _abort(self, peer: Peer, reason: DropReason, now: Nanos) -> None:
-        self._door.leave(peer)
+        self._handshake_scheduler.remove(peer)
         self._end(peer, reason, now)
         try:
             peer.conn.abort(now)
@@ -462,12 +462,12 @@ class Gateway:
         peer.session = None
         peer.down = []
 
-    def _gone(self, conn: TcpConnection, now: Nanos) -> None:
+    def _on_closed(self, conn: TcpConnection, now: Nanos) -> None:
         peer = self._peers.get(conn.id)
         if peer is None:
             self._counters.stats[Stat.TCP_CLOSED] += 1
             return
-        self._door.leave(peer)
+        self._handshake_scheduler.remove(peer)
         why = conn.close_reason.name.lower() if conn.close_reason is not None else "closed"
         if not peer.established_at:
             self._journal.add(EventKind.PEER_CLOSED, now, conn=conn.id, peer=peer.name, reason=why)
@@ -491,7 +491,7 @@ class Gateway:
         self._end(peer, reason, now, text)
         peer.conn.close(now)
 
-    def _say_goodbye(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
+    def _shut_down_peer(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
         session = peer.session
         if session is not None:
             session.shutdown(now)
@@ -547,7 +547,7 @@ class Gateway:
     def _run_timers(self, now: Nanos, unix: UnixSeconds) -> None:
         for peer in self._timers.take_due(self._peers, now):
             self._contained(self._peer_deadline, peer, now, unix)
-        self._attempt("routine", now, self._run_routine, now, unix)
+        self._attempt("routine", now, self._run_periodic_tasks, now, unix)
         for where, next_deadline, work in (
             ("tcp.timer", self._tcp.next_deadline, self._tcp.handle_deadline),
             ("nat.timer", self._nat.next_deadline, self._nat.handle_deadline),
@@ -579,13 +579,13 @@ class Gateway:
             session.handle_deadline(now, unix)
         self._run_session(peer, session, now, unix)
 
-    def _run_routine(self, now: Nanos, unix: UnixSeconds) -> None:
+    def _run_periodic_tasks(self, now: Nanos, unix: UnixSeconds) -> None:
         live = self._live
-        if self._routine.next_deadline(live.config) > now:
+        if self._periodic_tasks.next_deadline(live.config) > now:
             return
-        if self._routine.status_due(live.config, now):
+        if self._periodic_tasks.status_due(live.config, now):
             self._write_status(unix)
-        warning = self._routine.crl_warning(live.profile.tls.crl_next_update, now, unix)
+        warning = self._periodic_tasks.crl_warning(live.profile.tls.crl_next_update, now, unix)
         if warning:
             self._journal.add(EventKind.CRL_EXPIRES, now, text=warning)
 

@@ -124,7 +124,7 @@ class Ingress:
                     or fragment & 0x3FFF
                     or gso_type & 0x7F > 1
                 ):
-                    self._unusual(frame, down, now)
+                    self._slow_path(frame, down, now)
                     continue
                 end = L3_OFFSET + length
                 if end > size or length < 20:
@@ -302,11 +302,11 @@ class Ingress:
     def _short(self, frame: bytes, down: Deliveries, now: Nanos) -> None:
         """Take ARP from a frame that is too short for IPv4; drop any other such frame."""
         if len(frame) >= L3_OFFSET and frame[24:26] == b"\x08\x06":
-            self._unusual(frame, down, now)
+            self._slow_path(frame, down, now)
         else:
             self._counters.drop(DropReason.FRAME_TOO_SHORT)
 
-    def _unusual(self, frame: bytes, down: Deliveries, now: Nanos) -> None:
+    def _slow_path(self, frame: bytes, down: Deliveries, now: Nanos) -> None:
         """Take what the fast test does not: ARP, frames for other hosts, fragments, IP options."""
         ethertype = int.from_bytes(frame[24:26], "big")
         to_mac = frame[12:18]

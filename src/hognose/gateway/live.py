@@ -9,7 +9,7 @@ from hognose.gateway.profile import make_profile
 from hognose.limits import Limits
 from hognose.units import SECOND, Nanos, UnixSeconds
 
-CRL_LOOK_INTERVAL: Nanos = 3600 * SECOND
+CRL_CHECK_INTERVAL: Nanos = 3600 * SECOND
 CRL_WARN_DAYS = 14
 _DAY = 86_400
 
@@ -35,7 +35,7 @@ class LiveConfig:
         return needs_restart
 
 
-class Routine:
+class PeriodicTasks:
     """Timed work not tied to a client: status lines, a check of the CRL's age."""
 
     def __init__(self, config: ServerConfig, now: Nanos) -> None:
@@ -58,7 +58,7 @@ class Routine:
         """A warning about a CRL that ends soon or has ended, once a day; "" when there is nothing to say."""
         if now < self._crl_at:
             return ""
-        self._crl_at = now + CRL_LOOK_INTERVAL
+        self._crl_at = now + CRL_CHECK_INTERVAL
         if next_update is None or unix - self._warned_at < _DAY or next_update - unix > CRL_WARN_DAYS * _DAY:
             return ""
         self._warned_at = unix

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from hognose.cli.arguments import USAGE, ArgumentError, BootArguments, parse_arguments
 from hognose.cli.service import bounds
-from hognose.limits import MIB, DoorLimits, Limits
+from hognose.limits import MIB, HandshakeLimits, Limits
 from hognose.units import ipv4_int
 
 BY_IPV4 = "the server is reached by IPv4 only"
@@ -54,14 +54,18 @@ def test_nothing_given() -> None:
         (["--nat-table-size", "100"], "nat_flows", 100),
         (["--nat-table-size=65536"], "nat_flows", 65_536),
         (["--nat-flows-per-client=16"], "nat_flows_per_client", 16),
-        (["--nat-filtering=endpoint-independent"], "anybody_comes_in", True),
-        (["--nat-filtering", "address-and-port"], "anybody_comes_in", False),
-        ([], "anybody_comes_in", False),
-        (["--strangers-silent=16", "--strangers=16384"], "door", (("silent", 16), ("strangers", 16_384))),
-        (["--handshakes", "4096"], "door", (("handshakes", 4096),)),
-        (["--strangers-per-address=1", "--strangers-per-prefix=1"], "door", (("per_address", 1), ("per_prefix", 1))),
-        (["--handshake-cpu-percent=100"], "door", (("percent_of_time", 100),)),
-        ([], "door", ()),
+        (["--nat-filtering=endpoint-independent"], "endpoint_independent_filtering", True),
+        (["--nat-filtering", "address-and-port"], "endpoint_independent_filtering", False),
+        ([], "endpoint_independent_filtering", False),
+        (["--strangers-silent=16", "--strangers=16384"], "handshake_limits", (("silent", 16), ("strangers", 16_384))),
+        (["--handshakes", "4096"], "handshake_limits", (("handshakes", 4096),)),
+        (
+            ["--strangers-per-address=1", "--strangers-per-prefix=1"],
+            "handshake_limits",
+            (("per_address", 1), ("per_prefix", 1)),
+        ),
+        (["--handshake-cpu-percent=100"], "handshake_limits", (("percent_of_time", 100),)),
+        ([], "handshake_limits", ()),
         (["--really-no-authentication"], "no_authentication", True),
         (["--delay=3600"], "delay", 3600),
         (["--delay", "0"], "delay", 0),
@@ -198,7 +202,9 @@ def test_the_nat_table_size(memory: int, asked: int, flows: int, per_client: int
     limits = bounds(memory, BootArguments(nat_flows=asked))
     assert (limits.nat.flows, limits.nat.flows_per_client) == (flows, per_client)
     assert limits.tcp == Limits.for_memory(memory).tcp
-    fewer = bounds(memory, BootArguments(nat_flows=asked, nat_flows_per_client=100, anybody_comes_in=True))
+    fewer = bounds(
+        memory, BootArguments(nat_flows=asked, nat_flows_per_client=100, endpoint_independent_filtering=True)
+    )
     assert (fewer.nat.flows, fewer.nat.flows_per_client) == (flows, 100)
     assert fewer.nat.endpoint_independent_filtering
     assert not limits.nat.endpoint_independent_filtering
@@ -214,14 +220,14 @@ def test_the_nat_table_size(memory: int, asked: int, flows: int, per_client: int
     ],
 )
 def test_the_bounds_of_an_address_and_its_prefix(words: list[str], per_address: int, per_prefix: int) -> None:
-    door = bounds(1024 * MIB, parse_arguments(words)).door
-    assert (door.per_address, door.per_prefix) == (per_address, per_prefix)
+    handshake = bounds(1024 * MIB, parse_arguments(words)).handshake
+    assert (handshake.per_address, handshake.per_prefix) == (per_address, per_prefix)
 
 
 def test_the_bounds_of_strangers() -> None:
     words = ["--strangers-silent=20000", "--strangers=9000", "--handshakes=16", "--handshake-cpu-percent=5"]
     for memory in (64 * MIB, 1024 * MIB):
         limits = bounds(memory, parse_arguments(words), max_clients=100)
-        assert limits.door == DoorLimits(silent=20_000, strangers=9000, handshakes=16, percent_of_time=5)
+        assert limits.handshake == HandshakeLimits(silent=20_000, strangers=9000, handshakes=16, percent_of_time=5)
         assert limits.tcp.connections == 9116
     assert bounds(64 * MIB, BootArguments(), max_clients=1024).tcp.connections == 256 + 256 + 1024

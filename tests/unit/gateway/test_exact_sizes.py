@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Packet
-from tests.unit.gateway.test_door import START, Turns, peer
 from tests.unit.gateway.test_egress import MAC, NOW, make, outgoing, partial, sent
 from tests.unit.gateway.test_forwarding import OUTSIDE, A, B, World
+from tests.unit.gateway.test_handshake_scheduler import START, Turns, peer
 
 from hognose.drops import DropReason, Stat
 from hognose.link import LinkCaps
@@ -77,11 +77,11 @@ def test_what_left_is_counted_in_frames_and_bytes_of_ip() -> None:
 
 
 @pytest.mark.parametrize(("cost", "turns_of_a_step"), [(4_999_999, 2), (5_000_000, 1), (2_500_000, 2), (1_000_000, 5)])
-def test_the_door_has_five_milliseconds_of_a_step(cost: int, turns_of_a_step: int) -> None:
+def test_handshakes_have_five_milliseconds_of_a_step(cost: int, turns_of_a_step: int) -> None:
     """Packets of clients wait so long, and for the turn that exceeds it; twenty are saved up for later steps."""
     turns = Turns()
     for number in range(100):
-        turns.door.knock(peer(f"10.0.{number}.1"))
+        turns.scheduler.enqueue(peer(f"10.0.{number}.1"))
     assert len(turns.work(START, cost)) == turns_of_a_step
     later = sum(len(turns.work(START + step, cost)) for step in range(1, 100))
     assert 20 * MS <= (turns_of_a_step + later) * cost < 20 * MS + 2 * cost

@@ -180,7 +180,7 @@ POINTS: list[tuple[type, str, Work]] = [
     (NeighborTable, "lookup", ping_from_outside),
     (Journal, "add", connection_only),
     (Gateway, "_accept", connection_only),
-    (Gateway, "_gone", reset),
+    (Gateway, "_on_closed", reset),
     (Gateway, "_queue", answer_from_outside),
 ]
 

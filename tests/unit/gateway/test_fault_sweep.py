@@ -28,9 +28,9 @@ from tests.unit.gateway.test_fault_containment import (
 )
 
 from hognose.drops import DropReason
-from hognose.gateway.door import Door
 from hognose.gateway.egress import Egress
 from hognose.gateway.gateway import Gateway
+from hognose.gateway.handshake_scheduler import HandshakeScheduler
 from hognose.openvpn.key_state import KeyState
 from hognose.openvpn.reliability import Reliability
 from hognose.openvpn.session_wrap import SessionWrap
@@ -43,11 +43,11 @@ pytestmark = pytest.mark.stress
 # The label of a point is `class.method`; Journal is left out: it is what reports.
 SWEPT: list[tuple[type, str]] = [
     *((owner, name) for owner, name, _ in POINTS if owner.__name__ != "Journal"),
-    (Door, "enter"),
-    (Door, "greeted"),
-    (Door, "knock"),
+    (HandshakeScheduler, "add_stranger"),
+    (HandshakeScheduler, "promote"),
+    (HandshakeScheduler, "enqueue"),
     (Egress, "send"),
-    (Gateway, "_serve"),
+    (Gateway, "_process_input"),
     (Gateway, "_run_session"),
     (Gateway, "_forward"),
     (KeyState, "take"),
@@ -109,7 +109,7 @@ def busy_minute(world: GatewayWorld, alice: Remote) -> None:
 def consistent(world: GatewayWorld) -> None:
     """Each table's entries are known to the others."""
     gateway = world.gateway
-    tcp, clients, door = gateway._tcp, gateway._admissions.clients, gateway._door
+    tcp, clients, scheduler = gateway._tcp, gateway._admissions.clients, gateway._handshake_scheduler
     for conn_id, peer in gateway._peers.items():
         assert tcp._by_id.get(conn_id) is peer.conn
     for conn in tcp._by_id.values():
@@ -120,7 +120,7 @@ def consistent(world: GatewayWorld) -> None:
         assert peer.address == address
         assert gateway._peers.get(peer.conn.id) is peer
     assert len(gateway._admissions._pool) == len(clients)
-    for table in (door._strangers, door._handshakes):
+    for table in (scheduler._strangers, scheduler._handshakes):
         for peer in table._items.values():
             assert gateway._peers.get(peer.conn.id) is peer
 

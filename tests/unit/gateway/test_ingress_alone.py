@@ -35,24 +35,24 @@ from hognose.drops import Stat
 @pytest.mark.parametrize("options", [[], [b"\x01\x01\x01\x00"]], ids=["plain", "options"])
 def test_segments_for_the_port_go_to_tcp(head: bytes, gso: int, trusted: bool, options: list[bytes]) -> None:
     """With the end of the packet, not of the frame: Ethernet pads short ones."""
-    door = LoneIngress()
+    lone = LoneIngress()
     packet = bytes(segment(b"x" * 3, options=options))
-    assert door.take(frame(packet + bytes(9), head)) == {}
+    assert lone.take(frame(packet + bytes(9), head)) == {}
     l4 = 46 + 4 * len(options)
-    assert door.engines.calls == [("tcp", 26, l4, l4 + 23, gso, trusted)]
-    assert (door.drops, door.came[:2]) == ({}, (1, 12 + 14 + len(packet) + 9))
+    assert lone.engines.calls == [("tcp", 26, l4, l4 + 23, gso, trusted)]
+    assert (lone.drops, lone.came[:2]) == ({}, (1, 12 + 14 + len(packet) + 9))
     if not options:
-        assert door.came[2] == int(gso > 0)
+        assert lone.came[2] == int(gso > 0)
 
 
 @pytest.mark.parametrize("size", [0, 1, 19])
 @pytest.mark.parametrize("options", [[], [b"\x01\x01\x01\x00"]], ids=["plain", "options"])
 def test_a_segment_without_a_whole_header_is_not_for_tcp(size: int, options: list[bytes]) -> None:
-    door = LoneIngress()
+    lone = LoneIngress()
     whole = ip(proto=6, options=options) / Raw(bytes(TCP(sport=40_000, dport=PORT))[:size])
-    door.take(frame(bytes(whole) + bytes(40)))
-    assert [call[0] for call in door.engines.calls] == ["nat"]
-    assert door.drops == {"NAT_NO_MAPPING": 1}
+    lone.take(frame(bytes(whole) + bytes(40)))
+    assert [call[0] for call in lone.engines.calls] == ["nat"]
+    assert lone.drops == {"NAT_NO_MAPPING": 1}
 
 
 @pytest.mark.parametrize("flags", [0, 1, 2, 3])
@@ -60,10 +60,10 @@ def test_other_packets_go_to_the_nat(flags: int) -> None:
     """It is told of checksums that the device left to us, and not of those that it has looked at."""
     for options in ([], [b"\x01\x01\x01\x00"]):
         for port, protocol in ((PORT + 1, TCP), (PORT, UDP)):
-            door = LoneIngress(100, answer())
+            lone = LoneIngress(100, answer())
             packet = bytes(ip(options=options) / protocol(sport=53, dport=port) / Raw(bytes(40)))
-            assert door.take(frame(packet, vnet(flags))) == {CLIENT: answer()[1]}
-            assert door.engines.calls == [("nat", 26, 26 + len(packet), 0, bool(flags & 1))]
+            assert lone.take(frame(packet, vnet(flags))) == {CLIENT: answer()[1]}
+            assert lone.engines.calls == [("nat", 26, 26 + len(packet), 0, bool(flags & 1))]
 
 
 @pytest.mark.parametrize(
@@ -86,37 +86,37 @@ def test_other_packets_go_to_the_nat(flags: int) -> None:
 )
 def test_what_no_engine_is_shown(data: bytes, reason: str) -> None:
     """And one good frame after it is taken all the same."""
-    door = LoneIngress()
-    door.take(data, frame(segment()))
-    assert door.drops == {reason: 1}
-    assert [call[0] for call in door.engines.calls] == ["tcp"]
-    assert door.came == (2, len(data) + 66, 0)
+    lone = LoneIngress()
+    lone.take(data, frame(segment()))
+    assert lone.drops == {reason: 1}
+    assert [call[0] for call in lone.engines.calls] == ["tcp"]
+    assert lone.came == (2, len(data) + 66, 0)
 
 
 def test_first_fragments_and_later_ones_wait_for_each_other() -> None:
-    door = LoneIngress()
+    lone = LoneIngress()
     for piece in fragment(IP(bytes(segment(bytes(100), id=7))), 64):
-        assert door.engines.calls == []
-        door.take(frame(piece))
-    assert door.engines.calls == [("tcp", 0, 20, 140, 0, False)]
-    assert door.drops == {}
+        assert lone.engines.calls == []
+        lone.take(frame(piece))
+    assert lone.engines.calls == [("tcp", 0, 20, 140, 0, False)]
+    assert lone.drops == {}
 
 
 def test_fragments_that_do_not_fit_are_counted() -> None:
-    door = LoneIngress()
+    lone = LoneIngress()
     first = IP(bytes(ip(id=7, flags="MF") / UDP() / Raw(bytes(56))))
-    door.take(frame(first), frame(ip(id=7, frag=4, proto=17) / Raw(bytes(64))))
-    assert (door.engines.calls, door.drops) == ([], {"FRAGMENT_OVERLAP": 1})
+    lone.take(frame(first), frame(ip(id=7, frag=4, proto=17) / Raw(bytes(64))))
+    assert (lone.engines.calls, lone.drops) == ([], {"FRAGMENT_OVERLAP": 1})
 
 
 @pytest.mark.parametrize("to", [MAC.hex(":"), "ff:ff:ff:ff:ff:ff"])
 @pytest.mark.parametrize("size", [None, 54])
 def test_arp_for_us_and_for_all_goes_to_the_table(to: str, size: int | None) -> None:
-    door = LoneIngress()
-    door.take(frame(ARP(), to=to, ethertype=0x0806)[:size])
-    assert door.engines.calls == [("arp", 26), ("release", 0)]
-    door.take(frame(ARP(), to="02:00:00:00:00:03", ethertype=0x0806))
-    assert (len(door.engines.calls), door.drops) == (2, {})
+    lone = LoneIngress()
+    lone.take(frame(ARP(), to=to, ethertype=0x0806)[:size])
+    assert lone.engines.calls == [("arp", 26), ("release", 0)]
+    lone.take(frame(ARP(), to="02:00:00:00:00:03", ethertype=0x0806))
+    assert (len(lone.engines.calls), lone.drops) == (2, {})
 
 
 # -- what leaves for clients -------------------------------------------------------------------------------------------
@@ -124,31 +124,31 @@ def test_arp_for_us_and_for_all_goes_to_the_table(to: str, size: int | None) -> 
 
 def test_packets_of_a_batch_for_one_client_stay_together_and_in_order() -> None:
     first, second, third, fourth = (answer(size)[1] for size in (60, 61, 62, 63))
-    door = LoneIngress(100, (CLIENT, first), (OTHER, second), (CLIENT, third), (CLIENT, fourth))
+    lone = LoneIngress(100, (CLIENT, first), (OTHER, second), (CLIENT, third), (CLIENT, fourth))
     udp = frame(ip() / UDP() / Raw(bytes(20)))
     error = frame(ip() / ICMP(type=3, code=1) / IP(src=US) / UDP(sport=1) / Raw(bytes(8)))
-    door.engines.inbound_answers[3] = (CLIENT, fourth[0])
-    assert door.take(udp, udp, udp, error) == {CLIENT: first + third + fourth, OTHER: second}
+    lone.engines.inbound_answers[3] = (CLIENT, fourth[0])
+    assert lone.take(udp, udp, udp, error) == {CLIENT: first + third + fourth, OTHER: second}
 
 
 def test_what_is_larger_than_the_tunnel_is_cut_or_answered() -> None:
-    door = LoneIngress(100, answer(TUN_MTU, flags="DF"), answer(TUN_MTU + 1), answer(TUN_MTU + 1, flags="DF"))
+    lone = LoneIngress(100, answer(TUN_MTU, flags="DF"), answer(TUN_MTU + 1), answer(TUN_MTU + 1, flags="DF"))
     udp = frame(ip() / UDP() / Raw(bytes(20)))
-    assert [len(packet) for packet in door.take(udp)[CLIENT]] == [1400]
-    assert [len(packet) for packet in door.take(udp)[CLIENT]] == [1396, 25]
-    assert (door.drops, door.engines.sent()) == ({}, [])
-    assert door.take(udp) == {CLIENT: []}
-    [error] = door.engines.sent()
+    assert [len(packet) for packet in lone.take(udp)[CLIENT]] == [1400]
+    assert [len(packet) for packet in lone.take(udp)[CLIENT]] == [1396, 25]
+    assert (lone.drops, lone.engines.sent()) == ({}, [])
+    assert lone.take(udp) == {CLIENT: []}
+    [error] = lone.engines.sent()
     assert (error.src, error.dst, error[ICMP].type, error[ICMP].code, error[ICMP].nexthopmtu) == (US, HOST, 3, 4, 1400)
-    assert (door.drops, door.counters.stats[Stat.ICMP_ERRORS_SENT]) == ({"TOO_BIG": 1}, 1)
+    assert (lone.drops, lone.counters.stats[Stat.ICMP_ERRORS_SENT]) == ({"TOO_BIG": 1}, 1)
 
 
 @pytest.mark.parametrize(("flags", "mss"), [("S", 1360), ("SA", 1360), ("A", 1460), ("PA", 1460), ("R", 1460)])
 def test_only_syns_are_clamped(flags: str, mss: int) -> None:
     tcp = TCP(flags=flags, options=[("MSS", 1460)])
     packet = bytes(IP(src=HOST, dst="10.8.0.2") / tcp)
-    door = LoneIngress(100, (CLIENT, [packet]))
-    [got] = door.take(frame(ip() / UDP() / Raw(bytes(20))))[CLIENT]
+    lone = LoneIngress(100, (CLIENT, [packet]))
+    [got] = lone.take(frame(ip() / UDP() / Raw(bytes(20))))[CLIENT]
     assert dict(IP(got)[TCP].options)["MSS"] == mss
 
 
@@ -159,9 +159,9 @@ def test_packets_of_other_protocols_are_no_syns() -> None:
         bytes(IP(proto=6) / Raw(bytes(13))),
     ]
     for packet in packets:
-        door = LoneIngress(100, (CLIENT, [packet]))
-        assert door.take(frame(ip() / UDP() / Raw(bytes(20)))) == {CLIENT: [packet]}
-        assert (door.drops, door.ingress.drain_failures()) == ({}, [])
+        lone = LoneIngress(100, (CLIENT, [packet]))
+        assert lone.take(frame(ip() / UDP() / Raw(bytes(20)))) == {CLIENT: [packet]}
+        assert (lone.drops, lone.ingress.drain_failures()) == ({}, [])
 
 
 # -- the split bound ---------------------------------------------------------------------------------------------------
@@ -173,28 +173,28 @@ def super_frame(number: int) -> bytes:
 
 def test_super_frames_beyond_the_bound_wait_with_all_that_follows() -> None:
     """Three packets each, seven a step: the bound is looked at before each, so that the third one exceeds it."""
-    door = LoneIngress(7, *[answer(count=3)] * 6)
+    lone = LoneIngress(7, *[answer(count=3)] * 6)
     small = frame(ip() / UDP() / Raw(bytes(20)))
     frames = [super_frame(1), super_frame(2), super_frame(3), small, super_frame(4), small]
-    assert {to: len(packets) for to, packets in door.take(*frames).items()} == {CLIENT: 12}
-    assert door.ingress.held == frames[4:]
-    assert door.came == (4, sum(map(len, frames[:4])), 3)
-    assert {to: len(packets) for to, packets in door.take(frame(segment())).items()} == {CLIENT: 6}
-    assert [call[0] for call in door.engines.calls[-3:]] == ["nat", "nat", "tcp"], "what was held comes first"
-    assert door.ingress.held == []
-    assert door.came == (7, sum(map(len, frames)) + 66, 4)
+    assert {to: len(packets) for to, packets in lone.take(*frames).items()} == {CLIENT: 12}
+    assert lone.ingress.held == frames[4:]
+    assert lone.came == (4, sum(map(len, frames[:4])), 3)
+    assert {to: len(packets) for to, packets in lone.take(frame(segment())).items()} == {CLIENT: 6}
+    assert [call[0] for call in lone.engines.calls[-3:]] == ["nat", "nat", "tcp"], "what was held comes first"
+    assert lone.ingress.held == []
+    assert lone.came == (7, sum(map(len, frames)) + 66, 4)
 
 
 def test_the_bound_is_reached_exactly() -> None:
-    door = LoneIngress(6, *[answer(count=3)] * 9)
+    lone = LoneIngress(6, *[answer(count=3)] * 9)
     frames = [super_frame(number) for number in range(5)]
     for done in (2, 4, 5):
-        door.take(*(frames if done == 2 else []))
-        assert [call[0] for call in door.engines.calls] == ["nat"] * done
-    assert door.came[0] == 5
+        lone.take(*(frames if done == 2 else []))
+        assert [call[0] for call in lone.engines.calls] == ["nat"] * done
+    assert lone.came[0] == 5
 
 
 def test_single_packets_do_not_count() -> None:
-    door = LoneIngress(1, *[answer()] * 5, answer(count=2))
-    door.take(*[super_frame(number) for number in range(5)])
-    assert (len(door.engines.calls), door.ingress.held) == (5, [])
+    lone = LoneIngress(1, *[answer()] * 5, answer(count=2))
+    lone.take(*[super_frame(number) for number in range(5)])
+    assert (len(lone.engines.calls), lone.ingress.held) == (5, [])

@@ -9,8 +9,8 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.packet import Raw
 from tests.sim.segments import Segment
 from tests.unit.gateway.gateway_world import ADDRESS, OUTSIDE, START, GatewayWorld, Remote
-from tests.unit.gateway.test_door import Turns as DoorTurns
-from tests.unit.gateway.test_door import peer as stranger
+from tests.unit.gateway.test_handshake_scheduler import Turns as HandshakeTurns
+from tests.unit.gateway.test_handshake_scheduler import peer as stranger
 from tests.unit.gateway.test_turns import peer
 from tests.world.today import UNIX
 
@@ -76,9 +76,9 @@ def test_a_client_alone_has_two_hundred_and_fifty_six_records_and_256_kibibytes_
 
 def test_strangers_have_a_tenth_of_the_time() -> None:
     """Of ten seconds, a second, and what was saved up: each costs a millisecond."""
-    turns = DoorTurns()
+    turns = HandshakeTurns()
     for number in range(3000):
-        turns.door.knock(stranger(f"10.{number // 250}.{number % 250}.1"))
+        turns.scheduler.enqueue(stranger(f"10.{number // 250}.{number % 250}.1"))
     served = sum(len(turns.work(START + at * 10 * MS, MS)) for at in range(1001))
     assert 1000 + 20 <= served <= 1000 + 21
 

@@ -8,7 +8,7 @@ from tests.unit.openvpn.link import authority, server_identity
 from tests.world.today import UNIX
 
 from hognose.config.model import ServerConfig
-from hognose.gateway.live import CRL_LOOK_INTERVAL, Routine
+from hognose.gateway.live import CRL_CHECK_INTERVAL, PeriodicTasks
 from hognose.units import SECOND
 
 DAY = 86_400
@@ -22,20 +22,20 @@ def config(interval: int = 0) -> ServerConfig:
 
 
 def test_status_is_due_every_so_many_seconds() -> None:
-    routine, settings = Routine(config(10), 0), config(10)
-    due = [second for second in range(45) if routine.status_due(settings, second * SECOND)]
+    tasks, settings = PeriodicTasks(config(10), 0), config(10)
+    due = [second for second in range(45) if tasks.status_due(settings, second * SECOND)]
     assert due == [10, 20, 30, 40]
-    assert routine.next_deadline(settings) == 0  # the CRL was not looked at yet
+    assert tasks.next_deadline(settings) == 0  # the CRL was not looked at yet
 
 
 def test_an_interval_that_a_reload_brings() -> None:
-    routine = Routine(config(), 0)
-    assert not routine.status_due(config(), 100 * SECOND)
-    routine.crl_warning(None, 0, UNIX)
-    assert routine.next_deadline(config()) == CRL_LOOK_INTERVAL
-    assert routine.status_due(config(10), 100 * SECOND)
-    assert not routine.status_due(config(10), 105 * SECOND)
-    assert routine.next_deadline(config(10)) == 110 * SECOND
+    tasks = PeriodicTasks(config(), 0)
+    assert not tasks.status_due(config(), 100 * SECOND)
+    tasks.crl_warning(None, 0, UNIX)
+    assert tasks.next_deadline(config()) == CRL_CHECK_INTERVAL
+    assert tasks.status_due(config(10), 100 * SECOND)
+    assert not tasks.status_due(config(10), 105 * SECOND)
+    assert tasks.next_deadline(config(10)) == 110 * SECOND
 
 
 @pytest.mark.parametrize(
@@ -51,23 +51,23 @@ def test_an_interval_that_a_reload_brings() -> None:
     ],
 )
 def test_the_words_about_a_crl(left: int, words: str) -> None:
-    assert Routine(config(), 0).crl_warning(UNIX + left, 0, UNIX) == words
+    assert PeriodicTasks(config(), 0).crl_warning(UNIX + left, 0, UNIX) == words
 
 
 def test_once_a_day_and_no_look_before_its_time() -> None:
-    routine, said = Routine(config(), 0), []
+    tasks, said = PeriodicTasks(config(), 0), []
     for hour in range(72):
         now = hour * 3600
-        if routine.crl_warning(UNIX + 5 * DAY, now * SECOND, UNIX + now):
+        if tasks.crl_warning(UNIX + 5 * DAY, now * SECOND, UNIX + now):
             said.append(hour)
     assert said == [0, 24, 48]
-    assert routine.crl_warning(UNIX, 71 * 3600 * SECOND + 1, UNIX + 80 * DAY) == ""
+    assert tasks.crl_warning(UNIX, 71 * 3600 * SECOND + 1, UNIX + 80 * DAY) == ""
 
 
 def test_no_crl_no_words() -> None:
-    routine = Routine(config(), 0)
-    assert routine.crl_warning(None, 0, UNIX) == ""
-    assert routine.next_deadline(config()) == CRL_LOOK_INTERVAL
+    tasks = PeriodicTasks(config(), 0)
+    assert tasks.crl_warning(None, 0, UNIX) == ""
+    assert tasks.next_deadline(config()) == CRL_CHECK_INTERVAL
 
 
 def test_the_gateway_says_it() -> None:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from hognose.drops import Counters, DropReason
 from hognose.errors import PeerError
 from hognose.gateway.peers import Peer
-from hognose.limits import DoorLimits
+from hognose.limits import HandshakeLimits
 from hognose.tcp.sources import PREFIX_LEN, Sources
 from hognose.units import MS, SECOND, Nanos
 
@@ -26,10 +26,10 @@ AT_ONCE: Nanos = 5 * MS  # of it in one step, about: the longest wait of clients
 _PREFIX = PREFIX_LEN // 8
 
 
-class Door:
+class HandshakeScheduler:
     """Tables and turns of unauthenticated peers; clock tells processor time, its differences only."""
 
-    def __init__(self, limits: DoorLimits, counters: Counters, clock: Callable[[], Nanos], now: Nanos) -> None:
+    def __init__(self, limits: HandshakeLimits, counters: Counters, clock: Callable[[], Nanos], now: Nanos) -> None:
         self._counters = counters
         self._clock = clock
         self._percent = limits.percent_of_time
@@ -56,15 +56,15 @@ class Door:
 
     # -- tables ----------------------------------------------------------------------------------------------------
 
-    def enter(self, peer: Peer) -> Peer | None:
+    def add_stranger(self, peer: Peer) -> Peer | None:
         """Add a new connection that has sent bytes; returns the stranger evicted for it (STRANGER_CROWDED), if any."""
-        gone = self._strangers.add(peer.conn.key, peer)
-        if gone is None:
+        evicted = self._strangers.add(peer.conn.key, peer)
+        if evicted is None:
             return None
         self._counters.drop(DropReason.STRANGER_CROWDED)
-        return gone[1]
+        return evicted[1]
 
-    def greeted(self, peer: Peer, freq: tuple[int, int], now: Nanos) -> Peer | None:
+    def promote(self, peer: Peer, freq: tuple[int, int], now: Nanos) -> Peer | None:
         """Move a stranger with a valid hard reset to the handshakes; returns the one evicted (HANDSHAKE_CROWDED).
 
         freq: connect-freq's connections and seconds, (0, 0) without limit; PeerError(CONNECT_FREQ) beyond it
@@ -80,13 +80,13 @@ class Door:
             self._freq_count += 1
             if self._freq_count > most:
                 raise PeerError(DropReason.CONNECT_FREQ, f"more than connect-freq's {most} in {seconds} seconds")
-        gone = self._handshakes.add(peer.conn.key, peer)
-        if gone is None:
+        evicted = self._handshakes.add(peer.conn.key, peer)
+        if evicted is None:
             return None
         self._counters.drop(DropReason.HANDSHAKE_CROWDED)
-        return gone[1]
+        return evicted[1]
 
-    def leave(self, peer: Peer) -> None:
+    def remove(self, peer: Peer) -> None:
         """Remove a peer that is a client now, or closed. Idempotent."""
         for table in (self._strangers, self._handshakes):
             if table.get(peer.conn.key) is peer:
@@ -99,14 +99,14 @@ class Door:
 
     # -- turns -----------------------------------------------------------------------------------------------------
 
-    def knock(self, peer: Peer) -> None:
+    def enqueue(self, peer: Peer) -> None:
         """Queue a peer that has input for its turn, unless it is queued already."""
         if peer.waits:
             return
         peer.waits = True
         self._turns.setdefault(peer.conn.key[:_PREFIX], deque()).append(peer)
 
-    def next(self, now: Nanos, idle: bool) -> Peer | None:
+    def next_peer(self, now: Nanos, idle: bool) -> Peer | None:
         """Next peer to serve in the step at `now`; None when none waits or the share of time or AT_ONCE is spent.
 
         idle: a peer that waits is served in any case.
@@ -127,15 +127,15 @@ class Door:
         self._began = self._clock()
         return peer
 
-    def next_turn(self, idle_at: Nanos) -> Nanos:
+    def next_turn_at(self, idle_at: Nanos) -> Nanos:
         """Time of the next turn while a peer waits; from idle_at on there is time in any case."""
         if self._credit > 0:
             return self._credited_at
         wait = (1 - self._credit) * 100 // self._percent + 1 if self._percent else idle_at
         return min(idle_at, self._credited_at + wait)
 
-    def done(self, idle: bool) -> None:
-        """Charge the processor time of the turn that `next` began; in idle time it is free."""
+    def charge(self, idle: bool) -> None:
+        """Charge the processor time of the turn that `next_peer` began; in idle time it is free."""
         cost = self._clock() - self._began
         self._spent += cost
         if not idle:

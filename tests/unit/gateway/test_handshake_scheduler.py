@@ -14,9 +14,9 @@ from tests.unit.openvpn.client import ModelClient
 from tests.unit.openvpn.link import KEY, client_identity, kit
 
 from hognose.drops import Counters, DropReason
-from hognose.gateway.door import AT_ONCE, BURST, Door
+from hognose.gateway.handshake_scheduler import AT_ONCE, BURST, HandshakeScheduler
 from hognose.gateway.peers import Peer
-from hognose.limits import DoorLimits, Limits, TcpLimits
+from hognose.limits import HandshakeLimits, Limits, TcpLimits
 from hognose.openvpn.framing import RecordSplitter
 from hognose.openvpn.session import Session
 from hognose.openvpn.tls import TlsContext
@@ -84,7 +84,7 @@ def test_every_failure_looks_like_silence(wrap: str) -> None:
             if remote.reset:
                 ends.setdefault(name, world.now - began)
     assert set(ends.values()) == {10 * SECOND}, ends
-    assert world.gateway._door.sizes == (0, 0)
+    assert world.gateway._handshake_scheduler.sizes == (0, 0)
     assert world.gateway._peers == {}
 
 
@@ -127,7 +127,7 @@ def test_the_log_says_why_at_once() -> None:
 
 
 def small(**changes: int) -> Limits:
-    return replace(Limits(), door=replace(DoorLimits(), **changes))
+    return replace(Limits(), handshake=replace(HandshakeLimits(), **changes))
 
 
 def test_a_new_client_finds_room_whoever_is_there() -> None:
@@ -140,8 +140,8 @@ def test_a_new_client_finds_room_whoever_is_there() -> None:
         remote.send((b"", b"\0", framed(RESET))[kind])
         crowd.append(remote)
     world.frames()
-    assert world.gateway._door.sizes[0] in (29, 30)  # who moves on to the handshakes leaves a place
-    assert world.gateway._door.sizes[1] == 20
+    assert world.gateway._handshake_scheduler.sizes[0] in (29, 30)  # who moves on to the handshakes leaves a place
+    assert world.gateway._handshake_scheduler.sizes[1] == 20
     assert len(world.gateway._tcp._silent or ()) in (39, 40)
     assert world.dropped(DropReason.STRANGER_CROWDED) >= 10
     assert world.dropped(DropReason.HANDSHAKE_CROWDED) == 20
@@ -150,9 +150,9 @@ def test_a_new_client_finds_room_whoever_is_there() -> None:
     assert world.now - began < SECOND
     bob = world.client("bob", "192.0.2.12")
     assert (alice.tunnel_address, bob.tunnel_address) == ("10.8.0.2", "10.8.0.3")
-    assert world.gateway._door.sizes[1] <= 20
+    assert world.gateway._handshake_scheduler.sizes[1] <= 20
     world.rest(100)
-    assert world.gateway._door.sizes == (0, 0)
+    assert world.gateway._handshake_scheduler.sizes == (0, 0)
     assert len(world.gateway._peers) == 2
     assert sum(remote.reset or remote.closed for remote in crowd) == 120
 
@@ -171,7 +171,7 @@ def test_an_office_of_two_hundred_behind_one_address() -> None:
     assert world.gateway.client_count == 200
     for reason in (DropReason.TCP_SILENT_CROWDED, DropReason.STRANGER_CROWDED, DropReason.HANDSHAKE_CROWDED):
         assert world.dropped(reason) == 0
-    assert world.gateway._door.sizes == (0, 0)
+    assert world.gateway._handshake_scheduler.sizes == (0, 0)
 
 
 def test_tls_begins_with_the_first_control_message_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,8 +198,8 @@ def test_tls_begins_with_the_first_control_message_in_order(monkeypatch: pytest.
 def test_a_stranger_that_waits_for_its_turn_fills_a_small_window(size: int, count: int) -> None:
     """The server does not read, so that TCP's window shuts; segments cost little more than their bytes, however cut."""
     world = GatewayWorld()
-    world.gateway._door._credit = -1000 * SECOND
-    world.gateway._door._credited_at = world.now
+    world.gateway._handshake_scheduler._credit = -1000 * SECOND
+    world.gateway._handshake_scheduler._credited_at = world.now
     remote = world.remote()
     remote.send(b"\0")
     world.gateway.step(remote.poll(), world.now, 0)
@@ -243,8 +243,8 @@ def test_who_gives_up_waiting_takes_nobodys_turn(monkeypatch: pytest.MonkeyPatch
     )
     world = GatewayWorld()
     world.client("alice").inner(echo("10.8.0.2"))
-    door = world.gateway._door
-    door._percent, door._credit = 0, -1
+    scheduler = world.gateway._handshake_scheduler
+    scheduler._percent, scheduler._credit = 0, -1
     made.clear()
     remote = world.remote("192.0.2.50")
     for action in (lambda: remote.send(framed(RESET)), remote.fin):
@@ -254,7 +254,7 @@ def test_who_gives_up_waiting_takes_nobodys_turn(monkeypatch: pytest.MonkeyPatch
     assert remote.closed
     assert made == []
     world.rest(20)
-    assert not door.busy
+    assert not scheduler.busy
     assert made == []
 
 
@@ -275,7 +275,7 @@ def test_who_fails_in_the_handshake_keeps_its_place_until_it_is_gone() -> None:
     assert world.dropped(DropReason.HANDSHAKE_CROWDED) == 80
     world.client("alice")
     world.rest(10)
-    assert world.gateway._door.sizes == (0, 0)
+    assert world.gateway._handshake_scheduler.sizes == (0, 0)
     assert len(world.gateway._peers) == 1
 
 
@@ -302,7 +302,7 @@ def test_connect_freq() -> None:
 
 
 class Conn:
-    """As much of a connection as the door looks at."""
+    """As much of a connection as the scheduler uses."""
 
     def __init__(self, address: str, port: int) -> None:
         self.key = bytes(map(int, address.split("."))) + port.to_bytes(2, "big")
@@ -313,19 +313,19 @@ def peer(address: str, port: int = 1) -> Peer:
 
 
 class Turns:
-    """A door whose work costs what the test says."""
+    """A scheduler whose work costs what the test says."""
 
     def __init__(self, **limits: int) -> None:
         self.clock = 0
-        self.door = Door(replace(DoorLimits(), **limits), Counters(), lambda: self.clock, START)
+        self.scheduler = HandshakeScheduler(replace(HandshakeLimits(), **limits), Counters(), lambda: self.clock, START)
 
     def work(self, now: int, cost: int, *, idle: bool = False) -> list[bytes]:
         """Keys of those whose turn came in one step."""
         served = []
-        while (one := self.door.next(now, idle)) is not None:
+        while (one := self.scheduler.next_peer(now, idle)) is not None:
             served.append(one.conn.key)
             self.clock += cost
-            self.door.done(idle)
+            self.scheduler.charge(idle)
             idle = False
         return served
 
@@ -333,20 +333,20 @@ class Turns:
 def test_prefixes_take_turns() -> None:
     turns = Turns()
     for port in range(5):
-        turns.door.knock(peer("10.0.0.1", port))
+        turns.scheduler.enqueue(peer("10.0.0.1", port))
     late = peer("192.0.2.1")
-    turns.door.knock(late)
-    turns.door.knock(late)
+    turns.scheduler.enqueue(late)
+    turns.scheduler.enqueue(late)
     served = turns.work(START, 0)
     assert [key[:1] for key in served] == [b"\x0a", b"\xc0", *[b"\x0a"] * 4]
-    assert not turns.door.busy
+    assert not turns.scheduler.busy
 
 
 def test_work_takes_its_share_of_time() -> None:
     """Each costs 3 ms: the burst at first, then a fifth of the time, whatever the number of those who wait."""
     turns = Turns(percent_of_time=20)
     for number in range(3000):
-        turns.door.knock(peer(f"10.{number // 250}.{number % 250}.1"))
+        turns.scheduler.enqueue(peer(f"10.{number // 250}.{number % 250}.1"))
     first = [len(turns.work(START + at, 3 * MS)) for at in range(10)]
     assert first[0] == 1 + AT_ONCE // (3 * MS), "packets come in between"
     assert sum(first) == 1 + BURST // (3 * MS)
@@ -359,7 +359,7 @@ def test_work_takes_its_share_of_time() -> None:
 def test_idle_time_is_free() -> None:
     turns = Turns()
     for number in range(100):
-        turns.door.knock(peer(f"10.0.{number}.1"))
+        turns.scheduler.enqueue(peer(f"10.0.{number}.1"))
     turns.work(START, 5 * MS)
     assert turns.work(START, 5 * MS) == []
     for _ in range(50):
@@ -370,9 +370,9 @@ def test_tunnels_go_on_while_handshakes_wait() -> None:
     """No time for handshakes at all: a client's packets pass, the newcomer comes in as soon as there is some."""
     world = GatewayWorld()
     alice = world.client("alice")
-    door = world.gateway._door
-    door._percent = 0
-    door._credit = -1
+    scheduler = world.gateway._handshake_scheduler
+    scheduler._percent = 0
+    scheduler._credit = -1
     late = world.start("late", "192.0.2.50")
     frames = late.poll()
     alice.vpn.send(bytes(echo(alice.tunnel_address)))  # type: ignore[union-attr]
@@ -380,7 +380,7 @@ def test_tunnels_go_on_while_handshakes_wait() -> None:
     for pieces in world.gateway.step(frames, world.now, 0):
         world._sent(b"".join(pieces))
     assert len(alice.take()) == 1
-    assert door.busy
+    assert scheduler.busy
     deadline = world.gateway.next_deadline()
     assert deadline is not None
     assert 0 < deadline - world.now <= 50 * MS
