@@ -6,7 +6,7 @@
 
 #define WALL_AGE_MAX SECOND_NS
 
-static uint64_t started, factor; /* nanoseconds per cycle, 32 bits behind the point */
+static uint64_t started, factor; /* nanoseconds per cycle, 32 bits after the point */
 static uint64_t wall, wall_at;
 
 void clock_init(uint64_t cycles)

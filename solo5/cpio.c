@@ -29,7 +29,7 @@ static bool field(const uint8_t *header, enum field number, uint64_t *value)
     return true;
 }
 
-/* The entry at *at: its name and file; moves *at behind it. False when it is malformed or reaches beyond the end. */
+/* The entry at *at: its name and file; moves *at after it. False when it is malformed or reaches beyond the end. */
 static bool entry(const uint8_t **at, const char **name, struct cpio_file *file)
 {
     const uint8_t *header = *at;

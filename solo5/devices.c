@@ -43,8 +43,8 @@ static void storage_describe(struct open_file *file)
 }
 
 /*
- * Block by block of the tender's 512 bytes; the program reads from where it likes. No block is read that nobody asked for:
- * the tender ends when its file has become shorter and one reads behind the end.
+ * Block by block of the tender's 512 bytes; the program reads from where it likes. No block is read without a request:
+ * the tender ends when its file has become shorter and one reads after the end.
  */
 static long storage_read(struct open_file *file, struct vector *to)
 {

@@ -9,7 +9,7 @@ struct program {
     uint64_t entry;
     uint64_t headers; /* address of the program headers in the program's memory, 0 when no segment holds them */
     uint64_t header_count;
-    uint64_t end; /* first page behind the last segment: where the heap begins */
+    uint64_t end; /* first page after the last segment: where the heap begins */
 };
 
 #define ELF_HEADER_SIZE 56 /* of one program header */

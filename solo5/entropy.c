@@ -1,4 +1,4 @@
-/* Where the generator's seed comes from (entropy.h). */
+/* The generator's seed (entropy.h). */
 
 #include "entropy.h"
 #include "host.h"

@@ -54,7 +54,7 @@ long file_control(uint64_t fd, uint64_t command, uint64_t argument);
 long file_status(uint64_t fd, uint64_t buffer);
 long file_status_of(const char *path, uint64_t buffer);
 
-/* The file behind a descriptor, NULL when it is not open. */
+/* The file of a descriptor, NULL when it is not open. */
 struct open_file *file_of(uint64_t fd);
 
 /* devices.c */

@@ -14,7 +14,7 @@ const char *host_init(const struct hvt_boot_info *info);
 
 const char *host_arguments(void); /* words after the image's name, joined by blanks */
 uint64_t host_memory(void);       /* bytes */
-uint64_t host_kernel_end(void);   /* first address behind what was loaded */
+uint64_t host_kernel_end(void);   /* first address after what was loaded */
 uint64_t host_cycles(void);       /* of the time stamp counter, per second */
 uint64_t host_block_size(void);   /* bytes of the storage device */
 const uint8_t *host_mac(void);    /* 6 bytes */

@@ -1,7 +1,7 @@
 """The manifest note as assembler data: make_manifest.py manifest.json > manifest.inc
 
 The structure of hvt.h: version, number of entries, a reserved first entry, then the devices with everything at zero
-that the tender fills in. The content is aligned to 8 bytes behind the note's 20-byte header, and those 4 bytes count.
+that the tender fills in. The content is aligned to 8 bytes after the note's 20-byte header, and those 4 bytes count.
 """
 
 import json

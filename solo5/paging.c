@@ -36,7 +36,7 @@ static uint64_t span(int level)
 
 /*
  * The entry of a page, or NULL: without `make` when its table is missing, with it when page tables run out. *skip is then
- * the first address behind the missing table.
+ * the first address after the missing table.
  */
 static uint64_t *entry_of(uint64_t address, bool make, uint64_t *skip)
 {

@@ -30,7 +30,7 @@ void space_init(phys_t pml4);
 /* True when no page of the range is mapped. */
 bool space_is_free(uint64_t address, size_t pages);
 
-/* The lowest free range of so many pages at or above `from`, below `limit`; 0 when there is none. */
+/* The lowest free range of `pages` pages at or above `from`, below `limit`; 0 when there is none. */
 uint64_t space_find(uint64_t from, uint64_t limit, size_t pages);
 
 /*

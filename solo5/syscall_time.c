@@ -104,7 +104,7 @@ long call_clock_nanosleep(uint64_t clock, uint64_t flags, uint64_t request)
 
         if (now >= deadline)
             return 0;
-        host_wait(deadline - now); /* a waiting frame ends it at once: then this is a busy wait, which nobody does */
+        host_wait(deadline - now); /* a waiting frame ends it at once: then this is a busy wait, which no caller does */
     }
 }
 

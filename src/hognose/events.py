@@ -160,7 +160,7 @@ EVENTS: dict[EventKind, EventSpec] = {
         "error", ("where", "error", "conn"), "A bug: only the named packet or session was lost."
     ),
     EventKind.EVENTS_SUPPRESSED: EventSpec(
-        "warning", ("count",), "So many lines about peers were not printed in the last second."
+        "warning", ("count",), "Number of lines about peers that were not printed in the last second."
     ),
     EventKind.LOG_DROPPED: EventSpec(
         "warning",

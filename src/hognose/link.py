@@ -1,6 +1,6 @@
 """The link as the core knows it: capabilities of the frame device and the shape of packets to send.
 
-A frame, received or sent, is a 12-byte virtio-net header followed by an Ethernet frame (docs/device.md).
+A frame, received or sent, is a 12-byte virtio-net header followed by an Ethernet frame (docs/dev/device.md).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Outgoing = tuple[Ipv4Int, bytes, list[bytes]]
 
 @dataclass(frozen=True, slots=True)
 class LinkCaps:
-    """Capabilities of a frame device, fixed for its life (docs/device.md).
+    """Capabilities of a frame device, fixed for its life (docs/dev/device.md).
 
     mac: 6 bytes. mtu: largest IP packet in bytes without offload. rx_gso: frames up to 64 KiB may arrive.
     tx_csum: the device completes partial checksums. tx_tso4: the device segments TCPv4 super-frames

@@ -46,7 +46,7 @@ NETWORK: dict[str, Row] = {
     "dev-type": honour("`tun` only", 1, 1),
     "server": honour(
         "tunnel network and netmask, e.g. `server 10.8.0.0 255.255.255.0`, the first address is ours; "
-        "`nopool` behind it wants `ifconfig-pool`",
+        "`nopool` after it wants `ifconfig-pool`",
         2,
         3,
     ),

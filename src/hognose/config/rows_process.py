@@ -15,9 +15,7 @@ _NO_MANAGEMENT = (
 _COMMAND = "this is a command of openvpn, no line of a config; remove the line"
 
 PROCESS: dict[str, Row] = {
-    "status": honour(
-        "list of clients every so many seconds (60); the file is not written, it goes to the console", 1, 2
-    ),
+    "status": honour("list of clients every SECONDS (60); the file is not written, it goes to the console", 1, 2),
     "status-version": honour("format of the list, `1`, `2` or `3`", 1, 1),
     "ignore-unknown-option": honour(
         "directives that OpenVPN does not know are ignored when named here", 1, 15, repeatable=True

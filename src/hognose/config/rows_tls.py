@@ -19,7 +19,7 @@ TLS: dict[str, Row] = {
     "ca": honour(
         "certificates that clients' must descend from; may be absent with `peer-fingerprint`", 1, 1, file=True
     ),
-    "cert": honour("the server's certificate, intermediates behind it", 1, 1, file=True),
+    "cert": honour("the server's certificate, intermediates after it", 1, 1, file=True),
     "key": honour("the server's private key, not encrypted", 1, 1, file=True),
     "extra-certs": honour("more certificates that are sent with the server's", 1, 1, file=True),
     "crl-verify": honour(
@@ -124,7 +124,7 @@ TLS: dict[str, Row] = {
     "reneg-pkts": honour("packets after which keys are negotiated", 1, 1),
     "max-packet-size": honour("largest control packet, 154 … 2048; also `mssfix N mtu` when there is no mssfix", 1, 1),
     "key-method": honour("`2` only", 1, 1),
-    "connect-freq": honour("as many connections with a valid first packet in so many seconds; the rest is ended", 2, 2),
+    "connect-freq": honour("N SECONDS: N connections with a valid first packet in SECONDS; the rest is ended", 2, 2),
     "connect-freq-initial": ignore("only for UDP"),
     # data channel
     "auth": honour("HMAC digest of tls-auth, and of data with the CBC ciphers", 1, 1),

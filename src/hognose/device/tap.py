@@ -1,4 +1,4 @@
-"""One character device of frames: Linux tap and macvtap, and the nano-kernel's /dev/tap (docs/device.md).
+"""One character device of frames: Linux tap and macvtap, and the nano-kernel's /dev/tap (docs/dev/device.md).
 
 The only reader and writer of frames. Non-blocking; every frame carries a 12-byte virtio-net header.
 """

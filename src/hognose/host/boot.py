@@ -27,7 +27,7 @@ class Machine(Protocol):
         """Do everything that comes before the first use of a device."""
 
     def frame_device(self) -> str:
-        """Path of the frame device (docs/device.md), made if it has to be. DeviceError when there is none."""
+        """Path of the frame device (docs/dev/device.md), made if it has to be. DeviceError when there is none."""
 
     def forget_blocks(self, fd: int) -> None:
         """Let the next read of this block device see what is on it now."""
