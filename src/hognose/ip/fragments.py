@@ -13,11 +13,11 @@ from hognose.limits import IpLimits
 from hognose.units import SECOND, Buffer, Ipv4Int, Nanos
 from hognose.wire import ipv4
 
-TIMEOUT: Nanos = 30 * SECOND  # counted from the first fragment that came, whichever that was
+TIMEOUT: Nanos = 30 * SECOND  # counted from the first fragment that arrived, which need not have offset 0
 MAX_FRAGMENTS = 64  # pieces of one datagram: 64 KiB in pieces of 1 KiB; more is an attack
 ENTRY_BYTES = 256  # what an unfinished datagram is charged besides its payload
 
-# The L4 header that must stand whole in the first fragment, so that no filter behind us can be deceived.
+# The L4 header that must stand whole in the first fragment, so that no filter after us can be deceived.
 _MIN_FIRST = {ipv4.TCP: 20, ipv4.UDP: 8, ipv4.ICMP: 8}
 
 _Key = tuple[Ipv4Int, Ipv4Int, int, int]  # source, destination, protocol, ID
@@ -41,7 +41,7 @@ class Reassembler:
 
     Bounds and policy: IpLimits.reassembly_datagrams and reassembly_bytes (the oldest unfinished datagram goes of the
     source that has most of them, or most bytes; counted as FRAGMENT_TABLE_FULL), reassembly_per_source (the oldest of
-    that source goes), MAX_FRAGMENTS each, TIMEOUT. One for each side: what strangers send takes no client's place.
+    that source goes), MAX_FRAGMENTS each, TIMEOUT. One for each side: fragments from outside take no client's place.
     """
 
     def __init__(self, limits: IpLimits, counters: Counters) -> None:
@@ -51,7 +51,7 @@ class Reassembler:
         self._bytes = 0
 
     def receive(self, data: Buffer, l3: int, end: int, now: Nanos) -> bytes | DropReason | None:
-        """Take the fragment at l3 … end (validated by ipv4.parse; copied). The whole packet when it is the missing one.
+        """Take the fragment at l3 … end (validated by ipv4.parse; copied); the whole packet when none is missing.
 
         None: waiting for more. FRAGMENT_BAD: empty, misaligned, tiny or beyond 65535 bytes, with its whole datagram.
         FRAGMENT_OVERLAP: the datagram is dropped; an exact duplicate is ignored. The packet's header is that of the
@@ -91,13 +91,13 @@ class Reassembler:
         return None
 
     def next_deadline(self) -> Nanos | None:
-        """When the oldest unfinished datagram is given up."""
+        """Time at which the oldest unfinished datagram is given up; None when there is none."""
         for datagram in self._datagrams.values():
             return datagram.deadline
         return None
 
     def handle_deadline(self, now: Nanos) -> list[bytes]:
-        """Give up what is overdue (FRAGMENT_TIMEOUT) and return the first fragments for ICMP 11/1 (RFC 1122 3.3.2)."""
+        """Give up overdue datagrams (FRAGMENT_TIMEOUT); return their first fragments for ICMP 11/1 (RFC 1122 3.3.2)."""
         first_fragments = []
         while self._datagrams:
             key, datagram = next(iter(self._datagrams.items()))
@@ -153,7 +153,7 @@ def _is_sound(offset: int, more: bool, payload: bytes, header_len: int, protocol
         return False
     if offset == 0:
         return size >= _MIN_FIRST.get(protocol, 0)
-    # RFC 1858 section 4.2, RFC 3128: no fragment may begin inside of what a filter reads of the TCP header
+    # RFC 1858 section 4.2, RFC 3128: no fragment may begin inside of the TCP header that a filter reads
     return not (protocol == ipv4.TCP and offset < 20)
 
 
@@ -209,7 +209,7 @@ def fragment(packet: bytes, mtu: int) -> list[bytes]:
 
 
 def with_ident(packet: bytes, ident: int) -> bytes:
-    """The packet with another ID, before it is cut (RFC 6864 section 5.3: who translates addresses answers for IDs)."""
+    """The packet with another ID, before it is cut (RFC 6864 section 5.3: a NAT answers for the IDs)."""
     header_len = (packet[0] & 15) * 4
     header = packet[:4] + ident.to_bytes(2, "big") + packet[6:header_len]
     return ipv4.with_checksum(header) + packet[header_len:]

@@ -1,7 +1,7 @@
 """ICMP messages of our own: errors about packets that cannot go on, echo replies, and the limits on their rate.
 
-RFC 792, RFC 1122 section 3.2.2 and RFC 1812 section 4.3 (what is never answered, how much is quoted, rate limits),
-RFC 1191 (next-hop MTU).
+RFC 792, RFC 1122 section 3.2.2 and RFC 1812 section 4.3 (packets that are never answered, length of the quotation, rate
+limits), RFC 1191 (next-hop MTU).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from hognose.wire import icmpv4, ipv4
 
 MAX_ERROR_LEN = 576  # of the whole IPv4 packet (RFC 1812 section 4.3.2.3)
 ERROR_TOS = 0xC0  # precedence 6, internetwork control (RFC 1812 section 4.3.2.5)
-BURST_SECONDS = 1  # a full bucket holds the messages of so many seconds
+BURST_SECONDS = 1  # seconds of messages that a full bucket holds
 RATE_CLIENTS = 4096  # clients with a bucket of their own; the one unused for longest goes
 
-OUTSIDE = -1  # RateLimiter's number for everybody beyond the NIC
+OUTSIDE = -1  # RateLimiter's number for all hosts beyond the NIC
 
 
 def build_error(
@@ -98,14 +98,14 @@ class RateLimiter:
         self._clients: OrderedDict[int, _Bucket] = OrderedDict()
 
     def allow(self, client: int, now: Nanos) -> bool:
-        """Whether one more error may go to this client (OUTSIDE for everybody beyond the NIC); takes the token."""
+        """Take a token for an error to this client (OUTSIDE: any host beyond the NIC); False when there is none."""
         bucket = self._clients.get(client)
         if bucket is None:
             if len(self._clients) >= RATE_CLIENTS:
                 self._clients.popitem(last=False)
             bucket = self._clients[client] = _Bucket(self._limits.icmp_errors_per_client_per_second, now)
         self._clients.move_to_end(client)
-        # No token is taken unless both have one, so that a flood of one client does not empty everybody's bucket.
+        # No token is taken unless both have one, so that a flood of one client does not empty the bucket of all.
         if not bucket.refill(now) or not self._all.refill(now):
             return False
         bucket.credit -= bucket.cost

@@ -1,7 +1,7 @@
 """Clamping of the MSS option in SYN and SYN-ACK packets, so that TCP inside the tunnel needs no fragments.
 
-RFC 9293 section 3.7.1 (the option), RFC 4459 section 3.2 (clamping at tunnels). The value is only ever lowered, and
-what is not understood is left alone.
+RFC 9293 section 3.7.1 (the option), RFC 4459 section 3.2 (clamping at tunnels). The value is only ever lowered; a
+packet that cannot be parsed is left alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def clamp(packet: bytes, mss: int) -> bytes:
         return packet
     l4 = (packet[0] & 15) * 4
     field = packet[l4 + 16] << 8 | packet[l4 + 17]
-    # Words count from the TCP header; behind an odd number of NOPs the value straddles two of them, so that its bytes
+    # Words count from the TCP header; after an odd number of NOPs the value straddles two of them, so that its bytes
     # weigh the other way round (RFC 1071 section 2 B).
     swap = (at - l4) & 1
     checksum = update(field, _swapped(old) if swap else old, _swapped(mss) if swap else mss)

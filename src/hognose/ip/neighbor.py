@@ -1,11 +1,11 @@
 """ARP for one IPv4 address on one link (RFC 826, RFC 1122 section 2.3.2): cache, requests, packets that wait.
 
-Knows addresses and finished frames-to-be (Outgoing values without their Ethernet header); does not know who sends
-them. Bounds: `neighbors` entries (the longest unused is dropped); for one answer wait `pending_per_neighbor` packets
-of `pending_bytes_per_neighbor` together (the oldest is dropped, RFC 1122 2.3.2.2), for all answers `pending_bytes`
-(the oldest packet of the neighbor that has packets waiting for longest is dropped: one that answers does so in
+Knows addresses and finished frames-to-be (Outgoing values without their Ethernet header); does not know their sender.
+Bounds: `neighbors` entries (the longest unused is dropped); for one answer wait `pending_per_neighbor` packets of
+`pending_bytes_per_neighbor` together (the oldest is dropped, RFC 1122 2.3.2.2), for all answers `pending_bytes` (the
+oldest packet of the neighbor that has packets waiting for longest is dropped: one that answers does so in
 milliseconds). A packet counts with all its bytes, a super-segment too, and with PACKET_OVERHEAD. An entry is learned
-only from an answer to our own request or from somebody who asks us, never overwritten by gratuitous ARP of others.
+only from an answer to our own request or from a request for our address, never overwritten by gratuitous ARP of others.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class NeighborTable:
         self.pending_bytes = 0  # of all neighbors
 
     def lookup(self, address: Ipv4Int, now: Nanos) -> bytes | None:
-        """MAC of a neighbor, or None; asks (or asks again) when the entry is missing or older than a minute."""
+        """MAC of a neighbor, or None; sends a request when the entry is missing or older than a minute."""
         entry = self._entries.get(address)
         if entry is None or entry.mac is None:
             return None
@@ -133,13 +133,13 @@ class NeighborTable:
         return taken
 
     def next_deadline(self) -> Nanos | None:
-        """When the oldest unanswered request is due again."""
+        """Time at which the oldest unanswered request is due again; None when none is unanswered."""
         if not self._waiting:
             return None
         return min(self._entries[address].asked_at for address in self._waiting) + RETRY_NS
 
     def handle_deadline(self, now: Nanos) -> None:
-        """Ask again; after MAX_REQUESTS the waiting packets are dropped (ARP_TIMEOUT)."""
+        """Repeat requests that are due; after MAX_REQUESTS the waiting packets are dropped (ARP_TIMEOUT)."""
         for address in list(self._waiting):
             entry = self._entries[address]
             if now - entry.asked_at < RETRY_NS:
@@ -172,7 +172,7 @@ class NeighborTable:
         return entry
 
     def _drop_oldest(self, address: Ipv4Int, entry: Neighbor) -> None:
-        """Drop the packet that has waited for longest of a neighbor that has one."""
+        """Drop the oldest waiting packet of a neighbor that has one."""
         _, _, (whole,) = entry.pending.pop(0)
         entry.pending_bytes -= len(whole) + PACKET_OVERHEAD
         self.pending_bytes -= len(whole) + PACKET_OVERHEAD
@@ -181,7 +181,7 @@ class NeighborTable:
         self._counters.drop(DropReason.ARP_QUEUE_FULL)
 
     def _take_pending(self, address: Ipv4Int, entry: Neighbor) -> list[Outgoing]:
-        """The packets that wait for this neighbor; afterwards none do."""
+        """Remove and return the packets that wait for this neighbor."""
         taken = entry.pending
         self.pending_bytes -= entry.pending_bytes
         entry.pending, entry.pending_bytes = [], 0

@@ -26,7 +26,7 @@ _CWR = 0x00800000
 
 
 def lower(outgoings: list[Outgoing], caps: LinkCaps) -> list[Outgoing]:
-    """The same packets in a form that a device with these capabilities sends; the very list when nothing is to do.
+    """The same packets in a form that a device with these capabilities sends; the same list when nothing changes.
 
     Without tx_tso4 super-segments become packets, with complete checksums; without tx_csum partial checksums are
     completed. A header that no engine of ours may make is a LocalError.

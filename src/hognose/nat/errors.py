@@ -24,9 +24,9 @@ Quoted = tuple[int, Ipv4Int, bytes]
 
 
 def parse(data: Buffer, l4: int, end: int) -> Quoted | DropReason:
-    """Whom the error at l4 is about. BAD_ICMP, BAD_ICMP_CHECKSUM, NAT_NO_MAPPING for a type that is not translated.
+    """The flow that the error at l4 is about. BAD_ICMP, BAD_ICMP_CHECKSUM, NAT_NO_MAPPING for an untranslated type.
 
-    The quoted header must be whole with 8 bytes behind it (RFC 792) and no later fragment; its checksum is not judged,
+    The quoted header must be whole with 8 bytes after it (RFC 792) and no later fragment; its checksum is not judged,
     for routers quote packets whose TTL they have changed.
     """
     parsed = icmpv4.parse(data, l4, end)
@@ -63,7 +63,7 @@ def translate(
 ) -> bytes:
     """The whole error with new outer addresses and TTL - 1, its quoted packet with the addresses and ports of `wire`.
 
-    l4_delta: what to add to the quoted transport checksum, where enough of it is quoted. Outer options are kept.
+    l4_delta: the sum to add to the quoted transport checksum, where enough of it is quoted. Outer options are kept.
     """
     packet = bytearray(data[l3:end])
     l4 -= l3

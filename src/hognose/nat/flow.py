@@ -21,7 +21,7 @@ ECHO_WIRE = Struct(">IIH")  # the key of an ICMP echo flow: source, destination,
 
 TTL_STEP = 0x100  # one TTL in the words flags/offset/TTL/protocol and in TTL/protocol
 
-# TCP state of a flow: what was seen, in bits. Only SYN, FIN and RST packets change it.
+# TCP state of a flow, in bits. Only SYN, FIN and RST packets change it.
 ANSWERED = 1  # the outside peer has sent something that is not a reset
 FIN_OUT = 2
 FIN_IN = 4
@@ -89,8 +89,8 @@ class Run:
         self.seq = NO_SEQ  # of the packet that continues it
         self.last_seq = 0  # of the last packet that there is room for
         self.payload = 0  # bytes of each packet but the last
-        # Of the first packet; those behind it are equal in all this. ip_sum: ID plus header checksum; tail: urgent
-        # pointer (zero) and options.
+        # Of the first packet; later ones are equal in all this. ip_sum: ID plus header checksum; tail: urgent pointer
+        # (zero) and options.
         self.ack = self.frag_ttl = self.offset_window = self.vlen = 0
         self.header_len = self.size = self.ip_sum = 0
         self.tail = b""
@@ -100,7 +100,7 @@ CLOSED = Run()  # the run of every flow that has none open: shared, never change
 
 
 class Flow:
-    """One conversation; see the module docstring. Times are of outbound packets only (RFC 4787 REQ-6)."""
+    """A mapping's traffic with one outside peer. Times are of outbound packets only (RFC 4787 REQ-6)."""
 
     __slots__ = (
         "bucket",

@@ -1,6 +1,7 @@
 # hot
-"""Packets of the outside that belong to a flow, on their way to a client: translation, and segmentation of
-super-segments into inner packets with complete checksums in the same pass.
+"""Packets from outside that belong to a flow, on their way to a client.
+
+They are translated, and super-segments are cut into inner packets with complete checksums in the same pass.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ _SYN, _FIN, _RST = 2, 1, 4
 
 
 class Nat:
-    """The translator behind one outside address.
+    """The translator of one outside address.
 
     reserved_ports: (protocol, port) that are never given to a mapping. tunnel: network and mask of the clients, from
     which nothing comes in, as from the broadcasts of the link (both matter with
@@ -63,8 +63,8 @@ class Nat:
         """An ID for a packet of a client that leaves in fragments.
 
         Clients choose theirs without knowing of each other, but the receiver tells datagrams by our one address and the
-        ID (RFC 6864 section 5.3). No ID comes again until all others were used; the order is not to be foreseen by
-        who sees none of them.
+        ID (RFC 6864 section 5.3). No ID comes again until all others were used; a host that sees none of them cannot
+        foresee the order.
         """
         self._ident = (self._ident + self._ident_step) & 0xFFFF
         return self._ident
@@ -77,8 +77,8 @@ class Nat:
     def open_outbound(self, client: int, packet: bytes, now: Nanos, out: list[Outgoing]) -> DropReason | None:
         """Translate one whole packet from inside, opening a flow when there is none; append it to out.
 
-        The caller has validated the IPv4 header, reassembled fragments and checked the source address. None, or why
-        not: TTL_EXCEEDED (ICMP 11/0 is due), NAT_TABLE_FULL, NAT_CLIENT_FULL, NAT_NO_PORT (3/13 is due: RFC 5508
+        The caller has validated the IPv4 header, reassembled fragments and checked the source address. None, or a
+        reason: TTL_EXCEEDED (ICMP 11/0 is due), NAT_TABLE_FULL, NAT_CLIENT_FULL, NAT_NO_PORT (3/13 is due: RFC 5508
         REQ-8, RFC 6888 REQ-11), NAT_BAD_PACKET, UNKNOWN_PROTOCOL, NO_ROUTE (to our own address: see hairpin), and for
         ICMP BAD_ICMP, BAD_ICMP_CHECKSUM, NAT_NO_MAPPING.
         """
@@ -107,7 +107,7 @@ class Nat:
         return None
 
     def hairpin(self, client: int, packet: bytes, now: Nanos) -> tuple[int, bytes] | DropReason:
-        """(client, packet) of one whole packet from inside to our own address: to whom the port is mapped.
+        """(client, packet) for one whole packet from inside to our own address; client is the owner of the port.
 
         It leaves and comes in at once: its source is our address and the sender's outside port (RFC 4787 REQ-9,
         RFC 5382 REQ-8), the filter is the one of packets from outside, the TTL is decremented once. ICMP errors
@@ -157,8 +157,8 @@ class Nat:
 
         The caller has validated the IPv4 header (end = l3 + total length) and reassembled fragments. gso_size: payload
         bytes per segment of a TCPv4 super-segment, else 0. partial_checksum: the L4 checksum field holds the
-        pseudo-header sum. Reasons: NAT_NO_MAPPING, NAT_FILTERED (somebody's port, but not this peer's: RFC 4787 REQ-8),
-        TTL_EXCEEDED, NAT_BAD_PACKET, UNKNOWN_PROTOCOL.
+        pseudo-header sum. Reasons: NAT_NO_MAPPING, NAT_FILTERED (a client's port without a flow to this peer: RFC 4787
+        REQ-8), TTL_EXCEEDED, NAT_BAD_PACKET, UNKNOWN_PROTOCOL.
         """
         protocol = frame[l3 + 9]
         l4 = l3 + (frame[l3] & 15) * 4
@@ -224,7 +224,7 @@ class Nat:
         return self._table.rebind(old, new)
 
     def next_deadline(self) -> Nanos | None:
-        """When handle_deadline has work; not later than now while it left some undone."""
+        """Time at which handle_deadline has work; not later than now while it left some undone."""
         return 0 if self._table.ending else self._table.wheel.next_deadline()
 
     def handle_deadline(self, now: Nanos) -> None:
@@ -235,9 +235,9 @@ class Nat:
     def _unsolicited(
         self, frame: Buffer, l3: int, l4: int, end: int, partial_checksum: bool, key: bytes, now: Nanos
     ) -> tuple[int, list[bytes]] | DropReason:
-        """A packet without a flow: refused, or let in by endpoint-independent filtering.
+        """Refuse a packet without a flow, or translate it by endpoint-independent filtering.
 
-        What is let in leaves no trace, so that nobody outside can fill a client's table or keep a mapping alive
+        A packet that passes leaves no state, so that no outside host can fill a client's table or keep a mapping alive
         (RFC 4787 REQ-6); the answer from inside opens the flow. Not for echo replies and super-segments.
         """
         protocol = frame[l3 + 9]
@@ -256,7 +256,7 @@ class Nat:
         return mapping.owner.client, [inbound.single(frame, l3, l4, end, partial_checksum, flow)]
 
     def _may_come_in(self, source: Ipv4Int) -> bool:
-        """False for our own address, the tunnel's, and what is not one host's (RFC 1812 section 5.3.7)."""
+        """False for our own address, the tunnel's, and an address that is not one host's (RFC 1812 section 5.3.7)."""
         network, mask = self._tunnel
         return source != self.address and source & mask != network and is_host(source, self._broadcasts)
 
@@ -267,7 +267,7 @@ class Nat:
     def _outbound_error(
         self, client: int, packet: bytes, l4: int, end: int, now: Nanos, out: list[Outgoing]
     ) -> DropReason | None:
-        """An error from inside about a packet that we let in; it leaves from our address (RFC 5508 REQ-5).
+        """Send an error from inside about a packet that passed the filter from our address (RFC 5508 REQ-5).
 
         It goes to the sender of that packet and nowhere else (RFC 1122 section 3.2.2).
         """
@@ -295,7 +295,7 @@ class Nat:
         if owner is None or source != self.address or protocol == ipv4.ICMP:
             return DropReason.NAT_NO_MAPPING
         flow = owner.hairpin[protocol].get(key) or self._let_in(client, protocol, key, now)
-        # What the quoted packet was between the two: the key of its sender's flow.
+        # The quoted packet between the two clients: the key of its sender's flow.
         sender = self._table.hairpin[protocol].get(flow.out_wire) if flow is not None else None
         if flow is None or sender is None:
             return DropReason.NAT_NO_MAPPING
@@ -304,7 +304,7 @@ class Nat:
         return sender.owner.client, error
 
     def _let_in(self, client: int, protocol: int, key: bytes, now: Nanos) -> Flow | None:
-        """The flow that a packet let in by endpoint-independent filtering would have; it stands in no table."""
+        """The flow of a packet that endpoint-independent filtering accepts; it stands in no table."""
         owner = self._clients.get(client)
         if not self._anybody_comes_in or owner is None or protocol == ipv4.ICMP:
             return None
@@ -336,7 +336,7 @@ class Nat:
 
 
 def _parse(packet: bytes) -> ipv4.Parsed | DropReason:
-    """ipv4.parse of a whole packet from inside; NAT_BAD_PACKET for a fragment, TTL_EXCEEDED for one that ends here."""
+    """Parse a whole packet from inside; NAT_BAD_PACKET for a fragment, TTL_EXCEEDED for one that ends here."""
     parsed = ipv4.parse(packet, 0, len(packet))
     if isinstance(parsed, DropReason):
         return parsed
@@ -362,7 +362,7 @@ def _ports(packet: Buffer, l4: int, end: int, protocol: int) -> tuple[int, int] 
 
 
 def _unusual_inbound_key(frame: Buffer, l3: int, l4: int, end: int, protocol: int) -> bytes | DropReason:
-    """Flow key of an echo reply, of a packet with IPv4 options, or why a short or strange one is refused."""
+    """Flow key of an echo reply or of a packet with IPv4 options, or the reason to refuse a short or strange one."""
     if protocol not in (ipv4.TCP, ipv4.UDP, ipv4.ICMP):
         return DropReason.UNKNOWN_PROTOCOL
     if end - l4 < 8:

@@ -4,7 +4,7 @@
 A run is a row of data segments of one flow that a device with TSO would make out of one super-segment: equal headers
 apart from sequence number, ID and checksums, contiguous sequence numbers, equal sizes except the last, PSH only on the
 last. It leaves as one super-segment whose checksum the device completes, so each packet's own checksum is verified
-before; a packet that fails leaves alone, incrementally translated, as wrong as it came.
+before; a packet that fails leaves alone, incrementally translated, with its checksum wrong by the same amount.
 Segments of a run get consecutive IDs from the first one's on; runs are made of DF packets only, whose ID has no meaning
 (RFC 6864 section 4.1).
 """
@@ -44,7 +44,7 @@ _PSH = 0x00080000
 
 
 def translate(flows: ClientFlows, packets: list[bytes], now: Nanos, out: list[Outgoing]) -> list[bytes]:
-    """Append what belongs to established flows to `out`; return the rest untouched.
+    """Append packets of established flows to `out`; return the rest untouched.
 
     The rest: new flows, SYN/FIN/RST, fragments, options, other protocols, TTL <= 1, anything malformed. A flow that is
     found proves the source address. Order is kept within each protocol. tests/bench/bench_nat.py measures this.
@@ -65,7 +65,7 @@ def translate(flows: ClientFlows, packets: list[bytes], now: Nanos, out: list[Ou
             rest.append(packet)
             continue
         run = flow.run
-        if (  # the next of a run: what was checked of the first holds for this one too
+        if (  # the next of a run: the checks of the first hold for this one too
             seq == run.seq
             and ack == run.ack
             and size == run.size
@@ -100,7 +100,7 @@ def translate(flows: ClientFlows, packets: list[bytes], now: Nanos, out: list[Ou
             close_run(flow, out)
             if ends:
                 continue
-        if (  # PSH on a first packet, or nothing behind it: the run is over before it began
+        if (  # PSH on a first packet, or no room for a second: the run is over before it began
             offset_window & _FLAGS == _ACK
             and packet is not last
             and header_len < size <= _RUN_FIRST_MAX
@@ -126,7 +126,7 @@ def translate(flows: ClientFlows, packets: list[bytes], now: Nanos, out: list[Ou
 def _translate_udp(
     flows: ClientFlows, packets: list[bytes], now: Nanos, out: list[Outgoing], rest: list[bytes]
 ) -> None:
-    """The same for what is not TCP."""
+    """Translate packets of other protocols than TCP."""
     find, unpack, pack = flows.udp.get, _UDP.unpack_from, _UDP.pack
     for packet in packets:
         size = len(packet)

@@ -1,8 +1,8 @@
 """Choice of outside ports (and ICMP identifiers).
 
 RFC 4787 REQ-3 (no overloading; the ranges 1-1023 and 1024-65535 are kept), REQ-4 (parity is kept), RFC 6056 (a port
-that is not preserved is unpredictable), RFC 6888 REQ-8 (a port rests before another subscriber gets it; only when
-none else was found, the one that has rested longest is given away earlier).
+that is not preserved is unpredictable), RFC 6888 REQ-8 (a port rests before another subscriber gets it; only when no
+other was found, the one that has rested longest is given away earlier).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PROBES = 512  # ports tried per parity: the bound on the work for one mapping
 
 
 class Ports:
-    """Outside ports of one transport protocol: which are taken, and by whom those at rest were used."""
+    """Outside ports of one transport protocol: the taken ones, and the ones at rest with their last user."""
 
     __slots__ = ("_held", "_protocol", "_random", "_reserved", "_taken")
 
@@ -38,7 +38,7 @@ class Ports:
         if port is None and self._held:
             port = next(
                 iter(self._held)
-            )  # those who keep ports at rest by opening and closing must not shut others out
+            )  # a client that keeps ports at rest by opening and closing must not shut others out
         if port is not None:
             self._taken.add(port)
             self._held.pop(port, None)

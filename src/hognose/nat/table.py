@@ -1,4 +1,4 @@
-"""The flow table: who owns which flow, in both directions, within bounds and with their deadlines.
+"""The flow table: the flows of each client, in both directions, within bounds and with their deadlines.
 
 Policy at every bound: a new flow is refused, a live one is never evicted (RFC 6888 REQ-11). No client may hold more
 flows than are still free: however many clients take all they can get, one that comes later finds room (REQ-4).
@@ -32,13 +32,13 @@ class FlowTable:
         self.inbound: dict[int, dict[bytes, Flow]] = {ipv4.TCP: {}, ipv4.UDP: {}, ipv4.ICMP: {}}
         # The same for flows whose peer is our own address.
         self.hairpin: dict[int, dict[bytes, Flow]] = {ipv4.TCP: {}, ipv4.UDP: {}}
-        # protocol -> outside port -> whose it is
+        # protocol -> outside port -> its mapping
         self.by_port: dict[int, dict[Port, Mapping]] = {ipv4.TCP: {}, ipv4.UDP: {}, ipv4.ICMP: {}}
         self.wheel = Wheel()
         # Flows that stood here when end_flows_to was called, with the addresses and the port.
         self.ending: list[tuple[list[Flow], frozenset[Ipv4Int], Port]] = []
         self.count = 0
-        self._now: Nanos = 0  # of the latest call that brought it
+        self._now: Nanos = 0  # the latest time that a call brought
         self._limits = limits
         self._counters = counters
         self._ports = {
@@ -114,7 +114,7 @@ class FlowTable:
                 self.wheel.add(flow, now)
 
     def reschedule(self, flow: Flow) -> None:
-        """To be called when a change of state may have brought the deadline forward."""
+        """Move the deadline of a flow whose change of state may have brought it forward."""
         self.wheel.move(flow, deadline(flow))
 
     def forget(self, client: int) -> None:
@@ -145,7 +145,7 @@ class FlowTable:
                     self._forget_flow(flow)
 
     def _stands(self, flow: Flow) -> bool:
-        """False for a flow that has ended since."""
+        """True while the flow has not ended."""
         return self.inbound[flow.mapping.protocol].get(flow.in_key) is flow
 
     def _forget_flow(self, flow: Flow) -> None:

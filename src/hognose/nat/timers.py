@@ -19,7 +19,7 @@ TCP_ESTABLISHED: Nanos = 7440 * SECOND
 
 _DNS = 53
 
-GRANULARITY: Nanos = SECOND  # a flow ends so much late at most
+GRANULARITY: Nanos = SECOND  # expiry is at most this late
 EXPIRE_BATCH = 256  # flows looked at per call: the bound on a stall
 
 
@@ -41,7 +41,7 @@ def timeout(flow: Flow) -> Nanos:
 
 
 def deadline(flow: Flow) -> Nanos:
-    """When the flow ends unless it is used again, counted from its last outbound packet or change of state.
+    """Time at which the flow ends unless it is used again, from its last outbound packet or change of state.
 
     Each kind of change happens once per connection, so the outside cannot keep a flow alive.
     """

@@ -1,7 +1,7 @@
-"""Who a client's certificate says it is, and whether the administrator's rules allow it (OpenVPN ssl_verify.c).
+"""The name that a client's certificate gives, and the administrator's rules for it (OpenVPN ssl_verify.c).
 
-Nothing here trusts anybody: the chain was verified before (tls.py), or its leaf is pinned by fingerprint. Certificates
-are untrusted bytes still: whatever is odd in them becomes a refusal with one sentence, never an exception of a parser.
+No certificate is trusted here: its chain was verified before (tls.py), or its leaf is pinned by fingerprint. It is
+untrusted bytes still: a malformed one becomes a refusal with one sentence, never an exception of a parser.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _ALTERNATIVES: dict[str, _Alternatives] = {
     "issuerAltName": x509.IssuerAlternativeName,
 }
 _SERIAL = "serialNumber"
-# What cryptography raises over certificates that OpenSSL could still read; found by changing bytes at random.
+# Exceptions of cryptography for certificates that OpenSSL could still read; found by changing bytes at random.
 UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, x509.InvalidVersion, x509.DuplicateExtension,
               x509.UnsupportedGeneralNameType, UnsupportedAlgorithm)  # fmt: skip
 # RFC 5280 4.2.1.3, in the order of the bits: 0x80 is digitalSignature.
@@ -52,7 +52,7 @@ _USAGE_BITS = (
 
 @dataclass(frozen=True, slots=True)
 class CertificateRules:
-    """The administrator's demands on a client's own certificate; ConfigError when one cannot be met by anything.
+    """The administrator's demands on a client's own certificate; ConfigError when no certificate can meet one.
 
     fingerprints: SHA-256, 32 bytes each; () allows all. name_kind: one of NAME_KINDS, of verify-x509-name. key_usage:
     remote-cert-ku, one value must be contained in the certificate's bits; 0 only asks for the extension. eku:
@@ -92,7 +92,7 @@ class CertificateRules:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """cryptography warns about odd certificates on standard error; a peer must not be able to make it speak."""
+    """Keep cryptography's warnings about unusual certificates off standard error; a peer must not cause output."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -186,7 +186,7 @@ def _check_fingerprint(certificate: x509.Certificate, allowed: tuple[bytes, ...]
 
 
 def _check_purpose(certificate: x509.Certificate) -> None:
-    """What OpenSSL has checked as the purpose sslclient; absent extensions allow all (RFC 5280 4.2.1.3, 4.2.1.12)."""
+    """Check the purpose sslclient as OpenSSL does; absent extensions allow all (RFC 5280 4.2.1.3, 4.2.1.12)."""
     usages = _extended(certificate)
     if usages is not None and ExtendedKeyUsageOID.CLIENT_AUTH.dotted_string not in usages:
         raise _refusal("extended key usage is not clientAuth; issue a client certificate")
@@ -196,7 +196,7 @@ def _check_purpose(certificate: x509.Certificate) -> None:
 
 
 def _check_usages(certificate: x509.Certificate, rules: CertificateRules) -> None:
-    """remote-cert-ku, remote-cert-eku, remote-cert-tls client (OpenVPN verify_peer_cert)."""
+    """Check remote-cert-ku, remote-cert-eku and remote-cert-tls client (OpenVPN verify_peer_cert)."""
     wanted = ["remote-cert-eku", rules.eku] if rules.eku else []
     if rules.remote_cert_tls:
         wanted = ["remote-cert-tls", _CLIENT_AUTH]
@@ -217,7 +217,7 @@ def _check_usages(certificate: x509.Certificate, rules: CertificateRules) -> Non
 
 
 def _check_name(certificate: x509.Certificate, rules: CertificateRules, name: str) -> None:
-    """verify-x509-name."""
+    """Check verify-x509-name."""
     if not rules.name_kind:
         return
     actual = subject_text(certificate) if rules.name_kind == "subject" else name
@@ -252,7 +252,7 @@ def _field(certificate: x509.Certificate, field: str) -> str:
 
 
 def _emails(certificate: x509.Certificate, extension: str) -> list[str | bytes]:
-    """Mail addresses of an alternative name; other kinds of names are passed over, as OpenVPN does."""
+    """Mail addresses of an alternative name; names of another kind are passed over, as OpenVPN does."""
     for one in certificate.extensions:
         if isinstance(one.value, _ALTERNATIVES[extension]):
             return [name.value for name in one.value if isinstance(name, x509.RFC822Name)]

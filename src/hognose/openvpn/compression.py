@@ -6,8 +6,8 @@
 | stub (`compress`, `compress lz4`) | FB, packet from its second byte on, its first byte |
 | stub-v2 | packet; one that begins with 50 has 50 00 in front |
 
-It applies to pings and OCC messages too. We never compress, and what a peer compressed is dropped: compressing before
-encrypting leaks (the VORACLE attack).
+It applies to pings and OCC messages too. We never compress, and a packet that a peer compressed is dropped: compressing
+before encrypting leaks (the VORACLE attack).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def framer(framing: Framing) -> Framer:
 
 
 def unframe(framing: Framing, plain: bytes) -> bytes | DropReason:
-    """The packet in an authentic payload; COMPRESSED or BAD_COMPRESSION_BYTE when there is none that we can read."""
+    """The packet in an authentic payload; COMPRESSED or BAD_COMPRESSION_BYTE when it cannot be read."""
     if not plain:
         return plain
     first = plain[0]

@@ -7,8 +7,10 @@ from hognose.limits import OpenvpnLimits
 
 
 class MessageReader:
-    """Cuts plaintext into strings. Bounds: an unfinished string keeps `control_string` bytes, one call gives
-    `control_strings` strings (OpenvpnLimits); what is over is counted as BAD_CONTROL_MESSAGE.
+    """Cuts plaintext into strings.
+
+    Bounds: an unfinished string keeps `control_string` bytes, one call gives `control_strings` strings (OpenvpnLimits);
+    more is counted as BAD_CONTROL_MESSAGE.
     """
 
     __slots__ = ("_counters", "_limits", "_rest", "_skipping")

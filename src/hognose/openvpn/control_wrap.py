@@ -1,4 +1,4 @@
-"""What stands around a control packet: nothing, tls-auth, or tls-crypt (OpenVPN tls_crypt.c, crypto.c).
+"""The wrap of a control packet: none, tls-auth, or tls-crypt (OpenVPN tls_crypt.c, crypto.c).
 
 Every wrap gives and takes whole records: `seal(first byte, own session id, body, unix)` and `open(record)`. One wrap
 object belongs to one session: it counts its own packet ids and remembers the peer's.
@@ -25,15 +25,15 @@ DIGEST_SIZES = {"SHA1": 20, "SHA224": 28, "SHA256": 32, "SHA384": 48, "SHA512": 
 
 
 class ControlWrap(Protocol):
-    """One session's wrap; overhead is what it adds to op, session id and body, in bytes."""
+    """One session's wrap; overhead is the bytes it adds to op, session id and body."""
 
     overhead: int
 
     def seal(self, first: int, session_id: bytes, body: bytes, unix: UnixSeconds) -> bytes:
-        """A record."""
+        """A record for a body."""
 
     def open(self, record: bytes) -> tuple[bytes, bytes] | DropReason:
-        """(sender's session id, body), or why not: BAD_CONTROL_PACKET, BAD_HMAC, CONTROL_REPLAY."""
+        """(sender's session id, body), or the reason: BAD_CONTROL_PACKET, BAD_HMAC, CONTROL_REPLAY."""
 
 
 class PlainWrap:
@@ -42,7 +42,7 @@ class PlainWrap:
     overhead = 0
 
     def seal(self, first: int, session_id: bytes, body: bytes, unix: UnixSeconds) -> bytes:
-        """A record."""
+        """A record for a body."""
         return bytes((first,)) + session_id + body
 
     def open(self, record: bytes) -> tuple[bytes, bytes] | DropReason:
@@ -84,7 +84,7 @@ class TlsAuthWrap:
         self._replay = WrapReplay()
 
     def seal(self, first: int, session_id: bytes, body: bytes, unix: UnixSeconds) -> bytes:
-        """A record."""
+        """A record for a body."""
         ids = self._ids.take(unix)
         head = bytes((first,)) + session_id
         return head + hmac.digest(self._send, ids + head + body, self._digest) + ids + body
@@ -111,14 +111,14 @@ class TlsCryptWrap:
     overhead = _ID_LEN + _TAG_LEN
 
     def __init__(self, key: bytes) -> None:
-        # The server sends with half 0 and receives with half 1, whatever a key-direction says.
+        # The server sends with half 0 and receives with half 1, regardless of a key-direction.
         self._send_key, self._send_hmac = key[0:32], key[64:96]
         self._receive_key, self._receive_hmac = key[128:160], key[192:224]
         self._ids = _Ids()
         self._replay = WrapReplay()
 
     def seal(self, first: int, session_id: bytes, body: bytes, unix: UnixSeconds) -> bytes:
-        """A record."""
+        """A record for a body."""
         head = bytes((first,)) + session_id + self._ids.take(unix)
         tag = hmac.digest(self._send_hmac, head + body, "sha256")
         encryptor = Cipher(AES(self._send_key), CTR(tag[:16])).encryptor()

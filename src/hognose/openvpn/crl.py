@@ -1,4 +1,4 @@
-"""Certificate revocation lists of crl-verify: OpenSSL checks, we choose which ones and say what is wrong.
+"""Certificate revocation lists of crl-verify: OpenSSL checks, we choose the lists and say what is wrong.
 
 OpenVPN asks OpenSSL to check the whole chain and passes over a certificate whose issuer has no list at all (openvpn
 ssl_verify_openssl.c verify_callback). So do we for the authorities in the chain, but the client's own certificate must
@@ -26,9 +26,9 @@ _BAD_SIGNATURE = (5, 8)
 
 
 class RevocationLists:
-    """The lists of one config, with the authorities that sign them. ConfigError for what is no list.
+    """The lists of one config, with the authorities that sign them. ConfigError for a text that is no list.
 
-    next_update: when the first of them runs out; the newest list of each issuer counts; None when none ever does.
+    next_update: the time at which the first of them expires; the newest list of each issuer counts; None for never.
     """
 
     def __init__(self, pem: str, authorities: list[x509.Certificate]) -> None:
@@ -41,7 +41,7 @@ class RevocationLists:
         self._authorities = [crypto.X509.from_cryptography(authority) for authority in authorities]
 
     def check(self, chain: tuple[bytes, ...], unix: UnixSeconds) -> str:
-        """ "" when nothing in a chain (DER, the client's own first) is revoked as of `unix`, else what is wrong."""
+        """ "" when nothing in a chain (DER, the client's own first) is revoked as of `unix`, else the reason."""
         certificates = [crypto.X509.from_cryptography(load_der(der)) for der in chain]
         store = self._store(unix)
         for depth, certificate in enumerate(certificates):
@@ -55,7 +55,7 @@ class RevocationLists:
         return ""
 
     def _store(self, unix: UnixSeconds) -> crypto.X509Store:
-        """A fresh one: the time of a store can be set once only (openssl_binding.set_verify_time)."""
+        """A fresh store: its time can be set once only (openssl_binding.set_verify_time)."""
         store = crypto.X509Store()
         for authority in self._authorities:
             store.add_cert(authority)
@@ -86,7 +86,7 @@ class RevocationLists:
 
 
 def _next_update(lists: list[x509.CertificateRevocationList]) -> UnixSeconds | None:
-    """The earliest over the issuers, of each the newest list."""
+    """The earliest next update of the newest list of each issuer."""
     newest: dict[bytes, UnixSeconds | None] = {}
     for one in lists:
         issuer = one.issuer.public_bytes()

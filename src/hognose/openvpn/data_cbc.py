@@ -50,18 +50,18 @@ class CbcRecords:
 
     @property
     def receiving(self) -> bool:
-        """An authentic record has come."""
+        """True when an authentic record has come."""
         return self.replay.highest > 0
 
     @property
     def worn_out(self) -> bool:
-        """So many packets went one way that a new key is wanted."""
+        """True when one direction has carried RENEGOTIATE_AT packets: a new key is wanted."""
         return max(self.next_id, self.replay.highest) >= RENEGOTIATE_AT
 
     def open_records(
         self, records: list[bytes], index: int, payloads: list[bytes], counters: Counters, now: Nanos
     ) -> int:
-        """Open the records from `index` on that have the same first byte; returns the index behind them.
+        """Open the records from `index` on that have the same first byte; returns the index after them.
 
         Payloads of good ones are appended; the others are counted: BAD_DATA_PACKET, DATA_AUTHENTICATION, DATA_REPLAY.
         """

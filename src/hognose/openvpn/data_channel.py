@@ -3,7 +3,7 @@
 
 AEAD V2: op/key(1) peer-id(3) packet id(4) tag(16) ciphertext, the first 8 bytes are the associated data. V1: op/key(1)
 packet id(4) tag(16) ciphertext, only the packet id is. Nonce: packet id(4) and the key's implicit IV(8). This format
-has its loops here; data_cbc.py and data_epoch.py have those of the others, compression.py what is in front of a packet.
+has its loops here; data_cbc.py and data_epoch.py have those of their formats, compression.py the compression framing.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class DataKey:
     )  # fmt: skip
 
     def __init__(self, key_id: int, form: DataFormat, keys: bytes, random: Random | None = None) -> None:
-        """keys: 256 bytes; half 0 (client to server) is what we open with, half 1 what we seal with.
+        """keys: 256 bytes; we open with half 0 (client to server) and seal with half 1.
 
         random makes the IVs of CBC; ValueError when it is needed and missing.
         """
@@ -81,7 +81,7 @@ class DataKey:
 
     @property
     def opened(self) -> bool:
-        """An authentic record has come: the peer has this key too."""
+        """True when an authentic record has come: the peer has this key too."""
         if self.other is not None:
             return self.other.receiving
         return self.replay.highest > 0
@@ -119,7 +119,7 @@ class DataChannel:
 
     @property
     def established(self) -> bool:
-        """There is a key to seal with."""
+        """True when there is a key to seal with."""
         return self._current is not None
 
     @property
@@ -134,9 +134,9 @@ class DataChannel:
 
     @property
     def worn_out(self) -> bool:
-        """The newest key has sealed or opened so much, or failed so often, that another is wanted.
+        """True when the newest key has sealed or opened enough, or failed often enough, that another is wanted.
 
-        What the key before it still did after the change is counted too: never too little.
+        The bounds are those of usage_limits.py. Use of the key before it after the change counts too, never too little.
         """
         key = self._next or self._current
         if key is None:
@@ -151,7 +151,7 @@ class DataChannel:
         return key.form.gcm and max(use_out, use_in) > GCM_RENEGOTIATE_AT
 
     def install(self, key: DataKey, now: Nanos, switch_at: Nanos, expires_at: Nanos) -> None:
-        """A new key: opens at once, seals from switch_at on; the one before it lives until expires_at."""
+        """Take a new key: it opens at once, seals from switch_at on; the one before it lives until expires_at."""
         self._forget(key.key_id)
         self._keys[key.key_id] = key
         if key.other is None:
@@ -172,7 +172,7 @@ class DataChannel:
             self._switch()
 
     def use_newest(self) -> None:
-        """Seal with the newest key from now on: when a further negotiation begins, a peer forgets all but that one.
+        """Seal with the newest key from now on: when a further negotiation begins, a peer forgets all older ones.
 
         OpenVPN ssl.c key_state_soft_reset: the primary key becomes the lame duck, the lame duck before it is freed.
         """
@@ -180,7 +180,7 @@ class DataChannel:
             self._switch()
 
     def next_deadline(self) -> Nanos | None:
-        """When a key is to be switched to or forgotten."""
+        """Time at which a key is to be switched to or forgotten; None when there is no such key."""
         times = [key.expires_at for key in self._keys.values() if key.expires_at]
         if self._next is not None:
             times.append(self._switch_at)
@@ -314,7 +314,7 @@ class DataChannel:
         self._next = None
 
     def _unusual(self, key: DataKey, payload: bytes, packets: list[bytes]) -> None:
-        """Pings, OCC messages, IP options, IPv6, framed packets: whatever is not a plain IPv4 packet."""
+        """Take a payload that is no plain IPv4 packet: ping, OCC message, IP options, IPv6, framed packet."""
         self.unusual_in += 1
         packet = unframe(key.form.framing, payload)
         if isinstance(packet, DropReason):
@@ -333,7 +333,7 @@ class DataChannel:
         self._hidden_in += len(payload)
 
     def _failed(self, key: DataKey, record: bytes) -> None:
-        """A wrong tag, or no room for one; a key that saw too many is not opened with any more."""
+        """Count a wrong tag, or a record too short for one; a key beyond FAILED_TAGS_LIMIT is forgotten."""
         if len(record) < (_V2_BODY if record[0] >> 3 == DATA_V2 else _V1_HEAD + TAG_LEN):
             self._counters.drop(DropReason.BAD_DATA_PACKET)
             return
@@ -343,7 +343,7 @@ class DataChannel:
             self._forget(key.key_id)
 
     def _open_special(self, records: list[bytes], index: int, packets: list[bytes], now: Nanos) -> int:
-        """A record that open_run's loop is not for, perhaps more of its kind; returns the index of what is left."""
+        """Open a record that open_run's loop is not for, and those like it after it; returns the index after them."""
         record = records[index]
         key = self._keys.get(record[0] & 7) if record else None
         if key is None:

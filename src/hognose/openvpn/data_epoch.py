@@ -28,7 +28,7 @@ from hognose.openvpn.usage_limits import (
 from hognose.units import SECOND, Nanos
 
 FUTURE_KEYS = 4
-FREE_EPOCHS = 16  # a peer may move on by so many at once; afterwards by one a second, and no peer needs one an hour
+FREE_EPOCHS = 16  # epochs a peer may move on by at once; afterwards one a second, and no peer needs one an hour
 LAG = 16  # epochs that the key to seal with may be late, because nothing was sealed
 LAST_EPOCH = 0xFFFF - FUTURE_KEYS - 1  # neither sent nor received above (crypto_epoch.c epoch_lookup_decrypt_key)
 RENEGOTIATE_EPOCH = 0xF000
@@ -81,14 +81,16 @@ class EpochKey:
 
 
 class EpochRecords:
-    """Both directions of one negotiated key. Bounds: six keys to open with (retiring, current, future), one to seal;
-    a call of seal_records derives LAG epochs at most, a packet FUTURE_KEYS of ours and LAG of the peer's.
+    """Both directions of one negotiated key.
+
+    Bounds: six keys to open with (retiring, current, future), one to seal; a call of seal_records derives LAG epochs at
+    most, a packet FUTURE_KEYS of ours and LAG of the peer's.
     """
 
     __slots__ = ("_credit", "_credit_at", "_form", "_future", "_receive", "_retiring", "_secrets", "_send")
 
     def __init__(self, form: DataFormat, keys: bytes) -> None:
-        """keys: 256 bytes; the first 32 of half 0 are the secret of what we open, of half 1 of what we seal."""
+        """keys: 256 bytes; the first 32 of half 0 are the secret to open with, of half 1 the secret to seal with."""
         self._form = form
         self._receive = EpochKey(form, 1, keys[0:SECRET_LEN])
         self._send = EpochKey(form, 1, keys[128 : 128 + SECRET_LEN])
@@ -110,18 +112,18 @@ class EpochRecords:
 
     @property
     def receiving(self) -> bool:
-        """An authentic record has come."""
+        """True when an authentic record has come."""
         return self._receive.epoch > 1 or self._receive.replay.highest > 0
 
     @property
     def worn_out(self) -> bool:
-        """So many epochs were used that a new negotiated key is wanted."""
+        """True from RENEGOTIATE_EPOCH on: a new negotiated key is wanted."""
         return max(self._send.epoch, self._receive.epoch) >= RENEGOTIATE_EPOCH
 
     def open_records(
         self, records: list[bytes], index: int, payloads: list[bytes], counters: Counters, now: Nanos
     ) -> int:
-        """Open the records from `index` on that have the same first byte; returns the index behind them.
+        """Open the records from `index` on that have the same first byte; returns the index after them.
 
         Payloads of good ones are appended; the others are counted: BAD_DATA_PACKET, BAD_DATA_EPOCH, DATA_REPLAY,
         DATA_AUTHENTICATION. An epoch moves on only after a tag was good.
@@ -159,7 +161,7 @@ class EpochRecords:
                 )
             except InvalidTag:
                 key.failures += 1
-                loaded = -1  # it may have been one too many
+                loaded = -1  # the counts may have reached the limit
                 counters.drop(DropReason.DATA_AUTHENTICATION)
                 continue
             if not replay.accept(counter):
@@ -200,7 +202,7 @@ class EpochRecords:
         return records
 
     def _ready_to_seal(self, packets: int, use: int) -> bool:
-        """Late, or near a limit: move on if need be; False if there is no epoch for it (epoch_check_send_iterate)."""
+        """Move on if late or near a limit; False if there is no epoch to seal with (epoch_check_send_iterate)."""
         send, receive = self._send, self._receive
         if send.epoch < receive.epoch:
             send = self._send = send.at(receive.epoch)
@@ -216,7 +218,7 @@ class EpochRecords:
         return True
 
     def _lookup(self, epoch: int, now: Nanos) -> EpochKey | None:
-        """The key to try for an epoch that a packet names."""
+        """The key to try for an epoch that a packet names; None when it is out of reach."""
         receive, retiring = self._receive, self._retiring
         key: EpochKey | None = None
         if epoch == receive.epoch:
@@ -244,7 +246,7 @@ class EpochRecords:
         return key
 
     def _follow(self, key: EpochKey) -> None:
-        """A packet of a later epoch was authentic (crypto_epoch.c epoch_replace_update_recv_key); ours follows late."""
+        """Follow an authentic packet of a later epoch (crypto_epoch.c epoch_replace_update_recv_key); ours is late."""
         del self._secrets[: key.epoch - self._receive.epoch]
         self._retiring, self._receive = self._receive, key
         self._future = {epoch: future for epoch, future in self._future.items() if epoch > key.epoch}

@@ -1,4 +1,4 @@
-"""The look of one key's data packets: cipher, digest, header, framing, replay window (OpenVPN crypto.h key_type)."""
+"""The format of one key's data packets: cipher, digest, header, framing, replay window (OpenVPN crypto.h key_type)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ MAX_REPLAY_TIME = 600  # seconds (OpenVPN packet_id.h MAX_TIME_BACKTRACK)
 
 @dataclass(frozen=True, slots=True)
 class DataFormat:
-    """What both sides agreed on for one key; ValueError for what cannot be.
+    """The agreed format for one key; ValueError for one that cannot be.
 
     digest: of CBC's HMAC; AEAD ignores it. framing: the compression framing, always uncompressed. epoch: OpenVPN 2.7's
-    format, AEAD and V2 only. v2: our packets carry a peer id; V1 and V2 both open. replay_window: packets behind the
-    highest that may still come, 0 = every packet follows the one before it. replay_time: seconds that a missing
-    packet is waited for, 0 = for ever.
+    format, AEAD and V2 only. v2: our packets carry a peer id; V1 and V2 both open. replay_window: ids below the
+    highest that may still come, 0 = every packet follows the one before it. replay_time: seconds until a missing
+    packet is given up, 0 = never.
     """
 
     cipher: str
@@ -53,12 +53,12 @@ class DataFormat:
 
     @property
     def aead(self) -> bool:
-        """Encryption and authentication in one; otherwise CBC and HMAC."""
+        """True for encryption and authentication in one; otherwise CBC and HMAC."""
         return self.cipher in AEAD_KEY_LENGTHS
 
     @property
     def gcm(self) -> bool:
-        """One key may only do so much (usage_limits.py)."""
+        """True for a cipher whose use per key is limited (usage_limits.py)."""
         return self.cipher.endswith("-GCM")
 
     @property
@@ -73,13 +73,13 @@ class DataFormat:
         return outer + (size if self.aead else size // BLOCK_LEN * BLOCK_LEN + BLOCK_LEN)
 
     def packet_len(self, record_len: int) -> int:
-        """The largest inner packet whose OpenVPN packet has at most so many bytes; 0 when there is none."""
+        """The largest inner packet whose OpenVPN packet has at most `record_len` bytes; 0 when there is none."""
         outer, inner = self._overhead()
         size = record_len - outer
         return max(0, (size if self.aead else size // BLOCK_LEN * BLOCK_LEN - 1) - inner)
 
     def _overhead(self) -> tuple[int, int]:
-        """Bytes in front of, or behind, what is encrypted, and of the packet id and framing in it."""
+        """Bytes before or after the encrypted part, and bytes of the packet id and framing in it."""
         head = V2_HEAD_LEN if self.v2 else V1_HEAD_LEN
         framing = self.framing in ("comp-lzo", "stub")
         if self.aead:

@@ -12,8 +12,8 @@ UNLIMITED = 1 << 62
 class RecordSplitter:
     """Cuts a byte stream into records. Bound: what one call of feed brings, and one incomplete record of max_len bytes.
 
-    broken: a bad length follows the records that feed returned last; the next call raises. full: feed returned as many
-    records as it was asked for, and bytes wait that may be more of them.
+    broken: a bad length follows the records that feed returned last; the next call raises. full: feed returned `most`
+    records, and bytes wait that may be more of them.
     """
 
     __slots__ = ("_max_len", "_rest", "broken", "full")
@@ -26,14 +26,14 @@ class RecordSplitter:
 
     @property
     def pending(self) -> int:
-        """Bytes that no returned record has used."""
+        """Bytes that belong to no returned record."""
         return len(self._rest)
 
     def feed(self, chunks: list[bytes], most: int = UNLIMITED) -> list[bytes]:
         """Complete records of the stream so far, in order, `most` of them at most.
 
         Raises PeerError(BAD_FRAME_LENGTH) for a length of 0 or above max_len: the stream cannot be followed any more.
-        Records before it are returned first, so that how TCP has cut the stream makes no difference.
+        Records before it are returned first, so that the cuts that TCP makes in the stream make no difference.
         """
         if self._rest or len(chunks) != 1:
             data = self._rest + b"".join(chunks)

@@ -1,4 +1,4 @@
-"""Key method 2: the two messages, and the 256 bytes of data-channel keys that come of them (OpenVPN ssl.c).
+"""Key method 2: the two messages, and the 256 bytes of data-channel keys derived from them (OpenVPN ssl.c).
 
 Client: 0(4) method(1) pre-master(48) random1(32) random2(32) options username password peer-info, the last four as a
 16-bit length (counting a trailing NUL) and bytes. Server: the same without pre-master.
@@ -19,7 +19,7 @@ RANDOM_LEN = 32
 OPTIONS_MAX = 512
 STRING_MAX = 4096
 KEYS_LEN = 256
-PEER_INFO_LINES = 64  # of the client's; what is over is not read
+PEER_INFO_LINES = 64  # of the client's; further lines are not read
 EKM_LABEL = "EXPORTER-OpenVPN-datakeys"
 _FIXED_LEN = 5 + PRE_MASTER_LEN + 2 * RANDOM_LEN
 
@@ -39,7 +39,7 @@ class ClientKeyMessage:
 
 
 def parse_client_message(data: bytes) -> ClientKeyMessage | None:
-    """None while more bytes are needed; PeerError(BAD_KEY_METHOD) for what can never become valid."""
+    """The parsed message; None while more bytes are needed; PeerError(BAD_KEY_METHOD) for an invalid one."""
     if len(data) >= 5 and (data[:4] != bytes(4) or data[4] & 0x0F != KEY_METHOD):
         raise PeerError(DropReason.BAD_KEY_METHOD, "not a key method 2 message")
     if len(data) < _FIXED_LEN:
@@ -48,7 +48,7 @@ def parse_client_message(data: bytes) -> ClientKeyMessage | None:
     strings: list[str] = []
     for number in range(4):
         if len(data) == offset and number >= 1:
-            strings.append("")  # very old clients leave out what they do not have
+            strings.append("")  # very old clients leave out strings that they do not have
             continue
         if len(data) < offset + 2:
             return None
@@ -76,14 +76,14 @@ def _parse_peer_info(text: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class ServerKeyMessage:
-    """Our randoms of one negotiation."""
+    """The random bytes of one negotiation that are ours."""
 
     random1: bytes
     random2: bytes
 
     @staticmethod
     def fresh(random: Random) -> ServerKeyMessage:
-        """New randoms."""
+        """A message with new random bytes."""
         return ServerKeyMessage(random(RANDOM_LEN), random(RANDOM_LEN))
 
     def build(self, options: str) -> bytes:

@@ -18,14 +18,14 @@ from hognose.openvpn.tls import TlsContext, TlsEndpoint
 from hognose.units import SECOND, Nanos, Random, UnixSeconds
 from hognose.wire.openvpn import CONTROL_V1, CONTROL_WKC_V1
 
-# Op, session id, four acknowledgements with their session id, message id: what stands around TLS bytes in a control
-# packet besides its wrap, and is not to make it longer than max-packet-size.
+# Op, session id, four acknowledgements with their session id, message id: the bytes around TLS bytes in a control
+# packet besides its wrap, which are not to make it longer than max-packet-size.
 _AROUND = 1 + 8 + 1 + 4 * 4 + 8 + 4
 _LEAST_CHUNK = 32
 
 
 class Stage(IntEnum):
-    """How far a negotiation has come (OpenVPN's S_ states that a server passes through)."""
+    """The stage of a negotiation (OpenVPN's S_ states that a server passes through)."""
 
     RESET = 0  # our reset is out
     TLS = 1  # the TLS handshake runs
@@ -35,9 +35,11 @@ class Stage(IntEnum):
 
 
 class KeyState:
-    """State of one negotiation. Bounds (OpenvpnLimits), of what comes from the peer until it is ACTIVE:
-    `handshake_bytes` of TLS, which is also what OpenSSL and an unfinished key message keep, and `handshake_messages`;
-    at any time `control_queue_bytes` of what it makes TLS say and does not acknowledge.
+    """State of one negotiation.
+
+    Bounds (OpenvpnLimits) on input of the peer until it is ACTIVE: `handshake_bytes` of TLS, which is also as much as
+    OpenSSL and an unfinished key message keep, and `handshake_messages`; at any time `control_queue_bytes` of TLS
+    output that it causes and does not acknowledge.
     """
 
     def __init__(
@@ -58,20 +60,20 @@ class KeyState:
         self._taken = 0
 
     def judged_by(self, tls: TlsContext) -> bool:
-        """Whether the client's certificate was judged by this context, and not by one from before a reload."""
+        """True when this context judged the client's certificate, false for a context from before a reload."""
         return self._profile.tls is tls
 
     @property
     def common_name(self) -> str:
-        """Of the client's certificate; "" before TLS is done."""
+        """The client's name by its certificate; "" before TLS is done."""
         return self.tls.common_name if self.tls is not None else ""
 
     def take(self, unix: UnixSeconds) -> tuple[list[str], bool]:
-        """Work on the next message in order: control strings that came with it, and True when TLS had a flight to do.
+        """Take the next message in order: control strings that came with it, and True when TLS had a flight to do.
 
-        Bytes that TLS only keeps, because its peer's flight is not complete, cost next to nothing and are none; after
-        the handshake every message is one. PeerError when TLS or the key exchange fails, or a bound is reached; TLS
-        output (an alert) is queued even then.
+        Bytes that TLS only keeps, because its peer's flight is not complete, cost next to nothing and are no flight;
+        after the handshake every message is one. PeerError when TLS or the key exchange fails, or a bound is reached;
+        TLS output (an alert) is queued even then.
         """
         message = self.reliability.take()
         if message is None:

@@ -1,4 +1,4 @@
-"""Whether a session is still wanted: keepalive, inactive, session-timeout (OpenVPN ping.c, forward.c)."""
+"""The end of idle sessions: keepalive, inactive, session-timeout (OpenVPN ping.c, forward.c)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from hognose.drops import DropReason
 from hognose.openvpn.profile import ServerProfile
 from hognose.units import SECOND, Nanos
 
-_INACTIVE_STEPS = 8  # how often in its span `inactive` looks at the byte counters; traffic itself costs nothing
+_INACTIVE_STEPS = 8  # looks of `inactive` at the byte counters in its span; traffic itself costs nothing
 
 
 class Liveness:
@@ -23,11 +23,11 @@ class Liveness:
         self._look_at = now
 
     def established(self, now: Nanos) -> None:
-        """The data channel works from now on: inactive and session-timeout begin."""
+        """Begin inactive and session-timeout: the data channel works from now on."""
         self._started_at = self._active_at = self._look_at = now
 
     def ping_due(self, profile: ServerProfile, now: Nanos) -> bool:
-        """Nothing was sent for `ping` seconds."""
+        """True when nothing was sent for `ping` seconds."""
         return bool(profile.ping_s) and now - self.last_sent >= profile.ping_s * SECOND
 
     def deadlines(self, profile: ServerProfile) -> list[Nanos]:
@@ -44,14 +44,14 @@ class Liveness:
         return times
 
     def over(self, profile: ServerProfile, traffic: int, now: Nanos) -> tuple[DropReason, str] | None:
-        """Why the session ends now, if it does; traffic: inner bytes both ways so far, pings not counted."""
+        """The reason to end the session now, or None; traffic: inner bytes both ways so far, pings not counted."""
         if profile.ping_timeout_s and now - self.last_received >= profile.ping_timeout_s * SECOND:
             return DropReason.PEER_TIMEOUT, "nothing was received within the keepalive time"
         if profile.session_timeout_s and now - self._started_at >= profile.session_timeout_s * SECOND:
             return DropReason.SESSION_TIMEOUT, "session-timeout has passed"
         if profile.inactive_s and now - self._look_at >= profile.inactive_s * SECOND // _INACTIVE_STEPS:
             self._look_at = now
-            # OpenVPN forward.h register_activity: less than so many bytes in the whole span is no activity.
+            # OpenVPN forward.h register_activity: less than inactive_bytes in the whole span is no activity.
             if traffic - self._bytes_at_active >= max(1, profile.inactive_bytes):
                 self._active_at, self._bytes_at_active = now, traffic
             elif now - self._active_at >= profile.inactive_s * SECOND:

@@ -1,7 +1,7 @@
-"""Why the first packet of a peer cannot be opened, in words that say which line of which config to change.
+"""The reason why the first packet of a peer cannot be opened, with the line of the config to change.
 
 Most failing handshakes come of two configs that do not fit. The packet tells which: it is tried under the wraps that
-the client may have used instead. Nothing here is secret to a peer that has the key; a stranger learns nothing.
+the client may have used instead. Nothing here is secret to a peer that has the key; a peer without it learns nothing.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def _is_plain_reset(record: bytes) -> bool:
 def _without_wrap(record: bytes) -> str:
     body = parse_control_body(HARD_RESET_CLIENT_V2, record[9:])
     if len(record) == _PLAIN_RESET_LEN and body is not None:
-        # RouterOS was seen to do so (facts/openvpn-protocol.md 8).
+        # Seen of RouterOS; OpenVPN's message ids begin at 0 (reliable.c).
         return f"the client's hard reset has message id {body.message_id}, 0 expected; update the client"
     sizes = {_PLAIN_RESET_LEN + 8 + size: digest for digest, size in DIGEST_SIZES.items()}
     if len(record) == _TLS_CRYPT_RESET_LEN:
@@ -99,7 +99,7 @@ def _under_tls_crypt(settings: WrapSettings, record: bytes) -> str:
 
 
 def _is_tls_auth(key: bytes, digest: str, half: int, record: bytes) -> bool:
-    """Whether the record carries an HMAC of this half of the key."""
+    """True when the record carries an HMAC of this half of the key."""
     size = DIGEST_SIZES[digest]
     head, tag, rest = record[:9], record[9 : 9 + size], record[9 + size :]
     if len(rest) < 9:

@@ -1,4 +1,4 @@
-"""What server and client agree on: data cipher, framing, protocol flags, the options string (ssl_ncp.c, options.c)."""
+"""The agreement of both sides: data cipher, framing, protocol flags, the options string (ssl_ncp.c, options.c)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ PROTO_DYNAMIC_TLS_CRYPT = 1 << 9
 PROTO_DATA_EPOCH = 1 << 10
 
 AEAD_CIPHERS = ("AES-256-GCM", "AES-192-GCM", "AES-128-GCM", "CHACHA20-POLY1305")
-# What OpenVPN's link-mtu adds to tun-mtu (its BF-CBC placeholder, SHA1, TCP); only ever compared by clients.
+# OpenVPN's link-mtu less tun-mtu (its BF-CBC placeholder, SHA1, TCP); only ever compared by clients.
 _LINK_MTU_EXTRA = 43
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How the data channel of one session works; push: options that tell the client so."""
+    """The data channel of one session; push: options that tell the client its parameters."""
 
     cipher: str
     framing: Framing
@@ -38,7 +38,7 @@ class Agreement:
 
 @dataclass(frozen=True, slots=True)
 class Disagreement:
-    """Why there is no data channel: the words for AUTH_FAILED, and one line for the administrator."""
+    """The reason for no data channel: the words for AUTH_FAILED, and one line for the administrator."""
 
     reason: DropReason
     to_client: str
@@ -46,7 +46,7 @@ class Disagreement:
 
 
 def agree(profile: ServerProfile, client: ClientKeyMessage) -> Agreement | Disagreement:
-    """Both sides' first key messages are known: choose what both can."""
+    """Choose the options that both sides support, from both sides' first key messages."""
     peer_info, options = client.peer_info, client.options
     if option_value(options, "dev-type") == "tap":
         text = "the client uses `dev tap`; write `dev tun` in its config"
@@ -78,7 +78,7 @@ def agree(profile: ServerProfile, client: ClientKeyMessage) -> Agreement | Disag
         push.append("compress stub-v2" if framing == "stub-v2" else "comp-lzo no")
     if wants_cipher_pushed(peer_info):
         push.append(f"cipher {cipher}")
-    # OpenVPN push.c prepare_push_reply: only what the client announced.
+    # OpenVPN push.c prepare_push_reply: only flags that the client announced.
     flags = ["cc-exit"] if proto & PROTO_CC_EXIT else []
     if export and proto & PROTO_CC_EXIT:
         flags.append("tls-ekm")
@@ -92,7 +92,7 @@ def agree(profile: ServerProfile, client: ClientKeyMessage) -> Agreement | Disag
 
 
 def _framing(profile: ServerProfile, peer_info: dict[str, str], options: str) -> Framing | None:
-    """How packets are framed; None when the client's framing cannot be met. Its options string says comp-lzo for any.
+    """Framing of packets; None when the client's framing cannot be met. Its options string says comp-lzo for any.
 
     `compress migrate` (OpenVPN 2.5): a client that has compression is told to use the stub that it can.
     """
@@ -117,7 +117,7 @@ def proto_bits(peer_info: dict[str, str]) -> int:
 
 
 def client_ciphers(peer_info: dict[str, str]) -> tuple[str, ...]:
-    """Ciphers that the client says it can (IV_CIPHERS, or both GCMs for IV_NCP=2)."""
+    """Ciphers that the client announces (IV_CIPHERS, or both GCMs for IV_NCP=2)."""
     listed = peer_info.get("IV_CIPHERS")
     if listed is not None:
         return tuple(name.strip().upper() for name in listed.split(":") if name.strip())
@@ -126,7 +126,7 @@ def client_ciphers(peer_info: dict[str, str]) -> tuple[str, ...]:
 
 
 def option_value(options: str, name: str) -> str | None:
-    """The words behind `name` in an options string `V4,dev-type tun,…`; "" for a bare word, None when absent."""
+    """The words after `name` in an options string `V4,dev-type tun,…`; "" for a bare word, None when absent."""
     for option in options.split(","):
         words = option.split(" ", 1)
         if words[0] == name:
@@ -135,9 +135,9 @@ def option_value(options: str, name: str) -> str | None:
 
 
 def choose_cipher(ours: tuple[str, ...], peer_info: dict[str, str], options: str, fallback: str = "") -> str | None:
-    """First of our data ciphers that the client can; its options string counts only without IV_CIPHERS.
+    """First of our data ciphers that the client supports; its options string counts only without IV_CIPHERS.
 
-    data-ciphers-fallback is for clients that say nothing at all about ciphers (ssl_ncp.c ncp_get_best_cipher).
+    data-ciphers-fallback is for clients that announce no cipher at all (ssl_ncp.c ncp_get_best_cipher).
     """
     theirs = client_ciphers(peer_info)
     named = option_value(options, "cipher")
@@ -149,7 +149,7 @@ def choose_cipher(ours: tuple[str, ...], peer_info: dict[str, str], options: str
 
 
 def wants_cipher_pushed(peer_info: dict[str, str]) -> bool:
-    """Whether `cipher` goes into the PUSH_REPLY: only clients that negotiate take it from there."""
+    """True when `cipher` goes into the PUSH_REPLY: only clients that negotiate take it from there."""
     return "IV_CIPHERS" in peer_info or bool(client_ciphers(peer_info))
 
 

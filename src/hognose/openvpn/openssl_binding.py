@@ -1,6 +1,6 @@
-"""What pyOpenSSL has no method for: a few functions of the cffi library below it, each behind one typed function.
+"""Functions of OpenSSL that pyOpenSSL has no method for: calls of its cffi library, each as one typed function.
 
-Names that this module uses exist in cryptography 43 and in the newest one; what only some have is said to be missing.
+Names that this module uses exist in cryptography 43 and in the newest one; a function that only some have says so.
 No Python callback is made here (docs/decisions/0001-no-verify-callback.md).
 """
 
@@ -29,7 +29,7 @@ def verify_text(code: int) -> str:
 
 
 def set_verify_time(connection: SSL.Connection, unix: UnixSeconds) -> None:
-    """Certificates of this connection are judged as of `unix`.
+    """Judge certificates of this connection as of `unix`.
 
     Not X509Store.set_time: OpenSSL's X509_VERIFY_PARAM_set1 keeps the first time that a store was given.
     """
@@ -37,7 +37,7 @@ def set_verify_time(connection: SSL.Connection, unix: UnixSeconds) -> None:
 
 
 def parse_crl(der: bytes) -> Any:
-    """OpenSSL's own form of a CRL, once, so that many stores can share it; ValueError when it is broken."""
+    """A CRL in OpenSSL's own form, to be shared by many stores; ValueError when it is broken."""
     source = _ffi.gc(_lib.BIO_new_mem_buf(_ffi.from_buffer(der), len(der)), _lib.BIO_free)
     parsed = _lib.d2i_X509_CRL_bio(source, _ffi.NULL)
     if parsed == _ffi.NULL:
@@ -47,12 +47,12 @@ def parse_crl(der: bytes) -> Any:
 
 
 def add_crl(store: crypto.X509Store, parsed: Any) -> None:
-    """A CRL of parse_crl; the store takes a reference, not a copy."""
+    """Add a CRL of parse_crl; the store takes a reference, not a copy."""
     _lib.X509_STORE_add_crl(store._store, parsed)
 
 
 def ask_without_judging(context: SSL.Context, required: bool) -> bool:
-    """Ask for a certificate, demand proof of its key, accept whatever chain it has; False when that is impossible.
+    """Ask for a certificate, demand proof of its key, accept any chain; False when that is impossible.
 
     The caller must judge the certificate itself as soon as the handshake is done (peer-fingerprint without ca). The
     verify callback is the C function RAND_status of the same library: docs/decisions/0005-pinned-certificates.md.
@@ -67,7 +67,7 @@ def ask_without_judging(context: SSL.Context, required: bool) -> bool:
 
 
 def set_ciphersuites(context: SSL.Context, names: str) -> bool:
-    """TLS 1.3 suites by IANA name, colons between; False when OpenSSL knows none or one of them not."""
+    """Set TLS 1.3 suites by IANA name, colons between; False when OpenSSL knows none or one of them not."""
     done: bool = _lib.SSL_CTX_set_ciphersuites(context._context, names.encode()) == 1
     if not done:
         _lib.ERR_clear_error()
@@ -75,7 +75,7 @@ def set_ciphersuites(context: SSL.Context, names: str) -> bool:
 
 
 def set_groups(context: SSL.Context, names: str) -> str:
-    """Key exchange groups, colons between; "" when done, else why not.
+    """Set key exchange groups, colons between; "" when done, else the reason.
 
     The image's binding has no list of groups, only SSL_CTX_set_tmp_ecdh, which allows exactly one NIST curve.
     """
@@ -107,7 +107,7 @@ def known_ciphers(names: str) -> list[str]:
 
 
 def set_client_purpose(store: crypto.X509Store) -> None:
-    """Certificates that this store verifies must be fit for TLS clients, as a TLS server's own check has it."""
+    """Verify certificates for the use by TLS clients with this store, as a TLS server's own check does."""
     _lib.X509_STORE_set_purpose(store._store, _lib.X509_PURPOSE_SSL_CLIENT)
 
 
@@ -124,14 +124,14 @@ def long_name(oid: str) -> str:
 
 
 def is_object(name: str) -> bool:
-    """Whether OpenSSL knows a short name, a long name, or takes the text as a dotted OID (OBJ_txt2obj)."""
+    """True when OpenSSL knows a short name, a long name, or takes the text as a dotted OID (OBJ_txt2obj)."""
     known = _DOTTED.fullmatch(name) is not None or _lib.OBJ_txt2nid(name.encode()) != 0
     _lib.ERR_clear_error()
     return known
 
 
 def is_named(oid: str, name: str) -> bool:
-    """Whether a dotted OID is the one that a short name, a long name or a dotted text stands for."""
+    """True when a dotted OID is the one that a short name, a long name or a dotted text stands for."""
     if oid == name:
         return True
     nid = _lib.OBJ_txt2nid(name.encode())

@@ -1,4 +1,4 @@
-"""Everything that a session needs to know of the server's configuration, frozen; the gateway makes it once."""
+"""The settings of the server's configuration that a session needs, frozen; the gateway makes them once."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class WrapSettings:
 
     @property
     def v2_only(self) -> bool:
-        """Clients without a tls-crypt-v2 key are refused: a server with keys never talks without a wrap."""
+        """True when clients without a tls-crypt-v2 key are refused: a server with keys never talks without a wrap."""
         return bool(self.v2_key) and self.kind == "none"
 
 

@@ -9,7 +9,7 @@ from hognose.openvpn.profile import ServerProfile
 from hognose.units import Ipv4Int, ipv4_text
 
 _REPLY = "PUSH_REPLY"
-CHUNK = 940  # bytes; OpenVPN closes a chunk before an option makes it so long (PUSH_BUNDLE_SIZE minus its safety)
+CHUNK = 940  # bytes; OpenVPN closes a chunk before an option makes it this long (PUSH_BUNDLE_SIZE minus its safety)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 Message ids start at 0 without gaps, per key id. Bounds, all in OpenvpnLimits: `control_window` messages wait to be
 taken, `control_acks` acknowledgements wait to be sent, `control_send_window` messages are in flight; KeyState bounds
-what waits to fly. No call costs more than these few entries.
+the messages that wait to be sent. No call costs more than these few entries.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class _Message:
     due: Nanos = 0
     sent: bool = False
     overtaken: int = 0
-    early: int = 0  # times it was sent again because it was overtaken
+    early: int = 0  # repetitions because later messages were acknowledged
 
 
 class Reliability:
@@ -49,12 +49,12 @@ class Reliability:
 
     @property
     def idle(self) -> bool:
-        """Everything that was queued has been acknowledged."""
+        """True when every queued message has been acknowledged."""
         return not self._queue and not self._flying
 
     @property
     def ready(self) -> bool:
-        """`take` has a message."""
+        """True when `take` has a message."""
         return self._next_receive in self._early
 
     @property
@@ -90,7 +90,7 @@ class Reliability:
         return found
 
     def acknowledged(self, ids: tuple[int, ...]) -> int:
-        """The peer holds these messages; returns the number of ids that were never sent, which mean nothing.
+        """Take acknowledgements; returns the number of ids that were never sent, which mean nothing.
 
         Ids acknowledged before are repeats, as OpenVPN 2.6 sends them. Neither kind overtakes a message, so that it
         makes no repetition (CVE-2026-84732).
@@ -142,7 +142,7 @@ class Reliability:
         return packets
 
     def next_deadline(self) -> Nanos | None:
-        """When the next message is due again."""
+        """Time at which the next message is due again; None when none is in flight."""
         return min((message.due for message in self._flying), default=None)
 
     def _take_acks(self, limit: int) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""When a session wants new keys: by time, by use, because a key is worn out (OpenVPN ssl.c)."""
+"""The times of new keys: by time, by use, because a key is worn out (OpenVPN ssl.c)."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from hognose.openvpn.data_channel import DataChannel
 from hognose.openvpn.profile import ServerProfile
 from hognose.units import SECOND, Nanos, Random
 
-# A client cannot make us negotiate more often (facts/tcp-nat-security.md 4.2).
+# A client cannot make us negotiate more often: each negotiation costs a TLS handshake (the class of CVE-2011-1473).
 CLIENT_INTERVAL: Nanos = 10 * SECOND
-LOOK_INTERVAL: Nanos = 60 * SECOND  # how often a session's keys are looked at besides
+LOOK_INTERVAL: Nanos = 60 * SECOND  # interval at which a session's keys are looked at besides
 
 
 class RenegotiationClock:
-    """Of one session; the interval is drawn anew for every key, so that clients do not come all at once."""
+    """The clock of one session; the interval is drawn anew for every key, so that clients do not come all at once."""
 
     __slots__ = ("_counts", "_interval", "_last_by_client", "_looked_at", "_random", "last")
 
@@ -24,14 +24,14 @@ class RenegotiationClock:
         self.restart(profile, now)
 
     def restart(self, profile: ServerProfile, now: Nanos) -> None:
-        """A negotiation has begun, or has failed: the time counts from here."""
+        """Count the time from here: a negotiation has begun, or has failed."""
         self.last = now
         low, high = min(profile.reneg_min_s, profile.reneg_s), profile.reneg_s
         span = (high - low) * SECOND
         self._interval = low * SECOND + (int.from_bytes(self._random(7), "big") % span if span else 0)
 
     def look_at(self, profile: ServerProfile, under_way: bool) -> Nanos:
-        """When `due` is to be asked again; keys wear in quiet, so it is never far away."""
+        """Time at which `due` is to be asked again; keys wear without a timer, so it is never far away."""
         look = self._looked_at + LOOK_INTERVAL
         due = self.last + self._interval
         if under_way or not profile.reneg_s or due <= self._looked_at:
@@ -39,12 +39,12 @@ class RenegotiationClock:
         return min(look, due)
 
     def due(self, profile: ServerProfile, data: DataChannel, now: Nanos) -> bool:
-        """New keys are wanted now."""
+        """True when new keys are wanted now."""
         self._looked_at = now
         return bool(profile.reneg_s and now - self.last >= self._interval) or self.used_up(profile, data)
 
     def used_up(self, profile: ServerProfile, data: DataChannel) -> bool:
-        """reneg-bytes, reneg-pkts, or the key's own limits; cheap, for every batch."""
+        """True when reneg-bytes, reneg-pkts, or the key's own limits are reached; cheap, for every batch."""
         if data.worn_out:
             return True
         if not self._counts:
@@ -55,7 +55,7 @@ class RenegotiationClock:
         )
 
     def client_may(self, now: Nanos) -> bool:
-        """Take note that the client asks for new keys; False when it does so too often."""
+        """Note that the client asks for new keys; False when it does so too often."""
         if now - self._last_by_client < CLIENT_INTERVAL:
             return False
         self._last_by_client = now

@@ -6,8 +6,8 @@ from collections import deque
 
 from hognose.units import SECOND, Nanos
 
-WINDOW = 64  # ids behind the highest that may still come (OpenVPN's default replay-window)
-REAP_INTERVAL: Nanos = 5 * SECOND  # how often missing ids are given up (packet_id.h SEQ_REAP_INTERVAL)
+WINDOW = 64  # ids below the highest that may still come (OpenVPN's default replay-window)
+REAP_INTERVAL: Nanos = 5 * SECOND  # interval at which missing ids are given up (packet_id.h SEQ_REAP_INTERVAL)
 NEVER: Nanos = 1 << 63
 _MARK_INTERVAL: Nanos = SECOND
 
@@ -15,9 +15,9 @@ _MARK_INTERVAL: Nanos = SECOND
 class ReplayWindow:
     """Sliding window over packet ids from 1 on; accept only after authentication.
 
-    size: ids behind the highest that may still come; 0 = strict, every id is the one before it plus one. time:
-    nanoseconds after which an id that is still missing is given up, 0 = never: whoever opens packets calls tick when
-    tick_at has come. Cost of a step: a shift of `size` bits. Bound: one mark per second of `time` and REAP_INTERVAL.
+    size: ids below the highest that may still come; 0 = strict, every id is the one before it plus one. time:
+    nanoseconds after which an id that is still missing is given up, 0 = never; the caller calls tick when tick_at has
+    come. Cost of a step: a shift of `size` bits. Bound: one mark per second of `time` and REAP_INTERVAL.
     """
 
     __slots__ = ("_floor", "_marks", "_reap_at", "_time", "highest", "mask", "seen", "size", "tick_at")
@@ -31,14 +31,14 @@ class ReplayWindow:
         self._time = time
         self._floor = 0  # ids up to here are seen or given up
         self._reap_at: Nanos = 0
-        self._marks: deque[tuple[Nanos, int]] = deque()  # when which id had come
+        self._marks: deque[tuple[Nanos, int]] = deque()  # times at which ids had come
 
     def is_new(self, packet_id: int) -> bool:
-        """Whether the id could be accepted; spares the decryption of replays."""
-        behind = self.highest - packet_id
-        if behind < 0:
-            return self.size > 0 or behind == -1 or not self.highest
-        return packet_id > self._floor and behind < self.size and not self.seen >> behind & 1
+        """True when the id could be accepted; spares the decryption of replays."""
+        distance = self.highest - packet_id
+        if distance < 0:
+            return self.size > 0 or distance == -1 or not self.highest
+        return packet_id > self._floor and distance < self.size and not self.seen >> distance & 1
 
     def accept(self, packet_id: int) -> bool:
         """True exactly once for every id inside the window or ahead of it; 0 is never valid."""
@@ -57,7 +57,7 @@ class ReplayWindow:
     def tick(self, now: Nanos) -> None:
         """Give up ids below one that came more than `time` ago; before the packets of this moment are looked at.
 
-        What came since the last tick came before tick_at, or this tick would have been earlier.
+        An id that came since the last tick came before tick_at, or this tick would have been earlier.
         """
         marks = self._marks
         if self.highest > (marks[-1][1] if marks else self._floor):

@@ -1,4 +1,4 @@
-"""One client's OpenVPN session: records in, records out; it does not know what carries them.
+"""One client's OpenVPN session: records in, records out, over any transport.
 
 The data path goes straight to data_channel.py; everything else is here: the wrap, resets, negotiations by key id,
 authentication, push, keepalive, renegotiation, the end (OpenVPN ssl.c, push.c, multi.c).
@@ -34,7 +34,7 @@ from hognose.wire import openvpn as wire
 
 PUSH_RESEND_GUARD: Nanos = 30 * SECOND  # OpenVPN push.c: no second reply to requests that crossed the first
 EXIT_DELAY: Nanos = 5 * SECOND  # after AUTH_FAILED, so that the client can fetch it
-TEMPORARY_BACKOFF_S = 10  # what a client that was refused for a moment only is asked to wait
+TEMPORARY_BACKOFF_S = 10  # seconds that a client is asked to wait after a temporary refusal
 
 
 class Session:
@@ -56,7 +56,7 @@ class Session:
     ) -> None:
         self.log_id = log_id
         self.ended: EndReason | None = None
-        self.attention = True  # something may have to be said or done: poll, events, ended
+        self.attention = True  # poll, events or ended may have something new
         self._turn_taken = False  # TLS has had its flight in this call
         self.has_work = False  # control messages or records wait for `work`, to be called before `receive`
         self._held: list[bytes] = []  # records after the control_turn control messages of one call
@@ -99,7 +99,7 @@ class Session:
 
     @property
     def cipher(self) -> str:
-        """Of the data channel; "" before it was agreed."""
+        """The cipher of the data channel; "" before it was agreed."""
         return self._agreement.cipher if self._agreement is not None else ""
 
     @property
@@ -110,16 +110,16 @@ class Session:
 
     @property
     def greeted(self) -> bool:
-        """A valid hard reset came: the peer holds the key of the wrap, if there is one."""
+        """True when a valid hard reset came: the peer holds the key of the wrap, if there is one."""
         return self._primary is not None
 
     @property
     def in_tls(self) -> bool:
-        """The first TLS handshake is under way: a client that goes away now does not like what it sees of us."""
+        """True during the first TLS handshake: a client that goes away now rejects our certificate or settings."""
         return self._primary is not None and self._primary.stage is Stage.TLS
 
     def work(self, now: Nanos, unix: UnixSeconds) -> list[bytes]:
-        """Take one turn at what waits: one TLS flight, or else the records that receive has left; as receive does."""
+        """Take one turn at waiting input: one TLS flight, or else the records that receive left; as receive does."""
         packets: list[bytes] = []
         self.attention = True
         self._turn_taken = False
@@ -210,7 +210,7 @@ class Session:
     # -- the gateway's answers -------------------------------------------------------------------------------------
 
     def admit(self, admission: Admission, now: Nanos) -> None:
-        """The client may enter: keys and PUSH_REPLY follow as soon as our key message is acknowledged."""
+        """Let the client in: keys and PUSH_REPLY follow as soon as our key message is acknowledged."""
         self._admission = admission
         self._data.peer_id = admission.peer_id
         self._establish(now)
@@ -218,7 +218,7 @@ class Session:
     def refuse(
         self, text: str, now: Nanos, reason: DropReason = DropReason.CERTIFICATE_REJECTED, *, temporary: bool = False
     ) -> None:
-        """The client may not enter or stay: AUTH_FAILED with the text, the end a moment later.
+        """Refuse the client, at first or later: AUTH_FAILED with the text, the end EXIT_DELAY later.
 
         temporary: the client is asked to try again; one that does not know how (IV_PROTO bit 8) would give up for
         good when it saw AUTH_FAILED, so it is told nothing and finds its connection closed.
@@ -234,12 +234,12 @@ class Session:
             key.send_message(f"AUTH_FAILED,TEMP[backoff {TEMPORARY_BACKOFF_S},advance no]:{text}")
 
     def shutdown(self, now: Nanos) -> None:
-        """An orderly end: the client is asked to reconnect, passwords kept (OpenVPN push.c send_restart)."""
+        """End in order: the client is asked to reconnect, passwords kept (OpenVPN push.c send_restart)."""
         if self._data.established and self._primary is not None:
             self._primary.send_message("RESTART,[P]")
 
     def replace_profile(self, profile: ServerProfile) -> None:
-        """Settings that were read anew: timers and certificate checks go by them from now on."""
+        """Take settings that were read anew: timers and certificate checks go by them from now on."""
         self._profile = profile
 
     # -- time ------------------------------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ class Session:
         return min(times, default=None)
 
     def handle_deadline(self, now: Nanos, unix: UnixSeconds) -> None:
-        """Do what is due; what is to be sent comes with the next poll."""
+        """Run every timer that is due; its records leave with the next poll."""
         if self.ended is not None:
             return
         profile = self._profile
@@ -301,9 +301,9 @@ class Session:
     def _receive_mixed(
         self, records: list[bytes], index: int, packets: list[bytes], now: Nanos, unix: UnixSeconds
     ) -> None:
-        """Control and data records in the order they came, until control_turn control messages are worked on.
+        """Take control and data records in the order they came, until control_turn control messages are worked on.
 
-        What comes after a goodbye is not looked at: it would begin negotiations of a session that is over.
+        Records after a goodbye are not looked at: they would begin negotiations of a session that is over.
         """
         left = self._profile.limits.control_turn
         while index < len(records) and self.ended is None and not self._data.exit_seen:
@@ -328,7 +328,7 @@ class Session:
             self._finish(DropReason.PEER_EXIT, "the client said goodbye")
 
     def _open(self, records: list[bytes], index: int, packets: list[bytes], now: Nanos) -> int:
-        """Data records from `index` on; only what was authentic shows that the client is alive."""
+        """Open data records from `index` on; only an authentic one shows that the client is alive."""
         before = len(packets), self._data.unusual_in
         index = self._data.open_run(records, index, packets, now)
         if before != (len(packets), self._data.unusual_in):
@@ -383,7 +383,7 @@ class Session:
             and self._pending is None
             and primary is not None
             and self._data.established
-            and key_id != 0  # whichever it is: the client may have counted attempts that never arrived
+            and key_id != 0  # any id: the client may have counted attempts that never arrived
         ):
             self._data.use_newest()
             if self._renegotiation.client_may(now):
@@ -404,7 +404,7 @@ class Session:
         return self._pending
 
     def _start_renegotiation(self, now: Nanos) -> None:
-        """Our own soft reset: by time, by use, or because a key is worn out."""
+        """Send our own soft reset: by time, by use, or because a key is worn out."""
         primary = self._primary
         if self._pending is None and self._end_at is None and primary is not None and primary.stage is Stage.ACTIVE:
             key_id = _next_key_id(self._last_key_id)
@@ -414,7 +414,7 @@ class Session:
             self.attention = True
 
     def _give_up_renegotiation(self, detail: str, now: Nanos) -> None:
-        """The old key is still in use; another try follows after another reneg-sec."""
+        """Give up a renegotiation: the old key is still in use; another try follows after another reneg-sec."""
         self._counters.drop(DropReason.RENEGOTIATION_FAILED)
         self._events.append(RenegotiationFailed(detail))
         self._pending = None
@@ -422,7 +422,7 @@ class Session:
         self.attention = True
 
     def _advance(self, key: KeyState, now: Nanos, unix: UnixSeconds) -> None:
-        """Work on messages in order, unless TLS had its turn, up to the first that is one; keys may become active."""
+        """Work on messages in order, up to the first flight unless TLS had its turn; keys may become active."""
         try:
             if key.progress():
                 self._active(key, now)
@@ -444,7 +444,7 @@ class Session:
             self._give_up_renegotiation(error.detail, now)
 
     def _key_received(self, key: KeyState, now: Nanos, unix: UnixSeconds) -> None:
-        """The client's key message is here: check what it says, answer."""
+        """Check the client's key message and answer it."""
         client, tls = key.client, key.tls
         assert client is not None
         assert tls is not None
@@ -472,7 +472,7 @@ class Session:
         self._events.append(Authenticated(key.common_name, version or "unknown", self._peer_info, self._wrap.metadata))
 
     def _active(self, key: KeyState, now: Nanos) -> None:
-        """Our key message was acknowledged: the first keys wait for admission, later ones are installed."""
+        """Take the acknowledgement of our key message: the first keys wait for admission, later ones are installed."""
         if key is self._primary:
             self._establish(now)
             return
@@ -485,7 +485,7 @@ class Session:
         self._events.append(Renegotiated(key.key_id, key.tls.version, wrap))
 
     def _establish(self, now: Nanos) -> None:
-        """Data keys and PUSH_REPLY, once both the admission and the acknowledgement are there."""
+        """Install data keys and send PUSH_REPLY, once both the admission and the acknowledgement are there."""
         key, agreement = self._primary, self._agreement
         if self._admission is None or key is None or key.stage is not Stage.ACTIVE or self._data.established:
             return

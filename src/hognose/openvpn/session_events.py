@@ -1,4 +1,4 @@
-"""What a session tells the gateway: the steps of its life, and why it ended."""
+"""The events of a session for the gateway: the steps of its life, and the reason of its end."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from hognose.drops import DropReason
 
 @dataclass(frozen=True, slots=True)
 class Authenticated:
-    """TLS, certificate and key exchange are good: the gateway must admit or refuse."""
+    """Success of TLS, certificate and key exchange: the gateway must admit or refuse."""
 
     common_name: str
     version: str  # IV_VER and platform, as the client says
     peer_info: dict[str, str]
-    client_key: str = ""  # what a tls-crypt-v2 key says of itself
+    client_key: str = ""  # description of a tls-crypt-v2 key by its metadata
 
 
 @dataclass(frozen=True, slots=True)
 class Established:
-    """The first data keys are in place and options were pushed."""
+    """Arrival of the session at its first data keys; options were pushed."""
 
     cipher: str
     key_source: str  # tls-ekm or prf
@@ -46,7 +46,7 @@ class RenegotiationFailed:
 
 @dataclass(frozen=True, slots=True)
 class Disagreed:
-    """An authenticated client's config does not fit ours: it was told and goes; detail is for the administrator."""
+    """Mismatch of an authenticated client's config and ours: it was told and goes; detail is for the administrator."""
 
     common_name: str
     reason: DropReason
@@ -55,7 +55,7 @@ class Disagreed:
 
 @dataclass(frozen=True, slots=True)
 class EndReason:
-    """Why the session is over; detail is for one log line; told: the reason was counted and logged already."""
+    """The reason of a session's end; detail is for one log line; told: it was counted and logged already."""
 
     reason: DropReason
     detail: str = ""

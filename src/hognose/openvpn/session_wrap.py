@@ -1,4 +1,4 @@
-"""The wraps of one session: its first packet chooses one, the key id of a packet says which is meant afterwards.
+"""The wraps of one session: its first packet chooses one, the key id of a packet selects one afterwards.
 
 Key id 0 is under the static key (tls-auth, tls-crypt) or the client's own (tls-crypt-v2); with dynamic tls-crypt the
 key ids from 1 on are under a key that the first TLS connection gave (OpenVPN tls_crypt.c, ssl_pkt.c).
@@ -42,10 +42,10 @@ class SessionWrap:
         return self._dynamic is not None
 
     def open_first(self, record: bytes, unix: UnixSeconds) -> Opened:
-        """The hard reset that begins a session.
+        """Open the hard reset that begins a session.
 
-        PeerError(NO_HARD_RESET, BAD_CONTROL_PACKET, BAD_HMAC or CLIENT_KEY_TOO_OLD) tells the administrator what to
-        change on which side.
+        PeerError(NO_HARD_RESET, BAD_CONTROL_PACKET, BAD_HMAC or CLIENT_KEY_TOO_OLD) tells the administrator the change
+        to make, and on which side.
         """
         opcode = record[0] >> 3
         if opcode == HARD_RESET_CLIENT_V3 and self._settings.v2_key:
@@ -81,7 +81,7 @@ class SessionWrap:
         return opened
 
     def open(self, record: bytes) -> Opened | DropReason:
-        """A later record; BAD_OPCODE, BAD_CONTROL_PACKET, BAD_HMAC or CONTROL_REPLAY when it is none of ours.
+        """Open a later record; BAD_OPCODE, BAD_CONTROL_PACKET, BAD_HMAC or CONTROL_REPLAY when it is none of ours.
 
         A repeated client key is cut off and not looked at: a session has one (CVE-2025-2704).
         """
@@ -96,8 +96,8 @@ class SessionWrap:
             return self._base.open(record)
         if record[0] & 7:
             return self._dynamic.open(record)
-        # OpenVPN 3 says EXIT with key id 0 under the dynamic key (facts/openvpn-protocol.md 0.8). Without a wrap
-        # everything looks open, so that the key is asked first.
+        # OpenVPN 3 sends EXIT with key id 0 under the dynamic key (openvpn3 openvpn/ssl/proto.hpp). Without a wrap any
+        # packet opens, so that the key is asked first.
         first, second = (self._dynamic, self._base) if self.kind == "none" else (self._base, self._dynamic)
         opened = first.open(record)
         if isinstance(opened, DropReason):
@@ -111,7 +111,7 @@ class SessionWrap:
         return wrap.seal(first, session_id, body, unix)
 
     def use_dynamic(self, exported: bytes) -> None:
-        """Dynamic tls-crypt from the 256 exported bytes of the first TLS connection; once per session."""
+        """Use dynamic tls-crypt from the 256 exported bytes of the first TLS connection; once per session."""
         if self._dynamic is None:
             base = self._base_key or bytes(DYNAMIC_LEN)
             key = int.from_bytes(base, "big") ^ int.from_bytes(exported, "big")

@@ -1,4 +1,4 @@
-"""TLS inside control messages: pyOpenSSL over memory BIOs, behind a small protocol that tests can fake.
+"""TLS inside control messages: pyOpenSSL over memory BIOs, with a small protocol that tests can fake.
 
 No Python callback goes into OpenSSL (docs/decisions/0001-no-verify-callback.md): the chain is verified by OpenSSL
 against the CA at the injected time, the reason of a failure is read afterwards; revocation and the administrator's
@@ -46,11 +46,11 @@ _PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519Pr
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """PEM texts ("" for absent), versions "1.2" or "1.3" (max_version "" for the newest), OpenSSL's names for the rest.
+    """PEM texts ("" for absent), versions "1.2" or "1.3" (max_version "" for the newest), otherwise OpenSSL's names.
 
-    ca "" is allowed with rules.fingerprints: then a certificate is good when it is pinned, whatever its chain. ciphers,
-    ciphersuites, groups: of tls-cipher, tls-ciphersuites, tls-groups; "" for our own choice. extra_certs is sent along
-    with the server's certificate.
+    ca "" is allowed with rules.fingerprints: then a certificate is good when it is pinned, regardless of its chain.
+    ciphers, ciphersuites, groups: of tls-cipher, tls-ciphersuites, tls-groups; "" for our own choice. extra_certs is
+    sent along with the server's certificate.
     """
 
     ca: str
@@ -72,7 +72,7 @@ class TlsEndpoint(Protocol):
     """One TLS server connection, bytes in and out."""
 
     def receive(self, data: bytes) -> None:
-        """TLS bytes of the peer; PeerError when the connection is lost for good."""
+        """Take TLS bytes of the peer; PeerError when the connection is lost for good."""
 
     def take_output(self) -> bytes:
         """TLS bytes for the peer; also after a failure, when they hold the alert."""
@@ -88,7 +88,7 @@ class TlsEndpoint(Protocol):
 
     @property
     def handshake_done(self) -> bool:
-        """The handshake is complete and the client's certificate is good."""
+        """True when the handshake is complete and the client's certificate is good."""
 
     @property
     def version(self) -> str:
@@ -108,7 +108,7 @@ class TlsEndpoint(Protocol):
 
 
 class TlsContext:
-    """What all sessions share: certificates, key, CA, CRL, rules. ConfigError when OpenSSL refuses one of them.
+    """The TLS settings that all sessions share: certificates, key, CA, CRL, rules. ConfigError when one is refused.
 
     warnings: sentences for the administrator about settings that are obeyed in part only.
     """
@@ -129,7 +129,7 @@ class TlsContext:
 
     @property
     def crl_next_update(self) -> UnixSeconds | None:
-        """When the first CRL runs out and clients are refused; None without one."""
+        """Time at which the first CRL expires and clients are refused; None without one."""
         return None if self._lists is None else self._lists.next_update
 
     def accept(self, unix: UnixSeconds) -> OpenSslEndpoint:
@@ -156,7 +156,7 @@ class TlsContext:
         return name
 
     def recheck(self, chain: tuple[bytes, ...], unix: UnixSeconds) -> str:
-        """ "" when a live client's chain (TlsEndpoint.peer_chain) is good as of `unix` for this context, else why not.
+        """ "" when a live client's chain (TlsEndpoint.peer_chain) is good as of `unix` here, else the reason.
 
         The context may be another one than accepted the client: after a reload, live clients are judged by the new CA,
         CRL, fingerprints and rules.
@@ -172,7 +172,7 @@ class TlsContext:
         return ""
 
     def _verify(self, chain: tuple[bytes, ...], unix: UnixSeconds) -> None:
-        """What OpenSSL does in a handshake, once more."""
+        """Verify a chain as OpenSSL does in a handshake."""
         leaf, *others = [crypto.X509.from_cryptography(load_der(der)) for der in chain]
         store = crypto.X509Store()
         for trusted in self._trusted:
@@ -212,7 +212,7 @@ class TlsContext:
                 raise ConfigError(f"{problem}; leave tls-groups out for OpenSSL's own list", directive="tls-groups")
 
     def _use_identity(self, context: SSL.Context) -> None:
-        """The server's own certificate, key, and what is sent along."""
+        """Use the server's own certificate, key, and the extra certificates."""
         settings = self._settings
         own, *sent = _certificates(settings.cert, "cert")
         if settings.extra_certs:
@@ -229,7 +229,7 @@ class TlsContext:
             raise ConfigError(f"OpenSSL refuses it with this cert: {_reasons(error)[0]}", directive="key") from None
 
     def _trust(self, context: SSL.Context) -> None:
-        """CA, CRL, and how a client's certificate is asked for."""
+        """Set CA, CRL, and the way to ask for a client's certificate."""
         settings = self._settings
         store = context.get_cert_store()
         assert store is not None
@@ -243,7 +243,7 @@ class TlsContext:
         except (SSL.Error, crypto.Error):
             raise ConfigError("OpenSSL refuses one of its certificates", directive="ca") from None
         if self.pinned_only and self._lists is not None:
-            self._lists = None  # as OpenVPN: there is nobody whose list it could be
+            self._lists = None  # as OpenVPN: without a CA there is no issuer of a list
             self.warnings += ("crl-verify: nothing is looked up without a ca; take clients off the fingerprints",)
         if settings.verify_client_cert == "none":
             context.set_verify(SSL.VERIFY_NONE)
@@ -273,7 +273,7 @@ class OpenSslEndpoint:
 
     @property
     def handshake_done(self) -> bool:
-        """The handshake is complete and the client's certificate is good."""
+        """True when the handshake is complete and the client's certificate is good."""
         return self._done
 
     @property
@@ -297,7 +297,7 @@ class OpenSslEndpoint:
         return self._chain
 
     def receive(self, data: bytes) -> None:
-        """TLS bytes of the peer; PeerError(TLS_ERROR or CERTIFICATE_REJECTED) when it is over."""
+        """Take TLS bytes of the peer; PeerError(TLS_ERROR or CERTIFICATE_REJECTED) when it is over."""
         if self._failed:
             raise PeerError(DropReason.TLS_ERROR, "the connection has failed before")
         self._connection.bio_write(data)
@@ -357,7 +357,7 @@ class OpenSslEndpoint:
         except (*UNREADABLE, crypto.Error):
             raise PeerError(DropReason.CERTIFICATE_REJECTED, MALFORMED) from None
         if certificate is not None:
-            # A pinned certificate's chain means nothing; of the others the root is known to whoever checks again.
+            # A pinned certificate's chain means nothing; of others the root is known to the context that checks again.
             others = [] if self._owner.pinned_only else verified[1:-1]
             self._chain = tuple(to_der(one) for one in (certificate, *others))
             self._sha256 = fingerprint(certificate)

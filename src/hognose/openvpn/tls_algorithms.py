@@ -16,7 +16,7 @@ DEFAULT_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 # openvpn ssl_openssl.c tls_ctx_set_cert_profile: OpenSSL's security levels stand in for mbed TLS's profiles.
 SECURITY_LEVELS = {"insecure": 0, "legacy": 1, "preferred": 2, "suiteb": 3}
 _SUITE_B = "SUITEB128"
-_NEVER = "!aNULL:!eNULL"  # suites without a certificate or without encryption, whatever a list says
+_NEVER = "!aNULL:!eNULL"  # suites without a certificate or without encryption are never in use
 _WORD = re.compile(r"[A-Za-z0-9!+@=_.-]{1,80}")
 
 

@@ -22,7 +22,7 @@ WRAPPED_MAX = 1024  # OpenVPN TLS_CRYPT_V2_MAX_WKC_LEN
 _TAG_LEN = 32
 _LENGTH_LEN = 2
 WRAPPED_MIN = _TAG_LEN + CLIENT_KEY_LEN + _LENGTH_LEN
-_CONTROL_MIN = 50  # op, session id, ids, tag and one byte of a tls-crypt packet that stand before the WKc
+_CONTROL_MIN = 50  # op, session id, ids, tag and one byte of a tls-crypt packet, before the WKc
 METADATA_USER = 0
 METADATA_TIME = 1
 _DAY = 86_400
@@ -43,7 +43,7 @@ class ClientKey:
         return None
 
     def describe(self) -> str:
-        """The metadata for one field of a log line; the log escapes what is not printable."""
+        """The metadata for one field of a log line; the log escapes unprintable characters."""
         made_at = self.made_at
         if made_at is not None:
             return f"time:{made_at}"
@@ -52,7 +52,7 @@ class ClientKey:
         return "none" if not self.metadata else f"type {self.metadata[0]}"
 
     def too_old(self, max_age_days: int, unix: UnixSeconds) -> bool:
-        """tls-crypt-v2-max-age: older than so many days, or of unknown age; 0 days is no limit."""
+        """True when older than max_age_days (tls-crypt-v2-max-age), or of unknown age; 0 days is no limit."""
         if not max_age_days:
             return False
         made_at = self.made_at

@@ -1,4 +1,4 @@
-"""How much one data key may do before it is replaced, and before it is not used any more (OpenVPN crypto.h).
+"""Limits on the use of one data key: one at which it is replaced, one at which it is used no more (OpenVPN crypto.h).
 
 Packet ids are 32 bits and never wrap. GCM: blocks plus packets of one key stay below 2**36, which keeps an attacker's
 advantage below 2**-57 (draft-irtf-cfrg-aead-limits, OpenVPN cipher_get_aead_limits); ChaCha20-Poly1305 needs no such
@@ -16,5 +16,5 @@ FAILED_TAGS_RENEGOTIATE_AT = 1 << 35
 
 
 def gcm_use(packets: int, size: int) -> int:
-    """Upper bound of blocks plus packets for that many packets of `size` bytes together."""
+    """Upper bound of blocks plus packets for `packets` packets of `size` bytes together."""
     return 2 * packets + (size >> 4)

@@ -1,4 +1,4 @@
-"""OpenSSL's reasons in an administrator's words: what failed and what to do about it."""
+"""OpenSSL's reasons in an administrator's words: the failure and its remedy."""
 
 from __future__ import annotations
 

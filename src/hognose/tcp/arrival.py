@@ -1,5 +1,5 @@
 # hot
-"""A connection's state and what a segment does to it (RFC 9293 section 3.10.7.4 with RFC 5961 and RFC 7323)."""
+"""State of a connection and its reaction to a segment (RFC 9293 section 3.10.7.4 with RFC 5961 and RFC 7323)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FIN_WAIT_LIMIT: Nanos = 60 * SECOND  # FIN-WAIT-2 of a peer that never closes
 
 
 class Arrival:
-    """State of one connection and its reaction to segments; TcpConnection is the whole of it."""
+    """State of one connection and its reaction to segments; the base of TcpConnection."""
 
     __slots__ = (
         "_aborting",
@@ -86,11 +86,11 @@ class Arrival:
         self.path = path
         self.peer: tuple[Ipv4Int, Port] = (path.remote, path.remote_port)
         self.close_reason: CloseReason | None = None
-        self.opened_at: Nanos = 0  # when the handshake was complete
+        self.opened_at: Nanos = 0  # time of the end of the handshake
         self.armed: Nanos = 0  # the server's timer heap entry
-        self.has_pause = False  # is in the server's queue of delayed acknowledgements
-        self.lingers = False  # closed first: leaves a TIME-WAIT entry behind
-        self.touched = False  # is in the server's list of connections to poll
+        self.has_pause = False  # it is in the server's queue of delayed acknowledgements
+        self.lingers = False  # it closed first: a TIME-WAIT entry follows
+        self.touched = False  # it is in the server's list of connections to poll
         self._iss = iss
         self.irs = irs
         self._snd = Sender(mss, window, sack, limits, counters)
@@ -101,7 +101,7 @@ class Arrival:
         self._ts_offset = ts_offset
         self._ts_recent = ts_recent
         self._state = _ESTABLISHED
-        self._wl1 = 0  # position of the segment that set the send window last
+        self._wl1 = 0  # position of the latest segment that set the send window
         self._wait_at: Nanos = 0  # FIN-WAIT-2 limit
         self._challenges = 0
         self._challenges_from: Nanos = 0
@@ -119,7 +119,7 @@ class Arrival:
     # -- segments in -----------------------------------------------------------------------------------------------
 
     def receive(self, packet: bytes, l4: int, end: int, now: Nanos) -> None:
-        """One segment of this connection; checksum already trusted or verified."""
+        """Take one segment of this connection; its checksum was trusted or verified before."""
         if end - l4 >= 32:
             _, _, seq, ack, offset, flags, window, _, _, word, tsval, tsecr = _UNPACK(packet, l4)
             rcv = self._rcv
@@ -153,7 +153,7 @@ class Arrival:
         self._receive_slow(packet, l4, end, now)
 
     def _receive_slow(self, packet: bytes, l4: int, end: int, now: Nanos) -> None:
-        """The whole of RFC 9293 3.10.7.4, in its order."""
+        """Take any segment: RFC 9293 section 3.10.7.4 in its order."""
         if end - l4 < wire_tcp.FIXED_LEN:
             self._counters.drop(DropReason.BAD_TCP_HEADER)
             return
@@ -227,7 +227,7 @@ class Arrival:
         rcv.ack_now = True
         following = ON_FIN_RECEIVED.get(TcpState(self._state))
         if following is TcpState.CLOSED:
-            # TIME-WAIT is the server's: it keeps what is needed to answer old segments.
+            # TIME-WAIT is the server's: it keeps the numbers that answers to old segments need.
             self._finish(CloseReason.FINISHED)
         elif following is not None:
             self._state = int(following)
@@ -235,7 +235,7 @@ class Arrival:
     def _timestamp_acceptable(
         self, options: wire_tcp.Options, flags: int, position: int, segment_end: int, now: Nanos
     ) -> bool:
-        """PAWS (RFC 7323 section 5.3) and TS.Recent (section 4.3)."""
+        """Check PAWS (RFC 7323 section 5.3) and update TS.Recent (section 4.3)."""
         if options.timestamps is None:
             if flags & RST:
                 return True
@@ -264,7 +264,7 @@ class Arrival:
         has_data: bool,
         now: Nanos,
     ) -> bool:
-        """The ACK field; False when the segment is to be dropped for it (RFC 5961 section 5.2)."""
+        """Process the ACK field; False when the segment is to be dropped for it (RFC 5961 section 5.2)."""
         snd = self._snd
         position = seqnum.position(self._iss, ack, snd.una)
         if position > snd.nxt or position < snd.una - snd.max_window:
@@ -298,7 +298,7 @@ class Arrival:
         return True
 
     def _acknowledge_soon(self, now: Nanos) -> None:
-        """A challenge or duplicate acknowledgement, limited per connection (RFC 5961 section 7)."""
+        """Send a challenge or duplicate acknowledgement, limited per connection (RFC 5961 section 7)."""
         if now - self._challenges_from >= SECOND:
             self._challenges_from = now
             self._challenges = 0
@@ -307,7 +307,7 @@ class Arrival:
             self._rcv.ack_now = True
 
     def path_mtu(self, mss: int, quoted_seq: int) -> None:
-        """A router asks for smaller packets; believed only for a segment in flight (RFC 5927 section 7)."""
+        """Lower the MSS as a router asks; believed only for a segment in flight (RFC 5927 section 7)."""
         snd = self._snd
         position = seqnum.position(self._iss, quoted_seq, snd.una)
         if snd.una <= position < snd.nxt:

@@ -1,25 +1,25 @@
 """Paths that drop large packets without a word: packetization layer path MTU discovery (RFC 4821, RFC 8899).
 
 From the third time-out in a row every other attempt is smaller, the ones between are as before, so that a path that is
-merely dead teaches nothing. What gets through is then raised by probes, which are segments of new data: the full size
-first, for most suspicions are wrong, then halving the interval. A probe that is lost costs no window (RFC 4821 section
-7.7) and is sent again in segments of the size that works. The whole search is repeated after RAISE_AFTER.
+merely dead teaches nothing. The size that gets through is then raised by probes, which are segments of new data: the
+full size first, for most suspicions are wrong, then halving the interval. A lost probe costs no window (RFC 4821
+section 7.7) and is sent again in segments of the size that works. The whole search is repeated after RAISE_AFTER.
 """
 
 from __future__ import annotations
 
 from hognose.units import SECOND, Nanos
 
-TIMEOUTS = 2  # so many in a row are loss like any other
-SMALLER_MSS = (1024, 524)  # payload bytes: what fits MTUs of 1076 and 576
+TIMEOUTS = 2  # up to this many time-outs in a row are ordinary loss
+SMALLER_MSS = (1024, 524)  # payload bytes that fit MTUs of 1076 and 576
 RAISE_AFTER: Nanos = 600 * SECOND  # RFC 8899 section 5.1.1, PMTU_RAISE_TIMER
-MAX_PROBES = 3  # RFC 8899 section 5.1.2: so many of one size are lost before it counts as too large
+MAX_PROBES = 3  # RFC 8899 section 5.1.2: lost probes of one size before it counts as too large
 RESOLUTION = 16  # bytes; the search is not finer
-FOLLOWERS = 3  # segments behind a probe, so that its loss is found without a time-out (RFC 4821 section 7.4)
+FOLLOWERS = 3  # segments after a probe, so that its loss is found without a time-out (RFC 4821 section 7.4)
 
 
 class BlackHole:
-    """Which segment size a connection should try."""
+    """The search for the segment size that a connection should use."""
 
     __slots__ = ("_fails", "_tries", "_usual", "_works", "full", "probe")
 
@@ -31,9 +31,9 @@ class BlackHole:
         self._tries = 0
 
     def size_after(self, timeouts: int, mss: int, flight: int) -> int:
-        """The segment size for the attempt after so many time-outs in a row; 0: no other than it is.
+        """The segment size for the attempt after `timeouts` time-outs in a row; 0: no change.
 
-        flight: bytes not acknowledged; what fits the smaller size has not been lost for being large.
+        flight: bytes not acknowledged; a flight that fits the smaller size was not lost for its size.
         """
         attempt = timeouts - TIMEOUTS
         if attempt < 0 or flight <= SMALLER_MSS[-1]:
@@ -45,14 +45,14 @@ class BlackHole:
         )
 
     def search(self, works: int) -> None:
-        """Begin to look for a size above one that works."""
+        """Begin to look for a size above `works`, which is known to get through."""
         self._works = works
         self._fails = self.full + 1
         self._tries = 0
 
     @property
     def found(self) -> bool:
-        """There is nothing left to try."""
+        """True when no size is left to try."""
         return self._works >= self.full or self._fails - self._works <= RESOLUTION
 
     @property
@@ -61,14 +61,14 @@ class BlackHole:
         return self.full if self._fails > self.full else (self._works + self._fails) // 2
 
     def passed(self) -> int:
-        """The probe got through: the size to use from now on."""
+        """Note that the probe got through; returns the size to use from now on."""
         self.probe = None
         self._works = self.candidate
         self._tries = 0
         return self._works
 
     def lost(self) -> None:
-        """The probe did not."""
+        """Note that the probe was lost."""
         self.probe = None
         self._tries += 1
         if self._tries >= MAX_PROBES:

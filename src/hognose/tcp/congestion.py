@@ -27,10 +27,10 @@ class Cubic:
         self._reno = 0.0  # segments of the Reno-friendly estimate
 
     def acked(self, count: int, srtt: Nanos, now: Nanos) -> None:
-        """`count` bytes were newly acknowledged while the window was in use."""
+        """Grow the window: `count` bytes were newly acknowledged while the window was in use."""
         mss = self.mss
         if self.cwnd < self.ssthresh:
-            # RFC 3465 with L = the whole acknowledgement: one super-frame's ACK stands for many segments (T35).
+            # RFC 3465 with L = the whole acknowledgement: a super-frame's ACK stands for many segments (docs/tcp.md).
             self.cwnd = min(self.cwnd + count, max(self.ssthresh, self.cwnd + mss))
             return
         if self._epoch < 0:
@@ -48,8 +48,8 @@ class Cubic:
         self.cwnd = int(grown * mss)
 
     def lost(self, flight: int) -> None:
-        """A loss was found by acknowledgements: multiplicative decrease (section 4.6, fast convergence 4.7)."""
-        # What is outstanding beyond an unrepaired hole can be many times the window; it must not raise it.
+        """Decrease the window after a loss found by acknowledgements (RFC 9438 section 4.6, fast convergence 4.7)."""
+        # Data outstanding beyond an unrepaired hole can be many times the window; it must not raise it.
         window = max(min(flight, self.cwnd), 2 * self.mss) / self.mss
         self._w_max = window * (1 + _BETA) / 2 if window < self._w_max else window
         self.ssthresh = max(int(window * _BETA * self.mss), 2 * self.mss)
@@ -57,7 +57,7 @@ class Cubic:
         self._epoch = -1
 
     def timed_out(self, flight: int, *, again: bool) -> None:
-        """A retransmission time-out: the loss window (RFC 5681 section 3.1, RFC 9438 section 4.8).
+        """Set the loss window after a retransmission time-out (RFC 5681 section 3.1, RFC 9438 section 4.8).
 
         again: of data sent again already; ssthresh stays (RFC 5681 equation 4).
         """
@@ -66,11 +66,11 @@ class Cubic:
         self.cwnd = self.mss
 
     def saved(self) -> tuple[float, ...]:
-        """All but cwnd, for `undo`."""
+        """The state without cwnd, for `undo`."""
         return (self.ssthresh, self._w_max, self._epoch, self._origin, self._k, self._reno)
 
     def undo(self, saved: tuple[float, ...], window: int) -> None:
-        """What looked like a loss was none; the window opens from `window` bytes (RFC 4015 section 4)."""
+        """Take back a spurious loss; the window opens from `window` bytes (RFC 4015 section 4)."""
         ssthresh, self._w_max, epoch, self._origin, self._k, self._reno = saved
         self.ssthresh = int(ssthresh)
         self._epoch = int(epoch)
@@ -82,7 +82,7 @@ class Cubic:
         self._epoch = -1
 
     def set_mss(self, mss: int) -> None:
-        """The segment size changed (path MTU); the window keeps its bytes."""
+        """Take a new segment size (path MTU); the window keeps its bytes."""
         self.mss = mss
 
     def _start_epoch(self, now: Nanos) -> None:

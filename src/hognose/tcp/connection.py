@@ -1,8 +1,8 @@
 # hot
 """One synchronised connection: segments in (arrival.py), the user's side, segments out.
 
-Batch rule: `receive` is called for every segment of a batch and only notes what has to be said; `output` is called
-once after it and says it.
+Batch rule: `receive` is called for every segment of a batch and only notes the answer that is due; `output` is called
+once after it and sends it.
 """
 
 from __future__ import annotations
@@ -36,17 +36,17 @@ class TcpConnection(Arrival):
 
     @property
     def waiting(self) -> bool:
-        """In-order bytes have not been taken."""
+        """True while in-order bytes wait for `take`."""
         return bool(self._rcv.ready)
 
     @property
     def eof(self) -> bool:
-        """The peer has closed and everything it sent was taken, or the connection is over."""
+        """True when the peer has closed and all of its bytes were taken, or the connection is over."""
         return (self.finished and not self._rcv.ready) or self._state == _CLOSED
 
     @property
     def finished(self) -> bool:
-        """The peer has closed, whatever is still to be taken, or the connection is over."""
+        """True when the peer has closed, even while bytes wait for `take`, or the connection is over."""
         return (self._rcv.fin_at >= 0 and self._rcv.nxt > self._rcv.fin_at) or self._state == _CLOSED
 
     @property
@@ -62,11 +62,11 @@ class TcpConnection(Arrival):
         return max(0, self._limits.send_buffer - self.send_queued)
 
     def trust(self) -> None:
-        """The peer is somebody who may fill our buffers; until then its window is small."""
+        """Offer the whole receive buffer to an authenticated peer; until then the window is small."""
         self._rcv.trust(self._limits)
 
     def compact(self) -> None:
-        """Bytes are not taken for a while: keep them in little memory."""
+        """Store bytes that `take` leaves for a while in little memory."""
         self._rcv.compact()
 
     def take(self, most: int = UNLIMITED) -> list[bytes]:
@@ -86,13 +86,13 @@ class TcpConnection(Arrival):
         self.touch()
 
     def close(self, now: Nanos) -> None:
-        """Send a FIN behind what is queued; what the peer still sends is read and thrown away by nobody but take."""
+        """Queue a FIN after unsent data. Input still arrives; the caller keeps calling `take` and discards it."""
         if not self._snd.fin_queued and self._state != _CLOSED:
             self._snd.fin_queued = True
             self.touch()
 
     def abort(self, now: Nanos) -> None:
-        """Be over at once: a RST leaves with the next poll."""
+        """End the connection; a RST leaves with the next poll."""
         self._aborting = True
         self.touch()
 
@@ -120,7 +120,7 @@ class TcpConnection(Arrival):
             self._bare(ACK, snd.nxt, now, out)
 
     def handle_deadline(self, now: Nanos, out: list[Outgoing]) -> None:
-        """Whatever timer is due."""
+        """Run every timer that is due."""
         snd, rcv = self._snd, self._rcv
         if rcv.ack_at and rcv.ack_at <= now:
             rcv.ack_now = True
@@ -158,18 +158,18 @@ class TcpConnection(Arrival):
 
     @property
     def pause_at(self) -> Nanos:
-        """When a delayed acknowledgement is due; 0 when none is pending."""
+        """Time at which a delayed acknowledgement is due; 0 when none is pending."""
         return self._rcv.ack_at if self._state != _CLOSED else 0
 
     def abort_now(self, reason: CloseReason, now: Nanos, out: list[Outgoing]) -> None:
-        """Send a RST and be over."""
+        """Send a RST and end the connection."""
         if self._state != _CLOSED:
             self._bare(RST | ACK, self._snd.nxt, now, out)
             self._finish(reason)
 
     @property
     def has_input(self) -> bool:
-        """There are bytes to take, or the end of the stream to notice."""
+        """True when bytes wait for `take` or the end of the stream was not noticed yet."""
         return bool(self._rcv.ready) or self._rcv.fin_at >= 0 or self._state == _CLOSED
 
     @property

@@ -5,8 +5,8 @@ The initial sequence number is the memory:
     MAC 24 bits | slot 1 | MSS index 2 | SACK 1 | window scale 4 (15 = none)
 
 The MAC is keyed and covers the four-tuple, the peer's initial number, the slot of time and the eight bits beside it. A
-cookie is good for the slot it was made in and the next. Whether timestamps were agreed is seen by the third segment,
-which has to carry them then (RFC 7323 section 3.2).
+cookie is good for the slot it was made in and the next. Agreed timestamps are seen by the third segment, which has to
+carry them then (RFC 7323 section 3.2).
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from hognose.wire import tcp as wire_tcp
 
 COOKIE_SLOT: Nanos = 8 * SECOND
 COOKIE_LIFE: Nanos = 2 * COOKIE_SLOT
-COOKIE_MSS = (88, 536, 1360, 1460)  # what two bits can say; the largest that the peer's is not below
+COOKIE_MSS = (88, 536, 1360, 1460)  # sizes for two bits; the largest that does not exceed the peer's MSS
 _NO_SCALE = 15
 _PERSON = b"cookie"  # the key also makes initial sequence numbers: another use, another hash
 
 
 class Cookie(NamedTuple):
-    """What a cookie remembers of the SYN's options."""
+    """Options of the SYN that a cookie encodes."""
 
     mss: int
     window_scale: int | None
@@ -52,7 +52,7 @@ class SynCookies:
         return self._mac(key, irs, slot, low) << 8 | low
 
     def check(self, key: bytes, irs: int, iss: int, now: Nanos) -> Cookie | None:
-        """What the SYN said, when `iss` is a cookie made for it a short time ago."""
+        """The SYN's options, when `iss` is a cookie made for it a short time ago, else None."""
         low = iss & 0xFF
         slot = now // COOKIE_SLOT
         if slot & 1 != low >> 7:

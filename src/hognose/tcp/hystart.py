@@ -25,7 +25,7 @@ class HyStart:
     __slots__ = ("_baseline", "_current", "_end", "_last", "_samples", "css_rounds", "over")
 
     def __init__(self, end: int) -> None:
-        """end: SND.NXT, where the first round ends."""
+        """Begin the first round; end: SND.NXT, where it ends."""
         self._end = end
         self._last = self._current = _NONE  # least round trips of the last round and of this one
         self._samples = 0
@@ -34,9 +34,9 @@ class HyStart:
         self.over = False  # congestion avoidance is next
 
     def acknowledged(self, acked: int, position: int, nxt: int, rtt: Nanos) -> int:
-        """`acked` bytes up to `position` were acknowledged while the window was in use; by how many it may grow.
+        """The growth in bytes that `acked` bytes up to `position` allow, acknowledged while the window was in use.
 
-        nxt: SND.NXT. rtt: of the last segment of them, -1 where nobody knows.
+        nxt: SND.NXT. rtt: of the last segment of them, -1 when it was not measured.
         """
         if position > self._end:
             self._end = nxt
@@ -53,7 +53,7 @@ class HyStart:
         return acked // CSS_GROWTH_DIVISOR if self.css_rounds else acked
 
     def _compare(self) -> None:
-        """There are enough samples of this round to judge by."""
+        """Compare the rounds: this one has enough samples."""
         if self.css_rounds:
             if self._current < self._baseline:
                 self.css_rounds = 0

@@ -1,10 +1,10 @@
 """Half-open connections: SYN in, SYN-ACK out, nothing larger than a small entry before the handshake is complete.
 
 Bounds: `half_open` entries. While they are all in use a newcomer costs nothing: its answer carries a SYN cookie
-(cookies.py), which is good for some seconds and only for so long after such an overflow; handshakes that are over in
-that time are remembered (as many as `half_open`, the oldest is forgotten), so that no cookie makes a second connection
-out of an old segment. SYN-ACKs are repeated a few times only, those with a cookie never. Initial sequence numbers are a
-keyed hash of the four-tuple plus a clock (RFC 6528).
+(cookies.py). A cookie is good for some seconds (COOKIE_LIFE), and only until COOKIE_LIFE after such an overflow;
+handshakes that are over in that time are remembered (`half_open` of them, the oldest is forgotten), so that no cookie
+makes a second connection out of an old segment. SYN-ACKs are repeated a few times only, those with a cookie never.
+Initial sequence numbers are a keyed hash of the four-tuple plus a clock (RFC 6528).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hognose.wire.tcp import ACK, SYN
 
 _STAMPS = Struct(">II")
 
-SYN_ACK_RETRIES = 5  # 16 s, far below RFC 9293's 3 minutes, as a defence (facts T10)
+SYN_ACK_RETRIES = 5  # 16 s, far below the 3 minutes of RFC 9293 section 3.8.3, as a defence (docs/tcp.md T10)
 # Doubles with every retry. RFC 6298 (2.1) says SHOULD 1 s; but then the peer's first measurement is a second too, and
 # each of its own losses costs three seconds and more. A path of more than this gets one SYN-ACK too many.
 SYN_ACK_INTERVAL: Nanos = 250 * MS
@@ -49,10 +49,10 @@ class HalfOpen:
     ts_recent: int
     deadline: Nanos
     repeated: bool = False  # the SYN-ACK was sent more than once
-    rtt_ms: int = 0  # of the handshake; 0: it says nothing
+    rtt_ms: int = 0  # of the handshake; 0: not measured
 
     def measure(self, options: wire_tcp.Options, now: Nanos) -> None:
-        """The third segment is here: RTT by its echo (RFC 7323 section 4), or if the SYN-ACK was sent once (Karn)."""
+        """Measure the RTT by the third segment's echo (RFC 7323 section 4), or if the SYN-ACK was sent once (Karn)."""
         if self.path.timestamps and options.timestamps is not None:
             rtt_ms = (self.ts_offset + now // MS - options.timestamps[1]) & seqnum.MASK
         elif not self.repeated:
@@ -87,9 +87,9 @@ class Listener:
         )
         self._local = address.to_bytes(4, "big") + port.to_bytes(2, "big")
         self._cookies = SynCookies(secret, self._local)
-        self.overflow_at: Nanos = -COOKIE_LIFE - 1  # when a cookie was made last
+        self.overflow_at: Nanos = -COOKIE_LIFE - 1  # time of the latest cookie
         self._spent: OrderedDict[bytes, None] = OrderedDict()  # four-tuple and the peer's initial number
-        # The scale that lets 16 bits say the whole receive buffer (RFC 7323 section 2.3).
+        # The scale with which 16 bits express the whole receive buffer (RFC 7323 section 2.3).
         self.scale = 0
         while limits.receive_buffer > 0xFFFF << self.scale:
             self.scale += 1
@@ -114,12 +114,12 @@ class Listener:
         return None
 
     def remove(self, key: bytes) -> None:
-        """The handshake is complete, or was reset."""
+        """Remove the entry of a handshake that is complete or was reset."""
         for level in self._levels:
             level.pop(key, None)
 
     def syn(self, key: bytes, seq: int, window: int, options: wire_tcp.Options, now: Nanos) -> Outgoing:
-        """A SYN for the listening port: a SYN-ACK, and an entry for it. A repeated SYN gets the same answer."""
+        """Answer a SYN for the listening port by a SYN-ACK and file an entry. A repeated SYN gets the same answer."""
         entry = self.get(key)
         if entry is None or entry.irs != seq:
             # RFC 9293 3.10.7.4: another SYN in SYN-RECEIVED of a passive open returns to LISTEN, so it starts anew.
@@ -133,7 +133,7 @@ class Listener:
         return self._answer(entry, now)
 
     def from_cookie(self, key: bytes, seq: int, ack: int, options: wire_tcp.Options, now: Nanos) -> HalfOpen | None:
-        """The entry that a third segment's cookie stands for, filed nowhere; None when it has no good one."""
+        """The entry that the cookie of a third segment stands for, in no table; None without a valid cookie."""
         if not self._overflowed(now):
             return None
         irs, iss = (seq - 1) & seqnum.MASK, (ack - 1) & seqnum.MASK
@@ -143,11 +143,11 @@ class Listener:
         self._counters.stats[Stat.TCP_SYN_COOKIES_ACCEPTED] += 1
         said = wire_tcp.Options(cookie.mss, cookie.window_scale, cookie.sack, (), options.timestamps)
         entry = self._entry(key, irs, iss, said, now)
-        entry.repeated = True  # for all we know
+        entry.repeated = True  # not known: the listener keeps no count for cookies
         return entry
 
     def spend(self, key: bytes, irs: int, now: Nanos) -> None:
-        """A handshake or connection is over: its cookie, if it had one, is not to be believed again."""
+        """Reject the cookie of this handshake or connection from now on: it is over."""
         if not self._overflowed(now):
             self._spent.clear()
             return
@@ -159,7 +159,7 @@ class Listener:
         return now - self.overflow_at <= COOKIE_LIFE
 
     def next_deadline(self) -> Nanos | None:
-        """When the next SYN-ACK is to be repeated or an entry given up."""
+        """Time at which the next SYN-ACK is repeated or an entry given up; None without entries."""
         earliest: Nanos | None = None
         for level in self._levels:
             if level:
@@ -169,7 +169,7 @@ class Listener:
         return earliest
 
     def handle_deadline(self, now: Nanos, out: list[Outgoing]) -> None:
-        """Repeat SYN-ACKs, give up on entries that were repeated often enough."""
+        """Repeat SYN-ACKs; give up entries after SYN_ACK_RETRIES repeats."""
         for retries in range(SYN_ACK_RETRIES, -1, -1):
             level = self._levels[retries]
             while level:
@@ -208,11 +208,11 @@ class Listener:
         )
 
     def _hash(self, key: bytes) -> bytes:
-        """Eight bytes that only we can know: the offsets of the initial sequence number and of the timestamps."""
+        """Eight bytes that a peer cannot predict: the offsets of the initial sequence number and of the timestamps."""
         return blake2s(key + self._local, key=self._secret, digest_size=8).digest()
 
     def _cookie(self, key: bytes, seq: int, options: wire_tcp.Options, now: Nanos) -> Outgoing:
-        """Answer without an entry."""
+        """A SYN-ACK with a cookie; no entry is made."""
         self.overflow_at = now
         self._counters.stats[Stat.TCP_SYN_COOKIES_SENT] += 1
         path = Path(self._address, self._port, int.from_bytes(key[:4], "big"), int.from_bytes(key[4:6], "big"), False)
@@ -236,7 +236,7 @@ class Listener:
         """Window unscaled, options only where the peer offered them; they carry the timestamps, the path has none."""
         options = self._options[sack, scaling, stamps is not None]
         if stamps is not None:
-            at = 8 if sack else 4  # behind MSS and SACK permitted
+            at = 8 if sack else 4  # after MSS and SACK permitted
             options = options[: at + 4] + _STAMPS.pack(*stamps) + options[at + 12 :]
         window = self._limits.syn_window
         ack = (irs + 1) & seqnum.MASK

@@ -57,7 +57,7 @@ class Path:
     ) -> Outgoing:
         """One segment or, where size > mss, super-segment; `pieces` (size bytes in all) is taken over.
 
-        options: further option bytes, a multiple of 4, behind the timestamps.
+        options: further option bytes, a multiple of 4, after the timestamps.
         """
         header_len = (32 if self.timestamps else 20) + len(options)
         tcp_len = header_len + size

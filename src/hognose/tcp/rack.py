@@ -3,7 +3,7 @@
 
 Every byte between SND.UNA and SND.NXT that the peer does not hold is in one record here or counts as lost. A record is
 one transmission of a range: a super-segment or several segments sent within MERGE of each other, so that a window is a
-handful of records whatever was written, and RFC 8985's per-segment rules are kept by cutting a record where the
+handful of records however it was written, and RFC 8985's per-segment rules are kept by cutting a record where the
 delivered part of it ends. Bound: a record per MERGE of the time in flight, plus one per range sent again.
 """
 
@@ -20,7 +20,7 @@ _START, _END, _AT, _AGAIN = 0, 1, 2, 3
 
 
 class Rack:
-    """The transmissions of one connection that are under way, and what deliveries say about them."""
+    """The transmissions of one connection that are in flight, and the losses that deliveries reveal."""
 
     __slots__ = (
         "_dsack_at", "_end", "_highest", "_persist", "_records", "_rtt", "_steps", "_time", "deadline", "min_rtt",
@@ -29,7 +29,7 @@ class Rack:
 
     def __init__(self) -> None:
         self._records: list[list[int]] = []  # start, end, sent at, sent again; in order of time
-        self._time: Nanos = -1  # when what was delivered last was sent: RACK.xmit_ts, RACK.end_seq, RACK.rtt
+        self._time: Nanos = -1  # send time of the latest delivered transmission: RACK.xmit_ts, RACK.end_seq, RACK.rtt
         self._end = 0
         self._rtt: Nanos = 0
         self._highest = 0  # RACK.fack: end of the highest delivered range
@@ -38,10 +38,10 @@ class Rack:
         self._dsack_at: Nanos = 0
         self.min_rtt: Nanos = 0
         self.reordering = False
-        self.deadline: Nanos = 0  # when `lost` is to be asked again without a new acknowledgement; 0 = not
+        self.deadline: Nanos = 0  # time at which `lost` is asked again without a new acknowledgement; 0 = not
 
     def sent(self, start: int, end: int, now: Nanos, again: bool) -> None:
-        """A transmission of [start, end) leaves now."""
+        """Record a transmission of [start, end) that leaves now."""
         records = self._records
         if records:
             last = records[-1]
@@ -51,20 +51,20 @@ class Rack:
         records.append([start, end, now, again])
 
     def sent_at(self, position: int) -> Nanos:
-        """When what ends at `position` was sent, up to MERGE too early; -1 when nobody knows."""
+        """Send time of the segment that ends at `position`, up to MERGE too early; -1 when it has no record."""
         for record in self._records:
             if record[_END] >= position:
                 return record[_AT]
         return -1
 
     def acknowledged(self, position: int) -> None:
-        """Forget what the cumulative acknowledgement covers, in the common case that nothing was sent again."""
+        """Forget records below the cumulative acknowledgement, in the common case that nothing was sent again."""
         records = self._records
         while records and records[0][_END] <= position:
             del records[0]
 
     def delivered(self, ranges: list[tuple[int, int]], now: Nanos) -> Nanos:
-        """These ranges, in order, at least one, are with the peer now (RFC 8985 section 6.2, steps 1 - 3).
+        """Take ranges, in order, at least one, that the peer now holds (RFC 8985 section 6.2, steps 1 - 3).
 
         Returns the round trip of the newest of them that was sent once, -1 when all were sent again.
         """
@@ -72,7 +72,7 @@ class Rack:
         lows = [low for low, _ in ranges]
         highs = [high for _, high in ranges]
         for start, end, at, again in self._records:
-            first = bisect_right(highs, start)  # the first range that ends behind the record's start
+            first = bisect_right(highs, start)  # the first range that ends after the record's start
             last = bisect_left(lows, end) - 1  # the last that begins before its end
             if first > last:
                 continue
@@ -92,20 +92,20 @@ class Rack:
         return measured
 
     def duplicate(self, srtt: Nanos, now: Nanos) -> None:
-        """The peer reported a needless transmission (RFC 2883): wait longer, one step per round trip."""
+        """Wait longer, one step per round trip: the peer reported a needless transmission (RFC 2883)."""
         if now - self._dsack_at > srtt:
             self._dsack_at = now
             self._steps += 1
             self._persist = STEPS_PERSIST
 
     def recovered(self) -> None:
-        """A recovery is over."""
+        """Count a recovery that is over."""
         self._persist -= 1
         if self._persist <= 0:
             self._steps = 1
 
     def lost(self, una: int, board: RangeSet, certain: bool, srtt: Nanos, now: Nanos) -> list[tuple[int, int]]:
-        """What is lost of what was under way (section 6.2, step 5); it is under way no longer. Sets `deadline`.
+        """The ranges that count as lost (section 6.2, step 5); they are in flight no longer. Sets `deadline`.
 
         certain: in recovery, or enough is reported to do without a time for reordering where none was seen (step 4).
         """
@@ -136,19 +136,19 @@ class Rack:
         return found
 
     def retract(self, start: int) -> None:
-        """What was sent from a position on is sent again as a probe: no longer under way as it was."""
+        """End records at `start`: the bytes after it are sent again as a probe."""
         for record in self._records:
             if record[_START] <= start < record[_END]:
                 record[_END] = start
 
     def clear(self) -> list[list[int]]:
-        """All that was under way counts as lost; its records, for `restore`."""
+        """Remove all records: all in flight counts as lost. Returns them for `restore`."""
         records, self._records = self._records, []
         self._time = -1
         self.deadline = 0
         return records
 
     def restore(self, records: list[list[int]], held: RangeSet) -> None:
-        """These were under way all the time, as far as they are in `held`; what was sent since is behind them."""
+        """Put records of `clear` back, as far as they are in `held`; later transmissions follow them."""
         old = [[*part, at, again] for start, end, at, again in records for part in held.common(start, end)]
         self._records[:0] = old

@@ -6,9 +6,9 @@ from bisect import bisect_left, bisect_right
 
 
 class RangeSet:
-    """Ranges [start, end) of one connection's send stream; at most `max_ranges` and so little more as removals split.
+    """Ranges [start, end) of one connection's send stream.
 
-    What would be one range too many is not added: the caller must be able to live with that.
+    Bound: `max_ranges`; `add` of a range beyond that returns False. Each `remove` can exceed it by one.
     """
 
     __slots__ = ("_ends", "_max_ranges", "_starts", "total")
@@ -27,9 +27,9 @@ class RangeSet:
         return self._starts[0], self._ends[0]
 
     def add(self, start: int, end: int) -> bool:
-        """Put [start, end) in; True when that was news."""
-        first = bisect_left(self._ends, start)  # first range that ends at or behind start
-        last = bisect_right(self._starts, end)  # one behind the last range that starts at or before end
+        """Put [start, end) in; True when it held a position that was not in the set."""
+        first = bisect_left(self._ends, start)  # first range that ends at or after start
+        last = bisect_right(self._starts, end)  # index after the last range that starts at or before end
         if first < last:
             if self._starts[first] <= start and end <= self._ends[first]:
                 return False
@@ -46,9 +46,9 @@ class RangeSet:
         return True
 
     def remove(self, start: int, end: int) -> int:
-        """Take [start, end) out; returns how many positions of it were there."""
-        first = bisect_right(self._ends, start)  # first range that ends behind start
-        last = bisect_left(self._starts, end)  # one behind the last range that starts before end
+        """Take [start, end) out; returns the number of its positions that were in the set."""
+        first = bisect_right(self._ends, start)  # first range that ends after start
+        last = bisect_left(self._starts, end)  # index after the last range that starts before end
         if first >= last:
             return 0
         starts, ends = self._starts[first:last], self._ends[first:last]
@@ -78,8 +78,8 @@ class RangeSet:
 
     def common(self, start: int, end: int) -> list[tuple[int, int]]:
         """The parts of [start, end) that are in the set, in order."""
-        first = bisect_right(self._ends, start)  # first range that ends behind start
-        last = bisect_left(self._starts, end)  # one behind the last range that starts before end
+        first = bisect_right(self._ends, start)  # first range that ends after start
+        last = bisect_left(self._starts, end)  # index after the last range that starts before end
         return [(max(self._starts[i], start), min(self._ends[i], end)) for i in range(first, last)]
 
     def missing(self, start: int, end: int) -> list[tuple[int, int]]:

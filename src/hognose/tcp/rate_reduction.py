@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class RateReduction:
-    """One recovery's account of what was delivered and sent."""
+    """The bytes delivered and sent in one recovery."""
 
     __slots__ = ("_base", "_delivered", "_sent")
 
@@ -12,16 +12,16 @@ class RateReduction:
         self._base = self._delivered = self._sent = 0
 
     def begin(self, flight: int, mss: int) -> None:
-        """A recovery begins with so much in flight (RecoverFS)."""
+        """Begin a recovery with `flight` bytes in flight (RecoverFS)."""
         self._base = max(flight, mss)
         self._delivered = self._sent = 0
 
     def sent(self, size: int) -> None:
-        """So much was sent in recovery (prr_out)."""
+        """Count `size` bytes sent in recovery (prr_out)."""
         self._sent += size
 
     def window(self, delivered: int, pipe: int, target: int, mss: int, *, advanced: bool) -> int:
-        """The congestion window after an acknowledgement that delivered so much (section 6.2).
+        """The congestion window after an acknowledgement that delivered `delivered` bytes (section 6.2).
 
         target: ssthresh. advanced: the cumulative acknowledgement moved, so slow start by one segment is safe.
         """

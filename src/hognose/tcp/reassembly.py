@@ -2,8 +2,8 @@
 
 Ranges are kept sorted and disjoint with the bytes that fill them; finding a place is a binary search. Bounds:
 `max_ranges` ranges, CHUNKS_PER_RANGE times as many chunks of bytes in all (many tiny segments would cost more memory
-and moving than they carry: the class of CVE-2018-5390), and whatever the receive window lets in. Policy: beyond a bound
-the newcomer is refused, and on overlap what came first stays.
+and moving than they carry: the class of CVE-2018-5390), and the receive window. Policy: beyond a bound new bytes are
+refused, and on overlap the bytes that came first stay.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class Reassembly:
         self.size = 0
 
     def allow(self, max_ranges: int) -> None:
-        """Another bound, from the next bytes on."""
+        """Set another bound, from the next bytes on."""
         self._max_ranges = max_ranges
         self._max_chunks = max_ranges * CHUNKS_PER_RANGE
 
@@ -38,7 +38,7 @@ class Reassembly:
 
     @property
     def end(self) -> int:
-        """Position behind the last byte held; 0 when nothing is."""
+        """Position after the last byte held; 0 when nothing is."""
         return self._ends[-1] if self._ends else 0
 
     def insert(self, start: int, data: bytes) -> bool:
@@ -90,7 +90,7 @@ class Reassembly:
         return found
 
     def _fill(self, index: int, start: int, end: int, data: bytes) -> bool:
-        """Put bytes into the gap behind range `index`, joining its neighbours."""
+        """Put bytes into the gap after range `index`, joining its neighbours."""
         if self._chunk_count >= self._max_chunks:
             return False
         joins_left = index >= 0 and self._ends[index] == start

@@ -1,5 +1,5 @@
 # hot
-"""The receiving half of a connection: in-order bytes, the queue beyond gaps, the window, when to acknowledge.
+"""The receiving half of a connection: in-order bytes, the queue beyond gaps, the window, the acknowledgements due.
 
 Works on stream positions (seqnum.py); knows nothing of sending.
 """
@@ -11,14 +11,14 @@ from hognose.limits import TcpLimits
 from hognose.tcp.reassembly import Reassembly
 from hognose.units import MS, Nanos
 
-# Acknowledgements are stretched (facts/performance.md): the first of a connection, those after trouble and those after
-# a pause at once, so that the sender's window grows; then one per so many bytes, or when so much time has passed. A
-# sender whose window is smaller than the stretch is never held up longer than that (RFC 5681 section 4.2: 500 ms). To
-# be prompt after a pause costs nothing: the timer would have run anyway, with a wake-up of its own.
+# Acknowledgements are stretched (docs/tcp.md, Departures): the first of a connection, those after a gap and those after
+# a pause are sent at once, so that the sender's window grows; then one per STRETCH_BYTES, or when PAUSE has passed.
+# A sender whose window is smaller than the stretch is never held up longer than that (RFC 5681 section 4.2: 500 ms).
+# To be prompt after a pause costs nothing: the timer would have run anyway, with a wake-up of its own.
 QUICK_ACKS = 40
 STRETCH_BYTES = 24 * 1024
 PAUSE: Nanos = 1 * MS
-CHUNKS = 16  # more than so few in-order chunks that wait are joined
+CHUNKS = 16  # more in-order chunks than this that wait are joined
 CHUNK_BYTES = 64 * 1024  # of one joined chunk at most; twice this many hold CHUNK_BYTES at least
 UNLIMITED = 1 << 62
 
@@ -32,26 +32,26 @@ class Receiver:
     )  # fmt: skip
 
     def __init__(self, mss: int, most: int, limits: TcpLimits, counters: Counters) -> None:
-        """most: bytes that the window field can say."""
+        """Begin after the SYN; most: bytes that the window field can express."""
         self.mss = mss
         self.nxt = 1  # the SYN at position 0 was received
         self.adv = 1 + limits.syn_window  # right edge of the window the peer knows
         self.last_ack = 1  # the position last acknowledged
         self.fin_at = -1  # position of the peer's FIN once seen
-        self.duplicate: tuple[int, int] | None = None  # what came twice, for the next acknowledgement (RFC 2883)
+        self.duplicate: tuple[int, int] | None = None  # bytes that came twice, for the next acknowledgement (RFC 2883)
         self.ready: list[bytes] = []
         self.ooo = Reassembly(limits.first_ranges)
         self.ack_now = False
         self.ack_at: Nanos = 0  # 0 = no delayed acknowledgement pending
         self.quick = QUICK_ACKS
-        self.arrived: Nanos = 0  # when text came last
+        self.arrived: Nanos = 0  # time of the latest text
         self._ready_bytes = 0
         self._most = most
         self._buffer = min(limits.first_window, limits.receive_buffer, most)
         self._counters = counters
 
     def trust(self, limits: TcpLimits) -> None:
-        """From now on the window is the whole receive buffer; the next acknowledgement says so."""
+        """Offer the whole receive buffer from now on; the next acknowledgement says so."""
         self._buffer = min(limits.receive_buffer, self._most)
         self.ooo.allow(limits.reassembly_ranges)
 
@@ -66,7 +66,7 @@ class Receiver:
         return free if free - offered >= min(self.mss, self._buffer // 2) else max(offered, 0)
 
     def in_order(self, data: bytes, now: Nanos) -> None:
-        """Bytes exactly at nxt, inside the window, with nothing queued beyond: the common case."""
+        """Take bytes exactly at nxt, inside the window, with nothing queued beyond: the common case."""
         size = len(data)
         self.ready.append(data)
         self._ready_bytes += size
@@ -84,12 +84,12 @@ class Receiver:
         self.arrived = now
 
     def receive(self, position: int, data: bytes, now: Nanos) -> None:
-        """Bytes anywhere inside the window; the caller has cut them to it."""
+        """Take bytes anywhere inside the window; the caller has cut them to it."""
         if position + len(data) <= self.nxt:
             self.repeated(position, position + len(data))
             return
         if position > self.nxt:
-            # RFC 5681 section 4.2: out of order is acknowledged at once, and what fills a gap too.
+            # RFC 5681 section 4.2: data out of order is acknowledged at once, and data that fills a gap too.
             self.ack_now = True
             self.quick = QUICK_ACKS
             if not self.ooo.insert(position, data):
@@ -107,12 +107,12 @@ class Receiver:
                 self.nxt += len(chunk)
 
     def repeated(self, start: int, end: int) -> None:
-        """Bytes below nxt came again: our acknowledgement was lost, or the peer needs to know that it was too eager."""
+        """Note bytes below nxt that came again: our acknowledgement was lost, or the peer sent again too early."""
         self.ack_now = True
         self.duplicate = (start, end)
 
     def compact(self) -> None:
-        """Join small chunks that are not taken for a while, so that they cost no more memory than their bytes."""
+        """Join small chunks that wait for `take`, so that they cost no more memory than their bytes."""
         ready = self.ready
         if len(ready) <= CHUNKS:
             return
@@ -129,7 +129,7 @@ class Receiver:
         self.ready = joined
 
     def take(self, most: int = UNLIMITED) -> list[bytes]:
-        """Up to `most` in-order bytes; ownership passes. Reopens the window by what was taken."""
+        """Up to `most` in-order bytes; ownership passes. Reopens the window by the bytes taken."""
         ready = self.ready
         if ready:
             if self._ready_bytes <= most:
@@ -159,7 +159,7 @@ class Receiver:
         return taken
 
     def acknowledged(self, window: int) -> None:
-        """An acknowledgement with this window leaves now."""
+        """Note that an acknowledgement with this window leaves now."""
         self.last_ack = self.nxt
         self.ack_now = False
         self.ack_at = 0

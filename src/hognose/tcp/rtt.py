@@ -6,7 +6,7 @@ from hognose.units import MS, SECOND, Nanos
 
 INITIAL_RTO: Nanos = 1 * SECOND  # RFC 6298 (2.1)
 REPEATED_SYN_RTO: Nanos = 3 * SECOND  # (5.7), of a connection whose handshake took a time-out and measured nothing
-# RFC 6298 (2.4) says SHOULD 1 s; Linux and gVisor use 200 ms, and so do we (facts/tcp-nat-security.md T9).
+# RFC 6298 (2.4) says SHOULD 1 s; Linux and gVisor use 200 ms, and so do we (docs/tcp.md T9).
 MIN_RTO: Nanos = 200 * MS
 MAX_RTO: Nanos = 60 * SECOND  # RFC 6298 (2.5): at least 60 s
 GRANULARITY: Nanos = 1 * MS
@@ -27,7 +27,7 @@ class RttEstimator:
         self.pto: Nanos = INITIAL_RTO  # RFC 8985 section 7.2
 
     def begin(self, rtt: Nanos) -> None:
-        """Data transmission begins; rtt: of the handshake, 0 where its SYN-ACK was repeated and no echo tells.
+        """Begin data transmission; rtt: of the handshake, 0 when its SYN-ACK was repeated and no echo tells.
 
         It counts until there is a better one: where the third segment was lost it has the peer's time-out in it.
         """
@@ -38,7 +38,7 @@ class RttEstimator:
             self.rto = REPEATED_SYN_RTO
 
     def sample(self, rtt: Nanos) -> None:
-        """One measurement of a segment that was not retransmitted (Karn, RFC 6298 section 3)."""
+        """Take one measurement of a segment that was not retransmitted (Karn, RFC 6298 section 3)."""
         if self.first:  # (2.2)
             self.first = False
             self.srtt = max(rtt, 1)
@@ -56,7 +56,7 @@ class RttEstimator:
         self.rto = min(MAX_RTO, self.rto * 2)
 
     def progressed(self) -> None:
-        """New data was acknowledged: back-off ends with the next sample, the RTO is recomputed (5.7)."""
+        """End the back-off with the next sample and recompute the RTO (5.7): new data was acknowledged."""
         if self.backoff:
             self.backoff = 0
             if self.srtt:

@@ -1,7 +1,7 @@
-"""The sender's scoreboard: what the peer holds beyond the cumulative acknowledgement (RFC 2018, RFC 6675).
+"""The sender's scoreboard: ranges that the peer holds beyond the cumulative acknowledgement (RFC 2018, RFC 6675).
 
-Bound: `max_ranges`; what a peer reports beyond that is ignored, which only costs a needless retransmission
-(CVE-2019-11477 class).
+Bound: `max_ranges`; a report beyond that is ignored, which only costs a needless retransmission (CVE-2019-11477
+class).
 """
 
 from __future__ import annotations

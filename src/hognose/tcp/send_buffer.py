@@ -1,5 +1,5 @@
 # hot
-"""The send queue: bytes written and not yet acknowledged, as the very pieces that were written.
+"""The send queue: bytes written and not yet acknowledged, as the same pieces that were written.
 
 Addressed by stream position. Pieces are never copied until they are cut at a segment's edge; a retransmission may cut
 elsewhere. Bound: kept by the caller (TcpConnection.send_space).
@@ -26,7 +26,7 @@ class SendBuffer:
         self._head = 0  # index of the first piece that is still needed
 
     def append(self, pieces: list[bytes]) -> None:
-        """Queue pieces, none of them empty, behind what is there; they are read-only from now on."""
+        """Append pieces, none of them empty; they are read-only from now on."""
         edges = list(accumulate(map(len, pieces), initial=self.end))
         self.end = edges.pop()
         self._starts += edges
@@ -43,7 +43,7 @@ class SendBuffer:
         old = self._head
         head = bisect_right(self._starts, position, old) - 1
         if head > old:
-            self._pieces[old:head] = [b""] * (head - old)  # the bytes are free at once, the lists are cut now and then
+            self._pieces[old:head] = [b""] * (head - old)  # the bytes are free at once, the lists are cut later
         if head >= _COMPACT_AT:
             del self._starts[:head], self._pieces[:head]
             head = 0

@@ -1,10 +1,10 @@
 # hot
-"""The sending half of a connection: what may be sent now, what is lost, when to give up.
+"""The sending half of a connection: the next segment, loss detection, the time to give up.
 
 Works on stream positions (seqnum.py); knows nothing of receiving. With SACK loss is found by rack.py (RFC 8985, with
 the threshold of RFC 6675), sent again as RFC 6675 has it and paced by proportional rate reduction (RFC 9937); without
 it is RFC 6582. The window is congestion.py's; time-outs are rtt.py's. A super-segment counts as the segments it stands
-for because everything here is counted in bytes (facts T35).
+for because everything here is counted in bytes (docs/tcp.md T35).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hognose.tcp.time_out import TimeOut
 from hognose.units import MS, SECOND, Nanos
 
 GIVE_UP: Nanos = 100 * SECOND  # RFC 9293 section 3.8.3 R2: at least 100 s without an acknowledgement
-ZERO_WINDOW_LIMIT: Nanos = 60 * SECOND  # a peer that never reads is dropped (facts T24)
+ZERO_WINDOW_LIMIT: Nanos = 60 * SECOND  # a peer that never reads is dropped (RFC 6429; docs/tcp.md T24)
 MIN_MSS = 88  # CVE-2019-11479 class: a smaller peer MSS is treated as this
 SINGLE_SEGMENT_DELAY: Nanos = 50 * MS  # RFC 8985 section 7.2: a lone segment may meet a delayed acknowledgement
 SUPER_SEGMENT = GSO_MAX_BYTES - 60  # payload bytes of one super-segment beside the largest headers
@@ -58,33 +58,33 @@ class Sender:
         self.fin_sent = False
         self.last_sent: Nanos = 0
         self.calm = True  # nothing is reported, lost or being recovered, and no FIN was sent
-        self.override = False  # the next segment may be smaller than silly-window avoidance likes
+        self.override = False  # the next segment may be smaller than silly-window avoidance allows
         self._board = Scoreboard(limits.sack_ranges)
         self._counters = counters
-        self._lost = RangeSet(2 * limits.sack_ranges)  # to be sent again; a time-out finds what was one too many
+        self._lost = RangeSet(2 * limits.sack_ranges)  # to be sent again; a time-out finds a range beyond the bound
         self.rack = Rack()
-        self.tail_at: Nanos = 0  # when a tail loss probe is due; 0 = not
-        self._probe_end = -1  # what was in flight when a probe left; -1 = none
-        self._probe_again = False  # it repeats something
+        self.tail_at: Nanos = 0  # time at which a tail loss probe is due; 0 = not
+        self._probe_end = -1  # SND.NXT when a probe left; -1 = none
+        self._probe_again = False  # the probe repeats sent data
         self._prr = RateReduction()
         self._hole = BlackHole(self.mss)
-        self.size_at: Nanos = 0  # when a larger segment size may be probed for; 0 = not
+        self.size_at: Nanos = 0  # time from which a larger segment size may be probed for; 0 = not
         self._high = (
             0  # in flight when new data was sent last: in the middle of a batch of ACKs it is less than was used
         )
         self._urgent = False  # the first retransmission of a recovery waits for no room
         self._recovery = -1  # recovery lasts until this position is acknowledged; -1 = no recovery
         self._in_rto = False
-        self._time_out: TimeOut | None = None  # while it may turn out to have been spurious
+        self._time_out: TimeOut | None = None  # set while the time-out may turn out to have been spurious
         self._dupacks = 0
         self._timed_position = -1  # RTT of the segment that ends here is being taken
         self._timed_at: Nanos = 0
-        self._since: Nanos = 0  # since when nothing was acknowledged though something is in flight
+        self._since: Nanos = 0  # start of the time without acknowledgements though data is in flight
         self._zero_since: Nanos = 0
 
     @property
     def end(self) -> int:
-        """Position behind the last thing to send, the FIN included."""
+        """Position after the last byte to send, the FIN included."""
         return self.buffer.end + (1 if self.fin_queued else 0)
 
     def in_flight(self) -> int:
@@ -156,7 +156,7 @@ class Sender:
         self.persist_at = 0
 
     def arm_persist(self, now: Nanos) -> None:
-        """Nothing could be sent: watch for a window that never opens (RFC 9293 section 3.8.6.1)."""
+        """Start the persist timer when nothing could be sent: the window may never open (RFC 9293 section 3.8.6.1)."""
         if self.persist_at or self.rto_at or self.buffer.end <= self.nxt:
             return
         if not self._zero_since:
@@ -164,7 +164,7 @@ class Sender:
         self.persist_at = now + self.rtt.rto
 
     def probe(self, now: Nanos) -> bool:
-        """A persist time-out: False when the peer kept its window shut for too long."""
+        """Handle a persist time-out; False when the peer kept its window shut for too long."""
         self.rtt.timed_out()
         self.persist_at = now + self.rtt.rto
         if self.window:
@@ -175,7 +175,7 @@ class Sender:
     def acknowledge(
         self, position: int, window: int, blocks: list[tuple[int, int]], has_data: bool, rtt: Nanos, now: Nanos
     ) -> None:
-        """An acceptable acknowledgement: una <= position <= nxt. window in bytes, blocks as positions.
+        """Take an acceptable acknowledgement: una <= position <= nxt. window in bytes, blocks as positions.
 
         rtt: a measurement by timestamps, -1 for none.
         """
@@ -224,7 +224,7 @@ class Sender:
                     self.rack.reordering = True  # it was not lost
             measured = self.rack.delivered(sorted(fresh), now)
             if measured >= 0 and self.rtt.backoff:
-                # RFC 6298 (5.7): what is reported and was sent once is a measurement, and the back-off is over.
+                # RFC 6298 (5.7): a reported range that was sent once is a measurement, and the back-off is over.
                 self.rtt.sample(max(measured, MS))
                 self.rto_at = min(self.rto_at, now + self.rtt.rto)
         if self._board.total or self._dupacks >= DUPLICATE_THRESHOLD or self._recovery >= 0:
@@ -232,13 +232,13 @@ class Sender:
             if self._recovery >= 0 and self.sack and not self._in_rto:
                 self._reduce(self.una + self._board.total - delivered, advanced=advanced)
         else:
-            self.rack.deadline = 0  # what was given time to arrive late has arrived
+            self.rack.deadline = 0  # a segment that was given time to arrive late has arrived
         quiet = self._quiet()
         self.calm = quiet and not self.fin_sent
         self.tail_at = now + self.rtt.pto if quiet and self.sack and self.nxt > self.una else 0
 
     def _quiet(self) -> bool:
-        """Nothing is reported, lost, being recovered or probed for."""
+        """True when nothing is reported, lost, being recovered or probed for."""
         return (
             self._recovery < 0
             and self._hole.probe is None
@@ -246,7 +246,7 @@ class Sender:
         )
 
     def advance(self, acked: int, window: int, now: Nanos) -> None:
-        """acknowledge, for the common case: `calm` holds, `acked` > 0 bytes are new, without SACK blocks."""
+        """Take an acknowledgement in the common case: `calm` holds, `acked` > 0 bytes are new, without SACK blocks."""
         position = self.una + acked
         busy = self._high * 2 >= self.cc.cwnd
         self.una = position
@@ -273,7 +273,7 @@ class Sender:
             self._set_window(window)
 
     def timed_out(self, now: Nanos) -> bool:
-        """The RTO fired (RFC 6298 5.4 - 5.7): all in flight counts as lost. False when it is time to give up."""
+        """Handle the RTO (RFC 6298 5.4 - 5.7): all in flight counts as lost. False when it is time to give up."""
         if now - self._since >= GIVE_UP:
             return False
         self._counters.stats[Stat.TCP_TIMEOUTS] += 1
@@ -306,10 +306,10 @@ class Sender:
         return True
 
     def probe_tail(self, now: Nanos) -> tuple[int, int] | None:
-        """The probe time-out: one segment, so that its acknowledgement tells what is lost (RFC 8985 section 7.3).
+        """Send one segment at the probe time-out, so that its acknowledgement reveals losses (RFC 8985 section 7.3).
 
-        Of new data where there is some and the peer has room for it, whatever cwnd says: (position, size), for the
-        caller to send. Else the last segment again, which `next_segment` will name.
+        Returns (position, size) of new data for the caller to send, where there is some and the peer has room for it,
+        regardless of cwnd. Else None: `next_segment` will name the last segment again.
         """
         self.tail_at = 0
         if self.nxt == self.una or not self._quiet():
@@ -335,21 +335,21 @@ class Sender:
         return None
 
     def reordering_over(self, now: Nanos) -> None:
-        """RACK's timer: what was given time to arrive late has not arrived."""
+        """Handle RACK's timer: a segment that was given time to arrive late has not arrived."""
         self._detect_loss(max(self.nxt - self.una, self._high), now)
         if self._recovery >= 0 and not self._in_rto:
             self._reduce(0, advanced=False)
 
     def restart_after_idle(self, now: Nanos) -> None:
-        """RFC 5681 section 4.1: a window unused for an RTO is no longer known to be right."""
+        """Restart after idling (RFC 5681 section 4.1): a window unused for an RTO is no longer known to be right."""
         if self.nxt == self.una and now - self.last_sent > self.rtt.rto:
             self.cc.idle()
             if self.size_at and now >= self.size_at and not self.sack:
-                self.size_at = 0  # probes need to be told from what is behind them
+                self.size_at = 0  # probes need to be told from the segments after them
                 self._resize(self._hole.full)
 
     def size_probe(self, now: Nanos) -> tuple[int, int] | None:
-        """A segment larger than the MSS, to be sent as one: (position, size), or None while there is no occasion."""
+        """(position, size) of a segment larger than the MSS, to be sent as one; None when no probe is due."""
         hole = self._hole
         if now < self.size_at or not self.calm or not self.sack:
             return None
@@ -364,7 +364,7 @@ class Sender:
         return self.nxt, size
 
     def set_mss(self, mss: int) -> None:
-        """A smaller path: segments in flight that were larger are sent again at the new size."""
+        """Take a smaller path: segments in flight that were larger are sent again at the new size."""
         if MIN_MSS <= mss < self.mss:
             self._hole.full = mss
             self._hole.probe = None
@@ -380,7 +380,7 @@ class Sender:
         self.cc.set_mss(mss)
 
     def _all_lost(self) -> list[list[int]]:
-        """Everything in flight that the peer does not hold is to be sent again; what RACK knew of it."""
+        """Have everything in flight that the peer does not hold sent again; returns RACK's records of it."""
         self._recovery = self.nxt
         self._lost.clear()
         for start, end in self._board.missing(self.una, self.nxt):
@@ -389,9 +389,9 @@ class Sender:
         return self.rack.clear()
 
     def _undo_time_out(self, position: int, fresh: list[tuple[int, int]], rtt: Nanos, now: Nanos) -> bool:
-        """The first acknowledgements after a time-out: if they tell that it was spurious, all is as before it.
+        """Restore the state before a time-out if the first acknowledgements after it show that it was spurious.
 
-        fresh: what they report, not yet taken from what is to be sent again.
+        fresh: the ranges they report, not yet taken from those to be sent again.
         """
         time_out = self._time_out
         assert time_out is not None
@@ -411,13 +411,13 @@ class Sender:
         self._lost.clear()
         self._resize(time_out.mss)
         self.cc.undo(time_out.congestion, self.cc.cwnd)
-        # RFC 4015 section 3: the delay is one of the path's; what follows waits for as long.
+        # RFC 4015 section 3: the delay is one of the path's; later segments wait for as long.
         oldest = next((record[2] for record in time_out.records if record[1] > self.una), now)
         self.rtt.sample(rtt if rtt >= 0 else now - oldest)
         return True
 
     def _slow_start(self, acked: int, now: Nanos) -> int:
-        """By how many bytes the window may grow in the first slow start, whose end RFC 9406 looks for."""
+        """Bytes by which the window may grow in the first slow start, which RFC 9406 ends."""
         if self._hystart is None:
             self._hystart = HyStart(self.nxt)
         # Without SACK there are no records of when something was sent: slow start is RFC 5681's.
@@ -429,7 +429,7 @@ class Sender:
         return acked
 
     def _set_window(self, window: int) -> None:
-        """The peer offers another window."""
+        """Take the window that the peer offers."""
         self.window = window
         if window > self.max_window:
             self.max_window = window
@@ -438,7 +438,7 @@ class Sender:
             self._zero_since = 0
 
     def _advance(self, position: int, flight: int, rtt: Nanos, now: Nanos) -> None:
-        """The cumulative acknowledgement moved."""
+        """Move the cumulative acknowledgement."""
         acked = position - self.una
         self.una = position
         self.buffer.acknowledge(min(position, self.buffer.end))
@@ -477,7 +477,7 @@ class Sender:
         self.rto_at = now + self.rtt.rto if self.nxt > position else 0
 
     def _detect_loss(self, flight: int, now: Nanos) -> None:
-        """Enter recovery when something counts as lost, note what else is while in it."""
+        """Enter recovery when something counts as lost; in recovery note further losses."""
         if self.sack:
             certain = self._recovery >= 0 or self._board.tells_loss(self.mss)
             found = self.rack.lost(self.una, self._board, certain, self.rtt.srtt, now)
@@ -498,7 +498,7 @@ class Sender:
                 return  # its size was too large: no sign of congestion (RFC 4821 section 7.7)
         if self._recovery < 0:
             self._recovery = self.nxt
-            self._urgent = True  # RFC 6675 section 5 (4.3): at once, whatever the pipe
+            self._urgent = True  # RFC 6675 section 5 (4.3): at once, regardless of the pipe
             self._timed_position = -1
             self._probe_end = -1
             self._hystart = None
@@ -509,16 +509,16 @@ class Sender:
             self._counters.stats[Stat.TCP_RECOVERIES] += 1
 
     def _reduce(self, delivered: int, *, advanced: bool) -> None:
-        """The window in recovery, without a time-out."""
+        """Set the window in recovery, without a time-out."""
         self.cc.cwnd = self._prr.window(delivered, self.in_flight(), self.cc.ssthresh, self.mss, advanced=advanced)
 
     def _probe_answered(self, position: int, advanced: bool, duplicate: bool, flight: int) -> None:
-        """An acknowledgement after a tail loss probe (RFC 8985 section 7.4)."""
+        """Take an acknowledgement after a tail loss probe (RFC 8985 section 7.4)."""
         if position < self._probe_end:
             return
         if position > self._probe_end:
             if self._probe_again and not duplicate and self._recovery < 0:
-                self.cc.lost(flight)  # the probe repaired a loss that nothing else will tell of
+                self.cc.lost(flight)  # the probe repaired a loss that no later acknowledgement reveals
         elif self._probe_again and advanced and not duplicate:
-            return  # of the probe or of what it repeats: the next one will tell
+            return  # of the probe or of the segment it repeats: the next one tells
         self._probe_end = -1

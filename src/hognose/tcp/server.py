@@ -1,5 +1,5 @@
 # hot
-"""One listening address and port, and all its connections: the only object that others know of this package.
+"""One listening address and port, and all its connections: the only class of this package that others use.
 
 Batch in, batch out: `receive` for every segment of a batch, then `readable`/`take`/`write` by the user, then one `poll`
 that gives everything to send. Bounds: `connections` connections (a handshake beyond is reset), as many TIME-WAIT
@@ -30,12 +30,12 @@ from hognose.wire.tcp import ACK, FIN, RST, SYN
 
 TIME_WAIT: Nanos = 60 * SECOND  # 2 MSL, as Linux has it
 # RSTs toward segments of unknown connections and ACKs from TIME-WAIT are limited per group of sources, and the groups
-# are drawn anew every second: with one limit for all a stranger could count how many answers are left and so learn
-# which segments in another's name were answered (the class of CVE-2016-5696).
+# are drawn anew every second: with one limit for all, a host on the Internet could count the answers that are left and
+# so learn which segments in another's name were answered (the class of CVE-2016-5696).
 ANSWERS_PER_SECOND = 20
 ANSWER_GROUPS = 64
 _FRAGMENTATION_NEEDED = (3, 4)
-_MIN_PATH_MTU = 552  # facts T27: the smallest next-hop MTU that is believed
+_MIN_PATH_MTU = 552  # the smallest next-hop MTU that is believed (docs/tcp.md T27), as Linux's min_pmtu
 
 
 class TcpServer:
@@ -58,7 +58,7 @@ class TcpServer:
     ) -> None:
         """broadcasts: of the link, no peer's addresses.
 
-        silent: where connections wait for a first byte; None: they are accepted and trusted at once.
+        silent: the table of connections that wait for a first byte; None: they are accepted and trusted at once.
         """
         if silent is None:
             limits = replace(limits, first_window=limits.receive_buffer, first_ranges=limits.reassembly_ranges)
@@ -95,7 +95,7 @@ class TcpServer:
 
     @property
     def overflow_at(self) -> Nanos:
-        """When the half-open table was found full last; long ago where it never was."""
+        """Time at which the half-open table was found full last; long ago when it never was."""
         return self._listener.overflow_at
 
     def receive(self, packet: bytes, l3: int, l4: int, end: int, gso_size: int, checksum_ok: bool, now: Nanos) -> None:
@@ -125,7 +125,7 @@ class TcpServer:
     def poll(self, now: Nanos) -> list[Outgoing]:
         """Everything to send now.
 
-        An exception is a bug of ours: it ends the one connection, and the next poll goes on behind it.
+        An exception is a bug of ours: it ends the one connection, and the next poll goes on after it.
         """
         out = self._out
         self._out = []
@@ -174,7 +174,7 @@ class TcpServer:
 
     @property
     def has_closed(self) -> bool:
-        """Connections have ended that `closed` has not given away: those that poll has ended."""
+        """True when connections have ended that `closed` has not returned: those that poll has ended."""
         return bool(self._closed)
 
     def next_deadline(self) -> Nanos | None:
@@ -197,7 +197,7 @@ class TcpServer:
         return earliest
 
     def handle_deadline(self, now: Nanos) -> None:
-        """Run what is due; what it sends leaves with the next poll."""
+        """Run every timer that is due; its segments leave with the next poll."""
         self._listener.handle_deadline(now, self._out)
         pauses = self._pauses
         while pauses and pauses[0][0] <= now:
@@ -229,7 +229,7 @@ class TcpServer:
                 self._say(key, silent, RST | ACK, now)
 
     def icmp_error(self, icmp_type: int, code: int, mtu: int, quoted: Buffer, now: Nanos) -> None:
-        """An ICMP error about a segment of ours; quoted = its IPv4 header and at least 8 bytes.
+        """Take an ICMP error about a segment of ours; quoted = its IPv4 header and at least 8 bytes.
 
         Only "fragmentation needed" changes anything; all others are soft (RFC 5927 section 6).
         """
@@ -269,7 +269,7 @@ class TcpServer:
     # -- segments of no connection ---------------------------------------------------------------------------------
 
     def _unknown(self, key: bytes, packet: bytes, l4: int, end: int, now: Nanos) -> None:
-        """LISTEN, SYN-RECEIVED and TIME-WAIT (RFC 9293 section 3.10.7)."""
+        """Take a segment in LISTEN, SYN-RECEIVED or TIME-WAIT (RFC 9293 section 3.10.7)."""
         if end - l4 < wire_tcp.FIXED_LEN:
             self._counters.drop(DropReason.BAD_TCP_HEADER)
             return
@@ -316,7 +316,7 @@ class TcpServer:
             self._reset(key, ack, now)
 
     def _completes(self, entry: HalfOpen, seq: int, ack: int, size: int) -> bool:
-        """The third segment: acknowledges our SYN, lies in the window we offered."""
+        """True for the third segment: it acknowledges our SYN and lies in the window we offered."""
         ahead = (seq - entry.irs - 1) & seqnum.MASK
         return ack == (entry.iss + 1) & seqnum.MASK and ahead < self._limits.syn_window
 
@@ -345,7 +345,7 @@ class TcpServer:
             self._listener.spend(key, silent.entry.irs, now)
 
     def _say(self, key: bytes, silent: SilentPeer, flags: int, now: Nanos) -> None:
-        """A segment without text to a silent connection."""
+        """Send a segment without text to a silent connection."""
         entry = silent.entry
         stamps = ((entry.ts_offset + now // MS) & seqnum.MASK, entry.ts_recent) if entry.path.timestamps else None
         self._bare(key, entry.iss + 1, entry.irs + 1, flags, stamps)
@@ -415,7 +415,7 @@ class TcpServer:
         return False
 
     def _may_answer(self, key: bytes, now: Nanos) -> bool:
-        """The limit on answers to segments that belong to no connection."""
+        """Count an answer to a segment of no connection; False when the limit is reached."""
         if now - self._answers_from >= SECOND:
             self._answers_from = now
             self._answers = [0] * ANSWER_GROUPS
@@ -425,7 +425,7 @@ class TcpServer:
         return self._answers[group] <= ANSWERS_PER_SECOND
 
     def _reset(self, key: bytes, ack: int, now: Nanos) -> None:
-        """RFC 9293 section 3.5.2 group 1: a RST that whoever acknowledged this believes, limited per second."""
+        """Send a RST that the acknowledgement's sender believes (RFC 9293 3.5.2 group 1), limited per second."""
         if not self._may_answer(key, now):
             return
         self._counters.stats[Stat.TCP_RESETS_SENT] += 1

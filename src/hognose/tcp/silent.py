@@ -1,8 +1,8 @@
-"""Connections whose peer has completed the handshake and sent nothing yet: what is kept of them is small.
+"""Connections whose peer has completed the handshake and sent no byte yet, in a small table entry each.
 
 The clients of OpenVPN speak first, so that a connection becomes a TcpConnection with its buffers and timers with the
 first byte or FIN only. Bounds: those of Sources; SILENT_TIME for the first byte, then a RST. Unlike SYN cookies this
-holds what was negotiated (facts/tcp-nat-security.md 4.2).
+holds the negotiated options (docs/security.md, "Before authentication").
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from hognose.tcp.sources import Sources
 from hognose.units import SECOND, Ipv4Int, Nanos, Port
 from hognose.wire.tcp import ACK, FIN, RST, SYN
 
-SILENT_TIME: Nanos = 10 * SECOND  # facts/tcp-nat-security.md 4.2
+SILENT_TIME: Nanos = 10 * SECOND  # docs/security.md, "Before authentication"
 AT_ONCE = 64  # entries that end in one step: the resets of thousands would need much memory for a moment
 # ISN of the peer and ours, MSS, scale and options, timestamps' offset and TS.Recent, RTT, window, since. 31 bytes make
 # an object of 64, and CPython takes memory in steps of 16.
@@ -29,7 +29,7 @@ _SCALE, _SCALING, _SACK, _TIMESTAMPS = 0x0F, 0x10, 0x20, 0x40
 
 
 class Verdict(Enum):
-    """What a segment for a silent connection asks for."""
+    """The answer that a segment for a silent connection asks for."""
 
     NOTHING = auto()
     ANSWER = auto()  # a bare acknowledgement: challenge (RFC 5961) or keep-alive
@@ -66,7 +66,7 @@ class Silent:
         return self._unpacked(key, packed) if packed is not None else None
 
     def file(self, key: bytes, entry: HalfOpen, window: int, now: Nanos) -> tuple[bytes, SilentPeer] | None:
-        """A handshake is complete; returns who had to make room (TCP_SILENT_CROWDED), to be reset."""
+        """File a connection after its handshake; returns the entry that made room (TCP_SILENT_CROWDED), to be reset."""
         options = entry.snd_scale
         if entry.scaling:
             options |= _SCALING
@@ -102,11 +102,11 @@ class Silent:
         return SilentPeer(entry, window, since)
 
     def remove(self, key: bytes) -> None:
-        """It spoke, or was reset."""
+        """Remove the entry of a peer that sent its first byte or was reset."""
         self._sources.remove(key)
 
     def judge(self, key: bytes, peer: SilentPeer, seq: int, ack: int, flags: int, size: int) -> Verdict:
-        """A segment with so many bytes of text (RFC 9293 3.10.7.4, RFC 5961); a valid RST removes the entry."""
+        """Judge a segment with `size` bytes of text (RFC 9293 3.10.7.4, RFC 5961); a valid RST removes the entry."""
         entry = peer.entry
         ahead = (seq - entry.irs - 1) & seqnum.MASK
         if flags & RST:
@@ -127,12 +127,12 @@ class Silent:
         return Verdict.SPEAKS if size or flags & FIN else Verdict.NOTHING
 
     def next_deadline(self) -> Nanos | None:
-        """When the oldest entry's time is over."""
+        """Time at which the oldest entry expires; None without entries."""
         oldest = self._sources.oldest()
         return int(_PACKED.unpack(oldest[1])[-1]) + SILENT_TIME if oldest is not None else None
 
     def overdue(self, now: Nanos) -> list[tuple[bytes, SilentPeer]]:
-        """Removed: those whose time is over (TCP_SILENT), to be reset; AT_ONCE at most."""
+        """Remove and return entries whose time is over (TCP_SILENT), to be reset; AT_ONCE at most."""
         found: list[tuple[bytes, SilentPeer]] = []
         while len(found) < AT_ONCE and (oldest := self._sources.oldest()) is not None:
             peer = self._unpacked(*oldest)

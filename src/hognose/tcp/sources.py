@@ -1,8 +1,8 @@
 """A bounded table of connections by the address that they come from, fair to sources under a flood.
 
-Bounds: so many entries in all, per address, and per prefix of 24 bits. The newcomer is always taken; where a bound is
+Bounds: entries in all (`total`), per address, and per prefix of 24 bits. The newcomer is always taken; where a bound is
 passed an older entry goes: the oldest of the same address, else of the same prefix, else of the prefix that has the
-most entries. So who fills the table pushes out himself, and nobody needs more than one entry of his own to get in.
+most entries. A flooding source evicts its own entries; one entry always suffices for a newcomer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Sources(Generic[T]):
         self._per_prefix = per_prefix
         self._items: dict[bytes, T] = {}
         self._prefixes: dict[bytes, dict[bytes, None]] = {}  # prefix -> its keys, oldest first
-        self._sizes: dict[int, dict[bytes, None]] = {}  # number of entries -> the prefixes that have so many
+        self._sizes: dict[int, dict[bytes, None]] = {}  # number of entries -> the prefixes that have that number
         self._fullest = 0  # the largest number in _sizes
 
     def __len__(self) -> int:
@@ -42,7 +42,7 @@ class Sources(Generic[T]):
         return None
 
     def add(self, key: bytes, item: T) -> tuple[bytes, T] | None:
-        """File an item under a key that is not there yet; returns the entry that had to go for it, removed already."""
+        """File an item under a key that is not there yet; returns the entry that was evicted for it."""
         gone = self._crowded_out(key)
         removed = None
         if gone is not None:
@@ -75,7 +75,7 @@ class Sources(Generic[T]):
     def _crowded_out(self, key: bytes) -> bytes | None:
         prefix, address = key[:_PREFIX], key[: _PREFIX + 1]
         keys = self._prefixes.get(prefix, {})
-        if len(keys) >= self._per_address:  # counted only where it can be so: an entry is to cost little
+        if len(keys) >= self._per_address:  # counted only where the bound can be reached: an entry is to cost little
             same = [each for each in keys if each.startswith(address)]
             if len(same) >= self._per_address:
                 return same[0]
@@ -86,7 +86,7 @@ class Sources(Generic[T]):
         return None
 
     def _resize(self, prefix: bytes, before: int, after: int) -> None:
-        """A prefix has one entry more or less than before."""
+        """Move a prefix whose number of entries changed by one."""
         if before:
             same = self._sizes[before]
             del same[prefix]

@@ -1,4 +1,4 @@
-"""Connection states and why connections end; nothing else.
+"""Connection states and the reasons for which connections end.
 
 LISTEN and SYN-RECEIVED live in the listener's half-open table, TIME-WAIT in the server's own small table.
 """
@@ -9,7 +9,7 @@ from enum import Enum, IntEnum
 
 
 class TcpState(IntEnum):
-    """RFC 9293 section 3.3.2, as far as a connection object lives through them."""
+    """The states of RFC 9293 section 3.3.2 that a connection object passes through."""
 
     ESTABLISHED = 0
     CLOSE_WAIT = 1
@@ -21,7 +21,7 @@ class TcpState(IntEnum):
 
 
 class CloseReason(Enum):
-    """Why a connection is no more."""
+    """The reason for which a connection is over."""
 
     FINISHED = "finished"  # both sides closed
     RESET_BY_PEER = "reset_by_peer"

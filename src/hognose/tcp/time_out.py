@@ -1,7 +1,7 @@
-"""A retransmission time-out that may turn out to have been spurious: what is needed to take it back.
+"""A retransmission time-out that may turn out to have been spurious: the state that undoing it needs.
 
-Detected by the echoed timestamp (Eifel, RFC 3522) or, of peers without timestamps, by what SACK says (F-RTO, RFC 5682
-section 3); the response is RFC 4015's, with CUBIC's state as RFC 9438 section 4.9.2 has it.
+Detected by the echoed timestamp (Eifel, RFC 3522) or, of peers without timestamps, by SACK (F-RTO, RFC 5682 section 3);
+the response is RFC 4015's, with CUBIC's state as RFC 9438 section 4.9.2 has it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from hognose.units import MS, Nanos
 
 
 class TimeOut:
-    """The state of a connection when its RTO fired first; congestion is Cubic's, records are Rack's."""
+    """The state of a connection at the first of its RTOs; congestion is Cubic's, records are Rack's."""
 
     __slots__ = ("_at", "congestion", "mss", "records", "repeated")
 
@@ -23,14 +23,14 @@ class TimeOut:
         self.repeated = False  # the RTO fired again before an acknowledgement came
 
     def answers_older(self, rtt: Nanos, now: Nanos) -> bool:
-        """The acknowledgement echoes what was sent before the time-out's retransmission (RFC 3522 section 3.2 (5)).
+        """True when the acknowledgement echoes a segment from before the time-out (RFC 3522 section 3.2 (5)).
 
         rtt: between the echoed time and now; both have the granularity of the timestamps, a millisecond.
         """
         return now // MS - rtt // MS < self._at // MS
 
     def answers_unsent(self, fresh: list[tuple[int, int]], whole: bool, unsent: RangeSet) -> bool:
-        """It reports data that was not sent again since (RFC 5682 section 3, step 3 b).
+        """True when it reports data that was not sent again since (RFC 5682 section 3, step 3 b).
 
         whole: all that was in flight is acknowledged, which says nothing (step 2 a). unsent: still to be sent again.
         """

@@ -33,5 +33,5 @@ def parse(data: Buffer, offset: int = 0) -> Arp | None:
 
 
 def build(operation: int, sender_mac: bytes, sender: Ipv4Int, target_mac: bytes, target: Ipv4Int) -> bytes:
-    """28 bytes."""
+    """A packet of 28 bytes."""
     return PACKET.pack(1, 0x0800, 6, 4, operation, sender_mac, sender, target_mac, target)

@@ -39,7 +39,7 @@ Parsed = tuple[int, int, int, int, Ipv4Int, Ipv4Int]
 def parse(data: Buffer, l3: int, end: int) -> Parsed | DropReason:
     """Validate the header at l3 of a packet that ends before `end` at the latest (RFC 1122 section 3.2.1).
 
-    The result's end is l3 + total length: padding behind it is cut. Offsets count in `data`. TTL is data[l3 + 8] and
+    The result's end is l3 + total length: padding after it is cut. Offsets count in `data`. TTL is data[l3 + 8] and
     not judged here. Reasons: BAD_IP_HEADER, BAD_IP_CHECKSUM, IP_OPTIONS_SOURCE_ROUTE.
     """
     if end - l3 < HEADER_LEN:
@@ -56,7 +56,7 @@ def parse(data: Buffer, l3: int, end: int) -> Parsed | DropReason:
 
 
 def _parse_unusual(data: Buffer, l3: int, end: int) -> Parsed | DropReason:
-    """The same for a header with options or of a wrong version."""
+    """`parse` for a header with options or of a wrong version."""
     header_len = (data[l3] & 15) * 4
     _, _, total_len, _, fragment, _, protocol, _, source, destination = HEADER.unpack_from(data, l3)
     if data[l3] >> 4 != 4 or header_len < HEADER_LEN or total_len < header_len or l3 + total_len > end:
@@ -71,7 +71,7 @@ def _parse_unusual(data: Buffer, l3: int, end: int) -> Parsed | DropReason:
 
 
 def check_options(options: bytes) -> DropReason:
-    """NONE, or why a packet with these options is refused: a length out of range, or a source route.
+    """NONE, or the reason to refuse a packet with these options: a length out of range, or a source route.
 
     Source routes are refused as every router does today (RFC 7126 sections 4.3 and 4.4); other options pass untouched.
     """
@@ -102,7 +102,7 @@ def build(
     tos: int = 0,
     dont_fragment: bool = True,
 ) -> bytes:
-    """A 20-byte header with its checksum, for payload_len (0 … 65515) bytes behind it.
+    """A 20-byte header with its checksum, for payload_len (0 … 65515) bytes of payload.
 
     ident: the caller's counter modulo 2**16; with dont_fragment it has no meaning (RFC 6864 section 4.1).
     """

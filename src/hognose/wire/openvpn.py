@@ -1,4 +1,4 @@
-"""OpenVPN packets: first byte, control body, magic payloads (facts: OpenVPN ssl_pkt.h, reliable.c, ping.h, occ.h).
+"""OpenVPN packets: first byte, control body, magic payloads (OpenVPN ssl_pkt.h, reliable.c, ping.h, occ.h).
 
 First byte: opcode in the high 5 bits, key id in the low 3. Control body: acknowledgement count (1), that many message
 ids (4 each), the receiver's session id (8) if the count is above zero, own message id (4) unless ACK_V1, payload.
@@ -34,7 +34,7 @@ OCC_EXIT = 6
 
 
 class ControlBody(NamedTuple):
-    """Fields of a control packet behind the wrap; message_id is -1 for ACK_V1, remote_session_id b"" without acks."""
+    """Fields of a control packet after the wrap; message_id is -1 for ACK_V1, remote_session_id b"" without acks."""
 
     acks: tuple[int, ...]
     remote_session_id: bytes
@@ -43,12 +43,12 @@ class ControlBody(NamedTuple):
 
 
 def first_byte(opcode: int, key_id: int) -> int:
-    """opcode 0 … 31, key_id 0 … 7."""
+    """The first byte of a packet; opcode 0 … 31, key_id 0 … 7."""
     return opcode << 3 | key_id
 
 
 def parse_control_body(opcode: int, body: Buffer) -> ControlBody | None:
-    """None when it is cut short or has more than MAX_ACKS acknowledgements."""
+    """The body's fields; None when it is cut short or has more than MAX_ACKS acknowledgements."""
     if not body:
         return None
     count = body[0]

@@ -15,7 +15,7 @@ from hognose.units import Buffer
 HEADER = Struct(">HHIIBBHHH")  # sport dport seq ack offset flags window checksum urgent
 FIXED_LEN = 20
 TIMESTAMP_OPTION = 0x0101080A  # NOP NOP kind 8 length 10, the layout that every stack sends (RFC 7323 appendix A)
-WITH_TIMESTAMPS = Struct(">HHIIBBHHHIII")  # the same, the option word, TSval, TSecr
+WITH_TIMESTAMPS = Struct(">HHIIBBHHHIII")  # the fields of HEADER, the option word, TSval, TSecr
 
 FIN = 1
 SYN = 2
@@ -39,7 +39,7 @@ DEFAULT_MSS = 536  # RFC 9293 section 3.7.1: assumed when the option is missing
 
 
 class Options(NamedTuple):
-    """What a segment's options said; None and () where they were absent or malformed."""
+    """The options of a segment; None and () for absent or malformed ones."""
 
     mss: int | None = None
     window_scale: int | None = None
@@ -98,6 +98,6 @@ def build_syn_options(mss: int, window_scale: int | None, sack: bool, timestamps
 
 
 def build_sack(blocks: list[tuple[int, int]]) -> bytes:
-    """A SACK option behind two NOPs, newest block first (RFC 2018 section 3); at most 4 blocks, 3 with timestamps."""
+    """A SACK option after two NOPs, newest block first (RFC 2018 section 3); at most 4 blocks, 3 with timestamps."""
     words = b"".join(left.to_bytes(4, "big") + right.to_bytes(4, "big") for left, right in blocks)
     return bytes((OPTION_NOP, OPTION_NOP, OPTION_SACK, 2 + len(words))) + words

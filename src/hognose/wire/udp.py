@@ -16,7 +16,7 @@ HEADER = Struct(">HHHH")
 def parse(data: Buffer, l4: int, end: int) -> tuple[Port, Port, int, int] | DropReason:
     """(source port, destination port, length, checksum); NAT_BAD_PACKET when short or length is out of range.
 
-    length counts the header; it may be less than the IP payload (RFC 768 does not forbid bytes behind it).
+    length counts the header; it may be less than the IP payload (RFC 768 does not forbid bytes after the datagram).
     """
     if end - l4 < HEADER_LEN:
         return DropReason.NAT_BAD_PACKET

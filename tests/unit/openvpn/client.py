@@ -1,4 +1,4 @@
-"""A small OpenVPN client for tests, written from the protocol facts: it shares no code with hognose.
+"""A small OpenVPN client for tests, written from the protocol alone: it shares no code with hognose.
 
 Records in, records out, like the session it talks to. Reliable enough for a lossy datagram link: it repeats what was
 not acknowledged every two seconds of virtual time.

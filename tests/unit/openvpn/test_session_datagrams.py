@@ -203,7 +203,7 @@ def test_no_packet_is_lost_while_keys_change_on_a_reordering_link(who: str, seed
 
 @pytest.mark.parametrize("wrap", WRAPS)
 def test_openvpn_3_answers_a_soft_reset_with_its_clienthello(wrap: str) -> None:
-    """CONTROL_V1 with message id 0 instead of a SOFT_RESET (facts/openvpn-protocol.md 0.9)."""
+    """CONTROL_V1 with message id 0 instead of a SOFT_RESET (openvpn3 openvpn/ssl/proto.hpp)."""
     link = Link(profile(wrap), kit(wrap, soft_resets=False, peer_info=OPENVPN_3))
     link.connect()
     seen: list[int] = []

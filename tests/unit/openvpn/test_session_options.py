@@ -120,7 +120,7 @@ def test_reneg_sec_0_leaves_it_to_the_client() -> None:
 
 
 def test_control_packets_keep_a_client_alive_too() -> None:
-    """Authentic ones, an acknowledgement of nothing is enough (facts/openvpn-protocol.md 20)."""
+    """Authentic ones, an acknowledgement of nothing is enough (OpenVPN ssl.c tls_pre_decrypt)."""
     link = Link(profile("tls-crypt", ping_s=0, ping_timeout_s=60), kit("tls-crypt"))
     link.connect()
     for _ in range(3):
