@@ -44,7 +44,7 @@ class Nat:
         self._tunnel = tunnel
         self._ident = int.from_bytes(random(2), "big")
         self._ident_step = int.from_bytes(random(2), "big") | 1  # odd: visits every ID
-        self._anybody_comes_in = limits.endpoint_independent_filtering
+        self._endpoint_independent_filtering = limits.endpoint_independent_filtering
         self._table = FlowTable(address, reserved_ports, limits, random, counters)
         self._clients = self._table.clients
         self._inbound = self._table.inbound
@@ -142,7 +142,7 @@ class Nat:
         if back is not None:
             if protocol == ipv4.TCP:
                 self._track_inbound(back, packet[l4 + 13], now)
-        elif self._anybody_comes_in:
+        elif self._endpoint_independent_filtering:
             back = Flow(target, address, address, flow.mapping.outside_port, now)
         else:
             return DropReason.NAT_FILTERED
@@ -165,7 +165,7 @@ class Nat:
         if l4 - l3 == 20 and protocol != ipv4.ICMP and end - l4 >= 8:
             key = bytes(frame[l3 + 12 : l3 + 24])
         else:
-            found = _unusual_inbound_key(frame, l3, l4, end, protocol)
+            found = _inbound_key(frame, l3, l4, end, protocol)
             if isinstance(found, DropReason):
                 return found
             key = found
@@ -246,7 +246,9 @@ class Nat:
         if mapping is None:
             return DropReason.NAT_NO_MAPPING
         source = int.from_bytes(key[:4], "big")
-        if not self._anybody_comes_in or protocol == ipv4.ICMP or not self._may_come_in(source):
+        if not self._endpoint_independent_filtering or protocol == ipv4.ICMP:
+            return DropReason.NAT_FILTERED
+        if not self._is_acceptable_source(source):
             return DropReason.NAT_FILTERED
         if frame[l3 + 8] <= 1:
             return DropReason.TTL_EXCEEDED
@@ -255,7 +257,7 @@ class Nat:
         flow = Flow(mapping, self.address, source, int.from_bytes(key[8:10], "big"), now)
         return mapping.owner.client, [inbound.single(frame, l3, l4, end, partial_checksum, flow)]
 
-    def _may_come_in(self, source: Ipv4Int) -> bool:
+    def _is_acceptable_source(self, source: Ipv4Int) -> bool:
         """False for our own address, the tunnel's, and an address that is not one host's (RFC 1812 section 5.3.7)."""
         network, mask = self._tunnel
         return source != self.address and source & mask != network and is_host(source, self._broadcasts)
@@ -275,7 +277,7 @@ class Nat:
         if isinstance(quoted, DropReason):
             return quoted
         protocol, source, key = quoted
-        flow = self._find(client, protocol, key) or self._let_in(client, protocol, key, now)
+        flow = self._find(client, protocol, key) or self._implied_flow(client, protocol, key, now)
         destination = int.from_bytes(packet[16:20], "big")
         if flow is None or destination != source:
             return DropReason.NAT_NO_MAPPING
@@ -294,7 +296,7 @@ class Nat:
         owner = self._clients.get(client)
         if owner is None or source != self.address or protocol == ipv4.ICMP:
             return DropReason.NAT_NO_MAPPING
-        flow = owner.hairpin[protocol].get(key) or self._let_in(client, protocol, key, now)
+        flow = owner.hairpin[protocol].get(key) or self._implied_flow(client, protocol, key, now)
         # The quoted packet between the two clients: the key of its sender's flow.
         sender = self._table.hairpin[protocol].get(flow.out_wire) if flow is not None else None
         if flow is None or sender is None:
@@ -303,10 +305,10 @@ class Nat:
         error = errors.translate(packet, 0, l4, end, self.address, sender.mapping.inside, sender.out_key, l4_delta)
         return sender.owner.client, error
 
-    def _let_in(self, client: int, protocol: int, key: bytes, now: Nanos) -> Flow | None:
+    def _implied_flow(self, client: int, protocol: int, key: bytes, now: Nanos) -> Flow | None:
         """The flow of a packet that endpoint-independent filtering accepts; it stands in no table."""
         owner = self._clients.get(client)
-        if not self._anybody_comes_in or owner is None or protocol == ipv4.ICMP:
+        if not self._endpoint_independent_filtering or owner is None or protocol == ipv4.ICMP:
             return None
         inside, remote, inside_port, remote_port = WIRE.unpack(key)
         mapping = owner.mappings.get(mapping_number(protocol, inside, inside_port))
@@ -361,7 +363,7 @@ def _ports(packet: Buffer, l4: int, end: int, protocol: int) -> tuple[int, int] 
     return DropReason.UNKNOWN_PROTOCOL
 
 
-def _unusual_inbound_key(frame: Buffer, l3: int, l4: int, end: int, protocol: int) -> bytes | DropReason:
+def _inbound_key(frame: Buffer, l3: int, l4: int, end: int, protocol: int) -> bytes | DropReason:
     """Flow key of an echo reply or of a packet with IPv4 options, or the reason to refuse a short or strange one."""
     if protocol not in (ipv4.TCP, ipv4.UDP, ipv4.ICMP):
         return DropReason.UNKNOWN_PROTOCOL

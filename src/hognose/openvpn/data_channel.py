@@ -41,11 +41,11 @@ _DATA_OPCODES = (DATA_V1, DATA_V2)
 
 
 class DataKey:
-    """Both directions of one negotiated key: the AEAD parts here, or all of it in `other`."""
+    """Both directions of one negotiated key: the AEAD parts here, or all of it in `format_engine`."""
 
     __slots__ = (
-        "bytes_in_before", "bytes_out_before", "expires_at", "failures", "form", "frame", "key_id", "next_id",
-        "open_aead", "open_iv", "ordinary", "other", "replay", "seal_aead", "seal_iv", "special",
+        "bytes_in_before", "bytes_out_before", "expires_at", "failures", "form", "format_engine", "frame", "key_id",
+        "needs_slow_seal", "next_id", "open_aead", "open_iv", "plain_first_byte", "replay", "seal_aead", "seal_iv",
     )  # fmt: skip
 
     def __init__(self, key_id: int, form: DataFormat, keys: bytes, random: Random | None = None) -> None:
@@ -62,16 +62,17 @@ class DataKey:
         self.bytes_in_before = 0  # the channel's counts when this key was installed
         self.bytes_out_before = 0
         self.frame = framer(form.framing)
-        self.special = form.epoch or not form.aead or not form.v2 or form.framing != "none"  # not what `seal` is for
-        self.ordinary = _IPV4 if form.framing in ("none", "stub-v2") else _NO_BYTE  # first byte of an IPv4 packet
-        self.other: CbcRecords | EpochRecords | None = None
+        self.needs_slow_seal = form.epoch or not form.aead or not form.v2 or form.framing != "none"
+        # The first byte of a payload that is an IPv4 packet as it is, without a framing byte or IPv4 options.
+        self.plain_first_byte = _IPV4 if form.framing in ("none", "stub-v2") else _NO_BYTE
+        self.format_engine: CbcRecords | EpochRecords | None = None
         if form.epoch:
-            self.other = EpochRecords(form, keys)
+            self.format_engine = EpochRecords(form, keys)
             return
         if not form.aead:
             if random is None:
                 raise ValueError("CBC needs a source of random IVs")
-            self.other = CbcRecords(form, keys, random)
+            self.format_engine = CbcRecords(form, keys, random)
             return
         aead = AESGCM if form.gcm else ChaCha20Poly1305
         self.open_aead = aead(keys[0 : form.key_len])
@@ -82,8 +83,8 @@ class DataKey:
     @property
     def opened(self) -> bool:
         """True when an authentic record has come: the peer has this key too."""
-        if self.other is not None:
-            return self.other.receiving
+        if self.format_engine is not None:
+            return self.format_engine.receiving
         return self.replay.highest > 0
 
 
@@ -91,9 +92,9 @@ class DataChannel:
     """Open and seal batches. Bound: one key per key id, at most three alive (old, current, next)."""
 
     __slots__ = (
-        "_aead_keys", "_bytes_before", "_counters", "_current", "_head", "_hidden_in", "_keys", "_next",
-        "_packets_before", "_switch_at", "_v2_word", "bytes_in", "bytes_out", "exit_seen", "occ_requests",
-        "packets_in", "packets_out", "peer_id", "unusual_in",
+        "_aead_keys", "_bytes_before", "_control_bytes_in", "_counters", "_current", "_head", "_keys", "_next",
+        "_packets_before", "_switch_at", "_v2_word", "bytes_in", "bytes_out", "control_payloads_in", "exit_seen",
+        "occ_requests", "packets_in", "packets_out", "peer_id",
     )  # fmt: skip
 
     def __init__(self, counters: Counters) -> None:
@@ -105,7 +106,7 @@ class DataChannel:
         self._switch_at: Nanos = 0
         self._v2_word = 0  # of what is sealed now: op/key, peer id
         self._head = b""  # the same as bytes; only op/key for V1
-        self._hidden_in = 0  # bytes of authentic payloads that were for us, or unreadable
+        self._control_bytes_in = 0  # bytes of control_payloads_in
         self._bytes_before = 0  # both directions, when the newest key was installed
         self._packets_before = 0
         self.peer_id = 0
@@ -113,7 +114,7 @@ class DataChannel:
         self.bytes_out = 0
         self.packets_in = 0
         self.packets_out = 0
-        self.unusual_in = 0  # authentic records that were no plain IPv4 packet
+        self.control_payloads_in = 0  # authentic payloads that were for us, or unreadable
         self.occ_requests = 0  # how often the peer asked for our options; nothing is answered
         self.exit_seen = False
 
@@ -141,22 +142,22 @@ class DataChannel:
         key = self._next or self._current
         if key is None:
             return False
-        if key.other is not None:
-            return key.other.worn_out
+        if key.format_engine is not None:
+            return key.format_engine.worn_out
         sent, received = key.next_id, key.replay.highest
         if max(sent, received) >= RENEGOTIATE_AT or key.failures > FAILED_TAGS_RENEGOTIATE_AT:
             return True
         use_out = gcm_use(sent, self.bytes_out - key.bytes_out_before)
-        use_in = gcm_use(received, self.bytes_in + self._hidden_in - key.bytes_in_before)
+        use_in = gcm_use(received, self.bytes_in + self._control_bytes_in - key.bytes_in_before)
         return key.form.gcm and max(use_out, use_in) > GCM_RENEGOTIATE_AT
 
     def install(self, key: DataKey, now: Nanos, switch_at: Nanos, expires_at: Nanos) -> None:
         """Take a new key: it opens at once, seals from switch_at on; the one before it lives until expires_at."""
         self._forget(key.key_id)
         self._keys[key.key_id] = key
-        if key.other is None:
+        if key.format_engine is None:
             self._aead_keys[first_byte(DATA_V2, key.key_id)] = key
-        key.bytes_in_before = self.bytes_in + self._hidden_in
+        key.bytes_in_before = self.bytes_in + self._control_bytes_in
         key.bytes_out_before = self.bytes_out
         self._bytes_before = self.bytes_in + self.bytes_out
         self._packets_before = self.packets_in + self.packets_out
@@ -214,13 +215,13 @@ class DataChannel:
                 if found is None:
                     if record and first >> 3 not in _DATA_OPCODES:
                         break
-                    index = self._open_special(records, index, packets, now)
+                    index = self._open_slow(records, index, packets, now)
                     expected = _NO_BYTE
                     continue
                 key, replay, expected = found, found.replay, first
                 if now >= replay.tick_at:
                     replay.tick(now)
-                decrypt, iv, ordinary = key.open_aead.decrypt, key.open_iv, key.ordinary
+                decrypt, iv, plain_first = key.open_aead.decrypt, key.open_iv, key.plain_first_byte
                 highest, mask = replay.highest, replay.mask
             index += 1
             packet_id = int.from_bytes(record[4:8], "big")
@@ -242,11 +243,11 @@ class DataChannel:
                 continue
             else:
                 highest = replay.highest
-            if plain and plain[0] == ordinary:
+            if plain and plain[0] == plain_first:
                 append(plain)
                 opened_bytes += len(plain)
             else:
-                self._unusual(key, plain, packets)
+                self._take_payload(key, plain, packets)
         if self._next is not None and self._next.opened:
             self._switch()  # the peer seals with it, so it opens with it too; it may soon forget the one before
         self.bytes_in += opened_bytes
@@ -265,9 +266,9 @@ class DataChannel:
             self._counters.drop(DropReason.NO_DATA_KEY, len(packets))
             return []
         inner_bytes = 0
-        if key.special:
-            if key.other is not None or not key.form.v2:
-                return self._seal_special(key, packets)
+        if key.needs_slow_seal:
+            if key.format_engine is not None or not key.form.v2:
+                return self._seal_slow(key, packets)
             inner_bytes = sum(map(len, packets))
             packets = key.frame(packets)
         records: list[bytes] = []
@@ -313,9 +314,8 @@ class DataChannel:
         self._use(self._next)
         self._next = None
 
-    def _unusual(self, key: DataKey, payload: bytes, packets: list[bytes]) -> None:
+    def _take_payload(self, key: DataKey, payload: bytes, packets: list[bytes]) -> None:
         """Take a payload that is no plain IPv4 packet: ping, OCC message, IP options, IPv6, framed packet."""
-        self.unusual_in += 1
         packet = unframe(key.form.framing, payload)
         if isinstance(packet, DropReason):
             self._counters.drop(packet)
@@ -330,7 +330,8 @@ class DataChannel:
             self.bytes_in += len(packet)
             self._counters.stats[Stat.DATA_BYTES_IN] += len(packet)
             return
-        self._hidden_in += len(payload)
+        self.control_payloads_in += 1
+        self._control_bytes_in += len(payload)
 
     def _failed(self, key: DataKey, record: bytes) -> None:
         """Count a wrong tag, or a record too short for one; a key beyond FAILED_TAGS_LIMIT is forgotten."""
@@ -342,7 +343,7 @@ class DataChannel:
         if key.failures > FAILED_TAGS_LIMIT:
             self._forget(key.key_id)
 
-    def _open_special(self, records: list[bytes], index: int, packets: list[bytes], now: Nanos) -> int:
+    def _open_slow(self, records: list[bytes], index: int, packets: list[bytes], now: Nanos) -> int:
         """Open a record that open_run's loop is not for, and those like it after it; returns the index after them."""
         record = records[index]
         key = self._keys.get(record[0] & 7) if record else None
@@ -350,21 +351,21 @@ class DataChannel:
             self._counters.drop(DropReason.NO_DATA_KEY if record else DropReason.BAD_DATA_PACKET)
             return index + 1
         payloads: list[bytes] = []
-        if key.other is None:
+        if key.format_engine is None:
             index += 1
             self._open_v1(key, record, payloads, now)
         elif key.form.epoch and record[0] >> 3 == DATA_V1:
             index += 1
             self._counters.drop(DropReason.BAD_DATA_PACKET)
         else:
-            index = key.other.open_records(records, index, payloads, self._counters, now)
-        ordinary, size = key.ordinary, 0
+            index = key.format_engine.open_records(records, index, payloads, self._counters, now)
+        plain_first, size = key.plain_first_byte, 0
         for payload in payloads:
-            if payload and payload[0] == ordinary:
+            if payload and payload[0] == plain_first:
                 packets.append(payload)
                 size += len(payload)
             else:
-                self._unusual(key, payload, packets)
+                self._take_payload(key, payload, packets)
         self.bytes_in += size
         self._counters.stats[Stat.DATA_BYTES_IN] += size
         return index
@@ -388,13 +389,13 @@ class DataChannel:
         else:
             self._counters.drop(DropReason.DATA_REPLAY)
 
-    def _seal_special(self, key: DataKey, packets: list[bytes]) -> list[bytes]:
+    def _seal_slow(self, key: DataKey, packets: list[bytes]) -> list[bytes]:
         """V1, CBC and epochs; [] and NO_DATA_KEY when ids or epochs are used up."""
         payloads = key.frame(packets)
-        if key.other is None:
+        if key.format_engine is None:
             records = _seal_v1(key, self._head, payloads)
         else:
-            records = key.other.seal_records(self._head, payloads)
+            records = key.format_engine.seal_records(self._head, payloads)
         if records:
             self._count_out(len(packets), sum(map(len, packets)))
         else:

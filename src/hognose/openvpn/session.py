@@ -329,9 +329,9 @@ class Session:
 
     def _open(self, records: list[bytes], index: int, packets: list[bytes], now: Nanos) -> int:
         """Open data records from `index` on; only an authentic one shows that the client is alive."""
-        before = len(packets), self._data.unusual_in
+        before = len(packets), self._data.control_payloads_in
         index = self._data.open_run(records, index, packets, now)
-        if before != (len(packets), self._data.unusual_in):
+        if before != (len(packets), self._data.control_payloads_in):
             self._liveness.last_received = now
         return index
 

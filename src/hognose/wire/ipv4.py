@@ -47,7 +47,7 @@ def parse(data: Buffer, l3: int, end: int) -> Parsed | DropReason:
     first, second, third, source, destination = _WORDS.unpack_from(data, l3)
     total_len = first & 0xFFFF
     if first >> 24 != 0x45:
-        return _parse_unusual(data, l3, end)
+        return _parse_with_options(data, l3, end)
     if total_len < HEADER_LEN or l3 + total_len > end:
         return DropReason.BAD_IP_HEADER
     if (first + second + third + source + destination) % 0xFFFF:  # 32-bit words: 2**16 is 1 modulo 0xffff
@@ -55,7 +55,7 @@ def parse(data: Buffer, l3: int, end: int) -> Parsed | DropReason:
     return l3 + HEADER_LEN, l3 + total_len, third >> 16 & 0xFF, second & 0xFFFF, source, destination
 
 
-def _parse_unusual(data: Buffer, l3: int, end: int) -> Parsed | DropReason:
+def _parse_with_options(data: Buffer, l3: int, end: int) -> Parsed | DropReason:
     """`parse` for a header with options or of a wrong version."""
     header_len = (data[l3] & 15) * 4
     _, _, total_len, _, fragment, _, protocol, _, source, destination = HEADER.unpack_from(data, l3)

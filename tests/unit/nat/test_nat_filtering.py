@@ -24,7 +24,7 @@ def opened(make: object) -> tuple[Bench, int]:
 
 
 @pytest.mark.parametrize("make", [tcp, udp])
-def test_anybody_comes_in(make: object) -> None:
+def test_every_outside_host_comes_in(make: object) -> None:
     bench, port = opened(make)
     for source, sport in ((STRANGER, 7), (SERVER, 8)):
         packet = make(sport, port, src=source, dst=OUTSIDE, payload=b"hello", ttl=9)  # type: ignore[operator]
@@ -85,7 +85,7 @@ def test_a_connection_from_outside_lives_like_any_other() -> None:
     assert bench.nat.flows == 0
 
 
-def test_a_complaint_about_what_was_let_in_goes_out() -> None:
+def test_an_error_about_an_accepted_packet_goes_out() -> None:
     bench, port = opened(udp)
     _, (arrived,) = bench.receive(udp(7, port, src=STRANGER, dst=OUTSIDE, ttl=30))  # type: ignore[misc]
     error = IP(src=CLIENT, dst=STRANGER, ttl=50) / ICMP(type=3, code=3) / Raw(bytes(arrived))

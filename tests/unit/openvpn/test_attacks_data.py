@@ -34,7 +34,7 @@ def test_cve_2017_7479_packet_ids_never_wrap(info: str) -> None:
     link.rest(1)
     key = link.session._data._current
     assert key is not None
-    counter = key if key.other is None else key.other
+    counter = key if key.format_engine is None else key.format_engine
     assert not isinstance(counter, EpochRecords)
     counter.next_id = RENEGOTIATE_AT
     link.down = False  # no answers any more
@@ -137,7 +137,7 @@ def test_cve_2017_7479_epoch_counters_never_wrap() -> None:
     alive(link)
     key = link.session._data._current
     assert key is not None
-    records = key.other
+    records = key.format_engine
     assert isinstance(records, EpochRecords)
     records._send.next_counter = LAST_COUNTER - 1
     sealed = [link.session.seal([PACKET, PACKET], link.now) for _ in range(2)]

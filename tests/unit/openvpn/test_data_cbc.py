@@ -34,9 +34,9 @@ def channel(form: DataFormat, ivs: Ivs | None = None) -> tuple[DataChannel, CbcR
     made = DataChannel(counters)
     made.peer_id = 7
     key = DataKey(3, form, KEYS, ivs or Ivs())
-    assert isinstance(key.other, CbcRecords)
+    assert isinstance(key.format_engine, CbcRecords)
     made.install(key, 0, 0, 0)
-    return made, key.other, counters
+    return made, key.format_engine, counters
 
 
 def drops(counters: Counters) -> dict[DropReason, int]:

@@ -42,8 +42,8 @@ class World:
         self.counters = Counters()
         self.channel = DataChannel(self.counters)
         key = DataKey(0, DataFormat(cipher, epoch=True), KEYS)
-        assert isinstance(key.other, EpochRecords)
-        self.records = key.other
+        assert isinstance(key.format_engine, EpochRecords)
+        self.records = key.format_engine
         self.channel.install(key, 0, 0, 0)
 
     def arrive(self, epoch: int, counter: int, secret: bytes = b"") -> DropReason | None:

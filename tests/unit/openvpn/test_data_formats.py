@@ -126,7 +126,7 @@ def test_pings_and_occ_messages_are_framed_too(form: DataFormat) -> None:
     for number, message in enumerate(messages, 1):
         assert not made.exit_seen
         made.open_run([from_client(form, number, framed(form.framing, message))], 0, opened)
-        assert made.unusual_in == number
+        assert made.control_payloads_in == number
     assert made.exit_seen
     assert made.occ_requests == 1
     assert opened == []
@@ -147,7 +147,7 @@ def test_what_a_peer_compressed_is_dropped(form: DataFormat) -> None:
     made.open_run([from_client(form, number, payload) for number, payload in enumerate(payloads, 1)], 0, opened)
     assert opened == []
     assert drops(counters) == {DropReason.COMPRESSED: len(payloads)}
-    assert made.unusual_in == len(payloads)
+    assert made.control_payloads_in == len(payloads)
 
 
 OTHERS = (("comp-lzo", b"\xfa" + PACKET), ("stub", b"\xfb" + PACKET))
@@ -234,7 +234,7 @@ def test_v1_does_not_wrap_either() -> None:
 
 def test_what_wears_out_a_gcm_key() -> None:
     for cipher, limited in ((GCM, True), ("CHACHA20-POLY1305", False)):
-        for attribute in ("bytes_in", "bytes_out", "_hidden_in"):
+        for attribute in ("bytes_in", "bytes_out", "_control_bytes_in"):
             made, _, _ = channel(DataFormat(cipher))
             setattr(made, attribute, GCM_RENEGOTIATE_AT * 16 - 100)
             assert not made.worn_out
@@ -276,7 +276,7 @@ def test_counts_since_the_newest_key() -> None:
     made.open_run([from_client(DataFormat(GCM), 1, PACKET), from_client(DataFormat(GCM), 2, PING)], 0, [])
     made.seal([PACKET, IPV6], 0)
     made.ping(0)
-    assert made._hidden_in == len(PING)  # counts for the cipher's limit only
+    assert made._control_bytes_in == len(PING)  # counts for the cipher's limit only
     assert (made.key_packets, made.key_bytes) == (3, 2 * len(PACKET) + len(IPV6))
     made.install(DataKey(1, DataFormat(GCM, epoch=True), KEYS), 0, 1 << 60, 1 << 61)
     assert (made.key_packets, made.key_bytes) == (0, 0)
@@ -371,5 +371,5 @@ def test_no_authentic_payload_does_any_harm(form: DataFormat, payload: bytes, pa
     made, _, counters = channel(form)
     opened: list[bytes] = []
     assert made.open_run([from_client(form, packet_id, payload)], 0, opened) == 1
-    assert made.unusual_in + len(opened) >= 1
+    assert made.control_payloads_in + len(opened) >= 1
     assert len(opened) + sum(counters.drops) <= 1

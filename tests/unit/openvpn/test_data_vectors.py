@@ -61,11 +61,11 @@ def channel_with(form: DataFormat, packet: dict[str, Any], keys: bytes) -> tuple
     channel = DataChannel(counters)
     channel.peer_id = packet["peer_id"]
     key = DataKey(packet["key_id"], form, keys, lambda size: bytes.fromhex(packet["iv"]))
-    if isinstance(key.other, EpochRecords):
-        assert packet["epoch"] == key.other.send_epoch
-        key.other._send.next_counter = packet["packet_id"]
+    if isinstance(key.format_engine, EpochRecords):
+        assert packet["epoch"] == key.format_engine.send_epoch
+        key.format_engine._send.next_counter = packet["packet_id"]
     else:
-        (key.other or key).next_id = packet["packet_id"]
+        (key.format_engine or key).next_id = packet["packet_id"]
     channel.install(key, 0, 0, 0)
     return channel, counters
 
