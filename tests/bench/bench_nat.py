@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 
 from hognose.drops import Counters
-from hognose.ip.ack_filter import thin_acks
 from hognose.ip.offload import segment
 from hognose.limits import NatLimits
 from hognose.link import Outgoing
@@ -113,10 +112,6 @@ def main() -> None:
     measure("in:  ACK, partial", lambda: [nat.inbound(ack, 26, len(ack), 0, True, 1) for _ in range(50)], 50)
     pieces = [whole[26:78], whole[78:]]
     measure(f"software segmentation of {RUN}", lambda: segment(pieces, MSS), RUN)
-
-    advancing = [tcp(CLIENT, SERVER, 5000, 80, 1, 16, b"", ack) for ack in range(1, 51)]
-    measure("ACK filter: data packets", lambda: thin_acks(run), RUN)
-    measure("ACK filter: advancing ACKs, 50 per batch", lambda: thin_acks(advancing), 50)
 
     def churn() -> None:
         for sport in range(10000, 10200):

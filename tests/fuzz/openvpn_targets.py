@@ -301,7 +301,7 @@ def session_records(data: bytes) -> None:
 
     counters = Counters()
     now = START
-    session = Session(settings, log_id=1, random=random, now=now, unix=UNIX, counters=counters)
+    session = Session(settings, random=random, now=now, unix=UNIX, counters=counters)
     number = 0
     client_key, wkc = wrapped_client_key()
     while reader and number < 24:

@@ -315,7 +315,7 @@ def test_echo(gateway: Gateway, size: int) -> None:
             reply, sender = client.recvfrom(65536)
             assert sender[0] == SERVER
             assert reply[20:] == icmpv4.build(icmpv4.ECHO_REPLY, 0, 77 << 16 | sequence, data)
-    assert gateway.nat.client_flows(1) == 1
+    assert gateway.nat.flows == 1
 
 
 def test_ttl_one_is_answered_by_the_tunnel_gateway(gateway: Gateway) -> None:

@@ -334,7 +334,7 @@ class Gateway:
         if records or left_over:
             if session is None:
                 session = peer.session = Session(
-                    self._live.profile, log_id=conn.id, random=self._random, now=now, unix=unix, counters=self._counters
+                    self._live.profile, random=self._random, now=now, unix=unix, counters=self._counters
                 )
             packets = session.work(now, unix) if left_over else session.receive(records, now, unix)
             if not peer.greeted and session.greeted:

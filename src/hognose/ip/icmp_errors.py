@@ -111,7 +111,3 @@ class RateLimiter:
         bucket.credit -= bucket.cost
         self._all.credit -= self._all.cost
         return True
-
-    def forget(self, client: int) -> None:
-        """Drop the bucket of a client that is gone."""
-        self._clients.pop(client, None)

@@ -32,7 +32,7 @@ NO_SEQ = -1  # never equals a sequence number
 
 
 class ClientFlows:
-    """All that the NAT holds for one client; `client` is the caller's number and may be rebound."""
+    """All that the NAT holds for one client; `client` is the caller's number."""
 
     __slots__ = ("by_protocol", "client", "count", "hairpin", "icmp", "mappings", "tcp", "udp")
 

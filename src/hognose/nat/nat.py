@@ -54,11 +54,6 @@ class Nat:
         """Flows of all clients."""
         return self._table.count
 
-    def client_flows(self, client: int) -> int:
-        """Flows of one client."""
-        owner = self._clients.get(client)
-        return owner.count if owner is not None else 0
-
     def fresh_ident(self) -> int:
         """An ID for a packet of a client that leaves in fragments.
 
@@ -218,10 +213,6 @@ class Nat:
     def end_flows_to(self, remotes: frozenset[Ipv4Int], remote_port: Port) -> None:
         """End all TCP and UDP flows to one port of these addresses, in the next calls of handle_deadline."""
         self._table.end_flows_to(remotes, remote_port)
-
-    def rebind(self, old: int, new: int) -> bool:
-        """Hand the flows of a replaced session to its successor (same user, same inside address); True when done."""
-        return self._table.rebind(old, new)
 
     def next_deadline(self) -> Nanos | None:
         """Time at which handle_deadline has work; not later than now while it left some undone."""

@@ -157,15 +157,6 @@ class FlowTable:
             raise
         self._counters.stats[Stat.NAT_FLOWS_FORGOTTEN] += 1
 
-    def rebind(self, old: int, new: int) -> bool:
-        """Give the flows of client `old` to `new`; False when there are none or `new` has flows already."""
-        if old not in self.clients or new in self.clients:
-            return False
-        owner = self.clients.pop(old)
-        owner.client = new
-        self.clients[new] = owner
-        return True
-
     def _tables(self, flow: Flow) -> tuple[dict[bytes, Flow], dict[bytes, Flow]]:
         """The owner's and the common table where this flow stands, by out_key and by in_key."""
         protocol = flow.mapping.protocol

@@ -28,7 +28,7 @@ from hognose.openvpn.usage_limits import (
     gcm_use,
 )
 from hognose.units import SECOND, Nanos, Random
-from hognose.wire.openvpn import DATA_V1, DATA_V2, OCC_EXIT, OCC_MAGIC, OCC_REQUEST, PING, first_byte
+from hognose.wire.openvpn import DATA_V1, DATA_V2, OCC_EXIT, OCC_MAGIC, PING, first_byte
 
 _IV_LEN = 8
 _V2_HEAD = 8  # op/key, peer id, packet id
@@ -94,7 +94,7 @@ class DataChannel:
     __slots__ = (
         "_aead_keys", "_bytes_before", "_control_bytes_in", "_counters", "_current", "_head", "_keys", "_next",
         "_packets_before", "_switch_at", "_v2_word", "bytes_in", "bytes_out", "control_payloads_in", "exit_seen",
-        "occ_requests", "packets_in", "packets_out", "peer_id",
+        "packets_in", "packets_out", "peer_id",
     )  # fmt: skip
 
     def __init__(self, counters: Counters) -> None:
@@ -115,7 +115,6 @@ class DataChannel:
         self.packets_in = 0
         self.packets_out = 0
         self.control_payloads_in = 0  # authentic payloads that were for us, or unreadable
-        self.occ_requests = 0  # how often the peer asked for our options; nothing is answered
         self.exit_seen = False
 
     @property
@@ -322,9 +321,8 @@ class DataChannel:
         elif packet.startswith(PING):
             pass
         elif packet.startswith(OCC_MAGIC):
-            kind = packet[len(OCC_MAGIC) : len(OCC_MAGIC) + 1]
+            kind = packet[len(OCC_MAGIC) : len(OCC_MAGIC) + 1]  # a request for our options gets no answer
             self.exit_seen |= kind == bytes((OCC_EXIT,))
-            self.occ_requests += kind == bytes((OCC_REQUEST,))
         else:
             packets.append(packet)
             self.bytes_in += len(packet)

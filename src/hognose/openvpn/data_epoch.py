@@ -101,16 +101,6 @@ class EpochRecords:
         self._credit_at: Nanos = 0
 
     @property
-    def receive_epoch(self) -> int:
-        """Latest epoch of an authentic packet."""
-        return self._receive.epoch
-
-    @property
-    def send_epoch(self) -> int:
-        """Epoch of the next packet, unless it moves on with it."""
-        return max(self._send.epoch, self._receive.epoch)
-
-    @property
     def receiving(self) -> bool:
         """True when an authentic record has come."""
         return self._receive.epoch > 1 or self._receive.replay.highest > 0

@@ -117,12 +117,6 @@ def short_name(oid: str) -> str:
     return str(_ffi.string(_lib.OBJ_nid2sn(nid)).decode()) if nid else oid
 
 
-def long_name(oid: str) -> str:
-    """OpenSSL's long name of a dotted OID (`TLS Web Client Authentication`); the OID itself when it has none."""
-    nid = _lib.OBJ_txt2nid(oid.encode())
-    return str(_ffi.string(_lib.OBJ_nid2ln(nid)).decode()) if nid else oid
-
-
 def is_object(name: str) -> bool:
     """True when OpenSSL knows a short name, a long name, or takes the text as a dotted OID (OBJ_txt2obj)."""
     known = _DOTTED.fullmatch(name) is not None or _lib.OBJ_txt2nid(name.encode()) != 0

@@ -48,13 +48,11 @@ class Session:
         self,
         profile: ServerProfile,
         *,
-        log_id: int,
         random: Random,
         now: Nanos,
         unix: UnixSeconds,
         counters: Counters,
     ) -> None:
-        self.log_id = log_id
         self.ended: EndReason | None = None
         self.attention = True  # poll, events or ended may have something new
         self._turn_taken = False  # TLS has had its flight in this call

@@ -1,7 +1,9 @@
 """The Internet checksum (RFC 1071) and its incremental update (RFC 1624).
 
-Sums are kept as ints modulo 0xffff where 0 and 0xffff are the same number; `finish` makes the 16-bit field.
-Python's big-int remainder does the ones-complement sum: 2**16 is 1 modulo 0xffff.
+Sums are kept as ints modulo 0xffff where 0 and 0xffff are the same number. A checksum field is the complement of a sum,
+-sum % 0xffff: a sum of zero gives field 0, as in every stack for data that is not all zero (RFC 1624 section 3); UDP
+writes 0xffff for 0 (RFC 768). Data with its field in it sums to zero. Python's big-int remainder does the
+ones-complement sum: 2**16 is 1 modulo 0xffff.
 """
 
 from __future__ import annotations
@@ -65,19 +67,6 @@ def _fold(value: int, size: int, enough: int) -> int:
         value = (value >> bits) + (value & ((1 << bits) - 1))
         size = half + 2
     return value
-
-
-def finish(total: int) -> int:
-    """Checksum field for a sum (any int): its complement, 0 … 0xfffe; UDP writes 0xffff for 0 (RFC 768).
-
-    A sum of zero gives field 0, which is what every stack writes for data that is not all zero (RFC 1624 section 3).
-    """
-    return -total % 0xFFFF
-
-
-def is_valid(data: Buffer, start: int = 0) -> bool:
-    """True when the words including the checksum field sum to ones-complement zero; `start` as in ones_sum."""
-    return ones_sum(data, start) == 0
 
 
 def pseudo_sum(source: int, destination: int, protocol: int, length: int) -> int:

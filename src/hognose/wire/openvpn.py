@@ -29,7 +29,6 @@ NO_SESSION_ID = bytes(SESSION_ID_LEN)
 
 PING = bytes.fromhex("2a187bf3641eb4cb07ed2d0a981fc748")
 OCC_MAGIC = bytes.fromhex("287f346bd4ef7a812d56b8d3afc5459c")
-OCC_REQUEST = 0
 OCC_EXIT = 6
 
 

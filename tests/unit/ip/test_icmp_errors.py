@@ -133,15 +133,6 @@ def test_a_flood_of_one_client_leaves_tokens_to_others() -> None:
     assert limiter.allow(2, 0)
 
 
-def test_forgotten_client_starts_anew() -> None:
-    limiter = RateLimiter(IpLimits(icmp_errors_per_client_per_second=1))
-    assert limiter.allow(1, 0)
-    assert not limiter.allow(1, 0)
-    limiter.forget(1)
-    limiter.forget(1)
-    assert limiter.allow(1, 0)
-
-
 def test_clock_that_stands_still_or_goes_back() -> None:
     limiter = RateLimiter(IpLimits(icmp_errors_per_client_per_second=1))
     assert limiter.allow(1, SECOND)

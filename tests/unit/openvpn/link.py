@@ -106,7 +106,7 @@ class Link:
     ) -> None:
         self.now = START
         self.counters = Counters()
-        self.session = Session(server, log_id=1, random=os.urandom, now=self.now, unix=UNIX, counters=self.counters)
+        self.session = Session(server, random=os.urandom, now=self.now, unix=UNIX, counters=self.counters)
         self.client = ModelClient(client)
         self.events: list[SessionEvent] = []
         self.inner: list[bytes] = []  # packets that the session gave out

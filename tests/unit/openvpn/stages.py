@@ -131,7 +131,7 @@ def give(link: Link, *records: bytes) -> None:
 def fresh(wrap: str = "none") -> tuple[Session, Counters]:
     """A session that has heard nothing yet."""
     counters = Counters()
-    session = Session(profile(wrap), log_id=1, random=os.urandom, now=START, unix=UNIX, counters=counters)
+    session = Session(profile(wrap), random=os.urandom, now=START, unix=UNIX, counters=counters)
     return session, counters
 
 

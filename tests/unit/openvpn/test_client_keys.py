@@ -98,7 +98,7 @@ def first_record(metadata: bytes) -> bytes:
 def session(days: int) -> tuple[Session, Counters]:
     counters = Counters()
     ours = replace(profile(), wrap=WrapSettings(v2_key=SERVER_V2_KEY, v2_max_age_days=days))
-    return Session(ours, log_id=1, random=os.urandom, now=START, unix=UNIX, counters=counters), counters
+    return Session(ours, random=os.urandom, now=START, unix=UNIX, counters=counters), counters
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ def channel_with(form: DataFormat, packet: dict[str, Any], keys: bytes) -> tuple
     channel.peer_id = packet["peer_id"]
     key = DataKey(packet["key_id"], form, keys, lambda size: bytes.fromhex(packet["iv"]))
     if isinstance(key.format_engine, EpochRecords):
-        assert packet["epoch"] == key.format_engine.send_epoch
+        assert packet["epoch"] == key.format_engine._send.epoch
         key.format_engine._send.next_counter = packet["packet_id"]
     else:
         (key.format_engine or key).next_id = packet["packet_id"]

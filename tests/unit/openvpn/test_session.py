@@ -336,7 +336,7 @@ def test_a_tap_client_is_told_what_to_change() -> None:
 
 def fresh(wrap: str = "none") -> tuple[Session, Counters]:
     counters = Counters()
-    session = Session(profile(wrap), log_id=1, random=lambda n: b"\1" * n, now=START, unix=UNIX, counters=counters)
+    session = Session(profile(wrap), random=lambda n: b"\1" * n, now=START, unix=UNIX, counters=counters)
     return session, counters
 
 

@@ -54,7 +54,7 @@ def test_cve_2026_12932_cve_2026_13698_floods_of_v3_resets(kind: str) -> None:
     ours = profile("tls-crypt-v2")
 
     def work(number: int) -> None:
-        session = Session(ours, log_id=number, random=os.urandom, now=START, unix=UNIX, counters=counters)
+        session = Session(ours, random=os.urandom, now=START, unix=UNIX, counters=counters)
         session.receive([record], START, UNIX)
         assert (session.ended is None) == (kind == "good")
         session.poll(START, UNIX)
