@@ -1,7 +1,7 @@
 """Functions of OpenSSL that pyOpenSSL has no method for: calls of its cffi library, each as one typed function.
 
 Names that this module uses exist in cryptography 43 and in the newest one; a function that only some have says so.
-No Python callback is made here (docs/decisions/0001-no-verify-callback.md).
+No Python callback is made here (docs/dev/decisions/0001-no-verify-callback.md).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def ask_without_judging(context: SSL.Context, required: bool) -> bool:
     """Ask for a certificate, demand proof of its key, accept any chain; False when that is impossible.
 
     The caller must judge the certificate itself as soon as the handshake is done (peer-fingerprint without ca). The
-    verify callback is the C function RAND_status of the same library: docs/decisions/0005-pinned-certificates.md.
+    verify callback is the C function RAND_status of the same library: docs/dev/decisions/0005-pinned-certificates.md.
     """
     symbol = _ffi.addressof(_lib._original_lib, "RAND_status")
     accept = _ffi.cast("int(*)(int, X509_STORE_CTX *)", symbol)

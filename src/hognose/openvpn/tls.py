@@ -1,6 +1,6 @@
 """TLS inside control messages: pyOpenSSL over memory BIOs, with a small protocol that tests can fake.
 
-No Python callback goes into OpenSSL (docs/decisions/0001-no-verify-callback.md): the chain is verified by OpenSSL
+No Python callback goes into OpenSSL (docs/dev/decisions/0001-no-verify-callback.md): the chain is verified by OpenSSL
 against the CA at the injected time, the reason of a failure is read afterwards; revocation and the administrator's
 rules are checked (crl.py, certificates.py) as soon as the handshake is done, before any key message is accepted.
 """

@@ -30,7 +30,7 @@ class Cubic:
         """Grow the window: `count` bytes were newly acknowledged while the window was in use."""
         mss = self.mss
         if self.cwnd < self.ssthresh:
-            # RFC 3465 with L = the whole acknowledgement: a super-frame's ACK stands for many segments (docs/tcp.md).
+            # RFC 3465 with L = the whole acknowledgement: a super-frame's ACK is for many segments (docs/dev/tcp.md).
             self.cwnd = min(self.cwnd + count, max(self.ssthresh, self.cwnd + mss))
             return
         if self._epoch < 0:

@@ -27,7 +27,7 @@ from hognose.wire.tcp import ACK, SYN
 
 _STAMPS = Struct(">II")
 
-SYN_ACK_RETRIES = 5  # 16 s, far below the 3 minutes of RFC 9293 section 3.8.3, as a defence (docs/tcp.md T10)
+SYN_ACK_RETRIES = 5  # 16 s, far below the 3 minutes of RFC 9293 section 3.8.3, as a defence (docs/dev/tcp.md T10)
 # Doubles with every retry. RFC 6298 (2.1) says SHOULD 1 s; but then the peer's first measurement is a second too, and
 # each of its own losses costs three seconds and more. A path of more than this gets one SYN-ACK too many.
 SYN_ACK_INTERVAL: Nanos = 250 * MS

@@ -64,7 +64,7 @@ class Path:
         length = IP_HEADER_LEN + tcp_len
         self._ident = ident = (self._ident + 1 + (size // mss if size > mss else 0)) & 0xFFFF
         ip_sum = 0xFFFF - (self._ip_sum + length + ident) % 0xFFFF
-        # virtio-net: the checksum field holds the folded, not complemented pseudo-header sum (docs/device.md).
+        # virtio-net: the checksum field holds the folded, not complemented pseudo-header sum (docs/dev/device.md).
         partial = (self._pseudo + tcp_len) % 0xFFFF
         if self.timestamps:
             head = _IP_TCP_TS.pack(

@@ -11,7 +11,7 @@ from hognose.limits import TcpLimits
 from hognose.tcp.reassembly import Reassembly
 from hognose.units import MS, Nanos
 
-# Acknowledgements are stretched (docs/tcp.md, Departures): the first of a connection, those after a gap and those after
+# Acknowledgements are stretched (docs/dev/tcp.md): the first of a connection, those after a gap and those after
 # a pause are sent at once, so that the sender's window grows; then one per STRETCH_BYTES, or when PAUSE has passed.
 # A sender whose window is smaller than the stretch is never held up longer than that (RFC 5681 section 4.2: 500 ms).
 # To be prompt after a pause costs nothing: the timer would have run anyway, with a wake-up of its own.

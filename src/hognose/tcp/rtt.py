@@ -6,7 +6,7 @@ from hognose.units import MS, SECOND, Nanos
 
 INITIAL_RTO: Nanos = 1 * SECOND  # RFC 6298 (2.1)
 REPEATED_SYN_RTO: Nanos = 3 * SECOND  # (5.7), of a connection whose handshake took a time-out and measured nothing
-# RFC 6298 (2.4) says SHOULD 1 s; Linux and gVisor use 200 ms, and so do we (docs/tcp.md T9).
+# RFC 6298 (2.4) says SHOULD 1 s; Linux and gVisor use 200 ms, and so do we (docs/dev/tcp.md T9).
 MIN_RTO: Nanos = 200 * MS
 MAX_RTO: Nanos = 60 * SECOND  # RFC 6298 (2.5): at least 60 s
 GRANULARITY: Nanos = 1 * MS

@@ -4,7 +4,7 @@
 Works on stream positions (seqnum.py); knows nothing of receiving. With SACK loss is found by rack.py (RFC 8985, with
 the threshold of RFC 6675), sent again as RFC 6675 has it and paced by proportional rate reduction (RFC 9937); without
 it is RFC 6582. The window is congestion.py's; time-outs are rtt.py's. A super-segment counts as the segments it stands
-for because everything here is counted in bytes (docs/tcp.md T35).
+for because everything here is counted in bytes (docs/dev/tcp.md T35).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hognose.tcp.time_out import TimeOut
 from hognose.units import MS, SECOND, Nanos
 
 GIVE_UP: Nanos = 100 * SECOND  # RFC 9293 section 3.8.3 R2: at least 100 s without an acknowledgement
-ZERO_WINDOW_LIMIT: Nanos = 60 * SECOND  # a peer that never reads is dropped (RFC 6429; docs/tcp.md T24)
+ZERO_WINDOW_LIMIT: Nanos = 60 * SECOND  # a peer that never reads is dropped (RFC 6429; docs/dev/tcp.md T24)
 MIN_MSS = 88  # CVE-2019-11479 class: a smaller peer MSS is treated as this
 SINGLE_SEGMENT_DELAY: Nanos = 50 * MS  # RFC 8985 section 7.2: a lone segment may meet a delayed acknowledgement
 SUPER_SEGMENT = GSO_MAX_BYTES - 60  # payload bytes of one super-segment beside the largest headers

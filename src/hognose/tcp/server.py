@@ -35,7 +35,7 @@ TIME_WAIT: Nanos = 60 * SECOND  # 2 MSL, as Linux has it
 ANSWERS_PER_SECOND = 20
 ANSWER_GROUPS = 64
 _FRAGMENTATION_NEEDED = (3, 4)
-_MIN_PATH_MTU = 552  # the smallest next-hop MTU that is believed (docs/tcp.md T27), as Linux's min_pmtu
+_MIN_PATH_MTU = 552  # the smallest next-hop MTU that is believed (docs/dev/tcp.md T27), as Linux's min_pmtu
 
 
 class TcpServer:

@@ -1,4 +1,4 @@
-"""Paths that drop large packets (docs/tcp.md T27): RFC 8899, scripted."""
+"""Paths that drop large packets (docs/dev/tcp.md T27): RFC 8899, scripted."""
 
 from __future__ import annotations
 
