@@ -17,9 +17,12 @@ from hognose.cli.reference import directive_table, event_table
 from hognose.config.parser import parse
 from hognose.errors import ConfigError
 
+from .test_layout import FILES
+
 ROOT = Path(__file__).resolve().parents[2]
 VECTORS = ROOT / "tests" / "vectors" / "config"
 CRL_OF_ANOTHER = "holds a list that no certificate in `ca` has issued"
+CITING = {".py", ".c", ".h", ".S", ".sh", ".mk", ".md", ".conf", ".toml"}
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "solo5").rglob("*.md")])
 
 
@@ -46,6 +49,17 @@ def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
         if "://" not in target:
             assert (path.parent / target).exists(), target
+
+
+def test_pages_that_are_cited_exist() -> None:
+    """In comments, messages and commands too. mkosi.conf stays as it is: its hash names the builder tree."""
+    examples = {"test_language.py", "mkosi.conf"}
+    lost = set()
+    for path in FILES:
+        if (path.suffix in CITING or path.name in ("Makefile", "hognose-qemu")) and path.name not in examples:
+            named = re.findall(r"(?<![\w/.-])docs/[\w/-]+\.md\b", path.read_text(encoding="utf-8"))
+            lost.update(f"{path.relative_to(ROOT)}: {name}" for name in named if not (ROOT / name).is_file())
+    assert sorted(lost) == []
 
 
 def readme_lines() -> list[list[str]]:
