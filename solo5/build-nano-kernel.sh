@@ -7,7 +7,8 @@ rm -rf "$W"
 mkdir -p "$W" /build/out
 cd "$W"
 python3 /build/in/make_manifest.py /build/in/manifest.json >manifest.inc
-CFLAGS="-std=gnu11 -O2 -Wall -Wextra -Werror -ffreestanding -fno-pic -no-pie -mno-red-zone -mgeneral-regs-only \
+WARNINGS="-Wall -Wextra -Wshadow -Wpointer-arith -Wcast-qual -Wsign-compare -Wwrite-strings"  # Solo5 has these too
+CFLAGS="-std=gnu11 -O2 $WARNINGS -Werror -ffreestanding -fno-pic -no-pie -mno-red-zone -mgeneral-regs-only \
  -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables -ffile-prefix-map=/build/in=."
 for source in $(ls /build/in/*.c | LC_ALL=C sort); do
     gcc $CFLAGS -c "$source" -o "$(basename "$source" .c).o"

@@ -54,7 +54,7 @@ _start: /* rdi: boot info */
     call kmain
     ud2
 
-/* SYSCALL: rcx = return address, r11 = flags. Builds a struct frame (trap.h); the C side may change all of it. */
+/* SYSCALL: rcx = return address, r11 = flags. Builds a struct frame (frame.h); the C side may change all of it. */
     .globl syscall_entry
 syscall_entry:
     movq %rsp, user_stack

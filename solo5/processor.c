@@ -47,6 +47,8 @@ static uint64_t gdt[8] = {0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0, 0x00cff3
 static struct gate idt[EXCEPTIONS];
 static struct task_state tss;
 
+bool emulated_ring0;
+
 #define ENTRIES 512
 #define LARGE_PAGE (2ul << 20)
 #define LOW_TABLES 2 /* page tables for the memory below USER_START */

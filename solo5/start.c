@@ -3,6 +3,7 @@
 #include "clock.h"
 #include "cpio.h"
 #include "elf.h"
+#include "end.h"
 #include "entropy.h"
 #include "files.h"
 #include "host.h"
@@ -11,7 +12,7 @@
 #include "processor.h"
 #include "selectors.h"
 #include "start.h"
-#include "syscalls.h"
+#include "syscall_memory.h"
 #include "text.h"
 
 #define PAYLOAD_START 0x400000ul /* layout.ld */

@@ -3,7 +3,9 @@
 #ifndef HOGNOSE_START_H
 #define HOGNOSE_START_H
 
-#include "trap.h"
+#include <stdbool.h>
+
+#include "frame.h"
 
 /* True from the moment when ring 3 is first entered until its first system call has arrived. */
 bool start_is_probing(void);

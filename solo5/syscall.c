@@ -1,5 +1,6 @@
-/* One system call: from numbers to functions (syscalls.h). Unknown ones are answered with ENOSYS and counted. */
+/* One system call: from numbers to functions (syscall.h). Unknown ones are answered with ENOSYS and counted. */
 
+#include "end.h"
 #include "entropy.h"
 #include "files.h"
 #include "host.h"
@@ -7,8 +8,11 @@
 #include "paging.h"
 #include "processor.h"
 #include "start.h"
-#include "syscalls.h"
+#include "syscall.h"
+#include "syscall_memory.h"
+#include "syscall_time.h"
 #include "text.h"
+#include "trap.h"
 
 #define UNKNOWN_MAX 16
 #define ARCH_SET_FS 0x1002
@@ -56,10 +60,8 @@ static _Noreturn void end(uint64_t status)
         line_text(&line, "x");
         line_number(&line, unknown[i].count);
     }
-    if (line.len) {
-        line_text(&line, "\n");
-        host_print(line.text, line.len);
-    }
+    if (line.len)
+        end_say(&line);
     host_halt((int)(status & 0x7f));
 }
 

@@ -2,7 +2,7 @@
 
 #include "memory.h"
 #include "paging.h"
-#include "syscalls.h"
+#include "syscall_memory.h"
 
 #define MAP_SHARED 1
 #define MAP_FIXED 0x10

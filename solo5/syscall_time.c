@@ -3,7 +3,7 @@
 #include "clock.h"
 #include "files.h"
 #include "host.h"
-#include "syscalls.h"
+#include "syscall_time.h"
 
 #define POLLIN 1
 #define POLLOUT 4

@@ -1,5 +1,6 @@
 /* Exceptions (trap.h). */
 
+#include "end.h"
 #include "host.h"
 #include "paging.h"
 #include "processor.h"
@@ -14,8 +15,6 @@
 #define FAULT_FETCH 16u
 #define NOTES 32
 
-bool emulated_ring0;
-
 static struct note {
     uint32_t number;
     int32_t result;
@@ -27,23 +26,6 @@ extern char syscall_entry[], escape_privileged[];
 void trap_note(uint64_t number, uint64_t result)
 {
     notes[noted++ % NOTES] = (struct note){(uint32_t)number, (int32_t)result};
-}
-
-static void say(struct line *line)
-{
-    line_text(line, "\n");
-    host_print(line->text, line->len);
-    line->len = 0;
-}
-
-_Noreturn void refuse_to_boot(const char *reason)
-{
-    struct line line = {.len = 0};
-
-    line_text(&line, "nano-kernel: cannot start: ");
-    line_text(&line, reason);
-    say(&line);
-    host_halt(EXIT_BOOT);
 }
 
 /* Where it happened and what led to it; the application's memory is not shown. */
@@ -62,7 +44,7 @@ static _Noreturn void crash(const struct frame *frame)
     line_hex(&line, frame->rsp);
     line_text(&line, " cr2 ");
     line_hex(&line, read_cr2());
-    say(&line);
+    end_say(&line);
     line_text(&line, "nano-kernel: last system calls (number=result):");
     for (unsigned i = noted > NOTES ? noted - NOTES : 0; i < noted; i++) {
         const struct note *note = &notes[i % NOTES];
@@ -72,7 +54,7 @@ static _Noreturn void crash(const struct frame *frame)
         line_text(&line, note->result < 0 ? "=-" : "=");
         line_number(&line, (uint64_t)(note->result < 0 ? -(int64_t)note->result : note->result));
     }
-    say(&line);
+    end_say(&line);
     host_halt(of_application ? EXIT_APPLICATION_CRASH : EXIT_KERNEL_CRASH);
 }
 

@@ -14,43 +14,40 @@ static size_t in_page(uint64_t address, size_t n)
     return n < room ? n : room;
 }
 
-static int move(enum action action, uint8_t *own, uint64_t address, size_t n)
+/* READ fills `to`, WRITE empties `from`; the other one is NULL, and CLEAR needs neither. */
+static int move(enum action action, uint8_t *to, const uint8_t *from, uint64_t address, size_t n)
 {
     if (n && (address < USER_START || address >= USER_END || n > USER_END - address))
         return -EFAULT;
-    while (n) {
-        size_t part = in_page(address, n);
-        void *there = space_resolve(address, action == READ ? PROT_READ : PROT_WRITE);
+    for (size_t done = 0, part; done < n; done += part) {
+        void *there = space_resolve(address + done, action == READ ? PROT_READ : PROT_WRITE);
 
         if (there == NULL)
             return -EFAULT;
+        part = in_page(address + done, n - done);
         if (action == READ)
-            memcpy(own, there, part);
+            memcpy(to + done, there, part);
         else if (action == WRITE)
-            memcpy(there, own, part);
+            memcpy(there, from + done, part);
         else
             memset(there, 0, part);
-        if (action != CLEAR)
-            own += part;
-        address += part;
-        n -= part;
     }
     return 0;
 }
 
 int user_read(void *to, uint64_t from, size_t n)
 {
-    return move(READ, to, from, n);
+    return move(READ, to, NULL, from, n);
 }
 
 int user_write(uint64_t to, const void *from, size_t n)
 {
-    return move(WRITE, (uint8_t *)from, to, n);
+    return move(WRITE, NULL, from, to, n);
 }
 
 int user_clear(uint64_t to, size_t n)
 {
-    return move(CLEAR, NULL, to, n);
+    return move(CLEAR, NULL, NULL, to, n);
 }
 
 long user_text(char *to, uint64_t from, size_t size)
@@ -83,7 +80,8 @@ int vector_many(struct vector *vector, uint64_t iov, size_t count)
     return 0;
 }
 
-static long vector_move(struct vector *vector, enum action action, uint8_t *own, size_t n)
+/* Out of the buffers to `to`, or into them from `from`: the other one is NULL. */
+static long vector_move(struct vector *vector, uint8_t *to, const uint8_t *from, size_t n)
 {
     size_t done = 0;
 
@@ -103,7 +101,7 @@ static long vector_move(struct vector *vector, enum action action, uint8_t *own,
             vector->len = entry[1];
             continue;
         }
-        if (move(action, own + done, vector->base, part) < 0)
+        if ((to ? user_read(to + done, vector->base, part) : user_write(vector->base, from + done, part)) < 0)
             return -EFAULT;
         vector->base += part;
         vector->len -= part;
@@ -114,10 +112,10 @@ static long vector_move(struct vector *vector, enum action action, uint8_t *own,
 
 long vector_put(struct vector *vector, const void *from, size_t n)
 {
-    return vector_move(vector, WRITE, (uint8_t *)from, n);
+    return vector_move(vector, NULL, from, n);
 }
 
 long vector_get(struct vector *vector, void *to, size_t n)
 {
-    return vector_move(vector, READ, to, n);
+    return vector_move(vector, to, NULL, n);
 }

@@ -24,7 +24,9 @@ SOURCES = REPO / "tests/hvt"
 BUILD = REPO / "build"
 KVM_GET_API_VERSION = 0xAE00
 DIRECT_LIMIT_S = 15.0  # `--help` takes well under a second where ring 3 runs natively
-CFLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror")
+# As the nano-kernel is compiled (solo5/build-nano-kernel.sh), with the warnings that Solo5 itself has.
+WARNINGS = ("-Wshadow", "-Wpointer-arith", "-Wcast-qual", "-Wsign-compare", "-Wwrite-strings")
+CFLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", *WARNINGS, "-Werror")
 
 
 @functools.cache
