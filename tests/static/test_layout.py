@@ -23,6 +23,7 @@ CORE = (
     "events",
     "link",
     "limits",
+    "base",
     "wire",
     "ip",
     "tcp",

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
+from hognose.base.rate import FixedWindow
 from hognose.drops import Counters, DropReason
 from hognose.errors import PeerError
 from hognose.gateway.peers import Peer
@@ -41,8 +42,7 @@ class HandshakeScheduler:
         self._began: Nanos = 0
         self._step: Nanos = now  # the time of the step that `_spent` belongs to
         self._spent: Nanos = 0
-        self._freq_at = now
-        self._freq_count = 0
+        self._greetings = FixedWindow(now)  # of connect-freq
 
     @property
     def busy(self) -> bool:
@@ -73,13 +73,8 @@ class HandshakeScheduler:
         if self._strangers.remove(peer.conn.key) is None:
             return None
         most, seconds = freq
-        if seconds:
-            if now - self._freq_at >= seconds * SECOND:
-                self._freq_at = now
-                self._freq_count = 0
-            self._freq_count += 1
-            if self._freq_count > most:
-                raise PeerError(DropReason.CONNECT_FREQ, f"more than connect-freq's {most} in {seconds} seconds")
+        if seconds and self._greetings.count(now, seconds * SECOND) > most:
+            raise PeerError(DropReason.CONNECT_FREQ, f"more than connect-freq's {most} in {seconds} seconds")
         evicted = self._handshakes.add(peer.conn.key, peer)
         if evicted is None:
             return None

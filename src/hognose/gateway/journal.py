@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from hognose.base.rate import KeyedWindow
 from hognose.drops import Counters, DropReason, Stat
 from hognose.events import Event, EventKind
-from hognose.units import SECOND, Ipv4Int, Nanos, Port, ipv4_text
+from hognose.units import Ipv4Int, Nanos, Port, ipv4_text
 
 # Events that a peer without a certificate of ours can cause at will.
 LIMITED = frozenset(
@@ -27,20 +28,16 @@ class Journal:
         self._per_second = per_second
         self._counters = counters
         self._events: list[Event] = []
-        self._window_start: Nanos = 0
-        self._in_window: dict[EventKind, int] = {}
+        self._limited = KeyedWindow(0)  # events of LIMITED, per kind
         self._suppressed = 0
         self._status: list[str] = []
 
     def add(self, kind: EventKind, now: Nanos, **fields: str | int) -> None:
         """Queue an event without its empty fields; those that strangers can cause may be counted instead."""
         if kind in LIMITED:
-            if now - self._window_start >= SECOND:
+            if self._limited.begins(now):
                 self._report()
-                self._window_start = now
-                self._in_window.clear()
-            count = self._in_window[kind] = self._in_window.get(kind, 0) + 1
-            if count > self._per_second:
+            if self._limited.count(kind) > self._per_second:
                 self._suppressed += 1
                 self._counters.stats[Stat.EVENTS_SUPPRESSED] += 1
                 return

@@ -14,8 +14,9 @@ import stat
 from collections.abc import Callable
 from typing import Protocol
 
+from hognose.base.rate import TokenBucket
 from hognose.limits import LogLimits
-from hognose.units import MS, SECOND, Nanos
+from hognose.units import MS, Nanos
 
 _OPEN_FLAGS = os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 _NOT_KNOWN = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)  # RWF_NOWAIT, to this kernel or this kind of file
@@ -125,23 +126,15 @@ class PacedOutput:
         self._fd = fd
         self._clock = clock
         self._pause = pause
-        self._rate = limits.bytes_per_second
-        self._burst = limits.burst
-        self._tokens = limits.burst
-        self._filled_at = clock()
+        self._bytes = TokenBucket(limits.bytes_per_second, limits.burst, clock())
 
     def write(self, data: bytes) -> int:
         """As Output.write; a line goes whole, or as much of it as a burst is."""
-        now = self._clock()
-        earned = (now - self._filled_at) * self._rate // SECOND
-        if earned:
-            self._tokens = min(self._burst, self._tokens + earned)
-            self._filled_at = now
-        size = min(len(data), self._burst)
-        if size > self._tokens:
+        size = min(len(data), self._bytes.burst)
+        if size > self._bytes.available(self._clock()):
             return 0
         count = os.write(self._fd, data[:size])
-        self._tokens -= count
+        self._bytes.spend(count)
         return count
 
     def wait(self, duration: Nanos) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from hognose.address_scope import is_group, is_host
+from hognose.base.rate import TokenBucket
 from hognose.limits import IpLimits
 from hognose.units import SECOND, Buffer, Ipv4Int, Nanos
 from hognose.wire import icmpv4, ipv4
@@ -68,24 +69,6 @@ def echo_reply(request: Buffer, l3: int, l4: int, end: int, *, ident: int = 0) -
     return header + message
 
 
-class _Bucket:
-    """A token bucket in nanoseconds of credit: one message costs `SECOND / rate`."""
-
-    __slots__ = ("capacity", "cost", "credit", "last")
-
-    def __init__(self, rate: int, now: Nanos) -> None:
-        self.cost = SECOND // rate
-        self.capacity = BURST_SECONDS * SECOND
-        self.credit = self.capacity
-        self.last = now
-
-    def refill(self, now: Nanos) -> bool:
-        """True when a message is affordable at `now`."""
-        self.credit = min(self.capacity, self.credit + max(0, now - self.last))
-        self.last = now
-        return self.credit >= self.cost
-
-
 class RateLimiter:
     """Token buckets for ICMP errors: one for all, one per client (RFC 1812 section 4.3.2.8).
 
@@ -93,9 +76,11 @@ class RateLimiter:
     """
 
     def __init__(self, limits: IpLimits) -> None:
-        self._limits = limits
-        self._all = _Bucket(limits.icmp_errors_per_second, 0)
-        self._clients: OrderedDict[int, _Bucket] = OrderedDict()
+        # In nanoseconds: a token is earned in each, and a message costs as many as its rate leaves between two.
+        self._cost = SECOND // limits.icmp_errors_per_second
+        self._client_cost = SECOND // limits.icmp_errors_per_client_per_second
+        self._all = TokenBucket(SECOND, BURST_SECONDS * SECOND, 0)
+        self._clients: OrderedDict[int, TokenBucket] = OrderedDict()
 
     def allow(self, client: int, now: Nanos) -> bool:
         """Take a token for an error to this client (OUTSIDE: any host beyond the NIC); False when there is none."""
@@ -103,11 +88,11 @@ class RateLimiter:
         if bucket is None:
             if len(self._clients) >= RATE_CLIENTS:
                 self._clients.popitem(last=False)
-            bucket = self._clients[client] = _Bucket(self._limits.icmp_errors_per_client_per_second, now)
+            bucket = self._clients[client] = TokenBucket(SECOND, BURST_SECONDS * SECOND, now)
         self._clients.move_to_end(client)
         # No token is taken unless both have one, so that a flood of one client does not empty the bucket of all.
-        if not bucket.refill(now) or not self._all.refill(now):
+        if bucket.available(now) < self._client_cost or self._all.available(now) < self._cost:
             return False
-        bucket.credit -= bucket.cost
-        self._all.credit -= self._all.cost
+        bucket.spend(self._client_cost)
+        self._all.spend(self._cost)
         return True

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+from hognose.base.rate import TokenBucket
 from hognose.drops import Counters, DropReason
 from hognose.openvpn.data_format import EPOCH_ID_LEN, TAG_LEN, V2_HEAD_LEN, DataFormat
 from hognose.openvpn.replay import ReplayWindow
@@ -87,7 +88,7 @@ class EpochRecords:
     most, a packet FUTURE_KEYS of ours and LAG of the peer's.
     """
 
-    __slots__ = ("_credit", "_credit_at", "_form", "_future", "_receive", "_retiring", "_secrets", "_send")
+    __slots__ = ("_derivations", "_form", "_future", "_receive", "_retiring", "_secrets", "_send")
 
     def __init__(self, form: DataFormat, keys: bytes) -> None:
         """keys: 256 bytes; the first 32 of half 0 are the secret to open with, of half 1 the secret to seal with."""
@@ -97,8 +98,7 @@ class EpochRecords:
         self._retiring: EpochKey | None = None
         self._secrets: list[bytes] = []  # of the epochs after _receive's, as far as packets have named them
         self._future: dict[int, EpochKey] = {}  # likewise keys, by epoch
-        self._credit = FREE_EPOCHS  # epochs that may still be derived, as of _credit_at
-        self._credit_at: Nanos = 0
+        self._derivations = TokenBucket(1, FREE_EPOCHS, 0)  # epochs that may still be derived
 
     @property
     def receiving(self) -> bool:
@@ -220,16 +220,11 @@ class EpochRecords:
         return None if key is None or key.failures > FAILED_TAGS_LIMIT else key
 
     def _derive(self, epoch: int, now: Nanos) -> EpochKey | None:
-        """The key of a later epoch, kept until the window has passed it; None without credit."""
+        """The key of a later epoch, kept until the window has passed it; None where the peer moves on too fast."""
         ahead = epoch - self._receive.epoch
         missing = max(0, ahead - len(self._secrets))
-        gained = (now - self._credit_at) // SECOND
-        if gained > 0:
-            self._credit = min(FREE_EPOCHS, self._credit + gained)
-            self._credit_at = now
-        if missing > self._credit:
+        if not self._derivations.take(missing, now):
             return None
-        self._credit -= missing
         for _ in range(missing):
             self._secrets.append(next_secret(self._secrets[-1] if self._secrets else self._receive.secret))
         key = self._future[epoch] = EpochKey(self._form, epoch, self._secrets[ahead - 1])

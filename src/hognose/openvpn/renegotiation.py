@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hognose.base.rate import FixedWindow
 from hognose.openvpn.data_channel import DataChannel
 from hognose.openvpn.profile import ServerProfile
 from hognose.units import SECOND, Nanos, Random
@@ -14,12 +15,12 @@ LOOK_INTERVAL: Nanos = 60 * SECOND  # interval at which a session's keys are loo
 class RenegotiationClock:
     """The clock of one session; the interval is drawn anew for every key, so that clients do not come all at once."""
 
-    __slots__ = ("_counts", "_interval", "_last_by_client", "_looked_at", "_random", "last")
+    __slots__ = ("_by_client", "_counts", "_interval", "_looked_at", "_random", "last")
 
     def __init__(self, profile: ServerProfile, random: Random, now: Nanos) -> None:
         self._random = random
         self._counts = bool(profile.reneg_bytes or profile.reneg_packets)
-        self._last_by_client: Nanos = -CLIENT_INTERVAL
+        self._by_client = FixedWindow(-CLIENT_INTERVAL)
         self._looked_at = now
         self.restart(profile, now)
 
@@ -56,7 +57,4 @@ class RenegotiationClock:
 
     def client_may(self, now: Nanos) -> bool:
         """Note that the client asks for new keys; False when it does so too often."""
-        if now - self._last_by_client < CLIENT_INTERVAL:
-            return False
-        self._last_by_client = now
-        return True
+        return self._by_client.count(now, CLIENT_INTERVAL) == 1

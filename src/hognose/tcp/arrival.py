@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hognose.base.rate import FixedWindow
 from hognose.drops import Counters, DropReason
 from hognose.limits import TcpLimits
 from hognose.tcp import seqnum
@@ -34,7 +35,6 @@ class Arrival:
     __slots__ = (
         "_aborting",
         "_challenges",
-        "_challenges_from",
         "_counters",
         "_dirty",
         "_iss",
@@ -103,8 +103,7 @@ class Arrival:
         self._state = _ESTABLISHED
         self._wl1 = 0  # position of the latest segment that set the send window
         self._wait_at: Nanos = 0  # FIN-WAIT-2 limit
-        self._challenges = 0
-        self._challenges_from: Nanos = 0
+        self._challenges = FixedWindow(0)
         self._limits = limits
         self._counters = counters
         self._dirty = dirty  # the server's list of connections to poll
@@ -299,11 +298,7 @@ class Arrival:
 
     def _acknowledge_soon(self, now: Nanos) -> None:
         """Send a challenge or duplicate acknowledgement, limited per connection (RFC 5961 section 7)."""
-        if now - self._challenges_from >= SECOND:
-            self._challenges_from = now
-            self._challenges = 0
-        self._challenges += 1
-        if self._challenges <= CHALLENGE_ACKS_PER_SECOND:
+        if self._challenges.count(now) <= CHALLENGE_ACKS_PER_SECOND:
             self._rcv.ack_now = True
 
     def path_mtu(self, mss: int, quoted_seq: int) -> None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from heapq import heappop, heappush
 
 from hognose.address_scope import is_host
+from hognose.base.rate import KeyedWindow
 from hognose.drops import Counters, DropReason, Stat
 from hognose.limits import TcpLimits
 from hognose.link import Outgoing
@@ -85,8 +86,7 @@ class TcpServer:
         # expiry, SND.NXT, RCV.NXT, timestamp offset or -1, TS.Recent
         self._time_wait: OrderedDict[bytes, tuple[Nanos, int, int, int, int]] = OrderedDict()
         self._random = random
-        self._answers_from: Nanos = now - SECOND
-        self._answers: list[int] = []  # given in this second, per group of sources
+        self._answers = KeyedWindow(now - SECOND)  # per group of sources
         self._grouping = 1
 
     def __len__(self) -> int:
@@ -416,13 +416,10 @@ class TcpServer:
 
     def _may_answer(self, key: bytes, now: Nanos) -> bool:
         """Count an answer to a segment of no connection; False when the limit is reached."""
-        if now - self._answers_from >= SECOND:
-            self._answers_from = now
-            self._answers = [0] * ANSWER_GROUPS
+        if self._answers.begins(now):
             self._grouping = int.from_bytes(self._random(4), "big") | 1
         group = (int.from_bytes(key[:4], "big") * self._grouping & seqnum.MASK) * ANSWER_GROUPS >> 32
-        self._answers[group] += 1
-        return self._answers[group] <= ANSWERS_PER_SECOND
+        return self._answers.count(group) <= ANSWERS_PER_SECOND
 
     def _reset(self, key: bytes, ack: int, now: Nanos) -> None:
         """Send a RST that the acknowledgement's sender believes (RFC 9293 3.5.2 group 1), limited per second."""

@@ -1,0 +1,1 @@
+"""Small mechanisms that every floor above may use."""
