@@ -1,5 +1,5 @@
 /*
- * Where the tender, system calls and exceptions come in. One processor, no interrupts: nothing here is interrupted except
+ * The entries of the tender, of system calls and exceptions. One processor, no interrupts: nothing here is interrupted except
  * by exceptions, which have a stack of their own (IST 1).
  *
  * On a host that emulates ring 0 (README.md) the system call path runs in ring 3: it must hold no instruction that ring

@@ -1,4 +1,4 @@
-/* What the C files need of the processor and of the memory's layout; see README.md for the map. */
+/* The processor and the memory's layout for the C files; see README.md for the map. */
 
 #ifndef HOGNOSE_MACHINE_H
 #define HOGNOSE_MACHINE_H
