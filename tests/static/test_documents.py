@@ -57,7 +57,7 @@ def test_pages_that_are_cited_exist() -> None:
     lost = set()
     for path in FILES:
         if (path.suffix in CITING or path.name in ("Makefile", "hognose-qemu")) and path.name not in examples:
-            named = re.findall(r"(?<![\w/.-])docs/[\w/-]+\.md\b", path.read_text(encoding="utf-8"))
+            named = re.findall(r"(?<![\w/.-])(?:docs|facts)/[\w/-]+\.md\b", path.read_text(encoding="utf-8"))
             lost.update(f"{path.relative_to(ROOT)}: {name}" for name in named if not (ROOT / name).is_file())
     assert sorted(lost) == []
 

@@ -30,7 +30,7 @@ IFF_VNET_HDR = 0x4000
 TUN_F_CSUM = 0x01
 TUN_F_TSO4 = 0x02
 
-SEND_BUFFER_BYTES = 8 * 1024 * 1024  # the default holds three super-frames only (facts/vm-image.md 3.1)
+SEND_BUFFER_BYTES = 8 * 1024 * 1024  # Linux's default (net.core.wmem_default) holds three super-frames
 FRAME_HDR_LEN = VNET_HDR_LEN + 14 + 4  # vnet header, Ethernet, VLAN slack
 FRAME_MAX = FRAME_HDR_LEN + 65_535  # with the largest IP packet
 SIEVED_MAX = 512  # frames read at once while the sieve drops most of them

@@ -1,7 +1,7 @@
 """rtnetlink through pyroute2: the few link operations of PID 1, typed. No other module imports pyroute2.
 
 pyroute2's package import pulls in sqlite, multiprocessing and more that the image does not carry; an empty parent
-package avoids that (facts/static-python.md section 5), so only the modules of the rtnetlink socket are loaded.
+package avoids that: only the modules of the rtnetlink socket are loaded.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def _iproute() -> Any:  # pyroute2 has no types
 def set_up_macvtap(interface: str, name: str) -> int:
     """Bring `interface` up and put a passthru macvtap `name` on it; returns the macvtap's interface index.
 
-    passthru gives the macvtap the NIC's own MAC and everything that arrives (facts/vm-image.md 3.1).
+    passthru gives the macvtap the NIC's own MAC and everything that arrives (Linux
+    drivers/net/macvlan.c, MACVLAN_MODE_PASSTHRU).
     Raises DeviceError.
     """
     route = _iproute()
