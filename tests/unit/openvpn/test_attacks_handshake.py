@@ -67,8 +67,10 @@ def test_cve_2014_8104_tls_records_of_a_few_bytes(size: int) -> None:
     link = Link(profile(hand_window_s=10), client)
     link.client.start(link.now)
     link.run(lambda: link.has(Authenticated) or link.session.ended is not None, 30)
-    if link.session.ended is not None:  # OpenSSL 3.5 takes no ClientHello in pieces of one byte, 3.3 does
-        assert (size, link.session.ended.reason) == (1, DropReason.TLS_ERROR)
+    if link.session.ended is not None:
+        # The key message came in several flights, the first of which ended between two strings: without peer info, as
+        # old clients send it. In how many flights 400 records of a byte come depends on their ciphertexts' sizes.
+        assert (size, link.session.ended.reason) == (1, DropReason.NO_SHARED_CIPHER)
         return
     link.rest(2)
     for piece in (b"\0", b"\0\0\0\0", b"\0" * 5, b"EX", b"IT\0"):
