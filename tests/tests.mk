@@ -107,9 +107,9 @@ interop: tools venv
 compat: tools venv
 	$(PY) -m pytest -q tests/compat
 
-# An emulated machine that is busy takes a whole core, but most wait for each other's packets: four at once.
+# An emulated machine takes a whole core while it boots: with four at once some need more than a minute.
 machines: tools venv image
-	$(PY) -m pytest -q -n 4 --dist worksteal --durations=5 -m "not alone" tests/vm tests/hvt
+	$(PY) -m pytest -q -n 2 --dist worksteal --durations=5 -m "not alone" tests/vm tests/hvt
 	$(PY) -m pytest -q -m alone tests/vm
 
 # One carrier by itself.

@@ -88,8 +88,22 @@ class Process:
         """End it at once, and all that it has started; its status."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
-        return self._process.wait(5)
+        status = self._process.wait(5)
+        deadline = time.monotonic() + 5
+        while _lives(self.pid) and time.monotonic() < deadline:  # what it had open is free only then
+            time.sleep(0.02)
+        return status
 
     def wait(self, timeout: float) -> int:
         """Its own end."""
         return self._process.wait(timeout)
+
+
+def _lives(group: int) -> bool:
+    """True while a process of this group has not ended; one that only waits to be reaped has."""
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, number = path.read_text().rpartition(")")[2].split()[:3]
+            if int(number) == group and state != "Z":
+                return True
+    return False
