@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.probes.peer import MSS_OPTION, Conn, Peer, Wrong
+from tests.probes.peer import MSS_OPTION, PATIENCE, Conn, Peer, Wrong
 from tests.probes.probe import probe
-from tests.probes.timing import doubling
+from tests.probes.timing import doubling, patience
 from tests.world import frames
 from tests.world.frames import ACK, FIN, PSH, RST, SYN
 
@@ -126,7 +126,7 @@ def a_fin_is_sent_again(peer: Peer) -> str:
     conn.rcv -= 1
     times, names = [], set()
     while len(times) < 3:
-        one = conn.next()
+        one = conn.next(patience(times, PATIENCE))
         if one is None:
             return f"{len(times)} FINs"
         if one.flags & FIN:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from tests.probes.peer import MSS_OPTION, Conn, Peer, Wrong
+from tests.probes.peer import MSS_OPTION, PATIENCE, Conn, Peer, Wrong
 from tests.probes.probe import Linux, probe
-from tests.probes.timing import doubling
+from tests.probes.timing import doubling, patience
 from tests.world import frames
 from tests.world.frames import ACK, Segment
 
@@ -154,7 +154,7 @@ def time_outs(peer: Peer) -> str:
     conn.say(conn.reset_record)
     times, sizes = [], set()
     while len(times) < 4:
-        one = conn.next()
+        one = conn.next(patience(times, PATIENCE))
         if one is None:
             return f"{len(times)} times"
         if one.data:

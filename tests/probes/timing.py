@@ -8,6 +8,11 @@ SLACK = 0.4  # seconds that a machine may be late with something
 GROWTH = 1.5  # at least, from one interval to the next, over all of them
 
 
+def patience(times: list[float], least: float) -> float:
+    """Seconds to wait for the next repetition: three times the interval before, which a slow first answer stretches."""
+    return max(least, 3 * (times[-1] - times[-2])) if len(times) > 1 else least
+
+
 def doubling(times: list[float]) -> str:
     """`doubling` when every interval is about twice the one before; else the intervals."""
     gaps = [after - before for before, after in itertools.pairwise(times)]
