@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-SECONDS = float(os.environ.get("HOGNOSE_QUICK_S", "40"))
+SECONDS = float(os.environ.get("HOGNOSE_QUICK_S", "26"))
 
 
 class Budget:
