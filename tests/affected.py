@@ -105,7 +105,7 @@ def quick(paths: list[str]) -> int:
     folders = unit_folders(paths)
     commands = [["make", "--no-print-directory", "check"]]
     if folders:
-        words = ["-q", "-n", "2", "-p", "tests.quick_budget", "-m", "not stress"]
+        words = ["-q", "-n", "2", "--maxschedchunk=10", "-p", "tests.quick_budget", "-m", "not stress"]
         commands.append([sys.executable, "-m", "pytest", *words, *folders])
     running = [
         subprocess.Popen(command, cwd=REPO, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for command in commands
