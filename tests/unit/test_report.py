@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.explore.results import Sums
 from tests.report import ALLOWED, Allowed, main, outcomes
 from tests.world import old_clients
 
@@ -110,6 +111,33 @@ def test_a_stage_that_passed_this_week_says_so(tmp_path: Path, capsys: pytest.Ca
     (tmp_path / "check.log").write_text("check: passed this week: cryptography 50\n")
     assert report(tmp_path) == 0
     (tmp_path / "check.log").write_text("unit: passed this week: cryptography 50\n")
+    assert report(tmp_path) == 1
+    assert "check: no test passed" in capsys.readouterr().out
+
+
+def explored() -> Sums:
+    """The sums of a run that had a turn at everything."""
+    sums = Sums(collected={"a", "b"}, rounds=2, worlds=3, client_hours=0.5)
+    sums.properties.update(a=100, b=50)
+    sums.fuzz.update(tcp=1000, udp=2000)
+    return sums
+
+
+def test_exploring_counts_what_it_has_tried(tmp_path: Path) -> None:
+    """It prints sums of its own, and pytest's closing lines only with a failure."""
+    green(tmp_path)
+    (tmp_path / "check.log").write_text("\n".join([*explored().text(), "explored for 170 s: nothing was found"]))
+    assert report(tmp_path) == 0
+
+
+@pytest.mark.parametrize("part", ["properties", "worlds", "fuzz"])
+def test_exploring_without_a_turn_of_one_part_is_red(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], part: str
+) -> None:
+    green(tmp_path)
+    sums = explored()
+    setattr(sums, part, type(getattr(sums, part))())
+    (tmp_path / "check.log").write_text("\n".join([*sums.text(), "explored for 170 s: nothing was found"]))
     assert report(tmp_path) == 1
     assert "check: no test passed" in capsys.readouterr().out
 
