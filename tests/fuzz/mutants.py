@@ -32,7 +32,12 @@ UNIT = Path(__file__).resolve().parents[1] / "unit"
 MODULES = (
     *(f"wire.{name}" for name in ("arp", "ethernet", "icmpv4", "ipv4", "openvpn", "tcp", "udp", "virtio_net")),
     *(f"ip.{name}" for name in ("fragments", "icmp_errors", "mss", "neighbor")),
-    *(f"nat.{name}" for name in ("errors", "inbound", "nat", "outbound", "ports", "rewrite", "table", "timers")),
+    *(
+        f"nat.{name}"
+        for name in (
+            "flow_timeouts", "icmp_translation", "inbound", "nat", "outbound", "ports", "rewrite", "table",
+        )
+    ),
     *(
         f"openvpn.{name}"
         for name in (

@@ -16,6 +16,12 @@ FORBIDDEN_IMPORTS = {
     "time", "socket", "select", "selectors", "os", "random", "secrets", "threading", "asyncio", "subprocess", "fcntl",
     "logging", "pyroute2",
 }  # fmt: skip
+# Names that two modules have. The table only shrinks.
+SHARED_NAMES = {
+    "profile": {"gateway/profile.py", "openvpn/profile.py"},
+    "reload": {"cli/reload.py", "config/reload.py"},
+    "status": {"gateway/status.py", "host/status.py"},
+}
 CORE = (
     "units",
     "errors",
@@ -53,6 +59,7 @@ def repository_files() -> list[Path]:
 
 
 FILES = repository_files()
+PACKAGE = ROOT / "src" / "hognose"
 SOURCES = [path for path in FILES if path.suffix == ".py" and path.is_relative_to(ROOT / "src")]
 
 
@@ -66,6 +73,15 @@ def test_module_names_say_one_thing() -> None:
     vague = [path for path in FILES if path.suffix in (".py", ".c", ".h", ".sh") and path.stem.lower() in VAGUE]
     assert vague == []
     assert [path for path in FILES if VAGUE & set(path.relative_to(ROOT).parts[:-1])] == []
+
+
+def test_no_two_modules_share_a_name() -> None:
+    found: dict[str, set[str]] = {}
+    for path in SOURCES:
+        if path.is_relative_to(PACKAGE) and not path.stem.startswith("__"):
+            found.setdefault(path.stem, set()).add(str(path.relative_to(PACKAGE)))
+    shared = {name: paths for name, paths in found.items() if len(paths) > 1}
+    assert shared == SHARED_NAMES, "a pair that is gone leaves the table; no other comes into it"
 
 
 def test_no_file_names_the_machine_it_was_made_on() -> None:

@@ -10,7 +10,7 @@ from hognose.address_scope import is_host
 from hognose.drops import Counters, DropReason
 from hognose.limits import NatLimits
 from hognose.link import Outgoing
-from hognose.nat import errors, inbound, outbound, rewrite
+from hognose.nat import icmp_translation, inbound, outbound, rewrite
 from hognose.nat.flow import ANSWERED, FIN_IN, FIN_OUT, RESET, TTL_STEP, WIRE, Flow, mapping_number
 from hognose.nat.table import FlowTable
 from hognose.units import Buffer, Ipv4Int, Nanos, Port, Random
@@ -88,7 +88,7 @@ class Nat:
         ports = _ports(packet, l4, end, protocol)
         if isinstance(ports, DropReason):
             return ports
-        flow = self._find(client, protocol, errors.key(protocol, inside, remote, *ports))
+        flow = self._find(client, protocol, icmp_translation.key(protocol, inside, remote, *ports))
         if flow is None:
             opened = self._table.open(client, protocol, inside, ports[0], remote, ports[1], now)
             if isinstance(opened, DropReason):
@@ -126,7 +126,7 @@ class Nat:
             return DropReason.DESTINATION_PROHIBITED if ours else DropReason.NAT_NO_MAPPING
         address = self.address
         owner = self._clients.get(client)
-        found = owner.hairpin[protocol].get(errors.key(protocol, inside, address, *ports)) if owner else None
+        found = owner.hairpin[protocol].get(icmp_translation.key(protocol, inside, address, *ports)) if owner else None
         flow = found or self._table.open(client, protocol, inside, ports[0], address, ports[1], now)
         if isinstance(flow, DropReason):
             return flow
@@ -190,7 +190,7 @@ class Nat:
         Reasons: BAD_ICMP, BAD_ICMP_CHECKSUM, NAT_NO_MAPPING, TTL_EXCEEDED (nothing is sent about an error).
         """
         l4 = l3 + (frame[l3] & 15) * 4
-        quoted = errors.parse(frame, l4, end)
+        quoted = icmp_translation.parse(frame, l4, end)
         if isinstance(quoted, DropReason):
             return quoted
         protocol, _, key = quoted
@@ -203,7 +203,7 @@ class Nat:
         sender = int.from_bytes(frame[l3 + 12 : l3 + 16], "big")
         inside = flow.mapping.inside
         # The quoted packet gets back the fields with which it came from inside.
-        packet = errors.translate(frame, l3, l4, end, sender, inside, flow.out_key, -flow.out_l4_delta)
+        packet = icmp_translation.translate(frame, l3, l4, end, sender, inside, flow.out_key, -flow.out_l4_delta)
         return flow.owner.client, packet
 
     def forget(self, client: int) -> None:
@@ -219,7 +219,7 @@ class Nat:
         return 0 if self._table.ending else self._table.wheel.next_deadline()
 
     def handle_deadline(self, now: Nanos) -> None:
-        """End idle flows and those of end_flows_to, at most timers.EXPIRE_BATCH of each per call."""
+        """End idle flows and those of end_flows_to, at most flow_timeouts.EXPIRE_BATCH of each per call."""
         self._table.expire(now)
         self._table.end_some()
 
@@ -264,7 +264,7 @@ class Nat:
 
         It goes to the sender of that packet and nowhere else (RFC 1122 section 3.2.2).
         """
-        quoted = errors.parse(packet, l4, end)
+        quoted = icmp_translation.parse(packet, l4, end)
         if isinstance(quoted, DropReason):
             return quoted
         protocol, source, key = quoted
@@ -272,7 +272,9 @@ class Nat:
         destination = int.from_bytes(packet[16:20], "big")
         if flow is None or destination != source:
             return DropReason.NAT_NO_MAPPING
-        translated = errors.translate(packet, 0, l4, end, self.address, destination, flow.in_key, flow.out_l4_delta)
+        translated = icmp_translation.translate(
+            packet, 0, l4, end, self.address, destination, flow.in_key, flow.out_l4_delta
+        )
         out.append((destination, virtio_net.PLAIN, [translated]))
         return None
 
@@ -280,7 +282,7 @@ class Nat:
         self, client: int, packet: bytes, l4: int, end: int, now: Nanos
     ) -> tuple[int, bytes] | DropReason:
         """An error from inside about a packet of another client that came in by hairpin, back to that client."""
-        quoted = errors.parse(packet, l4, end)
+        quoted = icmp_translation.parse(packet, l4, end)
         if isinstance(quoted, DropReason):
             return quoted
         protocol, source, key = quoted
@@ -293,7 +295,9 @@ class Nat:
         if flow is None or sender is None:
             return DropReason.NAT_NO_MAPPING
         l4_delta = flow.out_l4_delta - sender.out_l4_delta
-        error = errors.translate(packet, 0, l4, end, self.address, sender.mapping.inside, sender.out_key, l4_delta)
+        error = icmp_translation.translate(
+            packet, 0, l4, end, self.address, sender.mapping.inside, sender.out_key, l4_delta
+        )
         return sender.owner.client, error
 
     def _implied_flow(self, client: int, protocol: int, key: bytes, now: Nanos) -> Flow | None:

@@ -9,8 +9,8 @@ from __future__ import annotations
 from hognose.drops import Counters, DropReason, Stat
 from hognose.limits import NatLimits
 from hognose.nat.flow import ClientFlows, Flow, Mapping, mapping_number
+from hognose.nat.flow_timeouts import EXPIRE_BATCH, Wheel, deadline
 from hognose.nat.ports import Ports
-from hognose.nat.timers import EXPIRE_BATCH, Wheel, deadline
 from hognose.units import Ipv4Int, Nanos, Port, Random
 from hognose.wire import ipv4
 

@@ -20,7 +20,7 @@ LIMITS = Limits(
     ip=IpLimits(neighbors=20, pending_per_neighbor=4, reassembly_datagrams=8, reassembly_per_source=4),
 )
 PORTS = 65_536 - 1024  # of one protocol
-LONGEST = 7440 + 2  # seconds of the longest time-out (nat/timers.py TCP_ESTABLISHED), and this one and the next
+LONGEST = 7440 + 2  # seconds of the longest time-out (nat/flow_timeouts.py TCP_ESTABLISHED), and this one and the next
 # Shapes that the code or a protocol fixes.
 FIXED = {
     "ClientFlows.by_protocol": 3, "ClientFlows.hairpin": 2, "FlowTable.ports": 3, "FlowTable.by_port": 3,

@@ -22,7 +22,7 @@ from tests.unit.nat.nat_packets import (
 )
 
 from hognose.drops import DropReason, Stat
-from hognose.nat.timers import EXPIRE_BATCH
+from hognose.nat.flow_timeouts import EXPIRE_BATCH
 from hognose.units import SECOND, ipv4_int
 from hognose.wire.checksum import pseudo_sum
 

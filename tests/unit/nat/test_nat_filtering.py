@@ -8,7 +8,7 @@ from scapy.packet import Raw
 from tests.unit.nat.nat_packets import CLIENT, OTHER, OUTSIDE, SERVER, STRANGER, Bench, echo, rebuilt, tcp, udp
 
 from hognose.drops import DropReason
-from hognose.nat.timers import TCP_ESTABLISHED, TCP_TRANSITORY, UDP_TIMEOUT
+from hognose.nat.flow_timeouts import TCP_ESTABLISHED, TCP_TRANSITORY, UDP_TIMEOUT
 from hognose.units import MS, SECOND
 
 L4 = {6: TCP, 17: UDP}

@@ -10,7 +10,7 @@ from scapy.packet import Packet, Raw
 from tests.unit.nat.nat_packets import CLIENT, OTHER, OUTSIDE, SERVER, VPN_PORT, Bench, echo, rebuilt, tcp, udp
 
 from hognose.drops import DropReason
-from hognose.nat.timers import TCP_TRANSITORY, UDP_TIMEOUT
+from hognose.nat.flow_timeouts import TCP_TRANSITORY, UDP_TIMEOUT
 from hognose.units import SECOND
 
 L4 = {6: TCP, 17: UDP}

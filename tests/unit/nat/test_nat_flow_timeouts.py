@@ -9,7 +9,7 @@ from tests.unit.nat.nat_packets import OUTSIDE, SERVER, Bench, echo, tcp, udp
 
 from hognose.drops import DropReason, Stat
 from hognose.nat.flow import ClientFlows, Flow, Mapping
-from hognose.nat.timers import (
+from hognose.nat.flow_timeouts import (
     DNS_TIMEOUT,
     EXPIRE_BATCH,
     GRANULARITY,
