@@ -26,10 +26,10 @@ from OpenSSL import SSL
 from hognose.errors import HognoseError
 from hognose.openvpn import openssl_binding
 from hognose.openvpn.tls import TlsContext, TlsSettings
+from hognose.vocabulary import CERT_PROFILES
 
 UNIX = 1_800_000_000
 AEAD = "ECDHE+AESGCM"  # so that tls-cert-profile suiteb does not take its own suites
-PROFILES = ("insecure", "legacy", "preferred", "suiteb")  # OpenSSL's security levels 0 to 3
 NEVER = -1
 CURVES: tuple[ec.EllipticCurve, ...] = (
     ec.SECP192R1(), ec.SECP224R1(), ec.SECP256R1(), ec.SECP384R1(), ec.SECP521R1(), ec.SECP256K1(),
@@ -169,10 +169,10 @@ def _output(connection: SSL.Connection) -> bytes:
 
 def greatest(good: Callable[[str], bool]) -> int:
     """The greatest security level at which something works, as on all below; NEVER for none."""
-    for level, profile in enumerate(PROFILES):
+    for level, profile in enumerate(CERT_PROFILES):
         if not good(profile):
             return level - 1
-    return len(PROFILES) - 1
+    return len(CERT_PROFILES) - 1
 
 
 @cache
@@ -207,7 +207,7 @@ def suites() -> tuple[dict[str, tuple[str, int, str]], list[str]]:
     for suite in sorted({*openssl_binding.known_ciphers("ALL:COMPLEMENTOFALL")}):
         version = SSL.TLS1_2_VERSION
         candidates = {} if suite in hopeless else FAMILIES
-        good = [family for family, kind in candidates.items() if works(kind, PROFILES[0], version, ciphers=suite)]
+        good = [family for family, kind in candidates.items() if works(kind, CERT_PROFILES[0], version, ciphers=suite)]
         if not good:
             idle.append(suite)
             continue
@@ -246,14 +246,13 @@ def table() -> str:
         )
         for name in TLS13
     }
-    strong = [kind for kind, level in kinds().items() if level == len(PROFILES) - 1]
-    suite_b = [kind for kind in strong if all(works(kind, PROFILES[-1], version) for version in VERSIONS)]
+    strong = [kind for kind, level in kinds().items() if level == len(CERT_PROFILES) - 1]
+    suite_b = [kind for kind in strong if all(works(kind, CERT_PROFILES[-1], version) for version in VERSIONS)]
     parts = [
         '"""What the image\'s TLS library can do as a server: measured by image/measure_tls.py, not to be edited.\n\n'
-        "Levels are OpenSSL's security levels, the places of PROFILES; -1: at none.\n" + '"""',
+        "Levels are OpenSSL's security levels, the places of vocabulary.CERT_PROFILES; -1: at none.\n" + '"""',
         "# ruff: noqa: E501\n# fmt: off\nfrom __future__ import annotations",
         f"OPENSSL = {ssl_version()!r}\nCRYPTOGRAPHY = {cryptography.__version__!r}",
-        f"PROFILES = {PROFILES!r}",
         "# Values of tls-groups that can be set.\n" + f"GROUPS = {tuple(groups())!r}",
         "# Kind of the server's key: greatest level.\n" + f"KEYS = {kinds()!r}",
         "# Kinds that work with tls-cert-profile suiteb and no tls-cipher.\n" + f"SUITE_B_KEYS = {tuple(suite_b)!r}",

@@ -24,6 +24,7 @@ SHARED_NAMES = {
 }
 CORE = (
     "units",
+    "vocabulary",
     "errors",
     "drops",
     "events",

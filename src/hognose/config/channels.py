@@ -5,10 +5,17 @@ from __future__ import annotations
 from hognose.config import keys
 from hognose.config.collected import Collected
 from hognose.config.lexer import Directive
-from hognose.config.model import DEFAULT_CIPHERS, Framing, WrapKind
+from hognose.vocabulary import (
+    DATA_CIPHERS,
+    DEFAULT_DATA_CIPHERS,
+    DEFAULT_DIGEST,
+    DIGESTS,
+    Compression,
+    WrapKind,
+    data_cipher_named,
+    digest_named,
+)
 
-DIGESTS = ("SHA1", "SHA224", "SHA256", "SHA384", "SHA512", "MD5")
-CIPHERS = (*DEFAULT_CIPHERS, "AES-192-GCM", "AES-256-CBC", "AES-192-CBC", "AES-128-CBC")
 _MIGRATE = "nothing is compressed; write `compress migrate`, which suits clients with and without compression"
 # Options that the server itself pushes and decides (OpenVPN push.c, prepare_push_reply).
 _SERVERS_OWN = frozenset({
@@ -68,9 +75,9 @@ def auth(lines: Collected) -> str:
     """The digest of `auth`."""
     directive = lines.get("auth")
     if directive is None:
-        return "SHA1"
-    digest = directive.words[0].upper().removeprefix("RSA-").replace("-", "")
-    if digest not in DIGESTS:
+        return DEFAULT_DIGEST
+    digest = digest_named(directive.words[0])
+    if digest is None:
         raise lines.error(directive, f"`{directive.words[0]}` is not supported; write one of {', '.join(DIGESTS)}")
     return digest
 
@@ -80,13 +87,13 @@ def data_ciphers(lines: Collected) -> tuple[str, ...]:
     directive = lines.get("data-ciphers") or lines.get("ncp-ciphers")
     ciphers: list[str] = []
     if directive is None:
-        ciphers += DEFAULT_CIPHERS
+        ciphers += DEFAULT_DATA_CIPHERS
     else:
         for word in directive.words[0].upper().split(":"):
             name = word.removeprefix("?")
             if name == "DEFAULT":
-                ciphers += DEFAULT_CIPHERS
-            elif name in CIPHERS:
+                ciphers += DEFAULT_DATA_CIPHERS
+            elif name in DATA_CIPHERS:
                 ciphers.append(name)
             elif not word.startswith("?"):
                 raise lines.error(directive, f"`{name}` is not supported; {_advice(directive.name)}")
@@ -101,8 +108,8 @@ def data_ciphers(lines: Collected) -> tuple[str, ...]:
 
 
 def _advice(name: str) -> str:
-    known = ", ".join(cipher for cipher in CIPHERS if cipher not in DEFAULT_CIPHERS)
-    return f"write `{name} {':'.join(DEFAULT_CIPHERS)}`, for old clients with one of {known} behind"
+    known = ", ".join(cipher for cipher in DATA_CIPHERS if cipher not in DEFAULT_DATA_CIPHERS)
+    return f"write `{name} {':'.join(DEFAULT_DATA_CIPHERS)}`, for old clients with one of {known} behind"
 
 
 def data_ciphers_fallback(lines: Collected) -> str:
@@ -110,13 +117,13 @@ def data_ciphers_fallback(lines: Collected) -> str:
     directive = lines.get("data-ciphers-fallback")
     if directive is None:
         return ""
-    name = directive.words[0].upper()
-    if name not in CIPHERS:
-        raise lines.error(directive, f"`{directive.words[0]}` is not supported; write one of {', '.join(CIPHERS)}")
+    name = data_cipher_named(directive.words[0])
+    if name is None:
+        raise lines.error(directive, f"`{directive.words[0]}` is not supported; write one of {', '.join(DATA_CIPHERS)}")
     return name
 
 
-def framing(lines: Collected) -> Framing:
+def framing(lines: Collected) -> Compression:
     """Framing of packets that could be compressed and never are (OpenVPN comp.c)."""
     allowed = lines.get("allow-compression")
     if allowed is not None and allowed.words[0] not in ("no", "stub-only"):
@@ -138,7 +145,7 @@ def framing(lines: Collected) -> Framing:
     raise lines.error(compress, f"`{kind}` is not supported: {_MIGRATE}")
 
 
-def check_push(option: str, framed: Framing) -> None:
+def check_push(option: str, framed: Compression) -> None:
     """ValueError with what to do for an option that cannot be pushed or that would break the data channel."""
     if "," in option or not option.isprintable() or not option or len(option) > _PUSH_MAX:
         raise ValueError(f"an option of 1 to {_PUSH_MAX} printable characters without commas is needed")

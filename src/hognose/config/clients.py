@@ -15,11 +15,12 @@ from hognose.config.channels import check_push
 from hognose.config.collected import Collected
 from hognose.config.directives import DIRECTIVES
 from hognose.config.lexer import Directive, lex, split_lines
-from hognose.config.model import ClientSettings, Framing
+from hognose.config.model import ClientSettings
 from hognose.config.network import TunnelNetwork
 from hognose.config.pushed import PushedOption
 from hognose.errors import ConfigError
 from hognose.units import Ipv4Int, ipv4_int, ipv4_text, netmask
+from hognose.vocabulary import Compression
 
 MAX_FILES = 16_384
 MAX_NAME = 255
@@ -39,7 +40,7 @@ class _Section:
     text: str
 
 
-def client_settings(lines: Collected, tunnel: TunnelNetwork, framed: Framing) -> dict[str, ClientSettings]:
+def client_settings(lines: Collected, tunnel: TunnelNetwork, framed: Compression) -> dict[str, ClientSettings]:
     """By common name. ConfigError names the file in the directory, or the line of the config in its block."""
     directive = lines.get("client-config-dir")
     if directive is None:
@@ -126,7 +127,7 @@ class _Reader:
         place: Directive,
         section: _Section,
         tunnel: TunnelNetwork,
-        framed: Framing,
+        framed: Compression,
         owners: dict[Ipv4Int, str],
     ) -> None:
         self._lines = lines

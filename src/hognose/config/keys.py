@@ -15,9 +15,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hognose.limits import CRL_ENTRIES
 from hognose.units import UnixSeconds
+from hognose.vocabulary import FINGERPRINT_LEN, STATIC_KEY_LEN, TLS_CRYPT_V2_KEY_LEN
 
-STATIC_KEY_LEN = 256
-TLS_CRYPT_V2_KEY_LEN = 128
 CRL_WARNING = timedelta(days=14)
 _STATIC_KEY = re.compile(r"-----BEGIN OpenVPN Static key V1-----\s*([0-9a-fA-F\s]*)-----END OpenVPN Static key V1-----")
 
@@ -91,7 +90,7 @@ def parse_tls_crypt_v2_key(text: str) -> bytes:
 def parse_fingerprint(text: str) -> bytes:
     """32 bytes of `AB:CD:…`, a SHA-256; ValueError with what to do."""
     parts = text.strip().split(":")
-    if len(parts) != 32 or not all(re.fullmatch("[0-9A-Fa-f]{2}", part) for part in parts):
+    if len(parts) != FINGERPRINT_LEN or not all(re.fullmatch("[0-9A-Fa-f]{2}", part) for part in parts):
         how = "`openssl x509 -noout -sha256 -fingerprint -in client.crt` prints one"
         raise ValueError(f"no SHA-256 fingerprint, 32 pairs of hex digits with `:` between; {how}")
     return bytes.fromhex("".join(parts))

@@ -8,11 +8,7 @@ from typing import Literal
 
 from hognose.config.pushed import dns_servers
 from hognose.units import Ipv4Int, Port, netmask
-
-WrapKind = Literal["none", "tls-auth", "tls-crypt"]
-Framing = Literal["none", "comp-lzo", "stub", "stub-v2", "migrate"]
-ClientCertificate = Literal["require", "optional", "none"]
-DEFAULT_CIPHERS = ("AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305")
+from hognose.vocabulary import DEFAULT_DATA_CIPHERS, DEFAULT_DIGEST, ClientCertificate, Compression, WrapKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +74,8 @@ class ServerConfig:
     wrap: WrapKind = "none"
     static_key: bytes = b""
     key_direction: int | None = None
-    auth: str = "SHA1"
-    data_ciphers: tuple[str, ...] = DEFAULT_CIPHERS
+    auth: str = DEFAULT_DIGEST
+    data_ciphers: tuple[str, ...] = DEFAULT_DATA_CIPHERS
     ping: int = 0
     ping_timeout: int = 0  # the server's own; twice keepalive's second number
     push_ping_restart: int = 0
@@ -99,7 +95,7 @@ class ServerConfig:
     tls_crypt_v2_key: bytes = b""
     tls_crypt_v2_max_age: int = 0  # days; 0: no limit
     data_ciphers_fallback: str = ""
-    framing: Framing = "none"  # compress, comp-lzo: how data packets are framed, never compressed
+    framing: Compression = "none"  # compress, comp-lzo: how data packets are framed, never compressed
     replay_window: int = 64
     replay_time: int = 15
     mssfix_mode: Literal["mtu", "plain", "fixed"] = "mtu"

@@ -6,11 +6,12 @@ from hognose.address_scope import Prefix
 from hognose.config import channels, clients, keys, network, pki, timers
 from hognose.config.collected import INT_MAX, Collected, ReadFile, ReadFolder
 from hognose.config.lexer import lex
-from hognose.config.model import Framing, ServerConfig, Warned
+from hognose.config.model import ServerConfig, Warned
 from hognose.config.pushed import PushedOption, check_routes
 from hognose.config.tls_settings import tls_settings
 from hognose.destinations import Destinations
 from hognose.units import UnixSeconds
+from hognose.vocabulary import Compression
 
 __all__ = ["ReadFile", "ReadFolder", "parse"]
 _EXCLUSIVE = (
@@ -146,7 +147,7 @@ def _check_routes(lines: Collected, config: ServerConfig, destinations: Destinat
     check_routes(sorted(lines.pushed, key=lambda option: (option.file != lines.file, option.line)), destinations)
 
 
-def _pushes(lines: Collected, framing: Framing) -> tuple[str, ...]:
+def _pushes(lines: Collected, framing: Compression) -> tuple[str, ...]:
     for directive in lines.every("push"):
         try:
             channels.check_push(directive.words[0], framing)

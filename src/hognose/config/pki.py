@@ -10,12 +10,12 @@ from hognose.config import keys
 from hognose.config import tls_capabilities as image
 from hognose.config.collected import Collected
 from hognose.config.lexer import Directive, split_lines
-from hognose.config.model import CertificatePolicy, ClientCertificate
+from hognose.config.model import CertificatePolicy
 from hognose.errors import ConfigError
 from hognose.units import UnixSeconds
+from hognose.vocabulary import NAME_KINDS, ClientCertificate
 
 MAX_FINGERPRINTS = 65_536
-_NAME_KINDS = ("subject", "name", "name-prefix")
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def _verify_name(lines: Collected) -> tuple[str, str]:
     name, kind = directive.words[0], (*directive.words, "subject")[1]
     if not name:
         raise lines.error(directive, "the name is empty; write `verify-x509-name NAME name`")
-    if kind not in _NAME_KINDS:
+    if not kind or kind not in NAME_KINDS:
         raise lines.error(directive, f"`{kind}` is not understood; write `verify-x509-name NAME name`")
     return kind, name
 

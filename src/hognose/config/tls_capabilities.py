@@ -1,6 +1,6 @@
 """What the image's TLS library can do as a server: measured by image/measure_tls.py, not to be edited.
 
-Levels are OpenSSL's security levels, the places of PROFILES; -1: at none.
+Levels are OpenSSL's security levels, the places of vocabulary.CERT_PROFILES; -1: at none.
 """
 
 # ruff: noqa: E501
@@ -9,8 +9,6 @@ from __future__ import annotations
 
 OPENSSL = '3.5.9'
 CRYPTOGRAPHY = '43.0.0'
-
-PROFILES = ('insecure', 'legacy', 'preferred', 'suiteb')
 
 # Values of tls-groups that can be set.
 GROUPS = ('secp256r1', 'prime256v1', 'P-256', 'secp384r1', 'P-384', 'secp521r1', 'P-521')

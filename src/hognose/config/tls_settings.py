@@ -16,6 +16,7 @@ from hognose.config.keys import ServerKey
 from hognose.config.lexer import Directive
 from hognose.config.tls_names import openssl_cipher
 from hognose.errors import ConfigError
+from hognose.vocabulary import CERT_PROFILES
 
 _DEFAULT_PROFILE = "legacy"
 _GROUP = re.compile(r"[A-Za-z0-9_-]+")
@@ -52,7 +53,7 @@ def tls_settings(lines: Collected, key: ServerKey, least: str, greatest: str) ->
     least, greatest: of tls-version-min and tls-version-max ("" for the newest).
     """
     profile = _cert_profile(lines)
-    level = image.PROFILES.index(profile)
+    level = CERT_PROFILES.index(profile)
     _check_key(lines, key, profile, level)
     return TlsSettings(
         _cipher(lines, key, profile, level, least),
@@ -66,7 +67,7 @@ def _cert_profile(lines: Collected) -> str:
     """The strength that certificates must have; `insecure` is understood, and never what is advised."""
     directive = lines.get("tls-cert-profile")
     profile = directive.words[0] if directive is not None else _DEFAULT_PROFILE
-    if directive is not None and profile not in image.PROFILES:
+    if directive is not None and profile not in CERT_PROFILES:
         text = f"`{profile}` is not supported; write `tls-cert-profile preferred` or `tls-cert-profile legacy`"
         raise lines.error(directive, text)
     return profile
@@ -173,7 +174,7 @@ def _ciphersuites(lines: Collected, profile: str, level: int, greatest: str) -> 
     if directive is None:
         return ""
     names = directive.words[0].upper().replace("-", "_").split(":")
-    good = [name for name, strongest in image.TLS13_SUITES.items() if strongest == len(image.PROFILES) - 1]
+    good = [name for name, strongest in image.TLS13_SUITES.items() if strongest == len(CERT_PROFILES) - 1]
     example = f"write `tls-ciphersuites {':'.join(good[:3])}`"
     for name in names:
         if image.TLS13_SUITES.get(name, -1) < 0:

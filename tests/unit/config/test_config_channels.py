@@ -7,9 +7,10 @@ import base64
 import pytest
 from tests.unit.config.config_samples import BASE, block, config_text, read_vector, static_key
 
-from hognose.config.model import DEFAULT_CIPHERS, ServerConfig
+from hognose.config.model import ServerConfig
 from hognose.config.parser import parse
 from hognose.errors import ConfigError
+from hognose.vocabulary import DEFAULT_DATA_CIPHERS
 
 V2_KEY = read_vector("v2s.key")
 V2_BYTES = base64.b64decode("".join(V2_KEY.splitlines()[1:-1]))
@@ -61,7 +62,7 @@ def test_tls_crypt_v2_refused(extra: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("line", "ciphers"),
     [
-        ("data-ciphers DEFAULT:AES-256-CBC", (*DEFAULT_CIPHERS, "AES-256-CBC")),
+        ("data-ciphers DEFAULT:AES-256-CBC", (*DEFAULT_DATA_CIPHERS, "AES-256-CBC")),
         ("data-ciphers aes-192-gcm:AES-192-CBC:AES-128-CBC", ("AES-192-GCM", "AES-192-CBC", "AES-128-CBC")),
         ("data-ciphers ?BF-CBC:AES-256-GCM:AES-256-GCM:?none", ("AES-256-GCM",)),
     ],
@@ -73,7 +74,7 @@ def test_data_ciphers(line: str, ciphers: tuple[str, ...]) -> None:
 def test_no_cbc_by_itself_and_a_fallback() -> None:
     assert not any("CBC" in cipher for cipher in parse_extra("").data_ciphers)
     config = parse_extra("data-ciphers-fallback aes-256-cbc\nauth RSA-SHA512\n")
-    assert (config.data_ciphers, config.data_ciphers_fallback) == (DEFAULT_CIPHERS, "AES-256-CBC")
+    assert (config.data_ciphers, config.data_ciphers_fallback) == (DEFAULT_DATA_CIPHERS, "AES-256-CBC")
     assert config.auth == "SHA512"
 
 

@@ -10,7 +10,7 @@ from tests.unit.config.config_samples import BASE, block, config_text, identity,
 from tests.unit.config.openvpn_words import OPENVPN_WORDS
 
 from hognose.config.directives import DIRECTIVES
-from hognose.config.model import DEFAULT_CIPHERS, ServerConfig
+from hognose.config.model import ServerConfig
 from hognose.config.parser import parse
 from hognose.config.rows_clients import CLIENTS
 from hognose.config.rows_network import NETWORK
@@ -18,6 +18,7 @@ from hognose.config.rows_process import PROCESS
 from hognose.config.rows_tls import TLS
 from hognose.errors import ConfigError
 from hognose.units import ipv4_int
+from hognose.vocabulary import DEFAULT_DATA_CIPHERS
 
 # Standalone commands that `openvpn --help` shows among the directives.
 COMMANDS = {
@@ -48,7 +49,7 @@ def test_the_handbooks_config() -> None:
     assert config.mask == ipv4_int("255.255.255.0")
     assert (config.ping, config.ping_timeout, config.push_ping_restart) == (10, 60, 30)
     assert (config.wrap, config.key_direction, config.auth, len(config.static_key)) == ("tls-auth", 0, "SHA1", 256)
-    assert config.data_ciphers == DEFAULT_CIPHERS
+    assert config.data_ciphers == DEFAULT_DATA_CIPHERS
     assert [(w.line, w.directive) for w in warned] == [
         (7, "dh"),
         (10, "ifconfig-pool-persist"),
@@ -120,7 +121,7 @@ def test_every_line_of_the_stock_sample_over_tcp() -> None:
     assert (config.ping, config.ping_timeout, config.push_ping_restart) == (10, 240, 120)
     assert [w.line for w in warned] == [7, 10, 17, 18, 19, 20, 22, 23, 24, 25]
     assert (config.status_interval, config.status_version) == (60, 1)
-    assert config.data_ciphers == (*DEFAULT_CIPHERS, "AES-256-CBC")
+    assert config.data_ciphers == (*DEFAULT_DATA_CIPHERS, "AES-256-CBC")
 
 
 def test_defaults() -> None:

@@ -21,6 +21,7 @@ from hognose.gateway.live import LiveConfig
 from hognose.limits import Limits
 from hognose.openvpn.certificates import CertificateRules
 from hognose.openvpn.tls import TlsContext, TlsSettings
+from hognose.vocabulary import CERT_PROFILES
 
 EC_EXAMPLE = "write `tls-cipher TLS-ECDHE-ECDSA-WITH-AES-256-GCM-SHA384:TLS-ECDHE-ECDSA-WITH-AES-128-GCM-SHA256`"
 RSA_EXAMPLE = EC_EXAMPLE.replace("ECDSA", "RSA")
@@ -170,7 +171,7 @@ def test_the_boot_cannot_be_told_more_than_the_table_has() -> None:
     told = {group: told_at_the_start(read(f"tls-groups {group}")[0]) for group in image.GROUPS}
     for suite, (families, level, _) in image.SUITES.items():
         key = "RSA2048" if "RSA" in families.split() else "P-256"
-        config, _ = read(f"tls-cert-profile {image.PROFILES[min(level, 2)]}", f"tls-cipher {suite}", key=key)
+        config, _ = read(f"tls-cert-profile {CERT_PROFILES[min(level, 2)]}", f"tls-cipher {suite}", key=key)
         told[suite] = told_at_the_start(config) if SAME_LIBRARY else ""
     assert {name: words for name, words in told.items() if words} == {}
     assert len(told) == len(image.GROUPS) + len(image.SUITES) > 20
@@ -229,7 +230,7 @@ _TERMS = st.tuples(
 @settings(max_examples=60, deadline=None)
 def test_openssl_agrees(terms: list[tuple[str, list[str]]], key: str, level: int, first: str, last: str) -> None:
     words = first + ":".join(sign + "+".join(names) for sign, names in terms) + last
-    lines = (f"tls-cert-profile {image.PROFILES[level]}", f"tls-cipher {words}")
+    lines = (f"tls-cert-profile {CERT_PROFILES[level]}", f"tls-cipher {words}")
     if len(lines[1]) > 250:
         return
     try:
@@ -252,7 +253,7 @@ def works(words: str, key: str, level: int) -> bool:
     """True if a TLS 1.2 client gets in. SEED is in OpenSSL's legacy provider, which the image does not have."""
     words = f"{words}:!SEED"
     own = server(key)
-    profile = image.PROFILES[level]
+    profile = CERT_PROFILES[level]
     try:
         tls = TlsContext(TlsSettings(authority().pem, own.cert, own.key, ciphers=words, cert_profile=profile))
         return verdict(tls, alice(), maximum=SSL.TLS1_2_VERSION, ciphers="ALL:COMPLEMENTOFALL") == ""
