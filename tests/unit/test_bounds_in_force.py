@@ -12,6 +12,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP
 from tests.unit.tcp.tcp_script import Script
 
+from hognose.base.fair_table import FairTable
 from hognose.drops import Counters, DropReason, Stat
 from hognose.host.log_queue import LogQueue
 from hognose.host.output import PacedOutput
@@ -19,7 +20,6 @@ from hognose.ip.fragments import Reassembler
 from hognose.ip.icmp_errors import RateLimiter
 from hognose.ip.neighbor import NeighborTable
 from hognose.limits import HandshakeLimits, IpLimits, Limits, LogLimits
-from hognose.tcp.sources import Sources
 from hognose.units import KIB, MIB, SECOND, ipv4_int
 
 NOW = 1000 * SECOND
@@ -114,7 +114,7 @@ def test_a_stage_of_the_door_has_256_of_an_address_and_1024_of_a_prefix(name: st
     """However few of them the machine has room for: the stage has its own total."""
     limits = HandshakeLimits()
     total = {"silent": 8192, "strangers": 1024, "handshakes": 512}[name]
-    table: Sources[int] = Sources(getattr(limits, name), limits.per_address, limits.per_prefix)
+    table: FairTable[int] = FairTable(getattr(limits, name), limits.per_address, limits.per_prefix)
     for port in range(400):
         table.add(bytes((192, 0, 2, 1)) + port.to_bytes(2, "big"), port)
     assert len(table) == 256

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hognose.address_scope import Prefix
+from hognose.base.fair_table import FairTable
 from hognose.config.model import ServerConfig
 from hognose.destinations import Destinations, Reach
 from hognose.drops import Counters
@@ -27,7 +28,6 @@ from hognose.limits import Limits
 from hognose.link import LinkCaps
 from hognose.nat.nat import Nat
 from hognose.tcp.server import TcpServer
-from hognose.tcp.sources import Sources
 from hognose.units import Ipv4Int, Nanos, Random, UnixSeconds, ipv4_text, netmask
 
 # Outer IPv4 and TCP headers, record length, op and peer id, packet id, tag, inner IPv4 and TCP headers: what mssfix's
@@ -113,7 +113,7 @@ def assemble(
         unix=unix,
         random=random,
         counters=counters,
-        silent=Sources(limits.handshake.silent, limits.handshake.per_address, limits.handshake.per_prefix),
+        silent=FairTable(limits.handshake.silent, limits.handshake.per_address, limits.handshake.per_prefix),
         broadcasts=broadcasts,
     )
     nat = Nat(

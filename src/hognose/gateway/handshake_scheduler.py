@@ -1,6 +1,6 @@
 """Scheduling of peers before authentication: their tables, their turns, and their share of the processor's time.
 
-Stages, each with a table of its own (hognose.tcp.sources says which entry is evicted from a full one):
+Stages, each with a table of its own (hognose.base.fair_table says which entry is evicted from a full one):
   silent      handshake of TCP complete, no byte yet; hognose.tcp.silent, the least memory
   stranger    bytes, but no valid hard reset; a failed check leaves it here, unanswered, until FIRST_RECORD_NS are over
   handshake   a valid hard reset: it holds the tls-auth, tls-crypt or tls-crypt-v2 key where there is one; the session
@@ -14,17 +14,16 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from collections.abc import Callable
 
+from hognose.base.fair_table import FairTable, prefix_of
 from hognose.base.rate import FixedWindow
 from hognose.drops import Counters, DropReason
 from hognose.errors import PeerError
 from hognose.gateway.peers import Peer
 from hognose.limits import HandshakeLimits
-from hognose.tcp.sources import PREFIX_LEN, Sources
 from hognose.units import MS, SECOND, Nanos
 
 BURST: Nanos = 20 * MS  # processor time that may be saved up
 AT_ONCE: Nanos = 5 * MS  # of it in one step, about: the longest wait of clients' packets
-_PREFIX = PREFIX_LEN // 8
 
 
 class HandshakeScheduler:
@@ -34,8 +33,8 @@ class HandshakeScheduler:
         self._counters = counters
         self._clock = clock
         self._percent = limits.percent_of_time
-        self._strangers: Sources[Peer] = Sources(limits.strangers, limits.per_address, limits.per_prefix)
-        self._handshakes: Sources[Peer] = Sources(limits.handshakes, limits.per_address, limits.per_prefix)
+        self._strangers: FairTable[Peer] = FairTable(limits.strangers, limits.per_address, limits.per_prefix)
+        self._handshakes: FairTable[Peer] = FairTable(limits.handshakes, limits.per_address, limits.per_prefix)
         self._turns: OrderedDict[bytes, deque[Peer]] = OrderedDict()  # prefix -> peers with something to read
         self._credit = BURST
         self._credited_at = now
@@ -99,7 +98,7 @@ class HandshakeScheduler:
         if peer.waits:
             return
         peer.waits = True
-        self._turns.setdefault(peer.conn.key[:_PREFIX], deque()).append(peer)
+        self._turns.setdefault(prefix_of(peer.conn.key), deque()).append(peer)
 
     def next_peer(self, now: Nanos, idle: bool) -> Peer | None:
         """Next peer to serve in the step at `now`; None when none waits or the share of time or AT_ONCE is spent.

@@ -13,6 +13,7 @@ from dataclasses import replace
 from heapq import heappop, heappush
 
 from hognose.address_scope import is_host
+from hognose.base.fair_table import FairTable
 from hognose.base.rate import KeyedWindow
 from hognose.drops import Counters, DropReason, Stat
 from hognose.limits import TcpLimits
@@ -22,7 +23,6 @@ from hognose.tcp.connection import TcpConnection
 from hognose.tcp.listener import HalfOpen, Listener
 from hognose.tcp.path import IP_HEADER_LEN, Path
 from hognose.tcp.silent import Silent, SilentPeer, Verdict
-from hognose.tcp.sources import Sources
 from hognose.tcp.state import CloseReason
 from hognose.units import MS, SECOND, Buffer, Ipv4Int, Nanos, Port, Random, UnixSeconds
 from hognose.wire import tcp as wire_tcp
@@ -54,7 +54,7 @@ class TcpServer:
         unix: UnixSeconds,
         random: Random,
         counters: Counters,
-        silent: Sources[bytes] | None = None,
+        silent: FairTable[bytes] | None = None,
         broadcasts: frozenset[Ipv4Int] = frozenset(),
     ) -> None:
         """broadcasts: of the link, no peer's addresses.

@@ -1,7 +1,7 @@
 """Connections whose peer has completed the handshake and sent no byte yet, in a small table entry each.
 
 The clients of OpenVPN speak first, so that a connection becomes a TcpConnection with its buffers and timers with the
-first byte or FIN only. Bounds: those of Sources; SILENT_TIME for the first byte, then a RST. Unlike SYN cookies this
+first byte or FIN only. Bounds: those of FairTable; SILENT_TIME for the first byte, then a RST. Unlike SYN cookies this
 holds the negotiated options (docs/security.md, "Before authentication").
 """
 
@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from struct import Struct
 
+from hognose.base.fair_table import FairTable
 from hognose.drops import Counters, DropReason
 from hognose.limits import TcpLimits
 from hognose.tcp import seqnum
 from hognose.tcp.listener import HalfOpen
 from hognose.tcp.path import Path
-from hognose.tcp.sources import Sources
 from hognose.units import SECOND, Ipv4Int, Nanos, Port
 from hognose.wire.tcp import ACK, FIN, RST, SYN
 
@@ -49,7 +49,7 @@ class Silent:
     """The table of silent connections of one listening port; each is one bytes object."""
 
     def __init__(
-        self, sources: Sources[bytes], address: Ipv4Int, port: Port, limits: TcpLimits, counters: Counters
+        self, sources: FairTable[bytes], address: Ipv4Int, port: Port, limits: TcpLimits, counters: Counters
     ) -> None:
         self._sources = sources
         self._address = address

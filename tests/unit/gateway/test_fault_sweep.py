@@ -27,6 +27,7 @@ from tests.unit.gateway.test_fault_containment import (
     wait,
 )
 
+from hognose.base.fair_table import FairTable
 from hognose.drops import DropReason
 from hognose.gateway.egress import Egress
 from hognose.gateway.gateway import Gateway
@@ -36,7 +37,6 @@ from hognose.openvpn.reliability import Reliability
 from hognose.openvpn.session_wrap import SessionWrap
 from hognose.openvpn.tls import TlsEndpoint
 from hognose.tcp.silent import Silent
-from hognose.tcp.sources import Sources
 
 pytestmark = pytest.mark.stress
 
@@ -61,7 +61,7 @@ SWEPT: list[tuple[type, str]] = [
     (TlsEndpoint, "write"),
     (Silent, "file"),
     (Silent, "judge"),
-    (Sources, "add"),
+    (FairTable, "add"),
 ]
 MOST = 6  # values of n for one point, spread over all of its passages
 NEVER = 1 << 30

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 from tests.sim.segments import Segment, build, read
 
+from hognose.base.fair_table import FairTable
 from hognose.drops import Counters, DropReason, Stat
 from hognose.limits import TcpLimits
 from hognose.tcp.connection import TcpConnection
 from hognose.tcp.server import TcpServer
-from hognose.tcp.sources import Sources
 
 SERVER, PORT = 0x0A000002, 1194
 CLIENT, CLIENT_PORT = 0x0A000009, 40_000
@@ -33,7 +33,7 @@ class Script:
         mtu: int = 1500,
         secret: bytes = bytes(32),
         random: Callable[[int], bytes] = bytes,
-        silent: Sources[bytes] | None = None,
+        silent: FairTable[bytes] | None = None,
     ) -> None:
         self.start = self.now = start
         self.irs = irs

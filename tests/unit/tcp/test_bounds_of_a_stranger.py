@@ -6,9 +6,9 @@ import pytest
 from tests.unit.tcp.tcp_script import MS, Script
 from tests.unit.tcp.test_loss_recovery import WIDE
 
+from hognose.base.fair_table import FairTable
 from hognose.limits import TcpLimits
 from hognose.tcp.connection import TcpConnection
-from hognose.tcp.sources import Sources
 
 MSS = 1460  # without timestamps: a segment has room for four blocks
 KIB = 1024
@@ -16,7 +16,7 @@ KIB = 1024
 
 def stranger(limits: TcpLimits | None = None) -> Script:
     """The server keeps connections aside until they say something, and trusts them when it is told to."""
-    return Script(limits=limits, silent=Sources(8, 8, 8))
+    return Script(limits=limits, silent=FairTable(8, 8, 8))
 
 
 def filled(script: Script) -> TcpConnection:

@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.tcp.tcp_script import Script
 
+from hognose.base.fair_table import FairTable
 from hognose.drops import DropReason
 from hognose.limits import TcpLimits
-from hognose.tcp.sources import Sources
 
 KIB = 1024
 MSS = 1448
@@ -353,7 +353,7 @@ def test_a_duplicate_is_reported_once():
 
 def stranger() -> Script:
     """Its first byte is here."""
-    script = Script(silent=Sources(9, 9, 9))
+    script = Script(silent=FairTable(9, 9, 9))
     assert script.syn()[0].window == 16 * KIB
     script.send("A", b"x")
     [script.conn] = script.server.accepted()

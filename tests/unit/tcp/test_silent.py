@@ -7,14 +7,14 @@ import tracemalloc
 import pytest
 from tests.unit.tcp.tcp_script import MS, Script
 
+from hognose.base.fair_table import FairTable
 from hognose.drops import DropReason
 from hognose.tcp.silent import SILENT_TIME
-from hognose.tcp.sources import Sources
 
 
 def quiet(total: int = 8192, per_address: int = 256, per_prefix: int = 1024) -> Script:
     """A script whose server keeps connections aside until their first byte."""
-    return Script(silent=Sources(total, per_address, per_prefix))
+    return Script(silent=FairTable(total, per_address, per_prefix))
 
 
 def opened() -> Script:

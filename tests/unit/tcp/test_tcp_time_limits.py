@@ -7,11 +7,11 @@ from tests.unit.tcp.tcp_script import MS, Script
 from tests.unit.tcp.test_loss_recovery import MSS, WIDE, in_flight, opened
 from tests.unit.tcp.test_segment_arrival import closing, established, fin_wait_2
 
+from hognose.base.fair_table import FairTable
 from hognose.drops import Stat
 from hognose.limits import TcpLimits
 from hognose.tcp.rack import Rack
 from hognose.tcp.sack import Scoreboard
-from hognose.tcp.sources import Sources
 
 S = 1000  # milliseconds
 
@@ -248,7 +248,7 @@ def test_a_window_that_stays_shut_for_a_minute_ends_the_connection():
 
 
 def test_a_connection_without_a_byte_has_ten_seconds():
-    script = Script(silent=Sources(8, 8, 8))
+    script = Script(silent=FairTable(8, 8, 8))
     script.syn()
     script.send("A")
     assert script.poll() == []

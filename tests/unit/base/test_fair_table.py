@@ -1,4 +1,4 @@
-"""The table of connections by source: who goes when a bound is reached, against a plain model."""
+"""The table that is fair to sources: the entry that goes when a bound is reached, against a plain model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from hognose.tcp.sources import Sources
+import pytest
+
+from hognose.base.fair_table import FairTable, prefix_of
 
 
 def key(address: str, port: int = 1) -> bytes:
@@ -16,7 +18,7 @@ def key(address: str, port: int = 1) -> bytes:
 
 
 def test_the_oldest_of_the_fullest_prefix_goes() -> None:
-    table: Sources[int] = Sources(5, 9, 9)
+    table: FairTable[int] = FairTable(5, 9, 9)
     for number, address in enumerate(["10.0.0.1", "10.0.1.1", "10.0.1.2", "10.0.1.3", "10.0.2.1"]):
         assert table.add(key(address), number) is None
     assert table.add(key("10.9.9.9"), 5) == (key("10.0.1.1"), 1)
@@ -26,7 +28,7 @@ def test_the_oldest_of_the_fullest_prefix_goes() -> None:
 
 
 def test_an_address_and_a_prefix_have_their_own_bounds() -> None:
-    table: Sources[int] = Sources(100, 2, 3)
+    table: FairTable[int] = FairTable(100, 2, 3)
     assert table.add(key("10.0.0.7"), 0) is None
     assert table.add(key("10.0.0.1", 1), 1) is None
     assert table.add(key("10.0.0.1", 2), 2) is None
@@ -35,25 +37,28 @@ def test_an_address_and_a_prefix_have_their_own_bounds() -> None:
     assert table.add(key("10.0.1.1"), 5) is None
 
 
-def test_a_plain_model_agrees() -> None:
-    """Random adds and removes; the model counts everything anew each time."""
+@pytest.mark.parametrize(("between", "source_len", "prefix_len"), [(b"", 4, 3), (bytes.fromhex("20010db80a"), 8, 6)])
+def test_a_plain_model_agrees(between: bytes, source_len: int, prefix_len: int) -> None:
+    """Random adds and removes; the model counts everything anew each time. Keys of IPv6 have a random host part."""
     rng = random.Random(5)
-    table: Sources[int] = Sources(40, 6, 12)
+    table: FairTable[int] = FairTable(40, 6, 12)
     model: dict[bytes, int] = {}
     for number in range(20_000):
         chosen = key(
             f"10.0.{rng.choice((0, 0, 0, 1, 1, 2, 3, rng.randrange(60)))}.{rng.randrange(4)}", rng.randrange(9)
         )
+        if between:  # the third byte of the IPv4 address ends the prefix of 48 bits, the fourth is in the source
+            chosen = between + chosen[2:3] + bytes(1) + chosen[3:4] + bytes((rng.randrange(3),)) * 8 + chosen[4:]
         if chosen in model or (model and rng.random() < 0.3):
             gone = chosen if chosen in model else rng.choice(list(model))
             assert table.remove(gone) == model.pop(gone)
             assert table.remove(gone) is None
             continue
-        same = [k for k in model if k[:4] == chosen[:4]]
-        near = [k for k in model if k[:3] == chosen[:3]]
+        same = [k for k in model if k[:source_len] == chosen[:source_len]]
+        near = [k for k in model if k[:prefix_len] == chosen[:prefix_len]]
         counts: dict[bytes, int] = {}
         for k in model:
-            counts[k[:3]] = counts.get(k[:3], 0) + 1
+            counts[k[:prefix_len]] = counts.get(k[:prefix_len], 0) + 1
         removed = table.add(chosen, number)
         if len(same) >= 6:
             assert removed == (same[0], model[same[0]])
@@ -61,8 +66,8 @@ def test_a_plain_model_agrees() -> None:
             assert removed == (near[0], model[near[0]])
         elif len(model) >= 40:
             assert removed is not None
-            assert counts[removed[0][:3]] == max(counts.values())
-            assert removed[0] == next(k for k in model if k[:3] == removed[0][:3])
+            assert counts[removed[0][:prefix_len]] == max(counts.values())
+            assert removed[0] == next(k for k in model if prefix_of(k) == removed[0][:prefix_len])
         else:
             assert removed is None
         if removed is not None:
@@ -71,6 +76,7 @@ def test_a_plain_model_agrees() -> None:
         assert len(table) == len(model)
         oldest = next(iter(model.items()))
         assert table.oldest() == oldest
+    assert table.items() == list(model.items())
     for k in list(model):
         table.remove(k)
     assert (table._prefixes, table._sizes, table._fullest) == ({}, {}, 0)
@@ -78,7 +84,7 @@ def test_a_plain_model_agrees() -> None:
 
 def test_a_flood_costs_little_at_a_full_table() -> None:
     """A full table of 8,192: newcomers cost some dozen steps; in the prefix of a crowded address, one per entry."""
-    table: Sources[int] = Sources(8192, 256, 1024)
+    table: FairTable[int] = FairTable(8192, 256, 1024)
     for number in range(8192):
         table.add(key(f"10.0.{number % 64}.{number // 64}"), number)
     for number in range(3000):

@@ -1,21 +1,27 @@
-"""A bounded table of connections by the address that they come from, fair to sources under a flood.
+"""A bounded table keyed by endpoints on the network, fair to sources under a flood.
 
-Bounds: entries in all (`total`), per address, and per prefix of 24 bits. The newcomer is always taken; where a bound is
-passed an older entry goes: the oldest of the same address, else of the same prefix, else of the prefix that has the
-most entries. A flooding source evicts its own entries; one entry always suffices for a newcomer.
+Keys are an address and a port as on the wire, 6 or 18 bytes. Bounds: entries in all (`total`), per source, and per
+prefix. A source is an IPv4 address, or the 64 bits of an IPv6 address that one link has; a prefix is 24 or 48 bits. The
+newcomer is always taken; where a bound is passed an older entry goes: the oldest of the same source, else of the same
+prefix, else of the prefix that has the most entries. A flooding source evicts its own entries; one entry always
+suffices for a newcomer.
 """
 
 from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-PREFIX_LEN = 24
-_PREFIX = PREFIX_LEN // 8  # bytes of a key; one more is the address, the port follows
+_CUTS = {6: (3, 4), 18: (6, 8)}  # by the length of a key: the bytes of its prefix and of its source
 T = TypeVar("T")
 
 
-class Sources(Generic[T]):
-    """Items by key (address and port, network order), oldest first; an operation looks at `per_prefix` keys at most."""
+def prefix_of(key: bytes) -> bytes:
+    """The prefix that a key is counted with."""
+    return key[: _CUTS[len(key)][0]]
+
+
+class FairTable(Generic[T]):
+    """Items by key, oldest first; an operation looks at `per_prefix` keys at most."""
 
     __slots__ = ("_fullest", "_items", "_per_address", "_per_prefix", "_prefixes", "_sizes", "_total")
 
@@ -41,6 +47,10 @@ class Sources(Generic[T]):
             return entry
         return None
 
+    def items(self) -> list[tuple[bytes, T]]:
+        """All entries, oldest first."""
+        return list(self._items.items())
+
     def add(self, key: bytes, item: T) -> tuple[bytes, T] | None:
         """File an item under a key that is not there yet; returns the entry that was evicted for it."""
         gone = self._crowded_out(key)
@@ -48,7 +58,7 @@ class Sources(Generic[T]):
         if gone is not None:
             removed = gone, self._items[gone]
             self.remove(gone)
-        prefix = key[:_PREFIX]
+        prefix = key[: _CUTS[len(key)][0]]
         keys = self._prefixes.get(prefix, {})
         self._resize(prefix, len(keys), len(keys) + 1)
         self._items[key] = item
@@ -61,7 +71,7 @@ class Sources(Generic[T]):
         item = self._items.get(key)
         if item is None:
             return None
-        prefix = key[:_PREFIX]
+        prefix = key[: _CUTS[len(key)][0]]
         keys = self._prefixes[prefix]
         self._resize(prefix, len(keys), len(keys) - 1)
         del self._items[key]
@@ -73,10 +83,11 @@ class Sources(Generic[T]):
         return item
 
     def _crowded_out(self, key: bytes) -> bytes | None:
-        prefix, address = key[:_PREFIX], key[: _PREFIX + 1]
-        keys = self._prefixes.get(prefix, {})
+        prefix_len, source_len = _CUTS[len(key)]
+        keys = self._prefixes.get(key[:prefix_len], {})
         if len(keys) >= self._per_address:  # counted only where the bound can be reached: an entry is to cost little
-            same = [each for each in keys if each.startswith(address)]
+            source = key[:source_len]
+            same = [each for each in keys if each.startswith(source)]
             if len(same) >= self._per_address:
                 return same[0]
         if len(keys) >= self._per_prefix:
