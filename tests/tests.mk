@@ -41,7 +41,7 @@ unit: venv
 # The same with branch coverage: 95 % of floors 0-3 together, 80 % of each folder that talks to the machine. A test marked
 # `stress` repeats one thing often: tracing would make it slow. CI runs those in the stage `static-interpreter`.
 COVERED := src/hognose/*.py,src/hognose/wire/*,src/hognose/ip/*,src/hognose/tcp/*,src/hognose/openvpn/*,src/hognose/nat/*
-COVERED := $(COVERED),src/hognose/base/*,src/hognose/config/*,src/hognose/gateway/*
+COVERED := $(COVERED),src/hognose/base/*,src/hognose/config/*,src/hognose/gateway/*,src/hognose/vpn/*
 coverage: venv
 	$(PY) -m pytest -q -n 2 -m "not stress" --cov --cov-report= tests/unit
 	$(PY) -m coverage report --skip-covered --fail-under=95 --include='$(COVERED)' --omit='src/hognose/__main__.py'
@@ -136,8 +136,8 @@ newest:
 
 # The unit tests of floors 0-3 on the interpreter that the image runs (only main differs).
 static-interpreter: image venv
-	$(PY) tests/static_interpreter.py tests/unit/openvpn tests/unit/config -- tests/unit/gateway tests/unit/wire \
-	  tests/unit/base tests/unit/ip tests/unit/nat tests/unit/tcp \
+	$(PY) tests/static_interpreter.py tests/unit/openvpn tests/unit/config -- tests/unit/gateway tests/unit/vpn \
+	  tests/unit/wire tests/unit/base tests/unit/ip tests/unit/nat tests/unit/tcp \
 	  tests/unit/test_values.py tests/unit/test_vocabulary.py tests/unit/test_destinations.py tests/unit/test_address_scope.py
 
 # CARRIER=hvt runs the .hvt file, with solo5-hvt where there is one (SOLO5_HVT, PATH), else with the test tender.

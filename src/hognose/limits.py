@@ -80,10 +80,10 @@ class OpenvpnLimits:
 
 @dataclass(frozen=True, slots=True)
 class StepLimits:
-    """Bounds of the work of one step; the excess waits for the next one (gateway/turns.py, gateway/ingress.py)."""
+    """Bounds of the work of one step; the excess waits for the next one (vpn/turns.py, gateway/ingress.py)."""
 
     records: int = 256  # of all clients together
-    units: int = 384  # likewise, where several clients have input: records and what they lead to (gateway/turns.py)
+    units: int = 384  # likewise, where several clients have input: records and what they lead to (vpn/turns.py)
     records_least: int = 16  # of a client whose turn it is, however many clients have input
     client_bytes: int = 256 * KIB  # taken out of one client's receive buffer
     split_packets: int = 512  # that super-segments from outside are cut into; the last one may exceed it
@@ -91,7 +91,7 @@ class StepLimits:
 
 @dataclass(frozen=True, slots=True)
 class HandshakeLimits:
-    """Bounds of peers before authentication; connections, entries. Stages: gateway/handshake_scheduler.py."""
+    """Bounds of peers before authentication; connections, entries. Stages: vpn/handshake_scheduler.py."""
 
     silent: int = 8192  # have sent nothing
     strangers: int = 1024  # have sent something, but no valid hard reset

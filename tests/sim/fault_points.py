@@ -15,9 +15,9 @@ from types import FunctionType, ModuleType
 import pytest
 
 import hognose
-from hognose import gateway, ip, nat, openvpn, tcp, wire
+from hognose import gateway, ip, nat, openvpn, tcp, vpn, wire
 
-ENGINES = (gateway, ip, nat, openvpn, tcp, wire)
+ENGINES = (gateway, ip, nat, openvpn, tcp, vpn, wire)
 
 
 class FaultError(RuntimeError):

@@ -15,9 +15,9 @@ from tests.sim.worst_inputs import BATCHES, STREAMS, Attack, begin, framed, step
 from tests.unit.gateway.gateway_world import OUTSIDE
 
 from hognose.drops import DropReason
-from hognose.gateway.turns import PRODUCED
 from hognose.limits import KIB, StepLimits
 from hognose.units import ipv4_int
+from hognose.vpn.turns import PRODUCED
 
 MOST_CALLS = 25_000  # of a step; a record that opens a flow takes 88 of them
 LIMITS = StepLimits()

@@ -20,7 +20,6 @@ FORBIDDEN_IMPORTS = {
 SHARED_NAMES = {
     "profile": {"gateway/profile.py", "openvpn/profile.py"},
     "reload": {"cli/reload.py", "config/reload.py"},
-    "status": {"gateway/status.py", "host/status.py"},
 }
 CORE = (
     "units",
@@ -37,6 +36,7 @@ CORE = (
     "openvpn",
     "nat",
     "config",
+    "vpn",
     "gateway",
 )
 # Absolute paths of a machine's home and work folders, and names of places to fetch packages from.

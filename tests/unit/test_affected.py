@@ -11,8 +11,8 @@ from tests.affected import ALL, REPO, RULES, fnmatch, stages, unit_folders
 @pytest.mark.parametrize(
     ("paths", "folders"),
     [
-        (["src/hognose/nat/nat.py"], ["cli", "device", "gateway", "host", "nat"]),
-        (["src/hognose/gateway/handshake_scheduler.py"], ["cli", "device", "gateway", "host"]),
+        (["src/hognose/nat/nat.py"], ["cli", "device", "gateway", "host", "nat", "vpn"]),
+        (["src/hognose/vpn/handshake_scheduler.py"], ["cli", "device", "gateway", "host", "vpn"]),
         (["src/hognose/cli/init.py"], ["cli"]),
         (["src/hognose/host/loop.py", "docs/dev/nat.md"], ["cli", "host"]),
         (["tests/unit/tcp/test_send.py", "src/hognose/cli/main.py"], ["cli", "tcp"]),

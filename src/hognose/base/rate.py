@@ -6,13 +6,13 @@
 | openvpn/data_epoch | epochs that a peer may make us derive | TokenBucket of epochs |
 | host/output | bytes to a console whose write waits for its reader | TokenBucket of bytes |
 | tcp/arrival | challenge ACKs of a connection (RFC 5961 section 7) | FixedWindow |
-| gateway/handshake_scheduler | connect-freq (OpenVPN multi.c frequency_limit_event_allowed) | FixedWindow |
+| vpn/handshake_scheduler | connect-freq (OpenVPN multi.c frequency_limit_event_allowed) | FixedWindow |
 | openvpn/renegotiation | renegotiations that a client begins | FixedWindow |
 | tcp/server | answers to segments of no connection, per group of sources | KeyedWindow |
-| gateway/journal | log lines about peers, per kind | KeyedWindow |
+| base/journal | log lines about peers, per kind | KeyedWindow |
 
 Two limits have code of their own. gateway/syn_sieve: budgets of a rate that falls while the flood lasts, spent inside
-the loop over frames. gateway/handshake_scheduler: a share of the processor's time, paid after it was used.
+the loop over frames. vpn/handshake_scheduler: a share of the processor's time, paid after it was used.
 """
 
 from __future__ import annotations

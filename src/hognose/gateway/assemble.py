@@ -7,18 +7,15 @@ from dataclasses import dataclass
 
 from hognose.address_scope import Prefix
 from hognose.base.fair_table import FairTable
+from hognose.base.journal import Journal
 from hognose.config.model import ServerConfig
 from hognose.destinations import Destinations, Reach
 from hognose.drops import Counters
 from hognose.errors import ConfigError
-from hognose.gateway.addresses import AddressPool
-from hognose.gateway.admission import Admissions
 from hognose.gateway.egress import Egress
 from hognose.gateway.forwarding import Forwarder
 from hognose.gateway.gateway import Gateway
-from hognose.gateway.handshake_scheduler import HandshakeScheduler
 from hognose.gateway.ingress import Ingress
-from hognose.gateway.journal import Journal
 from hognose.gateway.live import LiveConfig
 from hognose.gateway.syn_sieve import SynSieve
 from hognose.ip.fragments import Reassembler
@@ -29,6 +26,9 @@ from hognose.link import LinkCaps
 from hognose.nat.nat import Nat
 from hognose.tcp.server import TcpServer
 from hognose.units import Ipv4Int, Nanos, Random, UnixSeconds, ipv4_text, netmask
+from hognose.vpn.addresses import AddressPool
+from hognose.vpn.admission import Admissions
+from hognose.vpn.handshake_scheduler import HandshakeScheduler
 
 # Outer IPv4 and TCP headers, record length, op and peer id, packet id, tag, inner IPv4 and TCP headers: what mssfix's
 # packet size loses until the inner TCP payload (OpenVPN mss.c; `1492 mtu` gives 1386). Plain sizes are without the

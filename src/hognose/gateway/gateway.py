@@ -10,22 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ParamSpec
 
+from hognose.base.journal import Journal
 from hognose.config.model import ServerConfig
 from hognose.drops import Counters, DropReason, Stat
 from hognose.errors import PeerError
 from hognose.events import Event, EventKind
-from hognose.gateway.admission import Admissions
 from hognose.gateway.egress import Egress
 from hognose.gateway.forwarding import Forwarder
-from hognose.gateway.handshake_scheduler import HandshakeScheduler
 from hognose.gateway.ingress import Ingress
-from hognose.gateway.journal import Journal
 from hognose.gateway.live import LiveConfig, PeriodicTasks
-from hognose.gateway.peer_timers import PeerTimers
-from hognose.gateway.peers import FIRST_RECORD_NS, LINGER_NS, Peer
-from hognose.gateway.rejudging import Rejudging, objection
-from hognose.gateway.status import status_lines
-from hognose.gateway.turns import Turns
 from hognose.ip.neighbor import NeighborTable
 from hognose.limits import Limits
 from hognose.nat.nat import Nat
@@ -34,6 +27,13 @@ from hognose.openvpn.session import Session
 from hognose.tcp.connection import TcpConnection
 from hognose.tcp.server import TcpServer
 from hognose.units import MS, Ipv4Int, Nanos, Random, UnixSeconds
+from hognose.vpn.admission import Admissions
+from hognose.vpn.client_list import status_lines
+from hognose.vpn.handshake_scheduler import HandshakeScheduler
+from hognose.vpn.peer import FIRST_RECORD_NS, LINGER_NS, Peer
+from hognose.vpn.peer_timers import PeerTimers
+from hognose.vpn.rejudging import Rejudging, objection
+from hognose.vpn.turns import Turns
 
 # Bytes that sealing and framing add to an inner packet, rounded up; for queue accounting.
 RECORD_OVERHEAD = 32
@@ -480,7 +480,7 @@ class Gateway:
         session = peer.session
         if session is None or peer.closing:
             return
-        text, reason = objection(self._live, peer, session, unix)
+        text, reason = objection(self._live.policy, self._live.profile, peer, session, unix)
         if not text:
             return
         self._journal.add(

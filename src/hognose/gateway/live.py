@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from hognose.config.model import ServerConfig
 from hognose.config.reload import restart_fields, with_live_fields
-from hognose.gateway.client_policy import ClientPolicy
 from hognose.gateway.profile import make_profile
 from hognose.limits import Limits
 from hognose.units import SECOND, Nanos, UnixSeconds
+from hognose.vpn.client_policy import ClientPolicy
 
 CRL_CHECK_INTERVAL: Nanos = 3600 * SECOND
 CRL_WARN_DAYS = 14

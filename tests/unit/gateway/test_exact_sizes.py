@@ -7,7 +7,7 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Packet
 from tests.unit.gateway.test_egress import MAC, NOW, make, outgoing, partial, sent
 from tests.unit.gateway.test_forwarding import OUTSIDE, A, B, World
-from tests.unit.gateway.test_handshake_scheduler import START, Turns, peer
+from tests.unit.vpn.test_handshake_scheduler import START, Turns, peer
 
 from hognose.drops import DropReason, Stat
 from hognose.link import LinkCaps

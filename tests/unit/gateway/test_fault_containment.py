@@ -20,11 +20,10 @@ from tests.unit.gateway.gateway_world import (
     query,
 )
 
+from hognose.base.journal import Journal
 from hognose.drops import DropReason
-from hognose.gateway.admission import Admissions
 from hognose.gateway.forwarding import Forwarder
 from hognose.gateway.gateway import Gateway
-from hognose.gateway.journal import Journal
 from hognose.ip.fragments import Reassembler
 from hognose.ip.neighbor import NeighborTable
 from hognose.nat.nat import Nat
@@ -34,6 +33,7 @@ from hognose.openvpn.session import Session
 from hognose.tcp.connection import TcpConnection
 from hognose.tcp.listener import Listener
 from hognose.tcp.server import TcpServer
+from hognose.vpn.admission import Admissions
 
 
 class FaultError(RuntimeError):

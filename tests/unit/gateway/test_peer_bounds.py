@@ -17,9 +17,9 @@ from tests.unit.gateway.gateway_world import ADDRESS, OUTSIDE, GatewayWorld, Rem
 from tests.unit.gateway.object_graph import Held, reachable, size_of
 from tests.unit.openvpn.client import PEER_INFO, _Negotiation
 
-from hognose.gateway.peers import Peer
 from hognose.limits import Limits, StepLimits, TcpLimits
 from hognose.units import KIB
+from hognose.vpn.peer import Peer
 from hognose.wire.openvpn import CONTROL_V1, build_control_body
 
 EPOCH = PEER_INFO.replace("IV_PROTO=990", "IV_PROTO=8094")

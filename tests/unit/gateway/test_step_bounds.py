@@ -9,15 +9,15 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.packet import Raw
 from tests.sim.segments import Segment
 from tests.unit.gateway.gateway_world import ADDRESS, OUTSIDE, START, GatewayWorld, Remote
-from tests.unit.gateway.test_handshake_scheduler import Turns as HandshakeTurns
-from tests.unit.gateway.test_handshake_scheduler import peer as stranger
-from tests.unit.gateway.test_turns import peer
+from tests.unit.vpn.test_handshake_scheduler import Turns as HandshakeTurns
+from tests.unit.vpn.test_handshake_scheduler import peer as stranger
+from tests.unit.vpn.test_turns import peer
 from tests.world.today import UNIX
 
 from hognose.drops import DropReason, Stat
-from hognose.gateway.turns import Turns
 from hognose.limits import StepLimits
 from hognose.units import KIB, MS, SECOND
+from hognose.vpn.turns import Turns
 
 # -- turns -------------------------------------------------------------------------------------------------------------
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from hognose.gateway.peers import Peer
 from hognose.limits import StepLimits
+from hognose.vpn.peer import Peer
 
 PRODUCED = 2  # units
 _UNIT = 100  # Peer.cost is in percent

@@ -8,8 +8,8 @@ from typing import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hognose.gateway.peer_timers import PeerTimers
-from hognose.gateway.peers import Peer
+from hognose.vpn.peer import Peer
+from hognose.vpn.peer_timers import PeerTimers
 
 
 def peer(number: int) -> Peer:

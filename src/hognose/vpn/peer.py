@@ -38,7 +38,7 @@ class Peer:
     waits: bool = False  # for its turn in HandshakeScheduler
     established_at: Nanos = 0
     share: int = 0  # records that it may have in its turn
-    cost: int = 100  # of one of its records in percent of the least (gateway/turns.py)
+    cost: int = 100  # of one of its records in percent of the least (vpn/turns.py)
     down: list[bytes] = field(default_factory=list)  # inner packets to seal in this step
 
     @property

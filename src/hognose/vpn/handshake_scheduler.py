@@ -18,9 +18,9 @@ from hognose.base.fair_table import FairTable, prefix_of
 from hognose.base.rate import FixedWindow
 from hognose.drops import Counters, DropReason
 from hognose.errors import PeerError
-from hognose.gateway.peers import Peer
 from hognose.limits import HandshakeLimits
 from hognose.units import MS, SECOND, Nanos
+from hognose.vpn.peer import Peer
 
 BURST: Nanos = 20 * MS  # processor time that may be saved up
 AT_ONCE: Nanos = 5 * MS  # of it in one step, about: the longest wait of clients' packets

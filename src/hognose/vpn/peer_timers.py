@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from heapq import heappop, heappush
 
-from hognose.gateway.peers import Peer
 from hognose.units import Nanos
+from hognose.vpn.peer import Peer
 
 
 class PeerTimers:

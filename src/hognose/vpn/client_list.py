@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import hognose
-from hognose.gateway.peers import Peer
 from hognose.openvpn.certificates import NO_NAME
 from hognose.units import UnixSeconds, ipv4_text
+from hognose.vpn.peer import Peer
 
 _CLIENT_COLUMNS = (
     "Common Name", "Real Address", "Virtual Address", "Virtual IPv6 Address", "Bytes Received", "Bytes Sent",

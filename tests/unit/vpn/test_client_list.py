@@ -11,8 +11,8 @@ from scapy.layers.inet import ICMP, IP
 from tests.unit.gateway.gateway_world import GATEWAY, GatewayWorld
 from tests.world.today import UNIX
 
-from hognose.gateway.peers import Peer
-from hognose.gateway.status import status_lines
+from hognose.vpn.client_list import status_lines
+from hognose.vpn.peer import Peer
 
 # openvpn/src/openvpn/multi.c, multi_print_status; what programs look up by name.
 CLIENT_COLUMNS = [

@@ -8,9 +8,9 @@ from typing import cast
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hognose.gateway.peers import Peer
-from hognose.gateway.turns import Turns
 from hognose.limits import StepLimits
+from hognose.vpn.peer import Peer
+from hognose.vpn.turns import Turns
 
 LIMITS = StepLimits()
 

@@ -11,8 +11,8 @@ from tests.unit.openvpn.client import OPTIONS
 
 from hognose.config.model import ClientSettings
 from hognose.drops import DropReason
-from hognose.gateway.client_policy import ClientPolicy
 from hognose.units import ipv4_int
+from hognose.vpn.client_policy import ClientPolicy
 from hognose.wire.openvpn import CONTROL_V1
 
 FIXED = ipv4_int("10.8.0.9")

@@ -7,7 +7,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hognose.gateway.addresses import AddressPool
+from hognose.vpn.addresses import AddressPool
 
 
 def place(name: str, size: int) -> int:

@@ -14,13 +14,13 @@ from tests.unit.openvpn.client import ModelClient
 from tests.unit.openvpn.link import KEY, client_identity, kit
 
 from hognose.drops import Counters, DropReason
-from hognose.gateway.handshake_scheduler import AT_ONCE, BURST, HandshakeScheduler
-from hognose.gateway.peers import Peer
 from hognose.limits import HandshakeLimits, Limits, TcpLimits
 from hognose.openvpn.framing import RecordSplitter
 from hognose.openvpn.session import Session
 from hognose.openvpn.tls import TlsContext
 from hognose.units import MS, SECOND
+from hognose.vpn.handshake_scheduler import AT_ONCE, BURST, HandshakeScheduler
+from hognose.vpn.peer import Peer
 
 HEX = KEY.hex()
 STATIC_KEY = [

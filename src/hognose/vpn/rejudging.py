@@ -10,10 +10,11 @@ from collections import deque
 from collections.abc import Iterable
 
 from hognose.drops import DropReason
-from hognose.gateway.live import LiveConfig
-from hognose.gateway.peers import Peer
+from hognose.openvpn.profile import ServerProfile
 from hognose.openvpn.session import Session
 from hognose.units import UnixSeconds
+from hognose.vpn.client_policy import ClientPolicy
+from hognose.vpn.peer import Peer
 
 
 class Rejudging:
@@ -37,9 +38,11 @@ class Rejudging:
         return turns
 
 
-def objection(live: LiveConfig, peer: Peer, session: Session, unix: UnixSeconds) -> tuple[str, DropReason]:
+def objection(
+    policy: ClientPolicy, profile: ServerProfile, peer: Peer, session: Session, unix: UnixSeconds
+) -> tuple[str, DropReason]:
     """The objection of the config in force to a connected client, "" for none, and the reason that is counted."""
-    text = live.policy.unwelcome(peer.common_name)
+    text = policy.unwelcome(peer.common_name)
     if text:
         return text, DropReason.CLIENT_DISABLED
-    return live.profile.tls.recheck(session.peer_chain, unix), DropReason.CERTIFICATE_REJECTED
+    return profile.tls.recheck(session.peer_chain, unix), DropReason.CERTIFICATE_REJECTED

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from hognose.base.journal import Journal
 from hognose.drops import Counters, Stat
 from hognose.events import EventKind
-from hognose.gateway.journal import Journal
 from hognose.units import SECOND
 
 

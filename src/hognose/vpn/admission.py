@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from hognose.base.journal import Journal
 from hognose.drops import Counters, DropReason, Stat
 from hognose.events import EventKind
-from hognose.gateway.addresses import AddressPool
-from hognose.gateway.client_policy import ClientPolicy
-from hognose.gateway.journal import Journal
-from hognose.gateway.peers import Peer
 from hognose.nat.nat import Nat
 from hognose.openvpn.certificates import NO_NAME
 from hognose.openvpn.push import Admission
 from hognose.openvpn.session import Session
 from hognose.openvpn.session_events import Authenticated, Disagreed, Established, Renegotiated, RenegotiationFailed
 from hognose.units import SECOND, Ipv4Int, Nanos, UnixSeconds, ipv4_text
+from hognose.vpn.addresses import AddressPool
+from hognose.vpn.client_policy import ClientPolicy
+from hognose.vpn.peer import Peer
 
 # Causes on the server's side: the client is asked to try again (IV_PROTO AUTH_FAIL_TEMP).
 _TEMPORARY = (DropReason.SERVER_STOPPING, DropReason.CLIENTS_FULL, DropReason.POOL_EXHAUSTED)
