@@ -162,9 +162,7 @@ def options_are_answered_one_by_one(peer: Peer) -> str:
 @probe("T17", "at least 4000 bytes")
 def a_scale_of_15_counts_as_14(peer: Peer) -> str:
     """A shift beyond 14 is read as 14: a window of 1 lets a long answer through at once."""
-    conn = peer.open(MSS_OPTION + option(frames.SCALE, b"\x0f"))
-    conn.window = 1
-    conn.greet()
+    conn = peer.slow(MSS_OPTION + option(frames.SCALE, b"\x0f"), 1)
     size = sum(len(one.data) for one in conn.flight())
     return "at least 4000 bytes" if size >= 4000 else f"{size} bytes"
 

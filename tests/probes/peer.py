@@ -16,6 +16,7 @@ from tests.world.wire import Host, Received, Wire
 
 PATIENCE = 10.0  # seconds for an answer that must come
 GRACE = 0.3  # seconds that an answer may be late which no later segment brings about
+SLOW = 0.6  # seconds of a round trip that makes time-outs long
 MSS_OPTION = frames.option(frames.MSS, (1460).to_bytes(2, "big"))
 HELLO = client_hello()
 # The records of OpenVPN that a probe says, and how many bytes come back for the first.
@@ -157,6 +158,19 @@ class Peer:
         conn.all()
         return conn
 
+    def slow(self, options: bytes, window: int = 65535) -> Conn:
+        """A greeted connection whose round trip is long, so that its time-out is more than a second; its window then.
+
+        A flight without acknowledgements needs it: on a busy machine the target's time-out would come into it.
+        """
+        conn = Conn(self, self.port, options, 65535, stamps=False)
+        conn.connect(delay=SLOW)
+        conn.say(conn.reset_record)
+        conn.greeting(acknowledge=False)
+        time.sleep(SLOW)
+        conn.in_window(window)
+        return conn
+
     def syn(self, options: bytes, **fields: object) -> Segment:
         """The answer to one SYN with these options; the connection is not gone on with."""
         port = self.port
@@ -265,6 +279,11 @@ class Conn:
             raise Wrong("the answer is none to our hard reset")
         self.server_session = data[3:11]
         return data
+
+    def in_window(self, window: int) -> None:
+        """Another window from now on."""
+        self.window = window
+        self.send()
 
     def flight(self) -> list[Segment]:
         """Segments of a long answer without acknowledgements, each segment once, in order."""

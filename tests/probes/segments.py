@@ -251,11 +251,11 @@ def gaps_are_acknowledged_at_once(peer: Peer) -> str:
     found = []
     for at in (10, 20, 30):
         conn.send(ACK, record[at : at + 10], seq=at)
-        found.append(conn.next(0.4))
+        found.append(conn.next())
     duplicates = conn.told(found)
     conn.send(ACK, record[:10])
     conn.snd += 40
-    return f"{duplicates}; {conn.told([conn.next(0.4)])}"
+    return f"{duplicates}; {conn.told([conn.next()])}"
 
 
 @probe("T25", "every acknowledgement within 0.5 s")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from tests.probes.peer import MSS_OPTION, PATIENCE, Conn, Peer, Wrong
+from tests.probes.peer import MSS_OPTION, PATIENCE, SLOW, Conn, Peer, Wrong
 from tests.probes.probe import Linux, probe
 from tests.probes.timing import doubling, patience
 from tests.world import frames
@@ -14,19 +14,7 @@ from tests.world.frames import ACK, Segment
 SACK_OK = frames.option(frames.SACK_OK)
 MSS_200 = frames.option(frames.MSS, (200).to_bytes(2, "big"))
 MSS_536 = frames.option(frames.MSS, (536).to_bytes(2, "big"))
-SLOW = 0.6  # seconds of a round trip that makes time-outs long
-TIME_OUT = 1.2  # the shortest that follows from it
-
-
-def slow(peer: Peer, options: bytes, window: int = 65535) -> Conn:
-    """A greeted connection whose round trip is long, so that its time-out is more than a second; its window then."""
-    conn = Conn(peer, peer.port, options, 65535, stamps=False)
-    conn.connect(delay=SLOW)
-    conn.say(conn.reset_record)
-    conn.greeting(acknowledge=False)
-    time.sleep(SLOW)
-    in_window(conn, window)
-    return conn
+TIME_OUT = 2 * SLOW  # the shortest of a slow connection
 
 
 def again(conn: Conn, flight: list[Segment], seconds: float) -> list[int]:
@@ -80,15 +68,14 @@ def blocks(conn: Conn, flight: list[Segment], places: Iterable[int]) -> bytes:
 @probe("T11", "10 segments")
 def the_initial_window(peer: Peer) -> str:
     """Ten segments leave before anything is acknowledged (RFC 6928), no more and no fewer."""
-    conn = peer.open(MSS_200)
-    conn.greet()
+    conn = peer.slow(MSS_200)
     return f"{len(conn.flight())} segments"
 
 
 @probe("T12", "nothing after two; after three: the first")
 def three_duplicates(peer: Peer) -> str:
     """Without SACK the third duplicate acknowledgement brings the first segment again, long before a time-out."""
-    conn = slow(peer, MSS_200)
+    conn = peer.slow(MSS_200)
     flight = conn.flight()
     conn.rcv = flight[1].seq
     conn.send()
@@ -105,7 +92,7 @@ def three_duplicates(peer: Peer) -> str:
 @probe("T12", "the second hole")
 def a_partial_acknowledgement(peer: Peer) -> str:
     """NewReno: an acknowledgement up to the next hole brings that one again at once."""
-    conn = slow(peer, MSS_200)
+    conn = peer.slow(MSS_200)
     flight = conn.flight()
     conn.rcv = flight[1].seq
     for _ in range(4):
@@ -121,7 +108,7 @@ def a_partial_acknowledgement(peer: Peer) -> str:
 @probe("T13", "the first, the fourth")
 def what_was_sacked_is_not_sent_again(peer: Peer) -> str:
     """With two holes among SACKed segments exactly the holes are sent again."""
-    conn = slow(peer, MSS_200 + SACK_OK)
+    conn = peer.slow(MSS_200 + SACK_OK)
     flight = conn.flight()
     words = flight[1].seq.to_bytes(4, "big") + flight[2].end.to_bytes(4, "big")
     rest = flight[4].seq.to_bytes(4, "big") + flight[-1].end.to_bytes(4, "big")
@@ -166,7 +153,7 @@ def time_outs(peer: Peer) -> str:
 @probe("T9", "not before 1.2 s")
 def the_time_out_follows_the_round_trip(peer: Peer) -> str:
     """On a connection with a round trip of 0.6 s nothing is sent again before twice as long."""
-    conn = slow(peer, MSS_536)
+    conn = peer.slow(MSS_536)
     began = time.monotonic()
     flight = conn.flight()
     came = again(conn, flight, 1.2 - (time.monotonic() - began))
@@ -175,19 +162,13 @@ def the_time_out_follows_the_round_trip(peer: Peer) -> str:
     return "not before 1.2 s" if again(conn, flight, 6) else "never"
 
 
-def in_window(conn: Conn, window: int) -> None:
-    """Another window from now on."""
-    conn.window = window
-    conn.send()
-
-
 @probe("T24", "no text, at least 3 probes, doubling; open: at least 4000 bytes", long=True)
 def a_closed_window(peer: Peer) -> str:
     """A closed window is probed at doubled intervals, not written into; when it opens, everything comes at once."""
     conn = peer.open()
     conn.say(conn.reset_record)
     conn.greeting(acknowledge=False)
-    in_window(conn, 0)
+    conn.in_window(0)
     conn.ask_for_much()
     conn.all(grace=0)
     times, text = [], 0
@@ -199,7 +180,7 @@ def a_closed_window(peer: Peer) -> str:
             times.append(one.at)
             text += max(0, len(one.data) - 1)  # a probe may have a byte
     told = f"at least 3 probes, {doubling(times)}" if len(times) >= 3 else f"{len(times)} probes"
-    in_window(conn, 65535)
+    conn.in_window(65535)
     size = len(conn.collect(4000))
     return f"{f'{text} bytes of' if text else 'no'} text, {told}; open: at least {min(size, 4000)} bytes"
 
@@ -207,7 +188,7 @@ def a_closed_window(peer: Peer) -> str:
 @probe("T24", "1000 bytes, 1000 bytes")
 def never_more_than_the_window(peer: Peer) -> str:
     """Not a byte is sent beyond the window, at first and after it has moved."""
-    conn = slow(peer, MSS_200, 1000)
+    conn = peer.slow(MSS_200, 1000)
     found = []
     conn.ask_for_much()
     for _ in range(2):
@@ -224,7 +205,7 @@ def a_silly_window(peer: Peer) -> str:
     conn = peer.open()
     conn.say(conn.reset_record)
     conn.greeting(acknowledge=False)
-    in_window(conn, 100)
+    conn.in_window(100)
     began = time.time()
     conn.ask_for_much()
     one = conn.next()
@@ -239,7 +220,7 @@ def a_silly_window(peer: Peer) -> str:
 @probe("T25", "less than a segment comes last")
 def no_delay_of_small_segments(peer: Peer) -> str:
     """Nagle's algorithm is off: the small end of an answer leaves although nothing before it is acknowledged."""
-    conn = slow(peer, MSS_536)
+    conn = peer.slow(MSS_536)
     flight = conn.flight()
     sizes = [len(one.data) for one in flight]
     told = "less than a segment comes last" if sizes[-1] < 536 == min(sizes[:-1]) else f"{sizes}"
@@ -260,7 +241,7 @@ def complain(peer: Peer, about: Segment, kind: int, code: int, rest: int = 0, *,
 
 def size_after(peer: Peer, kind: int, code: int, rest: int, *, seq: int = 0, wrong: int = 0) -> str:
     """The largest segment that comes again after an ICMP error about the first one of a flight."""
-    conn = slow(peer, MSS_OPTION)
+    conn = peer.slow(MSS_OPTION)
     flight = conn.flight()
     if len(flight[0].data) != 1460:
         raise Wrong(f"segments of {len(flight[0].data)} bytes")
@@ -323,7 +304,7 @@ def a_black_hole(peer: Peer) -> str:
 @probe("T28", "at least 4000 bytes")
 def icmp_errors_are_soft(peer: Peer) -> str:
     """Unreachable net, host, protocol and port, a quench, TTL exceeded: the connection goes on (RFC 5927 section 6)."""
-    conn = slow(peer, MSS_OPTION)
+    conn = peer.slow(MSS_OPTION)
     flight = conn.flight()
     for kind, code in ((3, 0), (3, 1), (3, 2), (3, 3), (3, 13), (4, 0), (11, 0), (12, 0)):
         complain(peer, flight[0], kind, code)
