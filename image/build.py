@@ -130,8 +130,8 @@ def build_nano_kernel(target: Path) -> None:
 
 def check_tls_table(interpreter: Path) -> None:
     """The committed table of what TLS can do must be what this interpreter does; a minute when one of both is new."""
-    openvpn = REPO / "src/hognose/openvpn"
-    sources = [openvpn / f"{name}.py" for name in ("tls", "tls_algorithms", "openssl_binding", "certificates")]
+    tls = REPO / "src/hognose/openvpn/tls"
+    sources = [tls / f"{name}.py" for name in ("context", "algorithms", "openssl_binding", "certificates")]
     inputs = (TLS_TABLE, IMAGE / "measure_tls.py", IMAGE / "requirements.txt", *sources)
     stamp = CACHE / f"tls-table-{digest(interpreter_key(), *inputs)}"
     if stamp.exists():

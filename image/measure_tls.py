@@ -24,8 +24,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from OpenSSL import SSL
 
 from hognose.errors import HognoseError
-from hognose.openvpn import openssl_binding
-from hognose.openvpn.tls import TlsContext, TlsSettings
+from hognose.openvpn.tls import openssl_binding
+from hognose.openvpn.tls.context import TlsContext, TlsSettings
 from hognose.vocabulary import CERT_PROFILES
 
 UNIX = 1_800_000_000

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from functools import partial
 
 from hognose.drops import Counters
-from hognose.openvpn.data_channel import DataChannel, DataKey
-from hognose.openvpn.data_format import DataFormat
+from hognose.openvpn.data.formats import DataFormat
+from hognose.openvpn.data.keyring import DataChannel, DataKey
 
 SEED = random.Random(1)
 KEYS = SEED.randbytes(256)

@@ -41,8 +41,8 @@ MODULES = (
     *(
         f"openvpn.{name}"
         for name in (
-            "control_messages", "control_wrap", "framing", "key_exchange", "reliability", "replay", "session_wrap",
-            "tls_crypt_v2",
+            "control.messages", "control.wrap", "framing", "control.key_exchange", "control.reliability", "data.replay",
+            "control.session_wrap", "control.tls_crypt_v2",
         )
     ),
 )  # fmt: skip

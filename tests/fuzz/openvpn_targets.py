@@ -19,17 +19,17 @@ from tests.world.today import UNIX
 from hognose.drops import Counters, DropReason
 from hognose.errors import PeerError
 from hognose.limits import OpenvpnLimits
-from hognose.openvpn.control_messages import MessageReader
-from hognose.openvpn.control_wrap import make_wrap
-from hognose.openvpn.data_channel import DataChannel, DataKey
-from hognose.openvpn.data_format import FRAMINGS, DataFormat
+from hognose.openvpn.control.agreement import agree, options_string
+from hognose.openvpn.control.key_exchange import parse_client_message
+from hognose.openvpn.control.messages import MessageReader
+from hognose.openvpn.control.session_wrap import SessionWrap
+from hognose.openvpn.control.tls_crypt_v2 import ClientKey, split_wrapped_key, unwrap_client_key
+from hognose.openvpn.control.wrap import make_wrap
+from hognose.openvpn.data.formats import FRAMINGS, DataFormat
+from hognose.openvpn.data.keyring import DataChannel, DataKey
 from hognose.openvpn.framing import RecordSplitter
-from hognose.openvpn.key_exchange import parse_client_message
-from hognose.openvpn.negotiation import agree, options_string
 from hognose.openvpn.profile import ServerProfile, WrapSettings
 from hognose.openvpn.session import Authenticated, Session
-from hognose.openvpn.session_wrap import SessionWrap
-from hognose.openvpn.tls_crypt_v2 import ClientKey, split_wrapped_key, unwrap_client_key
 from hognose.wire.openvpn import ACK_V1, MAX_ACKS, build_control_body, parse_control_body
 
 MAX_RECORD = OpenvpnLimits().record_len

@@ -3,7 +3,7 @@
 | user | limit | made of |
 |---|---|---|
 | ip/icmp_errors | ICMP errors, of all together and per client (RFC 1812 section 4.3.2.8) | TokenBucket of nanoseconds |
-| openvpn/data_epoch | epochs that a peer may make us derive | TokenBucket of epochs |
+| openvpn/data/epoch | epochs that a peer may make us derive | TokenBucket of epochs |
 | host/output | bytes to a console whose write waits for its reader | TokenBucket of bytes |
 | tcp/arrival | challenge ACKs of a connection (RFC 5961 section 7) | FixedWindow |
 | vpn/handshake_scheduler | connect-freq (OpenVPN multi.c frequency_limit_event_allowed) | FixedWindow |

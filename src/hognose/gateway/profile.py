@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from hognose.config.model import ServerConfig
 from hognose.limits import Limits
-from hognose.openvpn.certificates import CertificateRules
 from hognose.openvpn.profile import ServerProfile, WrapSettings
-from hognose.openvpn.tls import TlsContext, TlsSettings
+from hognose.openvpn.tls.certificates import CertificateRules
+from hognose.openvpn.tls.context import TlsContext, TlsSettings
 from hognose.units import ipv4_text
 
 

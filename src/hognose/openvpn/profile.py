@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from hognose.limits import OpenvpnLimits
 
 if TYPE_CHECKING:
-    from hognose.openvpn.tls import TlsContext
+    from hognose.openvpn.tls.context import TlsContext
 
 WrapKind = Literal["none", "tls-auth", "tls-crypt"]
 Compression = Literal["none", "comp-lzo", "stub", "stub-v2", "migrate"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hognose.base.rate import FixedWindow
-from hognose.openvpn.data_channel import DataChannel
+from hognose.openvpn.data.keyring import DataChannel
 from hognose.openvpn.profile import ServerProfile
 from hognose.units import SECOND, Nanos, Random
 

@@ -1,6 +1,6 @@
 """One client's OpenVPN session: records in, records out, over any transport.
 
-The data path goes straight to data_channel.py; everything else is here: the wrap, resets, negotiations by key id,
+The data path goes straight to data/keyring.py; everything else is here: the wrap, resets, negotiations by key id,
 authentication, push, keepalive, renegotiation, the end (OpenVPN ssl.c, push.c, multi.c).
 """
 
@@ -8,16 +8,23 @@ from __future__ import annotations
 
 from hognose.drops import Counters, DropReason
 from hognose.errors import PeerError
-from hognose.openvpn import negotiation
-from hognose.openvpn.control_messages import MessageReader
-from hognose.openvpn.data_channel import DataChannel, DataKey
-from hognose.openvpn.data_format import DataFormat
-from hognose.openvpn.key_state import KeyState, Stage
+from hognose.openvpn.control.agreement import (
+    PROTO_AUTH_FAIL_TEMP,
+    PROTO_REQUEST_PUSH,
+    Agreement,
+    Disagreement,
+    agree,
+    proto_bits,
+)
+from hognose.openvpn.control.key_state import KeyState, Stage
+from hognose.openvpn.control.messages import MessageReader
+from hognose.openvpn.control.misconfiguration import explain_first_packet
+from hognose.openvpn.control.push import Admission, push_options, push_replies
+from hognose.openvpn.control.session_wrap import DYNAMIC_LABEL, DYNAMIC_LEN, SessionWrap
+from hognose.openvpn.data.formats import DataFormat
+from hognose.openvpn.data.keyring import DataChannel, DataKey
 from hognose.openvpn.liveness import Liveness
-from hognose.openvpn.misconfiguration import explain_first_packet
-from hognose.openvpn.negotiation import Agreement, Disagreement
 from hognose.openvpn.profile import ServerProfile
-from hognose.openvpn.push import Admission, push_options, push_replies
 from hognose.openvpn.renegotiation import RenegotiationClock
 from hognose.openvpn.session_events import (
     Authenticated,
@@ -28,7 +35,6 @@ from hognose.openvpn.session_events import (
     RenegotiationFailed,
     SessionEvent,
 )
-from hognose.openvpn.session_wrap import DYNAMIC_LABEL, DYNAMIC_LEN, SessionWrap
 from hognose.units import SECOND, Nanos, Random, UnixSeconds
 from hognose.wire import openvpn as wire
 
@@ -228,7 +234,7 @@ class Session:
             return
         if not temporary:
             key.send_message(f"AUTH_FAILED,{text}")
-        elif negotiation.proto_bits(self._peer_info) & negotiation.PROTO_AUTH_FAIL_TEMP:
+        elif proto_bits(self._peer_info) & PROTO_AUTH_FAIL_TEMP:
             key.send_message(f"AUTH_FAILED,TEMP[backoff {TEMPORARY_BACKOFF_S},advance no]:{text}")
 
     def shutdown(self, now: Nanos) -> None:
@@ -458,7 +464,7 @@ class Session:
             return
         self._certificate = tls.certificate_sha256
         self._peer_info = client.peer_info
-        agreed = negotiation.agree(self._profile, client)
+        agreed = agree(self._profile, client)
         if isinstance(agreed, Disagreement):
             key.answer(self._random, None)
             self.refuse(agreed.to_client, now, agreed.reason)
@@ -497,7 +503,7 @@ class Session:
         source = "tls-ekm" if agreement.use_export else "prf"
         self._events.append(Established(agreement.cipher, source, self._wrap.kind, key.tls.version, header))
         # IV_PROTO REQUEST_PUSH: the client waits for the reply without asking.
-        if negotiation.proto_bits(self._peer_info) & negotiation.PROTO_REQUEST_PUSH or self._push_requested:
+        if proto_bits(self._peer_info) & PROTO_REQUEST_PUSH or self._push_requested:
             self._push(now)
 
     def _install(self, key: KeyState, now: Nanos) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
-from hognose.openvpn.certificates import NO_NAME
+from hognose.openvpn.tls.certificates import NO_NAME
 from hognose.units import Ipv4Int
 
 

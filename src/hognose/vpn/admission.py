@@ -6,10 +6,10 @@ from hognose.base.journal import Journal
 from hognose.drops import Counters, DropReason, Stat
 from hognose.events import EventKind
 from hognose.nat.nat import Nat
-from hognose.openvpn.certificates import NO_NAME
-from hognose.openvpn.push import Admission
+from hognose.openvpn.control.push import Admission
 from hognose.openvpn.session import Session
 from hognose.openvpn.session_events import Authenticated, Disagreed, Established, Renegotiated, RenegotiationFailed
+from hognose.openvpn.tls.certificates import NO_NAME
 from hognose.units import SECOND, Ipv4Int, Nanos, UnixSeconds, ipv4_text
 from hognose.vpn.addresses import AddressPool
 from hognose.vpn.client_policy import ClientPolicy

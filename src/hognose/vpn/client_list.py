@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import hognose
-from hognose.openvpn.certificates import NO_NAME
+from hognose.openvpn.tls.certificates import NO_NAME
 from hognose.units import UnixSeconds, ipv4_text
 from hognose.vpn.peer import Peer
 

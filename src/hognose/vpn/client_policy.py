@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from hognose.config.model import ClientSettings, ServerConfig
-from hognose.openvpn.certificates import NO_NAME
+from hognose.openvpn.tls.certificates import NO_NAME
 from hognose.units import Ipv4Int
 
 DEFAULT_NAME = "DEFAULT"  # of the file that stands for all clients without their own (OpenVPN multi.c)

@@ -15,8 +15,8 @@ from hognose.config.embed import embed
 from hognose.config.parser import parse
 from hognose.errors import ConfigError
 from hognose.limits import CRL_ENTRIES
-from hognose.openvpn.certificates import load_certificates, to_der
-from hognose.openvpn.crl import RevocationLists
+from hognose.openvpn.tls.certificates import load_certificates, to_der
+from hognose.openvpn.tls.crl import RevocationLists
 
 SERIAL = 1 << 127  # as long as easy-rsa's are
 

@@ -19,8 +19,8 @@ from hognose.config.parser import parse
 from hognose.errors import ConfigError
 from hognose.gateway.live import LiveConfig
 from hognose.limits import Limits
-from hognose.openvpn.certificates import CertificateRules
-from hognose.openvpn.tls import TlsContext, TlsSettings
+from hognose.openvpn.tls.certificates import CertificateRules
+from hognose.openvpn.tls.context import TlsContext, TlsSettings
 from hognose.vocabulary import CERT_PROFILES
 
 EC_EXAMPLE = "write `tls-cipher TLS-ECDHE-ECDSA-WITH-AES-256-GCM-SHA384:TLS-ECDHE-ECDSA-WITH-AES-128-GCM-SHA256`"

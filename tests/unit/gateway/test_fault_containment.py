@@ -27,7 +27,7 @@ from hognose.gateway.gateway import Gateway
 from hognose.ip.fragments import Reassembler
 from hognose.ip.neighbor import NeighborTable
 from hognose.nat.nat import Nat
-from hognose.openvpn.data_channel import DataChannel
+from hognose.openvpn.data.keyring import DataChannel
 from hognose.openvpn.framing import RecordSplitter
 from hognose.openvpn.session import Session
 from hognose.tcp.connection import TcpConnection

@@ -77,9 +77,9 @@ BOUNDS: dict[str, Bound] = {
     "Peer.down": entries("StepLimits.split_packets"),  # sealed, or dropped, in the step that brought them
     "DataChannel.keys": entries("wire.openvpn:KEY_IDS"),
     "DataChannel.aead_keys": entries("wire.openvpn:KEY_IDS"),
-    "EpochRecords.future": entries("openvpn.data_epoch:FUTURE_KEYS"),
-    "EpochRecords.secrets": entries("openvpn.data_epoch:FUTURE_KEYS"),
-    "ReplayWindow.marks": entries("openvpn.data_format:MAX_REPLAY_TIME", plus=6),  # one a second, and REAP_INTERVAL
+    "EpochRecords.future": entries("openvpn.data.epoch:FUTURE_KEYS"),
+    "EpochRecords.secrets": entries("openvpn.data.epoch:FUTURE_KEYS"),
+    "ReplayWindow.marks": entries("openvpn.data.formats:MAX_REPLAY_TIME", plus=6),  # one a second, and REAP_INTERVAL
 }
 
 

@@ -11,8 +11,8 @@ from tests.world.pki import SERVER, Authority, Identity
 from tests.world.today import UNIX
 
 from hognose.errors import PeerError
-from hognose.openvpn.certificates import CertificateRules
-from hognose.openvpn.tls import OpenSslEndpoint, TlsContext, TlsSettings
+from hognose.openvpn.tls.certificates import CertificateRules
+from hognose.openvpn.tls.context import OpenSslEndpoint, TlsContext, TlsSettings
 
 DAY = 86_400
 

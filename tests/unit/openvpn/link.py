@@ -15,10 +15,10 @@ from tests.world.pki import SERVER, Authority, Identity
 from tests.world.today import UNIX
 
 from hognose.drops import Counters
+from hognose.openvpn.control.push import Admission
 from hognose.openvpn.profile import ServerProfile, WrapSettings
-from hognose.openvpn.push import Admission
 from hognose.openvpn.session import Authenticated, Established, Session, SessionEvent
-from hognose.openvpn.tls import TlsContext, TlsSettings
+from hognose.openvpn.tls.context import TlsContext, TlsSettings
 from hognose.units import ipv4_int
 
 SECOND = 1_000_000_000

@@ -15,11 +15,11 @@ from tests.unit.openvpn.stages import CBC, EPOCH, OLD, PACKET, alive, drops, giv
 from tests.world.today import UNIX
 
 from hognose.drops import DropReason
-from hognose.openvpn.data_cbc import CbcRecords
-from hognose.openvpn.data_epoch import FUTURE_KEYS, LAST_COUNTER, LAST_EPOCH, EpochRecords
-from hognose.openvpn.data_format import DataFormat
+from hognose.openvpn.data.cbc import CbcRecords
+from hognose.openvpn.data.epoch import FUTURE_KEYS, LAST_COUNTER, LAST_EPOCH, EpochRecords
+from hognose.openvpn.data.formats import DataFormat
+from hognose.openvpn.data.usage_limits import LAST_PACKET_ID, RENEGOTIATE_AT
 from hognose.openvpn.session import Established, Renegotiated
-from hognose.openvpn.usage_limits import LAST_PACKET_ID, RENEGOTIATE_AT
 from hognose.wire import openvpn as wire
 
 # -- packet ids that run out -------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from tests.world.today import UNIX
 
 from hognose.drops import Counters, DropReason
 from hognose.limits import OpenvpnLimits
-from hognose.openvpn.control_messages import MessageReader
+from hognose.openvpn.control.messages import MessageReader
 from hognose.openvpn.session import Authenticated, Established
 from hognose.wire import openvpn as wire
 

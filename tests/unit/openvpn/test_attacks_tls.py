@@ -10,7 +10,7 @@ from tests.unit.openvpn.tls_records import APPLICATION_DATA, ClientRecords
 
 from hognose.drops import DropReason
 from hognose.limits import OpenvpnLimits
-from hognose.openvpn.key_state import KeyState
+from hognose.openvpn.control.key_state import KeyState
 from hognose.openvpn.session_events import Renegotiated
 from hognose.wire import openvpn as wire
 

@@ -13,7 +13,7 @@ from tests.world.pki import CLIENT, SERVER, Authority, key_usage, name_of
 
 from hognose.drops import DropReason
 from hognose.errors import ConfigError, PeerError
-from hognose.openvpn.certificates import CertificateRules, check_identity, load_certificates, subject_text
+from hognose.openvpn.tls.certificates import CertificateRules, check_identity, load_certificates, subject_text
 
 CN, O, OU, MAIL = (
     NameOID.COMMON_NAME,

@@ -10,9 +10,9 @@ from tests.unit.openvpn.link import SERVER_V2_KEY, START, Link, kit, profile, wr
 from tests.world.today import UNIX
 
 from hognose.drops import Counters, DropReason
+from hognose.openvpn.control.tls_crypt_v2 import ClientKey, split_wrapped_key
 from hognose.openvpn.profile import WrapSettings
 from hognose.openvpn.session import Authenticated, Session
-from hognose.openvpn.tls_crypt_v2 import ClientKey, split_wrapped_key
 
 DAY = 86_400
 

@@ -12,9 +12,9 @@ from tests.world.today import UNIX
 from hognose.drops import Counters, DropReason
 from hognose.errors import PeerError
 from hognose.limits import OpenvpnLimits
-from hognose.openvpn.control_messages import MessageReader
-from hognose.openvpn.key_state import KeyState, Stage
-from hognose.openvpn.reliability import Reliability
+from hognose.openvpn.control.key_state import KeyState, Stage
+from hognose.openvpn.control.messages import MessageReader
+from hognose.openvpn.control.reliability import Reliability
 from hognose.openvpn.session import Authenticated
 from hognose.wire import openvpn as wire
 

@@ -18,17 +18,17 @@ from tests.unit.openvpn.test_vectors import VECTORS, load, swap_halves
 from hognose.config.keys import parse_tls_crypt_v2_key
 from hognose.drops import Counters, DropReason
 from hognose.limits import OpenvpnLimits
-from hognose.openvpn import negotiation
-from hognose.openvpn.control_messages import MessageReader
-from hognose.openvpn.control_wrap import TlsCryptWrap, make_wrap
-from hognose.openvpn.key_exchange import ClientKeyMessage
-from hognose.openvpn.negotiation import Agreement, Disagreement
+from hognose.openvpn.control import agreement
+from hognose.openvpn.control.agreement import Agreement, Disagreement
+from hognose.openvpn.control.key_exchange import ClientKeyMessage
+from hognose.openvpn.control.messages import MessageReader
+from hognose.openvpn.control.push import push_options, push_replies
+from hognose.openvpn.control.reliability import Reliability
+from hognose.openvpn.control.session_wrap import DYNAMIC_LABEL, SessionWrap
+from hognose.openvpn.control.tls_crypt_v2 import split_wrapped_key, unwrap_client_key
+from hognose.openvpn.control.wrap import TlsCryptWrap, make_wrap
+from hognose.openvpn.data.replay import WrapReplay
 from hognose.openvpn.profile import WrapSettings
-from hognose.openvpn.push import push_options, push_replies
-from hognose.openvpn.reliability import Reliability
-from hognose.openvpn.replay import WrapReplay
-from hognose.openvpn.session_wrap import DYNAMIC_LABEL, SessionWrap
-from hognose.openvpn.tls_crypt_v2 import split_wrapped_key, unwrap_client_key
 from hognose.units import ipv4_int
 from hognose.wire import openvpn as wire
 
@@ -227,7 +227,7 @@ def agreed(name: str) -> tuple[Any, Agreement | Disagreement, dict[str, str]]:
     helpers = ("route-gateway 10.8.0.1", "topology subnet", "ping 5", "ping-restart 30")
     ours = replace(profile(), **({"push": pushed, "helpers": helpers} | changes))
     client = ClientKeyMessage(b"", b"", b"", options, "", "", info, 0)
-    return ours, negotiation.agree(ours, client), info
+    return ours, agreement.agree(ours, client), info
 
 
 @pytest.mark.parametrize("name", sorted(SESSIONS))
@@ -251,7 +251,7 @@ def test_push_continuation_has_the_chunks_of_a_real_server() -> None:
 def test_a_client_without_a_shared_cipher_hears_what_openvpn_says() -> None:
     info = INFO_25 | {"IV_CIPHERS": "AES-256-CBC"}
     client = ClientKeyMessage(b"", b"", b"", OCC + ",cipher AES-256-CBC", "", "", info, 0)
-    found = negotiation.agree(profile(ciphers=("AES-256-GCM",)), client)
+    found = agreement.agree(profile(ciphers=("AES-256-GCM",)), client)
     assert isinstance(found, Disagreement)
     assert [["s2c", f"AUTH_FAILED,{found.to_client}"]] == FLOWS["nocipher"]["messages"]
 

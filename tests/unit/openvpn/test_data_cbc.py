@@ -6,10 +6,10 @@ import pytest
 from tests.unit.openvpn import data_packets as by_hand
 
 from hognose.drops import Counters, DropReason
-from hognose.openvpn.data_cbc import CbcRecords
-from hognose.openvpn.data_channel import DataChannel, DataKey
-from hognose.openvpn.data_format import CBC_KEY_LENGTHS, DIGEST_LENGTHS, DataFormat
-from hognose.openvpn.usage_limits import LAST_PACKET_ID, RENEGOTIATE_AT
+from hognose.openvpn.data.cbc import CbcRecords
+from hognose.openvpn.data.formats import CBC_KEY_LENGTHS, DIGEST_LENGTHS, DataFormat
+from hognose.openvpn.data.keyring import DataChannel, DataKey
+from hognose.openvpn.data.usage_limits import LAST_PACKET_ID, RENEGOTIATE_AT
 
 KEYS = bytes(range(256))
 CLIENT, SERVER = KEYS[:128], KEYS[128:]

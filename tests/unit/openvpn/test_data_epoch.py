@@ -6,9 +6,8 @@ import pytest
 from tests.unit.openvpn import data_packets as by_hand
 
 from hognose.drops import Counters, DropReason
-from hognose.openvpn import data_epoch
-from hognose.openvpn.data_channel import DataChannel, DataKey
-from hognose.openvpn.data_epoch import (
+from hognose.openvpn.data import epoch as data_epoch
+from hognose.openvpn.data.epoch import (
     FREE_EPOCHS,
     FUTURE_KEYS,
     LAG,
@@ -18,8 +17,9 @@ from hognose.openvpn.data_epoch import (
     EpochKey,
     EpochRecords,
 )
-from hognose.openvpn.data_format import DataFormat
-from hognose.openvpn.usage_limits import (
+from hognose.openvpn.data.formats import DataFormat
+from hognose.openvpn.data.keyring import DataChannel, DataKey
+from hognose.openvpn.data.usage_limits import (
     FAILED_TAGS_LIMIT,
     FAILED_TAGS_RENEGOTIATE_AT,
     GCM_LIMIT,

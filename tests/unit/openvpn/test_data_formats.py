@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from tests.unit.openvpn import data_packets as by_hand
 
 from hognose.drops import Counters, DropReason, Stat
-from hognose.openvpn.compression import unframe
-from hognose.openvpn.data_channel import DataChannel, DataKey
-from hognose.openvpn.data_format import AEAD_KEY_LENGTHS, FRAMINGS, DataFormat, Framing
-from hognose.openvpn.usage_limits import (
+from hognose.openvpn.data.compression import unframe
+from hognose.openvpn.data.formats import AEAD_KEY_LENGTHS, FRAMINGS, DataFormat, Framing
+from hognose.openvpn.data.keyring import DataChannel, DataKey
+from hognose.openvpn.data.usage_limits import (
     FAILED_TAGS_LIMIT,
     FAILED_TAGS_RENEGOTIATE_AT,
     GCM_RENEGOTIATE_AT,

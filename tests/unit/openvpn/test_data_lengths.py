@@ -10,8 +10,8 @@ from tests.unit.openvpn.stages import CBC, EPOCH, drops
 from tests.world.today import UNIX
 
 from hognose.drops import Counters, DropReason
-from hognose.openvpn.data_channel import DataChannel, DataKey
-from hognose.openvpn.data_format import DataFormat
+from hognose.openvpn.data.formats import DataFormat
+from hognose.openvpn.data.keyring import DataChannel, DataKey
 from hognose.wire import openvpn as wire
 
 KEYS = bytes(range(256))

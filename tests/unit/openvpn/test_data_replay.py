@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from tests.unit.openvpn import data_packets as by_hand
 
 from hognose.drops import Counters, DropReason
-from hognose.openvpn.data_channel import DataChannel, DataKey
-from hognose.openvpn.data_format import MAX_REPLAY_TIME, DataFormat
-from hognose.openvpn.replay import NEVER, REAP_INTERVAL, ReplayWindow
+from hognose.openvpn.data.formats import MAX_REPLAY_TIME, DataFormat
+from hognose.openvpn.data.keyring import DataChannel, DataKey
+from hognose.openvpn.data.replay import NEVER, REAP_INTERVAL, ReplayWindow
 from hognose.units import MS, SECOND
 
 KEYS = bytes(range(256))

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from hognose.drops import Counters, DropReason
-from hognose.openvpn.data_channel import DataChannel, DataKey
-from hognose.openvpn.data_epoch import EpochKey, EpochRecords, expand_label
-from hognose.openvpn.data_format import DataFormat, Framing
+from hognose.openvpn.data.epoch import EpochKey, EpochRecords, expand_label
+from hognose.openvpn.data.formats import DataFormat, Framing
+from hognose.openvpn.data.keyring import DataChannel, DataKey
 from hognose.wire import openvpn as wire
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors/openvpn"

@@ -8,11 +8,11 @@ from tests.world.today import UNIX
 
 from hognose.drops import DropReason
 from hognose.errors import PeerError
-from hognose.openvpn.control_wrap import TlsAuthWrap, TlsCryptWrap
+from hognose.openvpn.control.agreement import Agreement, agree
+from hognose.openvpn.control.key_exchange import ClientKeyMessage, parse_client_message
+from hognose.openvpn.control.push import push_replies
+from hognose.openvpn.control.wrap import TlsAuthWrap, TlsCryptWrap
 from hognose.openvpn.framing import RecordSplitter
-from hognose.openvpn.key_exchange import ClientKeyMessage, parse_client_message
-from hognose.openvpn.negotiation import Agreement, agree
-from hognose.openvpn.push import push_replies
 
 HEAD = bytes(4) + b"\2" + bytes(48 + 64)  # zero, key method, pre-master secret and randoms
 

@@ -10,14 +10,14 @@ from tests.unit.openvpn.link import profile
 from hognose.drops import Counters, DropReason
 from hognose.errors import PeerError
 from hognose.limits import OpenvpnLimits
-from hognose.openvpn import negotiation
-from hognose.openvpn.control_messages import MessageReader
-from hognose.openvpn.data_channel import LAST_PACKET_ID, RENEGOTIATE_AT, DataChannel, DataKey
-from hognose.openvpn.data_format import DataFormat
+from hognose.openvpn.control import agreement
+from hognose.openvpn.control.key_exchange import parse_client_message
+from hognose.openvpn.control.messages import MessageReader
+from hognose.openvpn.control.push import push_replies
+from hognose.openvpn.data.formats import DataFormat
+from hognose.openvpn.data.keyring import LAST_PACKET_ID, RENEGOTIATE_AT, DataChannel, DataKey
+from hognose.openvpn.data.replay import WINDOW, ReplayWindow, WrapReplay
 from hognose.openvpn.framing import RecordSplitter, join
-from hognose.openvpn.key_exchange import parse_client_message
-from hognose.openvpn.push import push_replies
-from hognose.openvpn.replay import WINDOW, ReplayWindow, WrapReplay
 
 RECORDS = st.lists(st.binary(min_size=1, max_size=300), max_size=20)
 
@@ -172,7 +172,7 @@ def test_key_message_garbage(data: bytes) -> None:
 
 def test_ciphers_by_what_the_client_says() -> None:
     ours = ("AES-256-GCM", "AES-128-GCM")
-    choose = negotiation.choose_cipher
+    choose = agreement.choose_cipher
     assert choose(ours, {"IV_CIPHERS": "aes-128-gcm:AES-256-GCM"}, "") == "AES-256-GCM"
     assert choose(ours, {"IV_NCP": "2"}, "") == "AES-256-GCM"
     assert choose(ours, {"IV_NCP": "x"}, "V4,cipher AES-128-GCM") == "AES-128-GCM"
@@ -181,11 +181,11 @@ def test_ciphers_by_what_the_client_says() -> None:
 
 
 def test_proto_bits_and_options() -> None:
-    assert negotiation.proto_bits({"IV_PROTO": "990"}) == 990
-    assert negotiation.proto_bits({"IV_PROTO": "9" * 40}) == 0
-    assert negotiation.proto_bits({}) == 0
-    assert negotiation.option_value("V4,comp-lzo,cipher X", "comp-lzo") == ""
-    text = negotiation.options_string(profile("tls-auth"), None)
+    assert agreement.proto_bits({"IV_PROTO": "990"}) == 990
+    assert agreement.proto_bits({"IV_PROTO": "9" * 40}) == 0
+    assert agreement.proto_bits({}) == 0
+    assert agreement.option_value("V4,comp-lzo,cipher X", "comp-lzo") == ""
+    text = agreement.options_string(profile("tls-auth"), None)
     assert text == (
         "V4,dev-type tun,link-mtu 1543,tun-mtu 1500,proto TCPv4_SERVER,keydir 0,auth SHA1,keysize 128,tls-auth,"
         "key-method 2,tls-server"

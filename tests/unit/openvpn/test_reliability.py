@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from hognose.limits import OpenvpnLimits
-from hognose.openvpn.reliability import MESSAGE_COST, Reliability
+from hognose.openvpn.control.reliability import MESSAGE_COST, Reliability
 
 SECOND = 1_000_000_000
 LIMITS = OpenvpnLimits()

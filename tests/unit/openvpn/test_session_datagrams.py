@@ -10,9 +10,9 @@ from tests.unit.openvpn.link import KEY, SECOND, Link, Quality, kit, profile
 from tests.world.today import UNIX
 
 from hognose.drops import DropReason
+from hognose.openvpn.control.session_wrap import SessionWrap
 from hognose.openvpn.profile import WrapSettings
 from hognose.openvpn.session import Established, Renegotiated
-from hognose.openvpn.session_wrap import SessionWrap
 from hognose.wire import openvpn as wire
 
 PACKET = b"\x45" + bytes(99)

@@ -217,7 +217,7 @@ def test_push_remove_takes_out_by_prefix() -> None:
 @given(st.lists(st.text("abc 123", min_size=1, max_size=250), max_size=80))
 @settings(max_examples=60, deadline=None)
 def test_any_pushes_arrive_complete_and_in_messages_that_clients_take(options: list[str]) -> None:
-    from hognose.openvpn.push import push_replies
+    from hognose.openvpn.control.push import push_replies
 
     replies = push_replies(options)
     assert all(len(reply) < 1024 for reply in replies)

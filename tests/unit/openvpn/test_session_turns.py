@@ -10,10 +10,10 @@ from tests.unit.openvpn.stages import PACKET, alive, at_stage, body_of, control,
 
 from hognose.drops import DropReason
 from hognose.limits import OpenvpnLimits
-from hognose.openvpn.key_state import KeyState
+from hognose.openvpn.control.key_state import KeyState
 from hognose.openvpn.session import Session
 from hognose.openvpn.session_events import Renegotiated
-from hognose.openvpn.tls import OpenSslEndpoint
+from hognose.openvpn.tls.context import OpenSslEndpoint
 from hognose.wire import openvpn as wire
 
 LIMITS = OpenvpnLimits()

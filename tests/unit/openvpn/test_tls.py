@@ -21,11 +21,11 @@ from tests.world.today import UNIX
 
 from hognose.drops import DropReason
 from hognose.errors import ConfigError, PeerError
-from hognose.openvpn import openssl_binding
-from hognose.openvpn.certificates import NO_NAME, CertificateRules
-from hognose.openvpn.crl import RevocationLists
-from hognose.openvpn.tls import OpenSslEndpoint
-from hognose.openvpn.tls_algorithms import DEFAULT_CIPHERS, cipher_string
+from hognose.openvpn.tls import openssl_binding
+from hognose.openvpn.tls.algorithms import DEFAULT_CIPHERS, cipher_string
+from hognose.openvpn.tls.certificates import NO_NAME, CertificateRules
+from hognose.openvpn.tls.context import OpenSslEndpoint
+from hognose.openvpn.tls.crl import RevocationLists
 
 _DER = Encoding.DER
 

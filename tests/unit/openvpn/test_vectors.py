@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from hognose.drops import DropReason
-from hognose.openvpn.control_wrap import make_wrap
-from hognose.openvpn.key_exchange import ServerKeyMessage, parse_client_message, prf_keys
-from hognose.openvpn.prf import tls1_prf
+from hognose.openvpn.control.key_exchange import ServerKeyMessage, parse_client_message, prf_keys
+from hognose.openvpn.control.prf import tls1_prf
+from hognose.openvpn.control.wrap import make_wrap
 from hognose.openvpn.profile import WrapSettings
 from hognose.wire import openvpn as wire
 

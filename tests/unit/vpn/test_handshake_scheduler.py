@@ -17,7 +17,7 @@ from hognose.drops import Counters, DropReason
 from hognose.limits import HandshakeLimits, Limits, TcpLimits
 from hognose.openvpn.framing import RecordSplitter
 from hognose.openvpn.session import Session
-from hognose.openvpn.tls import TlsContext
+from hognose.openvpn.tls.context import TlsContext
 from hognose.units import MS, SECOND
 from hognose.vpn.handshake_scheduler import AT_ONCE, BURST, HandshakeScheduler
 from hognose.vpn.peer import Peer

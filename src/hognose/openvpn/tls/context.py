@@ -19,8 +19,9 @@ from OpenSSL import SSL, crypto
 
 from hognose.drops import DropReason
 from hognose.errors import ConfigError, PeerError
-from hognose.openvpn import openssl_binding
-from hognose.openvpn.certificates import (
+from hognose.openvpn.tls import openssl_binding
+from hognose.openvpn.tls.algorithms import cipher_string
+from hognose.openvpn.tls.certificates import (
     CHAIN_MAX,
     NO_NAME,
     UNREADABLE,
@@ -32,9 +33,8 @@ from hognose.openvpn.certificates import (
     quiet,
     to_der,
 )
-from hognose.openvpn.crl import RevocationLists
-from hognose.openvpn.tls_algorithms import cipher_string
-from hognose.openvpn.verify_errors import explain, explain_tls
+from hognose.openvpn.tls.crl import RevocationLists
+from hognose.openvpn.tls.verify_errors import explain, explain_tls
 from hognose.units import UnixSeconds
 
 _VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hmac
 
 from hognose.drops import DropReason
-from hognose.openvpn.control_wrap import DIGEST_SIZES, TlsCryptWrap
+from hognose.openvpn.control.wrap import DIGEST_SIZES, TlsCryptWrap
 from hognose.openvpn.profile import WrapSettings
 from hognose.wire.openvpn import (
     HARD_RESET_CLIENT_V1,

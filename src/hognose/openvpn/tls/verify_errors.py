@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hognose.openvpn import openssl_binding
+from hognose.openvpn.tls import openssl_binding
 
 # X509_V_ERR codes (openssl verify(1)); the same numbers in OpenSSL 1.1.1 to 4.0.
 _ADVICE = {

@@ -17,9 +17,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from hognose.base.rate import TokenBucket
 from hognose.drops import Counters, DropReason
-from hognose.openvpn.data_format import EPOCH_ID_LEN, TAG_LEN, V2_HEAD_LEN, DataFormat
-from hognose.openvpn.replay import ReplayWindow
-from hognose.openvpn.usage_limits import (
+from hognose.openvpn.data.formats import EPOCH_ID_LEN, TAG_LEN, V2_HEAD_LEN, DataFormat
+from hognose.openvpn.data.replay import ReplayWindow
+from hognose.openvpn.data.usage_limits import (
     FAILED_TAGS_LIMIT,
     FAILED_TAGS_RENEGOTIATE_AT,
     GCM_LIMIT,

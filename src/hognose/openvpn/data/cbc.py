@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from hognose.drops import Counters, DropReason
-from hognose.openvpn.data_format import (
+from hognose.openvpn.data.formats import (
     BLOCK_LEN,
     DIGEST_LENGTHS,
     PACKET_ID_LEN,
@@ -21,8 +21,8 @@ from hognose.openvpn.data_format import (
     V2_HEAD_LEN,
     DataFormat,
 )
-from hognose.openvpn.replay import ReplayWindow
-from hognose.openvpn.usage_limits import LAST_PACKET_ID, RENEGOTIATE_AT
+from hognose.openvpn.data.replay import ReplayWindow
+from hognose.openvpn.data.usage_limits import LAST_PACKET_ID, RENEGOTIATE_AT
 from hognose.units import SECOND, Nanos, Random
 from hognose.wire.openvpn import DATA_V2
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hognose.openvpn.negotiation import Agreement
+from hognose.openvpn.control.agreement import Agreement
 from hognose.openvpn.profile import ServerProfile
 from hognose.units import Ipv4Int, ipv4_text
 

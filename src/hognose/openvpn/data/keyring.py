@@ -3,7 +3,7 @@
 
 AEAD V2: op/key(1) peer-id(3) packet id(4) tag(16) ciphertext, the first 8 bytes are the associated data. V1: op/key(1)
 packet id(4) tag(16) ciphertext, only the packet id is. Nonce: packet id(4) and the key's implicit IV(8). This format
-has its loops here; data_cbc.py and data_epoch.py have those of their formats, compression.py the compression framing.
+has its loops here; cbc.py and epoch.py have those of their formats, compression.py the compression framing.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 
 from hognose.drops import Counters, DropReason, Stat
-from hognose.openvpn.compression import framer, unframe
-from hognose.openvpn.data_cbc import CbcRecords
-from hognose.openvpn.data_epoch import EpochRecords
-from hognose.openvpn.data_format import TAG_LEN, V2_HEAD_LEN, DataFormat
-from hognose.openvpn.replay import ReplayWindow
-from hognose.openvpn.usage_limits import (
+from hognose.openvpn.data.cbc import CbcRecords
+from hognose.openvpn.data.compression import framer, unframe
+from hognose.openvpn.data.epoch import EpochRecords
+from hognose.openvpn.data.formats import TAG_LEN, V2_HEAD_LEN, DataFormat
+from hognose.openvpn.data.replay import ReplayWindow
+from hognose.openvpn.data.usage_limits import (
     FAILED_TAGS_LIMIT,
     FAILED_TAGS_RENEGOTIATE_AT,
     GCM_RENEGOTIATE_AT,

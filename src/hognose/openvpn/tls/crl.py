@@ -15,8 +15,8 @@ from OpenSSL import crypto
 
 from hognose.errors import ConfigError
 from hognose.limits import CRL_ENTRIES
-from hognose.openvpn import openssl_binding
-from hognose.openvpn.certificates import UNREADABLE, load_der
+from hognose.openvpn.tls import openssl_binding
+from hognose.openvpn.tls.certificates import UNREADABLE, load_der
 from hognose.units import UnixSeconds
 
 LISTS_MAX = 64

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from hognose.errors import ConfigError
-from hognose.openvpn import openssl_binding
+from hognose.openvpn.tls import openssl_binding
 
 # TLS 1.2: forward secrecy and AEAD only (RFC 9325 4.2); TLS 1.3 suites are all of that kind.
 DEFAULT_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"

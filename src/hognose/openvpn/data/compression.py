@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hognose.drops import DropReason
-from hognose.openvpn.data_format import Framing
+from hognose.openvpn.data.formats import Framing
 
 NO_COMPRESS = 0xFA
 NO_COMPRESS_SWAP = 0xFB

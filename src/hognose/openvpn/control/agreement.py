@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hognose.drops import DropReason
-from hognose.openvpn.data_format import Framing
-from hognose.openvpn.key_exchange import ClientKeyMessage
+from hognose.openvpn.control.key_exchange import ClientKeyMessage
+from hognose.openvpn.data.formats import Framing
 from hognose.openvpn.profile import ServerProfile
 
 # IV_PROTO bits (OpenVPN ssl.h)

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from hognose.drops import DropReason
+from hognose.openvpn.data.replay import WrapReplay
 from hognose.openvpn.profile import WrapSettings
-from hognose.openvpn.replay import WrapReplay
 from hognose.units import UnixSeconds
 
 _SID_END = 9  # opcode(1) session id(8)

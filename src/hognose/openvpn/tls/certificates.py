@@ -20,7 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from hognose.drops import DropReason
 from hognose.errors import ConfigError, PeerError
-from hognose.openvpn import openssl_binding
+from hognose.openvpn.tls import openssl_binding
 
 COMMON_NAME_MAX = 64  # bytes of UTF-8: RFC 5280 ub-common-name, OpenVPN TLS_USERNAME_LEN
 USERNAME_MAX = 255  # several fields joined (OpenVPN ssl_verify.c verify_cert)

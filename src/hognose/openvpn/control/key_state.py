@@ -9,12 +9,13 @@ from enum import IntEnum
 
 from hognose.drops import DropReason
 from hognose.errors import PeerError
-from hognose.openvpn import key_exchange, negotiation
-from hognose.openvpn.control_messages import MessageReader
-from hognose.openvpn.key_exchange import ClientKeyMessage, ServerKeyMessage
+from hognose.openvpn.control import key_exchange
+from hognose.openvpn.control.agreement import options_string
+from hognose.openvpn.control.key_exchange import ClientKeyMessage, ServerKeyMessage
+from hognose.openvpn.control.messages import MessageReader
+from hognose.openvpn.control.reliability import Reliability
 from hognose.openvpn.profile import ServerProfile
-from hognose.openvpn.reliability import Reliability
-from hognose.openvpn.tls import TlsContext, TlsEndpoint
+from hognose.openvpn.tls.context import TlsContext, TlsEndpoint
 from hognose.units import SECOND, Nanos, Random, UnixSeconds
 from hognose.wire.openvpn import CONTROL_V1, CONTROL_WKC_V1
 
@@ -119,7 +120,7 @@ class KeyState:
     def answer(self, random: Random, cipher: str | None) -> None:
         """Queue our key message."""
         self.server = ServerKeyMessage.fresh(random)
-        self.write(self.server.build(negotiation.options_string(self._profile, cipher)))
+        self.write(self.server.build(options_string(self._profile, cipher)))
         self.stage = Stage.SENT_KEY
 
     def write(self, plaintext: bytes) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from hognose.drops import DropReason
 from hognose.errors import PeerError
-from hognose.openvpn.prf import tls1_prf
+from hognose.openvpn.control.prf import tls1_prf
 from hognose.units import Random
 
 KEY_METHOD = 2

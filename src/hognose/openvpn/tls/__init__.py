@@ -1,0 +1,1 @@
+"""TLS of the control channel: OpenSSL endpoint, algorithms, certificates, revocation lists."""
