@@ -80,7 +80,7 @@ class OpenvpnLimits:
 
 @dataclass(frozen=True, slots=True)
 class StepLimits:
-    """Bounds of the work of one step; the excess waits for the next one (vpn/turns.py, gateway/ingress.py)."""
+    """Bounds of the work of one step; the excess waits for the next one (vpn/turns.py, router/ingress.py)."""
 
     records: int = 256  # of all clients together
     units: int = 384  # likewise, where several clients have input: records and what they lead to (vpn/turns.py)

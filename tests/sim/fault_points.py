@@ -15,9 +15,9 @@ from types import FunctionType, ModuleType
 import pytest
 
 import hognose
-from hognose import gateway, ip, nat, openvpn, tcp, vpn, wire
+from hognose import gateway, ip, nat, openvpn, router, tcp, vpn, wire
 
-ENGINES = (gateway, ip, nat, openvpn, tcp, vpn, wire)
+ENGINES = (gateway, router, vpn, ip, nat, openvpn, tcp, wire)
 
 
 class FaultError(RuntimeError):
@@ -36,7 +36,7 @@ class Point:
 
 
 def modules() -> list[str]:
-    """Names of all modules of the engines, as `gateway.egress`."""
+    """Names of all modules of the engines, as `router.egress`."""
     found = []
     for package in ENGINES:
         short = package.__name__.removeprefix("hognose.")

@@ -36,6 +36,7 @@ CORE = (
     "openvpn",
     "nat",
     "config",
+    "router",
     "vpn",
     "gateway",
 )

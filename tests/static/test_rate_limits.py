@@ -13,8 +13,8 @@ RATE = "base/rate.py"
 # What looks like a limit on a rate and is not made of base/rate.py, with the reason. The list only shrinks.
 OTHERWISE = {
     "vpn/handshake_scheduler.py self._credit": "a share of the processor's time, paid after it was used",
-    "gateway/syn_sieve.py self._firsts": "the rate falls while a flood lasts; spent in the loop over frames",
-    "gateway/syn_sieve.py self._repeats": "likewise spent in the loop over frames",
+    "router/syn_sieve.py self._firsts": "the rate falls while a flood lasts; spent in the loop over frames",
+    "router/syn_sieve.py self._repeats": "likewise spent in the loop over frames",
     "ip/neighbor.py entry.asked_at": "the retransmission timer of ARP",
     "openvpn/liveness.py self._look_at": "a timer",
     "tcp/congestion.py self.cwnd": "a window of bytes, no time",

@@ -13,7 +13,7 @@ ROWS = [[cell.strip() for cell in line.strip("|").split("|")] for line in TEXT.s
 WITHOUT_TESTS = {"T16"}
 TESTS = {
     name
-    for folder in ("unit/tcp", "unit/gateway", "unit/vpn", "sim", "interop")
+    for folder in ("unit/tcp", "unit/gateway", "unit/router", "unit/vpn", "sim", "interop")
     for path in (ROOT / "tests" / folder).glob("test_*.py")
     for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.MULTILINE)
 }

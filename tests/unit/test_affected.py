@@ -11,7 +11,7 @@ from tests.affected import ALL, REPO, RULES, fnmatch, stages, unit_folders
 @pytest.mark.parametrize(
     ("paths", "folders"),
     [
-        (["src/hognose/nat/nat.py"], ["cli", "device", "gateway", "host", "nat", "vpn"]),
+        (["src/hognose/nat/nat.py"], ["cli", "device", "gateway", "host", "nat", "router", "vpn"]),
         (["src/hognose/vpn/handshake_scheduler.py"], ["cli", "device", "gateway", "host", "vpn"]),
         (["src/hognose/cli/init.py"], ["cli"]),
         (["src/hognose/host/loop.py", "docs/dev/nat.md"], ["cli", "host"]),

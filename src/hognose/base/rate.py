@@ -11,7 +11,7 @@
 | tcp/server | answers to segments of no connection, per group of sources | KeyedWindow |
 | base/journal | log lines about peers, per kind | KeyedWindow |
 
-Two limits have code of their own. gateway/syn_sieve: budgets of a rate that falls while the flood lasts, spent inside
+Two limits have code of their own. router/syn_sieve: budgets of a rate that falls while the flood lasts, spent inside
 the loop over frames. vpn/handshake_scheduler: a share of the processor's time, paid after it was used.
 """
 

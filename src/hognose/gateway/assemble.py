@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from hognose.address_scope import Prefix
 from hognose.base.fair_table import FairTable
@@ -12,18 +13,18 @@ from hognose.config.model import ServerConfig
 from hognose.destinations import Destinations, Reach
 from hognose.drops import Counters
 from hognose.errors import ConfigError
-from hognose.gateway.egress import Egress
-from hognose.gateway.forwarding import Forwarder
 from hognose.gateway.gateway import Gateway
-from hognose.gateway.ingress import Ingress
 from hognose.gateway.live import LiveConfig
-from hognose.gateway.syn_sieve import SynSieve
 from hognose.ip.fragments import Reassembler
 from hognose.ip.icmp_errors import RateLimiter
 from hognose.ip.neighbor import NeighborTable
 from hognose.limits import Limits
 from hognose.link import LinkCaps
 from hognose.nat.nat import Nat
+from hognose.router.egress import Egress
+from hognose.router.forwarding import Forwarder
+from hognose.router.ingress import Ingress
+from hognose.router.syn_sieve import SynSieve
 from hognose.tcp.server import TcpServer
 from hognose.units import Ipv4Int, Nanos, Random, UnixSeconds, ipv4_text, netmask
 from hognose.vpn.addresses import AddressPool
@@ -140,13 +141,12 @@ def assemble(
     forwarder = Forwarder(
         server=config.server_address,
         mask=config.mask,
-        clients=admissions.clients,
+        clients=MappingProxyType(admissions.clients),
         client_to_client=config.client_to_client,
         link_mtu=caps.mtu,
         tun_mtu=config.tun_mtu,
         mss=mss,
         nat=nat,
-        egress=egress,
         reassembler=Reassembler(limits.ip, counters),
         limiter=limiter,
         counters=counters,
@@ -168,7 +168,6 @@ def assemble(
         syn_sieve=SynSieve(config.port, limits.tcp.syns_per_second, random(32)),
         nat=nat,
         neighbors=neighbors,
-        egress=egress,
         reassembler=Reassembler(limits.ip, counters),
         limiter=limiter,
         split_packets=limits.step.split_packets,

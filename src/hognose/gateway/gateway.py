@@ -15,15 +15,15 @@ from hognose.config.model import ServerConfig
 from hognose.drops import Counters, DropReason, Stat
 from hognose.errors import PeerError
 from hognose.events import Event, EventKind
-from hognose.gateway.egress import Egress
-from hognose.gateway.forwarding import Forwarder
-from hognose.gateway.ingress import Ingress
 from hognose.gateway.live import LiveConfig, PeriodicTasks
 from hognose.ip.neighbor import NeighborTable
 from hognose.limits import Limits
 from hognose.nat.nat import Nat
 from hognose.openvpn.framing import RecordSplitter, join
 from hognose.openvpn.session import Session
+from hognose.router.egress import Egress
+from hognose.router.forwarding import Forwarder
+from hognose.router.ingress import Ingress
 from hognose.tcp.connection import TcpConnection
 from hognose.tcp.server import TcpServer
 from hognose.units import MS, Ipv4Int, Nanos, Random, UnixSeconds
@@ -229,15 +229,16 @@ class Gateway:
         self._retry_at = self._retry_at if self._retry_at > now else now + RETRY_NS
         self._journal.failure(where, error, now, peer.conn.id if peer is not None else 0)
 
-    # -- peers -----------------------------------------------------------------------------------------------------
-
     def _receive(self, frames: list[bytes], now: Nanos) -> None:
-        for address, packets in self._ingress.receive(frames, now).items():
+        routed = self._ingress.receive(frames, now)
+        for address, packets in routed.to_clients.items():
             self._queue(address, packets)
-        for error in self._ingress.drain_failures():
+        for error in routed.failures:
             self._journal.failure("ingress", error, now)
-        for source, port in self._ingress.drain_udp_clients():
+        for source, port in routed.udp_clients:
             self._journal.udp_client(source, port, now)
+        if routed.to_link:
+            self._egress.send(routed.to_link, now)
 
     def _run_peers(self, now: Nanos, unix: UnixSeconds) -> None:
         """Serve new, readable and closed connections, and send what was queued for clients."""
@@ -366,11 +367,12 @@ class Gateway:
         if peer.address == 0:
             self._counters.drop(DropReason.NO_DATA_KEY, len(packets))
             return 0
-        delivered = 0
-        for address, inner in self._forwarder.from_client(peer.address, packets, now).items():
+        routed = self._forwarder.from_client(peer.address, packets, now)
+        if routed.to_link:
+            self._egress.send(routed.to_link, now)
+        for address, inner in routed.to_clients.items():
             self._queue(address, inner)
-            delivered += len(inner)
-        return delivered
+        return sum(map(len, routed.to_clients.values()))
 
     def _end_replaced(self, now: Nanos) -> None:
         """End older sessions of a name that connected again; the newcomer may have their address already."""
@@ -542,8 +544,6 @@ class Gateway:
         if records:
             conn.write(join(records))
 
-    # -- time ------------------------------------------------------------------------------------------------------
-
     def _run_timers(self, now: Nanos, unix: UnixSeconds) -> None:
         for peer in self._timers.take_due(self._peers, now):
             self._contained(self._peer_deadline, peer, now, unix)
@@ -593,7 +593,7 @@ class Gateway:
         self._journal.add_status(status_lines(self._peers.values(), self._live.config.status_version, unix))
 
     def _expire_fragments(self, now: Nanos) -> None:
-        for address, packets in self._forwarder.expire(now).items():
+        for address, packets in self._forwarder.expire(now).to_clients.items():
             self._queue(address, packets)
 
     def _poll_tcp(self, now: Nanos) -> None:

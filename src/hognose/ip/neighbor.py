@@ -96,13 +96,16 @@ class NeighborTable:
         self.pending_bytes += size
         self._holding[hop] = None
 
-    def receive(self, data: bytes, offset: int, now: Nanos) -> list[tuple[bytes, Outgoing]]:
-        """Take one ARP packet; returns packets that now have a MAC. Answers and requests leave through `requests`."""
+    def receive(self, data: bytes, offset: int, now: Nanos) -> list[Outgoing]:
+        """Take one ARP packet; returns the packets that waited for it, to be sent again.
+
+        Answers and requests leave through `requests`.
+        """
         packet = arp.parse(data, offset)
         if packet is None or packet.sender_mac[0] & 1 or packet.sender == self.address:
             self._counters.drop(DropReason.BAD_ARP)
             return []
-        released: list[tuple[bytes, Outgoing]] = []
+        released: list[Outgoing] = []
         entry = self._entries.get(packet.sender)
         for_us = packet.target == self.address
         asked = entry is not None and entry.requests > 0
@@ -110,7 +113,7 @@ class NeighborTable:
         if packet.sender != 0 and for_us and (packet.operation == arp.REQUEST or asked):
             if entry is None:
                 entry = self._insert(packet.sender)
-            released = [(packet.sender_mac, waiting) for waiting in self._take_pending(packet.sender, entry)]
+            released = self._take_pending(packet.sender, entry)
             entry.mac = packet.sender_mac
             entry.confirmed_at = now
             entry.requests = 0

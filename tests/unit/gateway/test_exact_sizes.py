@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Packet
-from tests.unit.gateway.test_egress import MAC, NOW, make, outgoing, partial, sent
-from tests.unit.gateway.test_forwarding import OUTSIDE, A, B, World
+from tests.unit.router.test_egress import MAC, NOW, make, outgoing, partial, sent
+from tests.unit.router.test_forwarding import OUTSIDE, A, B, World
 from tests.unit.vpn.test_handshake_scheduler import START, Turns, peer
 
 from hognose.drops import DropReason, Stat

@@ -22,7 +22,6 @@ from tests.unit.gateway.gateway_world import (
 
 from hognose.base.journal import Journal
 from hognose.drops import DropReason
-from hognose.gateway.forwarding import Forwarder
 from hognose.gateway.gateway import Gateway
 from hognose.ip.fragments import Reassembler
 from hognose.ip.neighbor import NeighborTable
@@ -30,6 +29,7 @@ from hognose.nat.nat import Nat
 from hognose.openvpn.data.keyring import DataChannel
 from hognose.openvpn.framing import RecordSplitter
 from hognose.openvpn.session import Session
+from hognose.router.forwarding import Forwarder
 from hognose.tcp.connection import TcpConnection
 from hognose.tcp.listener import Listener
 from hognose.tcp.server import TcpServer

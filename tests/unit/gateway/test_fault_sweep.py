@@ -29,12 +29,12 @@ from tests.unit.gateway.test_fault_containment import (
 
 from hognose.base.fair_table import FairTable
 from hognose.drops import DropReason
-from hognose.gateway.egress import Egress
 from hognose.gateway.gateway import Gateway
 from hognose.openvpn.control.key_state import KeyState
 from hognose.openvpn.control.reliability import Reliability
 from hognose.openvpn.control.session_wrap import SessionWrap
 from hognose.openvpn.tls.context import TlsEndpoint
+from hognose.router.egress import Egress
 from hognose.tcp.silent import Silent
 from hognose.vpn.handshake_scheduler import HandshakeScheduler
 

@@ -6,7 +6,7 @@ import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
 from scapy.layers.l2 import ARP
 from scapy.packet import Raw
-from tests.unit.gateway.lone_ingress import (
+from tests.unit.router.lone_ingress import (
     CLIENT,
     HOST,
     MAC,
@@ -37,7 +37,7 @@ def test_segments_for_the_port_go_to_tcp(head: bytes, gso: int, trusted: bool, o
     """With the end of the packet, not of the frame: Ethernet pads short ones."""
     lone = LoneIngress()
     packet = bytes(segment(b"x" * 3, options=options))
-    assert lone.take(frame(packet + bytes(9), head)) == {}
+    assert lone.take(frame(packet + bytes(9), head)).to_clients == {}
     l4 = 46 + 4 * len(options)
     assert lone.engines.calls == [("tcp", 26, l4, l4 + 23, gso, trusted)]
     assert (lone.drops, lone.came[:2]) == ({}, (1, 12 + 14 + len(packet) + 9))
@@ -62,7 +62,7 @@ def test_other_packets_go_to_the_nat(flags: int) -> None:
         for port, protocol in ((PORT + 1, TCP), (PORT, UDP)):
             lone = LoneIngress(100, answer())
             packet = bytes(ip(options=options) / protocol(sport=53, dport=port) / Raw(bytes(40)))
-            assert lone.take(frame(packet, vnet(flags))) == {CLIENT: answer()[1]}
+            assert lone.take(frame(packet, vnet(flags))).to_clients == {CLIENT: answer()[1]}
             assert lone.engines.calls == [("nat", 26, 26 + len(packet), 0, bool(flags & 1))]
 
 
@@ -114,9 +114,9 @@ def test_fragments_that_do_not_fit_are_counted() -> None:
 def test_arp_for_us_and_for_all_goes_to_the_table(to: str, size: int | None) -> None:
     lone = LoneIngress()
     lone.take(frame(ARP(), to=to, ethertype=0x0806)[:size])
-    assert lone.engines.calls == [("arp", 26), ("release", 0)]
+    assert lone.engines.calls == [("arp", 26)]
     lone.take(frame(ARP(), to="02:00:00:00:00:03", ethertype=0x0806))
-    assert (len(lone.engines.calls), lone.drops) == (2, {})
+    assert (len(lone.engines.calls), lone.drops) == (1, {})
 
 
 # -- what leaves for clients -------------------------------------------------------------------------------------------
@@ -128,17 +128,17 @@ def test_packets_of_a_batch_for_one_client_stay_together_and_in_order() -> None:
     udp = frame(ip() / UDP() / Raw(bytes(20)))
     error = frame(ip() / ICMP(type=3, code=1) / IP(src=US) / UDP(sport=1) / Raw(bytes(8)))
     lone.engines.inbound_answers[3] = (CLIENT, fourth[0])
-    assert lone.take(udp, udp, udp, error) == {CLIENT: first + third + fourth, OTHER: second}
+    assert lone.take(udp, udp, udp, error).to_clients == {CLIENT: first + third + fourth, OTHER: second}
 
 
 def test_what_is_larger_than_the_tunnel_is_cut_or_answered() -> None:
     lone = LoneIngress(100, answer(TUN_MTU, flags="DF"), answer(TUN_MTU + 1), answer(TUN_MTU + 1, flags="DF"))
     udp = frame(ip() / UDP() / Raw(bytes(20)))
-    assert [len(packet) for packet in lone.take(udp)[CLIENT]] == [1400]
-    assert [len(packet) for packet in lone.take(udp)[CLIENT]] == [1396, 25]
-    assert (lone.drops, lone.engines.sent()) == ({}, [])
-    assert lone.take(udp) == {CLIENT: []}
-    [error] = lone.engines.sent()
+    assert [len(packet) for packet in lone.take(udp).to_clients[CLIENT]] == [1400]
+    assert [len(packet) for packet in lone.take(udp).to_clients[CLIENT]] == [1396, 25]
+    assert (lone.drops, lone.sent) == ({}, [])
+    assert lone.take(udp).to_clients == {CLIENT: []}
+    [error] = lone.sent
     assert (error.src, error.dst, error[ICMP].type, error[ICMP].code, error[ICMP].nexthopmtu) == (US, HOST, 3, 4, 1400)
     assert (lone.drops, lone.counters.stats[Stat.ICMP_ERRORS_SENT]) == ({"TOO_BIG": 1}, 1)
 
@@ -148,7 +148,7 @@ def test_only_syns_are_clamped(flags: str, mss: int) -> None:
     tcp = TCP(flags=flags, options=[("MSS", 1460)])
     packet = bytes(IP(src=HOST, dst="10.8.0.2") / tcp)
     lone = LoneIngress(100, (CLIENT, [packet]))
-    [got] = lone.take(frame(ip() / UDP() / Raw(bytes(20))))[CLIENT]
+    [got] = lone.take(frame(ip() / UDP() / Raw(bytes(20)))).to_clients[CLIENT]
     assert dict(IP(got)[TCP].options)["MSS"] == mss
 
 
@@ -160,8 +160,8 @@ def test_packets_of_other_protocols_are_no_syns() -> None:
     ]
     for packet in packets:
         lone = LoneIngress(100, (CLIENT, [packet]))
-        assert lone.take(frame(ip() / UDP() / Raw(bytes(20)))) == {CLIENT: [packet]}
-        assert (lone.drops, lone.ingress.drain_failures()) == ({}, [])
+        routed = lone.take(frame(ip() / UDP() / Raw(bytes(20))))
+        assert (routed.to_clients, routed.failures, lone.drops) == ({CLIENT: [packet]}, [], {})
 
 
 # -- the split bound ---------------------------------------------------------------------------------------------------
@@ -176,10 +176,10 @@ def test_super_frames_beyond_the_bound_wait_with_all_that_follows() -> None:
     lone = LoneIngress(7, *[answer(count=3)] * 6)
     small = frame(ip() / UDP() / Raw(bytes(20)))
     frames = [super_frame(1), super_frame(2), super_frame(3), small, super_frame(4), small]
-    assert {to: len(packets) for to, packets in lone.take(*frames).items()} == {CLIENT: 12}
+    assert {to: len(packets) for to, packets in lone.take(*frames).to_clients.items()} == {CLIENT: 12}
     assert lone.ingress.held == frames[4:]
     assert lone.came == (4, sum(map(len, frames[:4])), 3)
-    assert {to: len(packets) for to, packets in lone.take(frame(segment())).items()} == {CLIENT: 6}
+    assert {to: len(packets) for to, packets in lone.take(frame(segment())).to_clients.items()} == {CLIENT: 6}
     assert [call[0] for call in lone.engines.calls[-3:]] == ["nat", "nat", "tcp"], "what was held comes first"
     assert lone.ingress.held == []
     assert lone.came == (7, sum(map(len, frames)) + 66, 4)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hognose.gateway.syn_sieve import BURST, FLOOD_LIFE, SLOT, SynSieve
+from hognose.router.syn_sieve import BURST, FLOOD_LIFE, SLOT, SynSieve
 from hognose.units import MS, SECOND
 
 SECRET = bytes(range(32))

@@ -8,10 +8,10 @@ from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
 from hognose.drops import Counters, DropReason, Stat
-from hognose.gateway.egress import Egress
 from hognose.ip.neighbor import NeighborTable
 from hognose.limits import IpLimits
 from hognose.link import LinkCaps, Outgoing
+from hognose.router.egress import Egress
 from hognose.units import SECOND, ipv4_int
 from hognose.wire import virtio_net
 from hognose.wire.checksum import ones_sum, pseudo_sum
@@ -99,12 +99,6 @@ def test_a_router_beside_a_single_address_is_the_next_hop(router: str) -> None:
     assert [frame.dst for _, frame in sent(egress)] == ["02:00:00:00:00:01"] * 3
 
 
-def test_who_is_on_the_link() -> None:
-    egress = make()
-    assert egress.is_on_link(ipv4_int("10.0.0.77"))
-    assert not egress.is_on_link(ipv4_int("10.0.1.1"))
-
-
 @pytest.mark.parametrize("destination", ["10.0.0.0", "10.0.0.255"])
 def test_broadcast_addresses_of_the_link_are_nobody(destination: str) -> None:
     egress = make()
@@ -125,7 +119,7 @@ def test_packets_wait_for_arp_and_leave_in_order() -> None:
     egress.send([outgoing(IP(src="10.0.0.2", dst="10.0.0.9") / UDP(sport=n)) for n in (1, 2, 3)], NOW)
     [(_, asked)] = sent(egress)
     assert (asked.dst, asked.type) == ("ff:ff:ff:ff:ff:ff", 0x0806)
-    egress.release(egress._neighbors.receive(arp("10.0.0.9", "02:00:00:00:00:09"), 0, NOW), NOW)
+    egress.send(egress._neighbors.receive(arp("10.0.0.9", "02:00:00:00:00:09"), 0, NOW), NOW)
     frames = [frame for _, frame in sent(egress) if frame.type == 0x0800]
     assert [frame[UDP].sport for frame in frames] == [1, 2, 3]
 

@@ -12,17 +12,14 @@ from collections.abc import Container
 from hognose.address_scope import Prefix
 from hognose.destinations import DNS_PORT, Destinations
 from hognose.drops import Counters, DropReason, Stat
-from hognose.gateway.egress import Egress
 from hognose.ip.fragments import Reassembler, fragment, with_ident
 from hognose.ip.icmp_errors import RateLimiter, build_error, echo_reply
 from hognose.ip.mss import clamp
-from hognose.link import Outgoing
 from hognose.nat.nat import Nat
+from hognose.router.routed import Routed
 from hognose.units import Ipv4Int, Nanos
 from hognose.wire import icmpv4, ipv4
 from hognose.wire.checksum import update
-
-Deliveries = dict[Ipv4Int, list[bytes]]
 
 # ICMP 3/13, communication administratively prohibited: what the NAT could not open (RFC 5508 REQ-8), and destinations
 # that a filter refuses (RFC 1812 sections 5.3.7 and 5.3.9; a route is not what is missing, so it is not 3/0).
@@ -49,7 +46,6 @@ class Forwarder:
         tun_mtu: int,
         mss: int,
         nat: Nat,
-        egress: Egress,
         reassembler: Reassembler,
         limiter: RateLimiter,
         counters: Counters,
@@ -68,23 +64,19 @@ class Forwarder:
         self._tun_mtu = tun_mtu
         self._mss = mss
         self._nat = nat
-        self._egress = egress
         self._reassembler = reassembler
         self._limiter = limiter
         self._counters = counters
 
-    def from_client(self, client: Ipv4Int, packets: list[bytes], now: Nanos) -> Deliveries:
+    def from_client(self, client: Ipv4Int, packets: list[bytes], now: Nanos) -> Routed:
         """Route decrypted packets of one client; returns what goes to clients (this one included)."""
-        out: list[Outgoing] = []
-        deliveries: Deliveries = {}
+        routed = Routed({}, [], [], [])
         if self._link_mtu < self._tun_mtu:
-            packets = self._over_link_mtu(client, packets, out, deliveries, now)
-        rest = self._nat.outbound(client, packets, now, out)
+            packets = self._over_link_mtu(client, packets, routed, now)
+        rest = self._nat.outbound(client, packets, now, routed.to_link)
         for packet in rest:
-            self._route(client, packet, out, deliveries, now)
-        if out:
-            self._egress.send(out, now)
-        return deliveries
+            self._route(client, packet, routed, now)
+        return routed
 
     def change_dns_servers(self, dns_servers: frozenset[Ipv4Int]) -> None:
         """Take the name servers of a new config; flows to those that are refused from now on end."""
@@ -98,28 +90,26 @@ class Forwarder:
         """Time at which the oldest incomplete datagram times out."""
         return self._reassembler.next_deadline()
 
-    def expire(self, now: Nanos) -> Deliveries:
+    def expire(self, now: Nanos) -> Routed:
         """Drop incomplete datagrams; send ICMP time exceeded to a client whose first fragment had come (RFC 792)."""
-        deliveries: Deliveries = {}
+        routed = Routed({}, [], [], [])
         for first in self._reassembler.handle_deadline(now):
             client = int.from_bytes(first[12:16], "big")
             if client in self._clients:
-                self._error(client, first, icmpv4.TIME_EXCEEDED, icmpv4.REASSEMBLY_TIMEOUT, deliveries, now)
-        return deliveries
+                self._error(client, first, icmpv4.TIME_EXCEEDED, icmpv4.REASSEMBLY_TIMEOUT, routed, now)
+        return routed
 
-    def _over_link_mtu(
-        self, client: Ipv4Int, packets: list[bytes], out: list[Outgoing], deliveries: Deliveries, now: Nanos
-    ) -> list[bytes]:
+    def _over_link_mtu(self, client: Ipv4Int, packets: list[bytes], routed: Routed, now: Nanos) -> list[bytes]:
         """Take out what the uplink cannot carry in one piece; only used where it is narrower than the tunnel."""
         fitting = []
         for packet in packets:
             if len(packet) > self._link_mtu:
-                self._route(client, packet, out, deliveries, now)
+                self._route(client, packet, routed, now)
             else:
                 fitting.append(packet)
         return fitting
 
-    def _route(self, client: Ipv4Int, packet: bytes, out: list[Outgoing], deliveries: Deliveries, now: Nanos) -> None:
+    def _route(self, client: Ipv4Int, packet: bytes, routed: Routed, now: Nanos) -> None:
         counters = self._counters
         if not packet or packet[0] >> 4 != 4:
             # A client without IPv6 from us still sends router solicitations: it breaks no rule.
@@ -138,7 +128,7 @@ class Forwarder:
             packet = packet[:end]
         if fragment_word & ipv4.FRAGMENTED:
             if (refused := self._refuses_fragments(destination)) is not None:
-                self._refused(client, packet, refused, deliveries, now)
+                self._refused(client, packet, refused, routed, now)
                 return
             whole = self._reassembler.receive(packet, 0, end, now)
             if whole is None:
@@ -148,13 +138,13 @@ class Forwarder:
                 return
             packet, l4, end = whole, (whole[0] & 15) * 4, len(whole)
         if destination == self._server:
-            self._to_us(client, packet, l4, end, protocol, deliveries, now)
+            self._to_us(client, packet, l4, end, protocol, routed, now)
         elif destination == self._nat.address:
-            self._hairpin(client, packet, l4, end, protocol, deliveries, now)
+            self._hairpin(client, packet, l4, end, protocol, routed, now)
         elif destination & self._mask == self._network:
-            self._to_client(client, destination, packet, deliveries, now)
+            self._to_client(client, destination, packet, routed, now)
         else:
-            self._to_outside(client, packet, l4, protocol, destination, out, deliveries, now)
+            self._to_outside(client, packet, l4, protocol, destination, routed, now)
 
     def _refuses_fragments(self, destination: Ipv4Int) -> DropReason | None:
         """The reason why no fragment to this address is worth to be kept; a name server's port must be seen first."""
@@ -165,7 +155,7 @@ class Forwarder:
         return None if inside or self._destinations.is_open_for_dns(destination) else reason
 
     def _to_us(
-        self, client: Ipv4Int, packet: bytes, l4: int, end: int, protocol: int, deliveries: Deliveries, now: Nanos
+        self, client: Ipv4Int, packet: bytes, l4: int, end: int, protocol: int, routed: Routed, now: Nanos
     ) -> None:
         """Answer echo to the tunnel gateway; refuse everything else as a host refuses it (RFC 1122 3.2.2.1)."""
         if protocol == ipv4.ICMP:
@@ -174,38 +164,36 @@ class Forwarder:
                 self._counters.drop(parsed)
             elif parsed[0] == icmpv4.ECHO_REQUEST:
                 self._counters.stats[Stat.ECHO_REPLIES] += 1
-                self._deliver(client, echo_reply(packet, 0, l4, end), deliveries)
+                self._deliver(client, echo_reply(packet, 0, l4, end), routed)
             return
         code = icmpv4.PORT_UNREACHABLE if protocol in (ipv4.TCP, ipv4.UDP) else icmpv4.PROTOCOL_UNREACHABLE
         self._counters.drop(DropReason.PORT_CLOSED)
-        self._error(client, packet, icmpv4.UNREACHABLE, code, deliveries, now)
+        self._error(client, packet, icmpv4.UNREACHABLE, code, routed, now)
 
-    def _to_client(
-        self, client: Ipv4Int, destination: Ipv4Int, packet: bytes, deliveries: Deliveries, now: Nanos
-    ) -> None:
+    def _to_client(self, client: Ipv4Int, destination: Ipv4Int, packet: bytes, routed: Routed, now: Nanos) -> None:
         """Forward between clients: only when configured, TTL decremented (RFC 1812 5.3.1); never to broadcasts."""
         if self._destinations.refuses(destination) is DropReason.MULTICAST:
             self._counters.drop(DropReason.MULTICAST)
             return
         if not self._client_to_client:
             self._counters.drop(DropReason.CLIENT_TO_CLIENT_OFF)
-            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.ADMIN_PROHIBITED, deliveries, now)
+            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.ADMIN_PROHIBITED, routed, now)
             return
         if destination not in self._clients:
             self._counters.drop(DropReason.NO_ROUTE)
-            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.HOST_UNREACHABLE, deliveries, now)
+            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.HOST_UNREACHABLE, routed, now)
             return
         if packet[8] <= 1:
             self._counters.drop(DropReason.TTL_EXCEEDED)
-            self._error(client, packet, icmpv4.TIME_EXCEEDED, 0, deliveries, now)
+            self._error(client, packet, icmpv4.TIME_EXCEEDED, 0, routed, now)
             return
         checksum = update(packet[10] << 8 | packet[11], packet[8] << 8, packet[8] - 1 << 8)
         packet = b"%b%c%b%b%b" % (packet[:8], packet[8] - 1, packet[9:10], checksum.to_bytes(2, "big"), packet[12:])
         self._counters.stats[Stat.CLIENT_TO_CLIENT_PACKETS] += 1
-        self._deliver(destination, clamp(packet, self._mss), deliveries)
+        self._deliver(destination, clamp(packet, self._mss), routed)
 
     def _hairpin(
-        self, client: Ipv4Int, packet: bytes, l4: int, end: int, protocol: int, deliveries: Deliveries, now: Nanos
+        self, client: Ipv4Int, packet: bytes, l4: int, end: int, protocol: int, routed: Routed, now: Nanos
     ) -> None:
         """Answer echo to our outside address; give other packets to the client that has the port, as from outside.
 
@@ -213,15 +201,15 @@ class Forwarder:
         silent: no client learns which ports other clients have open.
         """
         if protocol == ipv4.ICMP and end > l4 and packet[l4] == icmpv4.ECHO_REQUEST:
-            self._to_us(client, packet, l4, end, protocol, deliveries, now)
+            self._to_us(client, packet, l4, end, protocol, routed, now)
             return
         result = self._nat.hairpin(client, packet, now)
         if isinstance(result, DropReason):
-            self._refused(client, packet, result, deliveries, now)
+            self._refused(client, packet, result, routed, now)
             return
         to, inner = result
         self._counters.stats[Stat.NAT_HAIRPIN_PACKETS] += 1
-        self._deliver(to, clamp(inner, self._mss), deliveries)
+        self._deliver(to, clamp(inner, self._mss), routed)
 
     def _to_outside(
         self,
@@ -230,8 +218,7 @@ class Forwarder:
         l4: int,
         protocol: int,
         destination: Ipv4Int,
-        out: list[Outgoing],
-        deliveries: Deliveries,
+        routed: Routed,
         now: Nanos,
     ) -> None:
         """Send through the NAT, where the rule for destinations allows it."""
@@ -239,32 +226,30 @@ class Forwarder:
         if refused is not None:
             port = int.from_bytes(packet[l4 + 2 : l4 + 4], "big")
             if (refused := self._destinations.refuses(destination, protocol, port)) is not None:
-                self._refused(client, packet, refused, deliveries, now)
+                self._refused(client, packet, refused, routed, now)
                 return
         if len(packet) > self._link_mtu and packet[6] & 0x40:
             # RFC 1191: DF is set and the uplink is narrower than the tunnel.
             self._counters.drop(DropReason.TOO_BIG)
-            self._error(
-                client, packet, icmpv4.UNREACHABLE, icmpv4.FRAGMENTATION_NEEDED, deliveries, now, self._link_mtu
-            )
+            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.FRAGMENTATION_NEEDED, routed, now, self._link_mtu)
             return
         if len(packet) > self._link_mtu:
             packet = with_ident(packet, self._nat.fresh_ident())
         if protocol == ipv4.TCP:
             packet = clamp(packet, self._mss)
-        reason = self._nat.open_outbound(client, packet, now, out)
+        reason = self._nat.open_outbound(client, packet, now, routed.to_link)
         if reason is not None:
-            self._refused(client, packet, reason, deliveries, now)
+            self._refused(client, packet, reason, routed, now)
 
-    def _refused(self, client: Ipv4Int, packet: bytes, reason: DropReason, deliveries: Deliveries, now: Nanos) -> None:
+    def _refused(self, client: Ipv4Int, packet: bytes, reason: DropReason, routed: Routed, now: Nanos) -> None:
         """Count a packet that did not go through the NAT, and send the client an ICMP error where one is due."""
         self._counters.drop(reason)
         if reason is DropReason.TTL_EXCEEDED:
-            self._error(client, packet, icmpv4.TIME_EXCEEDED, 0, deliveries, now)
+            self._error(client, packet, icmpv4.TIME_EXCEEDED, 0, routed, now)
         elif reason in _PROHIBITED:
-            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.ADMIN_PROHIBITED, deliveries, now)
+            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.ADMIN_PROHIBITED, routed, now)
         elif reason is DropReason.UNKNOWN_PROTOCOL:
-            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.PROTOCOL_UNREACHABLE, deliveries, now)
+            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.PROTOCOL_UNREACHABLE, routed, now)
 
     def _error(
         self,
@@ -272,7 +257,7 @@ class Forwarder:
         packet: bytes,
         icmp_type: int,
         code: int,
-        deliveries: Deliveries,
+        routed: Routed,
         now: Nanos,
         rest: int = 0,
     ) -> None:
@@ -284,9 +269,9 @@ class Forwarder:
             self._counters.drop(DropReason.ICMP_RATE_LIMITED)
             return
         self._counters.stats[Stat.ICMP_ERRORS_SENT] += 1
-        deliveries.setdefault(client, []).append(error)
+        routed.to_clients.setdefault(client, []).append(error)
 
-    def _deliver(self, client: Ipv4Int, packet: bytes, deliveries: Deliveries) -> None:
+    def _deliver(self, client: Ipv4Int, packet: bytes, routed: Routed) -> None:
         """A packet of ours or of another client, cut to the tunnel's MTU (RFC 791 section 3.2)."""
         packets = [packet] if len(packet) <= self._tun_mtu else fragment(packet, self._tun_mtu)
-        deliveries.setdefault(client, []).extend(packets)
+        routed.to_clients.setdefault(client, []).extend(packets)

@@ -56,6 +56,11 @@ class SynSieve:
         self._slot = 0
         self._seen: array[int] | None = None
 
+    @property
+    def sifts(self) -> bool:
+        """True while SYNs flood: what the last `begin` returned."""
+        return self._seen is not None
+
     def begin(self, overflow_at: Nanos, now: Nanos) -> bool:
         """Prepare for a batch of frames; True when it must be sifted. overflow_at: of the half-open table, last."""
         if now - overflow_at > FLOOD_LIFE:

@@ -13,14 +13,14 @@ from scapy.packet import Packet, Raw
 from hognose.address_scope import Prefix
 from hognose.destinations import Destinations, Reach
 from hognose.drops import Counters, DropReason
-from hognose.gateway.egress import Egress
-from hognose.gateway.forwarding import Forwarder
 from hognose.ip.fragments import Reassembler, fragment
 from hognose.ip.icmp_errors import RateLimiter
 from hognose.ip.neighbor import NeighborTable
 from hognose.limits import IpLimits, NatLimits
 from hognose.link import LinkCaps
 from hognose.nat.nat import Nat
+from hognose.router.egress import Egress
+from hognose.router.forwarding import Forwarder
 from hognose.units import SECOND, ipv4_int, netmask
 
 MAC = bytes.fromhex("020000000002")
@@ -70,7 +70,6 @@ class World:
             tun_mtu=self.tun_mtu,
             mss=1300,
             nat=self.nat,
-            egress=self.egress,
             reassembler=Reassembler(limits, self.counters),
             limiter=RateLimiter(limits),
             counters=self.counters,
@@ -83,9 +82,10 @@ class World:
     def send(self, *packets: Packet, client: int = A, now: int = T0) -> tuple[list[Packet], dict[int, list[Packet]]]:
         """Route packets; returns what left for the outside and what goes to clients."""
         raw = [bytes(packet) for packet in packets]
-        inner = self.forwarder.from_client(client, raw, now)
+        routed = self.forwarder.from_client(client, raw, now)
+        self.egress.send(routed.to_link, now)
         frames = [Ether(b"".join(pieces)[12:]) for pieces in self.egress.take()]
-        return frames, {to: [IP(packet) for packet in packets] for to, packets in inner.items()}
+        return frames, {to: [IP(packet) for packet in packets] for to, packets in routed.to_clients.items()}
 
     def dropped(self, reason: DropReason) -> int:
         return self.counters.drops[reason]
@@ -121,7 +121,7 @@ def test_a_large_ping_is_reassembled_answered_and_fragmented_again() -> None:
     echo = bytes(IP(src="10.8.0.2", dst="10.8.0.1", id=9) / ICMP(id=7) / bytes(3000))
     replies: list[bytes] = []
     for piece in fragment(echo, 1500):
-        replies += world.forwarder.from_client(A, [piece], T0).get(A, [])
+        replies += world.forwarder.from_client(A, [piece], T0).to_clients.get(A, [])
     assert [len(reply) for reply in replies] == [1500, 1500, 68]
     whole = Reassembler(IpLimits(), Counters())
     results = [whole.receive(reply, 0, len(reply), T0) for reply in replies]
@@ -147,7 +147,7 @@ def test_a_bad_echo_and_an_echo_reply_to_the_gateway_are_only_counted() -> None:
     world = World()
     bad = bytearray(bytes(IP(src="10.8.0.2", dst="10.8.0.1") / ICMP() / b"ab"))
     bad[-1] ^= 1
-    assert world.forwarder.from_client(A, [bytes(bad)], T0) == {}
+    assert world.forwarder.from_client(A, [bytes(bad)], T0).to_clients == {}
     assert world.dropped(DropReason.BAD_ICMP_CHECKSUM) == 1
     _, inner = world.send(IP(src="10.8.0.2", dst="10.8.0.1") / ICMP(type=0))
     assert inner == {}
@@ -296,7 +296,7 @@ def test_fragments_to_a_refused_destination_are_not_kept(to: str, errors: list[i
     """The first is answered, later ones never are (RFC 1122 section 3.2.2)."""
     world = World(destinations=uplink_rule())
     datagram = bytes(IP(src="10.8.0.2", dst=to, id=9) / UDP(sport=5000, dport=53) / bytes(3000))
-    answers = [world.forwarder.from_client(A, [piece], T0).get(A, []) for piece in fragment(datagram, 1500)]
+    answers = [world.forwarder.from_client(A, [piece], T0).to_clients.get(A, []) for piece in fragment(datagram, 1500)]
     assert [len(found) for found in answers] == errors
     assert (world.egress.take(), world.nat.flows, world.forwarder.next_deadline()) == ([], 0, None)
     assert world.dropped(DropReason.MARTIAN) + world.dropped(DropReason.MULTICAST) == 3
@@ -335,7 +335,7 @@ def test_a_pushed_name_server_answers_on_port_53_only(server: str) -> None:
 def test_padding_behind_the_packet_is_cut() -> None:
     world = World()
     packet = bytes(IP(src="10.8.0.2", dst="10.8.0.1") / ICMP() / b"ab") + bytes(10)
-    [reply] = world.forwarder.from_client(A, [packet], T0)[A]
+    [reply] = world.forwarder.from_client(A, [packet], T0).to_clients[A]
     assert len(reply) == 30
 
 
@@ -443,7 +443,7 @@ def test_an_incomplete_datagram_times_out_and_its_client_is_told() -> None:
     world.send(IP(first))
     deadline = world.forwarder.next_deadline()
     assert deadline is not None
-    told = world.forwarder.expire(deadline)
+    told = world.forwarder.expire(deadline).to_clients
     assert (IP(told[A][0])[ICMP].type, IP(told[A][0])[ICMP].code) == (11, 1)
     assert world.dropped(DropReason.FRAGMENT_TIMEOUT) == 1
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Packet, Raw
-from tests.unit.gateway.lone_ingress import HOST, NOW, PORT, US, LoneIngress, frame, ip, segment
+from tests.unit.router.lone_ingress import HOST, NOW, PORT, US, LoneIngress, frame, ip, segment
 
 from hognose.drops import DropReason, Stat
 from hognose.units import ipv4_int
@@ -20,8 +20,8 @@ def echo(**fields: object) -> bytes:
 def test_echo_within_the_rate() -> None:
     lone = LoneIngress()
     lone.take(*[echo()] * 5)
-    assert [reply[ICMP].type for reply in lone.engines.sent()] == [0, 0, 0]
-    assert {call[1] for call in lone.engines.calls} == {ipv4_int(HOST)}
+    assert [reply[ICMP].type for reply in lone.sent] == [0, 0, 0]
+    assert {reply.dst for reply in lone.sent} == {HOST}
     assert lone.counters.stats[Stat.ECHO_REPLIES] == 3
     assert lone.drops == {"ICMP_RATE_LIMITED": 2}
 
@@ -90,9 +90,8 @@ def test_an_ended_ttl_is_told_within_the_rate_and_all_else_is_silence() -> None:
     udp = frame(ip(ttl=1) / UDP(sport=53, dport=5000) / Raw(bytes(20)))
     lone = LoneIngress(100, *[DropReason.TTL_EXCEEDED] * 5, DropReason.NAT_FILTERED)
     lone.take(*[udp] * 6)
-    errors = lone.engines.sent()
+    errors = lone.sent
     assert [(error.src, error.dst, error[ICMP].type, error[ICMP].code) for error in errors] == [(US, HOST, 11, 0)] * 3
-    assert {call[1] for call in lone.engines.calls if call[0] == "sent"} == {ipv4_int(HOST)}
     assert lone.counters.stats[Stat.ICMP_ERRORS_SENT] == 3
     assert lone.drops == {"TTL_EXCEEDED": 5, "ICMP_RATE_LIMITED": 2, "NAT_FILTERED": 1}
 
@@ -101,10 +100,10 @@ def test_nothing_is_said_about_an_error() -> None:
     """RFC 1122 section 3.2.2: no error about an error, and the rate is charged for it all the same."""
     lone = LoneIngress(100, DropReason.TTL_EXCEEDED)
     lone.take(frame(ip(ttl=1) / ICMP(type=0)))  # a reply is no error: it is told
-    assert len(lone.engines.sent()) == 1
+    assert len(lone.sent) == 1
     lone.engines.inbound_answers.append(DropReason.TTL_EXCEEDED)
     lone.take(frame(ip(ttl=1, dst=US, src="224.0.0.5") / UDP(sport=53, dport=5000) / Raw(bytes(20))))
-    assert len(lone.engines.sent()) == 1
+    assert len(lone.sent) == 1
     assert lone.counters.stats[Stat.ICMP_ERRORS_SENT] == 1
 
 
@@ -119,9 +118,9 @@ def udp(payload: bytes, port: int = PORT, sport: int = 40_000, **fields: object)
 @pytest.mark.parametrize("first", RESETS)
 def test_openvpn_clients_over_udp_are_named_once(first: bytes, options: list[bytes]) -> None:
     lone = LoneIngress()
-    lone.take(udp(first, options=options, src="192.0.2.9", sport=50_001))
-    assert lone.ingress.drain_udp_clients() == [(ipv4_int("192.0.2.9"), 50_001)]
-    assert lone.ingress.drain_udp_clients() == []
+    routed = lone.take(udp(first, options=options, src="192.0.2.9", sport=50_001))
+    assert routed.udp_clients == [(ipv4_int("192.0.2.9"), 50_001)]
+    assert lone.take().udp_clients == []
 
 
 @pytest.mark.parametrize(
@@ -131,18 +130,16 @@ def test_openvpn_clients_over_udp_are_named_once(first: bytes, options: list[byt
 )  # fmt: skip
 def test_other_packets_are_no_clients(other: bytes) -> None:
     lone = LoneIngress()
-    lone.take(other)
-    assert lone.ingress.drain_udp_clients() == []
+    assert lone.take(other).udp_clients == []
     assert lone.drops == {"NAT_NO_MAPPING": 1}
 
 
 def test_eight_clients_over_udp_are_kept_and_all_are_counted() -> None:
     lone = LoneIngress()
-    lone.take(*[udp(b"\x38", sport=50_000 + number) for number in range(20)])
-    assert [port for _, port in lone.ingress.drain_udp_clients()] == list(range(50_000, 50_008))
+    routed = lone.take(*[udp(b"\x38", sport=50_000 + number) for number in range(20)])
+    assert [port for _, port in routed.udp_clients] == list(range(50_000, 50_008))
     assert lone.drops == {"NAT_NO_MAPPING": 20}
-    lone.take(udp(b"\x38", sport=50_100))
-    assert len(lone.ingress.drain_udp_clients()) == 1
+    assert len(lone.take(udp(b"\x38", sport=50_100)).udp_clients) == 1
 
 
 # -- floods and bugs ---------------------------------------------------------------------------------------------------
@@ -189,13 +186,14 @@ def test_a_sieve_that_fails_lets_all_through() -> None:
     assert sieve is not None
     assert sieve([SYN]) == [SYN]
     assert (lone.drops, lone.came) == ({"INTERNAL_ERROR": 1}, (0, 0, 0))
-    assert [str(error) for error in lone.ingress.drain_failures()] == ["a bug"]
+    assert [str(error) for error in lone.take().failures] == ["a bug"]
+    assert lone.take().failures == []
 
 
 def test_a_frame_that_an_engine_fails_on_is_lost_alone() -> None:
     lone = LoneIngress(100, (1, 2, 3))  # no answer of a NAT
-    lone.take(frame(segment(port=5000)), SYN)
+    routed = lone.take(frame(segment(port=5000)), SYN)
     assert lone.engines.calls[1][0] == "tcp"
     assert (lone.drops, lone.came) == ({"INTERNAL_ERROR": 1}, (2, 132, 0))
-    assert [type(error) for error in lone.ingress.drain_failures()] == [TypeError]
-    assert lone.ingress.drain_failures() == []
+    assert [type(error) for error in routed.failures] == [TypeError]
+    assert lone.take().failures == []

@@ -49,10 +49,6 @@ class Egress:
         """Frames that wait for `take`."""
         return len(self._frames)
 
-    def is_on_link(self, address: Ipv4Int) -> bool:
-        """True for addresses of the uplink's own subnet."""
-        return address & self._mask == self._network
-
     def send(self, packets: list[Outgoing], now: Nanos) -> None:
         """Queue packets as frames; what waits for ARP is kept by the neighbor table."""
         stats = self._counters.stats
@@ -88,11 +84,6 @@ class Egress:
                 stats[_SUPER_FRAMES_OUT] += 1
             pieces[0] = vnet + mac + self._source_ipv4 + head
             frames.append(pieces)
-
-    def release(self, resolved: list[tuple[bytes, Outgoing]], now: Nanos) -> None:
-        """Send what waited for an ARP answer."""
-        if resolved:
-            self.send([packet for _, packet in resolved], now)
 
     def take(self) -> list[list[bytes]]:
         """Drained frames, ARP requests and answers first."""

@@ -10,11 +10,12 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
 from hognose.drops import Counters, DropReason, Stat
-from hognose.gateway.ingress import Ingress
 from hognose.ip.fragments import Reassembler
 from hognose.ip.icmp_errors import RateLimiter
 from hognose.limits import IpLimits
 from hognose.link import LinkCaps
+from hognose.router.ingress import Ingress
+from hognose.router.routed import Routed
 from hognose.units import SECOND, ipv4_int
 
 MAC = bytes.fromhex("020000000002")
@@ -58,24 +59,17 @@ class Engines:
         self.calls.append(("nat error", l3, end))
         return self.inbound_answers.pop(0) if self.inbound_answers else DropReason.NAT_FILTERED
 
-    def send(self, packets: list[tuple[int, bytes, list[bytes]]], now: int) -> None:
-        for to, vnet, pieces in packets:
-            assert vnet == PLAIN
-            self.calls.append(("sent", to, IP(b"".join(pieces))))
-
-    def release(self, resolved: list[object], now: int) -> None:
-        self.calls.append(("release", len(resolved)))
+    @property
+    def sifts(self) -> bool:
+        return self.overflow_at > 0
 
     def begin(self, overflow_at: int, now: int) -> bool:
-        return overflow_at > 0
+        return self.sifts
 
     def sift(self, frames: list[bytes]) -> list[bytes]:
         if self.kept is None:
             raise RuntimeError("a bug")
         return frames[: self.kept]  # type: ignore[misc]
-
-    def sent(self) -> list[Packet]:
-        return [call[2] for call in self.calls if call[0] == "sent"]  # type: ignore[misc]
 
 
 class LoneIngress:
@@ -84,16 +78,23 @@ class LoneIngress:
     def __init__(self, split_packets: int = 100, *answers: object) -> None:
         self.engines = engines = Engines(list(answers))
         self.counters = Counters()
+        self.sent: list[Packet] = []
         limits = IpLimits(icmp_errors_per_second=3)
         self.ingress = Ingress(
             caps=LinkCaps(MAC), address=ipv4_int(US), port=PORT, mss=MSS, tun_mtu=TUN_MTU,
-            tcp=engines, syn_sieve=engines, nat=engines, neighbors=engines, egress=engines,  # type: ignore[arg-type]
+            tcp=engines, syn_sieve=engines, nat=engines, neighbors=engines,  # type: ignore[arg-type]
             reassembler=Reassembler(limits, self.counters), limiter=RateLimiter(limits), split_packets=split_packets,
             counters=self.counters, broadcasts=frozenset((ipv4_int("10.0.0.255"),)),
         )  # fmt: skip
 
-    def take(self, *frames: bytes) -> dict[int, list[bytes]]:
-        return self.ingress.receive(list(frames), NOW)
+    def take(self, *frames: bytes) -> Routed:
+        """The answer to a batch; its packets for the link are noted in `sent` besides."""
+        routed = self.ingress.receive(list(frames), NOW)
+        for to, vnet, pieces in routed.to_link:
+            assert vnet == PLAIN
+            self.sent.append(IP(b"".join(pieces)))
+            assert ipv4_int(self.sent[-1].dst) == to
+        return routed
 
     @property
     def drops(self) -> dict[str, int]:

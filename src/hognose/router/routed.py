@@ -1,0 +1,24 @@
+"""The router's answer to a batch of frames or of a client's packets: where everything goes, and what to report."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hognose.link import Outgoing
+from hognose.units import Ipv4Int, Port
+
+Deliveries = dict[Ipv4Int, list[bytes]]  # inner packets, ready to be sealed, by the client that they are for
+
+
+class Routed(NamedTuple):
+    """Answer of one call of the router; the caller owns all of it.
+
+    to_clients: inner packets per client, in order. to_link: packets for `Egress.send`. failures: exceptions that single
+    frames caused, bugs of ours for the log; each is counted (INTERNAL_ERROR). udp_clients: sources of OpenVPN hard
+    resets over UDP, for the log, at most ingress.UDP_CLIENTS_MAX.
+    """
+
+    to_clients: Deliveries
+    to_link: list[Outgoing]
+    failures: list[Exception]
+    udp_clients: list[tuple[Ipv4Int, Port]]
