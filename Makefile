@@ -19,6 +19,7 @@ help:
 	@echo 'While working:'
 	@echo '  make quick             a minute: static checks, unit tests of what changed, one real client'
 	@echo '  make unit T=nat        unit tests, of one folder or file below tests/unit'
+	@echo '  make unit M=nat.table  unit tests of one module, wherever they are'
 	@echo '  make affected BASE=main   every stage that the changes since BASE can break'
 	@echo '  make check             ruff, mypy, import floors, tests/static; lint and types are its first two'
 	@echo '  make explore           three minutes of new examples; repeat a failure with EXPLORE_SEED=N'

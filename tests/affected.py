@@ -44,6 +44,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tests/bench/*", ("check", "unit")),
     ("tests/load/*", ("check",)),
     ("tests/architecture.py", ("check",)),
+    ("tests/by_module.py", ("check",)),
     ("docs/examples*", ("check", "interop", "machines")),
     ("docs/*", ("check",)),
     ("*.md", ("check",)),

@@ -34,9 +34,10 @@ BASE ?= main
 affected: tools venv
 	@$(PY) tests/affected.py stages $(BASE)
 
-# Unit tests; T is a folder or a file below tests/unit, "nat" or "nat/test_nat.py -k echo".
+# Unit tests; T is a folder or a file below tests/unit, "nat" or "nat/test_nat.py -k echo". M is a module, "tcp.sender" or
+# "sender": the tests that tests/by_module.py knows for it.
 unit: venv
-	$(PY) -m pytest -q -n 2 tests/unit/$(T)
+	$(if $(M),files=$$($(PY) -m tests.by_module $(M)) &&) $(PY) -m pytest -q -n 2 $(if $(M),$$files,tests/unit/$(T))
 
 # The same with branch coverage: 95 % of floors 0-3 together, 80 % of each folder that talks to the machine. A test marked
 # `stress` repeats one thing often: tracing would make it slow. CI runs those in the stage `static-interpreter`.
