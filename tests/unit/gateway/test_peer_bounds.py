@@ -70,8 +70,8 @@ BOUNDS: dict[str, Bound] = {
     "KeyState.plaintext": total("OpenvpnLimits.handshake_bytes"),
     "MessageReader.rest": total("OpenvpnLimits.control_string"),
     "Session.events": entries("OpenvpnLimits.control_turn", plus=1),  # drained in the step that made them
-    "Session.peer_info": entries("openvpn.key_exchange:PEER_INFO_LINES"),
-    "ClientKeyMessage.peer_info": entries("openvpn.key_exchange:PEER_INFO_LINES"),
+    "Session.peer_info": entries("openvpn.control.key_exchange:PEER_INFO_LINES"),
+    "ClientKeyMessage.peer_info": entries("openvpn.control.key_exchange:PEER_INFO_LINES"),
     "OpenSslEndpoint.chain": total("OpenvpnLimits.handshake_bytes"),
     # the data channel
     "Peer.down": entries("StepLimits.split_packets"),  # sealed, or dropped, in the step that brought them
