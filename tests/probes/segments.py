@@ -158,20 +158,22 @@ def an_acknowledgement_of_a_short_while_ago(peer: Peer) -> str:
     return conn.told(conn.all())
 
 
-@probe("T21", "between 1 and 20 of 60; another connection: ACK")
+@probe("T21", "1 to 20 a second of 60; another connection: ACK")
 def challenges_are_limited(peer: Peer) -> str:
     """SYNs on one connection get only some challenges, and do not use up those of another connection."""
     conn, other = peer.open(), peer.open()
     for one in (conn, other):
         one.say(one.reset_record[:4])
         one.all()
-    for number in range(60):
-        conn.send(SYN, seq=100 + number)
+    began, sent = time.monotonic(), 0
+    while sent < min(600, 60 * max(1.0, time.monotonic() - began)):  # a busy machine needs seconds for 60
+        conn.send(SYN, seq=100 + sent)
+        sent += 1
         time.sleep(0.005)  # what comes together may be answered together
-    count = len(conn.all())
-    told = "between 1 and 20" if 1 <= count <= 20 else str(count)
+    count, seconds = len(conn.all()), time.monotonic() - began
+    told = "1 to 20 a second of 60" if 1 <= count <= 20 * max(1.0, seconds) else f"{count} of {sent} in {seconds:.1f} s"
     other.send(SYN, seq=100)
-    return f"{told} of 60; another connection: {other.told(other.all())}"
+    return f"{told}; another connection: {other.told(other.all())}"
 
 
 @probe("T4", "28 bytes")
