@@ -29,6 +29,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "drops": ("values",),
     "errors": ("values",),
     "events": ("values", "journal"),
+    "flow_keys": ("nat", "nat_icmp_translation"),
     "inbound": ("nat", "nat_filtering", "nat_hairpin"),
     "limits": ("values", "bounds_in_force"),
     "listener": ("handshake", "syn_cookies", "tcp_time_limits"),
@@ -42,6 +43,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "table": ("nat_fairness", "nat_flow_timeouts"),
     "time_out": ("spurious_time_outs",),
     "timers": ("config_numbers",),
+    "tracking": ("nat_flow_timeouts", "nat_time_limits"),
     "units": ("values",),
     "verify_errors": ("tls",),
 }

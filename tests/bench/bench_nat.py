@@ -56,7 +56,7 @@ def measure(name: str, work: Callable[[], object], packets: int, rounds: int = 3
 
 def main() -> None:
     nat = Nat(
-        address=OUTSIDE,
+        address=OUTSIDE.to_bytes(4, "big"),
         reserved_ports=frozenset({(6, 5000)}),
         limits=NatLimits(),
         random=SEED.randbytes,

@@ -35,7 +35,8 @@ MODULES = (
     *(
         f"nat.{name}"
         for name in (
-            "flow_timeouts", "icmp_translation", "inbound", "nat", "outbound", "ports", "rewrite", "table",
+            "filtering", "flow_keys", "flow_timeouts", "hairpin", "icmp_translation", "inbound", "nat", "outbound",
+            "ports", "rewrite", "table", "tracking",
         )
     ),
     *(

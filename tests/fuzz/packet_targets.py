@@ -279,7 +279,7 @@ def nat_rewrite(data: bytes) -> None:
     reader = Reader(data)
     counters = Counters()
     nat = Nat(
-        address=OUTSIDE,
+        address=OUTSIDE.to_bytes(4, "big"),
         reserved_ports=frozenset({(6, 1194)}),
         limits=NatLimits(flows=12, flows_per_client=8),
         random=seeded.Random(5).randbytes,

@@ -26,6 +26,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "world"))
 import lossy_bridge
 from namespaces import own
 
+from hognose.address import parse_ipv4
 from hognose.device.tap import IFF_NO_PI, TUNSETIFF, TapDevice, open_tap
 from hognose.drops import Counters, DropReason, Stat
 from hognose.ip.fragments import Reassembler, fragment
@@ -70,7 +71,7 @@ class Gateway(threading.Thread):
         self.inner = Reassembler(IpLimits(), counters)
         self.outer = Reassembler(IpLimits(), counters)
         self.nat = Nat(
-            address=ipv4_int(OUTSIDE),
+            address=parse_ipv4(OUTSIDE),
             reserved_ports=frozenset({(6, 1194), (6, 45_000), (17, 45_000)}),
             limits=NatLimits(),
             random=os.urandom,

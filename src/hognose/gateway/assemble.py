@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from hognose import address
 from hognose.address_scope import Prefix
 from hognose.base.fair_table import FairTable
 from hognose.base.journal import Journal
@@ -118,13 +119,13 @@ def assemble(
         broadcasts=broadcasts,
     )
     nat = Nat(
-        address=uplink.address,
+        address=uplink.address.to_bytes(4, "big"),
         reserved_ports=frozenset({(6, config.port)}),
         limits=limits.nat,
         random=random,
         counters=counters,
-        tunnel=(config.network, config.mask),
-        broadcasts=broadcasts,
+        tunnel=address.Prefix(config.network.to_bytes(4, "big"), config.prefix_len),
+        broadcasts=frozenset(one.to_bytes(4, "big") for one in broadcasts),
     )
     journal = Journal(limits.events_per_second, counters)
     first, last = config.pool

@@ -13,11 +13,14 @@ from __future__ import annotations
 
 from struct import Struct
 
+from hognose.address import Address
 from hognose.units import Ipv4Int, Nanos, Port
 from hognose.wire import ipv4
 
-WIRE = Struct(">IIHH")  # bytes 12 … 23 of an option-free TCP or UDP packet: source, destination, ports
-ECHO_WIRE = Struct(">IIH")  # the key of an ICMP echo flow: source, destination, identifier
+WIRE = Struct(">4s4sHH")  # bytes 12 … 23 of an option-free TCP or UDP packet: source, destination, ports
+ECHO_WIRE = Struct(">4s4sH")  # the key of an ICMP echo flow: source, destination, identifier
+
+_ADDRESSES = Struct(">II")  # as numbers, for checksums
 
 TTL_STEP = 0x100  # one TTL in the words flags/offset/TTL/protocol and in TTL/protocol
 
@@ -43,13 +46,9 @@ class ClientFlows:
         self.icmp: dict[bytes, Flow] = {}
         self.by_protocol = {ipv4.TCP: self.tcp, ipv4.UDP: self.udp, ipv4.ICMP: self.icmp}
         self.hairpin: dict[int, dict[bytes, Flow]] = {ipv4.TCP: {}, ipv4.UDP: {}}
-        self.mappings: dict[int, Mapping] = {}  # by mapping_number
+        # protocol -> inside address and port, as in a flow key -> its mapping
+        self.mappings: dict[int, dict[bytes, Mapping]] = {ipv4.TCP: {}, ipv4.UDP: {}, ipv4.ICMP: {}}
         self.count = 0  # flows
-
-
-def mapping_number(protocol: int, inside: Ipv4Int, inside_port: Port) -> int:
-    """The key of an inside endpoint; an int takes a third of a tuple's memory."""
-    return protocol << 48 | inside << 16 | inside_port
 
 
 class Mapping:
@@ -57,7 +56,7 @@ class Mapping:
 
     __slots__ = ("flows", "inside", "inside_port", "outside_port", "owner", "protocol")
 
-    def __init__(self, owner: ClientFlows, protocol: int, inside: Ipv4Int, inside_port: Port, outside_port: Port):
+    def __init__(self, owner: ClientFlows, protocol: int, inside: Address, inside_port: Port, outside_port: Port):
         self.owner = owner
         self.protocol = protocol
         self.inside = inside
@@ -105,6 +104,7 @@ class Flow:
     __slots__ = (
         "bucket",
         "changed",
+        "hop",
         "in_key",
         "in_wire",
         "last_out",
@@ -121,7 +121,12 @@ class Flow:
         "state",
     )
 
-    def __init__(self, mapping: Mapping, outside: Ipv4Int, remote: Ipv4Int, remote_port: Port, now: Nanos) -> None:
+    hop: Ipv4Int  # `remote` as Outgoing has it
+    out_ip_delta: int
+    out_l4_delta: int
+    out_sum: int
+
+    def __init__(self, mapping: Mapping, outside: Address, remote: Address, remote_port: Port, now: Nanos) -> None:
         inside, inside_port, outside_port = mapping.inside, mapping.inside_port, mapping.outside_port
         self.mapping = mapping
         self.owner = mapping.owner
@@ -136,17 +141,21 @@ class Flow:
             self.in_key = ECHO_WIRE.pack(remote, outside, outside_port)
             self.out_wire = ECHO_WIRE.pack(outside, remote, outside_port)
             self.in_wire = ECHO_WIRE.pack(remote, inside, inside_port)
-            l4_delta = inside_port - outside_port  # no pseudo-header under ICMP
         else:
             self.out_key = WIRE.pack(inside, remote, inside_port, remote_port)
             self.in_key = WIRE.pack(remote, outside, remote_port, outside_port)
             self.out_wire = WIRE.pack(outside, remote, outside_port, remote_port)
             self.in_wire = WIRE.pack(remote, inside, remote_port, inside_port)
-            l4_delta = inside + inside_port - outside - outside_port
+        outside_sum, self.hop = _ADDRESSES.unpack_from(self.out_wire)
+        inside_sum, _ = _ADDRESSES.unpack_from(self.out_key)
+        ip_delta = inside_sum - outside_sum
+        l4_delta = inside_port - outside_port
+        if mapping.protocol != ipv4.ICMP:  # the others have a pseudo-header
+            l4_delta += ip_delta
         # Of outbound packets; inward the L4 delta is the negative, the IP delta 2 * TTL_STEP less this one.
-        self.out_ip_delta = (inside - outside + TTL_STEP) % 0xFFFF
+        self.out_ip_delta = (ip_delta + TTL_STEP) % 0xFFFF
         self.out_l4_delta = l4_delta % 0xFFFF
-        self.out_sum = (inside + remote) % 0xFFFF  # addresses of a packet from inside
+        self.out_sum = (inside_sum + self.hop) % 0xFFFF  # addresses of a packet from inside
         self.run = CLOSED
 
     @property

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from struct import Struct
 
+from hognose.address import Address
 from hognose.drops import DropReason
-from hognose.nat.flow import ECHO_WIRE, WIRE
-from hognose.units import Buffer, Ipv4Int
+from hognose.nat import flow_keys
+from hognose.units import Buffer
 from hognose.wire import icmpv4, ipv4
 
 TRANSLATED_TYPES = frozenset((icmpv4.UNREACHABLE, icmpv4.TIME_EXCEEDED, icmpv4.PARAMETER_PROBLEM))
@@ -20,7 +21,7 @@ _HALF = Struct(">H")
 _CHECKSUM_AT = {ipv4.TCP: 16, ipv4.UDP: 6, ipv4.ICMP: 2}
 
 # (protocol, source, key) of the quoted packet; the key is that of the packets which answer it
-Quoted = tuple[int, Ipv4Int, bytes]
+Quoted = tuple[int, Address, bytes]
 
 
 def parse(data: Buffer, l4: int, end: int) -> Quoted | DropReason:
@@ -37,36 +38,25 @@ def parse(data: Buffer, l4: int, end: int) -> Quoted | DropReason:
     quoted = l4 + icmpv4.HEADER_LEN
     if end - quoted < ipv4.HEADER_LEN + 8:
         return DropReason.BAD_ICMP
-    _, _, _, _, fragment, _, protocol, _, source, destination = ipv4.HEADER.unpack_from(data, quoted)
+    protocol = data[quoted + 9]
     inner_l4 = quoted + (data[quoted] & 15) * 4
     if data[quoted] >> 4 != 4 or inner_l4 < quoted + ipv4.HEADER_LEN or inner_l4 + 8 > end:
         return DropReason.BAD_ICMP
-    if fragment & ipv4.OFFSET_MASK or protocol not in _CHECKSUM_AT:
+    if _HALF.unpack_from(data, quoted + 6)[0] & ipv4.OFFSET_MASK or protocol not in _CHECKSUM_AT:
         return DropReason.NAT_NO_MAPPING
-    if protocol != ipv4.ICMP:
-        sport, dport = _PORTS.unpack_from(data, inner_l4)
-        return protocol, source, key(protocol, destination, source, dport, sport)
-    if data[inner_l4] not in (icmpv4.ECHO_REQUEST, icmpv4.ECHO_REPLY):
+    if protocol == ipv4.ICMP and data[inner_l4] not in (icmpv4.ECHO_REQUEST, icmpv4.ECHO_REPLY):
         return DropReason.NAT_NO_MAPPING
-    return protocol, source, key(protocol, destination, source, _HALF.unpack_from(data, inner_l4 + 4)[0], 0)
+    key = flow_keys.answer(data, quoted, inner_l4, protocol)
+    return protocol, key[4:8], key
 
 
-def key(protocol: int, source: Ipv4Int, destination: Ipv4Int, sport: int, dport: int) -> bytes:
-    """Flow key of a packet with these fields; for an echo the identifier stands as source port."""
-    if protocol == ipv4.ICMP:
-        return ECHO_WIRE.pack(source, destination, sport)
-    return WIRE.pack(source, destination, sport, dport)
-
-
-def translate(
-    data: Buffer, l3: int, l4: int, end: int, source: Ipv4Int, destination: Ipv4Int, wire: bytes, l4_delta: int
-) -> bytes:
+def translate(error: Buffer, l4: int, source: Address, destination: Address, wire: bytes, l4_delta: int) -> bytes:
     """The whole error with new outer addresses and TTL - 1, its quoted packet with the addresses and ports of `wire`.
 
-    l4_delta: the sum to add to the quoted transport checksum, where enough of it is quoted. Outer options are kept.
+    error: the IPv4 packet, which `parse` has taken. l4_delta: the sum to add to the quoted transport checksum, where
+    enough of it is quoted. Outer options are kept.
     """
-    packet = bytearray(data[l3:end])
-    l4 -= l3
+    packet = bytearray(error)
     quoted = l4 + icmpv4.HEADER_LEN
     inner_l4 = quoted + (packet[quoted] & 15) * 4
     protocol = packet[quoted + 9]
@@ -89,7 +79,6 @@ def translate(
     icmp_type, code, _, rest = icmpv4.HEADER.unpack_from(packet, l4)
     packet[l4:] = icmpv4.build(icmp_type, code, rest, bytes(packet[quoted:]))
     packet[8] -= 1
-    packet[12:16] = source.to_bytes(4, "big")
-    packet[16:20] = destination.to_bytes(4, "big")
+    packet[12:20] = source + destination
     packet[:l4] = ipv4.with_checksum(bytes(packet[:l4]))
     return bytes(packet)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from math import gcd
 
-from hognose.units import SECOND, Ipv4Int, Nanos, Port, Random
+from hognose.address import Address
+from hognose.units import SECOND, Nanos, Port, Random
 from hognose.wire import ipv4
 
 FIRST_USER_PORT = 1024
@@ -29,9 +30,9 @@ class Ports:
         self._random = random
         self._taken: set[Port] = set()
         # Ports at rest -> (client, inside address, until), oldest first; at most one entry per port.
-        self._held: OrderedDict[Port, tuple[int, Ipv4Int, Nanos]] = OrderedDict()
+        self._held: OrderedDict[Port, tuple[int, Address, Nanos]] = OrderedDict()
 
-    def take(self, wanted: Port, client: int, inside: Ipv4Int, now: Nanos) -> Port | None:
+    def take(self, wanted: Port, client: int, inside: Address, now: Nanos) -> Port | None:
         """A free port, `wanted` itself when that is possible; None when none was found within the bound."""
         self._release_held(now)
         port = self._choose(wanted, client, inside)
@@ -44,7 +45,7 @@ class Ports:
             self._held.pop(port, None)
         return port
 
-    def give_back(self, port: Port, client: int, inside: Ipv4Int, now: Nanos) -> None:
+    def give_back(self, port: Port, client: int, inside: Address, now: Nanos) -> None:
         """Free a port; for HOLD_DOWN only the same user gets it again."""
         self._taken.discard(port)
         self._held[port] = (client, inside, now + HOLD_DOWN)
@@ -57,13 +58,13 @@ class Ports:
                 break
             del held[port]
 
-    def _is_free(self, port: Port, client: int, inside: Ipv4Int) -> bool:
+    def _is_free(self, port: Port, client: int, inside: Address) -> bool:
         if port in self._taken or port in self._reserved:
             return False
         held = self._held.get(port)
         return held is None or (held[0] == client and held[1] == inside)
 
-    def _choose(self, wanted: Port, client: int, inside: Ipv4Int) -> Port | None:
+    def _choose(self, wanted: Port, client: int, inside: Address) -> Port | None:
         if self._protocol == ipv4.ICMP:
             # An identifier is any 16-bit number; there are no ranges and no parity.
             return wanted if self._is_free(wanted, client, inside) else self._probe(0, 65536, 1, client, inside)
@@ -80,7 +81,7 @@ class Ports:
                 return port
         return None
 
-    def _probe(self, first: int, count: int, step: int, client: int, inside: Ipv4Int) -> Port | None:
+    def _probe(self, first: int, count: int, step: int, client: int, inside: Address) -> Port | None:
         """The first free one of at most PROBES ports first + k * step, 0 <= k < count, in an unpredictable order.
 
         Ports are taken in clusters, because clients' own ranges are preserved: a walk to the next port would fail in

@@ -6,12 +6,13 @@ flows than are still free: however many clients take all they can get, one that 
 
 from __future__ import annotations
 
+from hognose.address import Address
 from hognose.drops import Counters, DropReason, Stat
 from hognose.limits import NatLimits
-from hognose.nat.flow import ClientFlows, Flow, Mapping, mapping_number
+from hognose.nat.flow import ECHO_WIRE, WIRE, ClientFlows, Flow, Mapping
 from hognose.nat.flow_timeouts import EXPIRE_BATCH, Wheel, deadline
 from hognose.nat.ports import Ports
-from hognose.units import Ipv4Int, Nanos, Port, Random
+from hognose.units import Nanos, Port, Random
 from hognose.wire import ipv4
 
 
@@ -20,7 +21,7 @@ class FlowTable:
 
     def __init__(
         self,
-        address: Ipv4Int,
+        address: Address,
         reserved_ports: frozenset[tuple[int, Port]],
         limits: NatLimits,
         random: Random,
@@ -36,7 +37,7 @@ class FlowTable:
         self.by_port: dict[int, dict[Port, Mapping]] = {ipv4.TCP: {}, ipv4.UDP: {}, ipv4.ICMP: {}}
         self.wheel = Wheel()
         # Flows that stood here when end_flows_to was called, with the addresses and the port.
-        self.ending: list[tuple[list[Flow], frozenset[Ipv4Int], Port]] = []
+        self.ending: list[tuple[list[Flow], frozenset[Address], Port]] = []
         self.count = 0
         self._now: Nanos = 0  # the latest time that a call brought
         self._limits = limits
@@ -46,19 +47,10 @@ class FlowTable:
             for protocol in self.inbound
         }
 
-    def open(
-        self,
-        client: int,
-        protocol: int,
-        inside: Ipv4Int,
-        inside_port: Port,
-        remote: Ipv4Int,
-        remote_port: Port,
-        now: Nanos,
-    ) -> Flow | DropReason:
+    def open(self, client: int, protocol: int, key: bytes, now: Nanos) -> Flow | DropReason:
         """A new flow under the mapping of its inside endpoint, made when there is none.
 
-        remote_port is 0 for ICMP. Refusals: NAT_TABLE_FULL, NAT_CLIENT_FULL, NAT_NO_PORT.
+        key: of its packets from inside (flow_keys). Refusals: NAT_TABLE_FULL, NAT_CLIENT_FULL, NAT_NO_PORT.
         """
         self._now = now
         owner = self.clients.get(client)
@@ -69,8 +61,12 @@ class FlowTable:
             return DropReason.NAT_CLIENT_FULL
         if owner is None:
             owner = ClientFlows(client)
-        number = mapping_number(protocol, inside, inside_port)
-        mapping = owner.mappings.get(number)
+        if protocol == ipv4.ICMP:
+            (inside, remote, inside_port), remote_port = ECHO_WIRE.unpack(key), 0
+        else:
+            inside, remote, inside_port, remote_port = WIRE.unpack(key)
+        mappings, endpoint = owner.mappings[protocol], key[:4] + key[8:10]
+        mapping = mappings.get(endpoint)
         if mapping is None:
             outside_port = self._ports[protocol].take(inside_port, client, inside, now)
             if outside_port is None:
@@ -86,7 +82,7 @@ class FlowTable:
             raise
         # From here on nothing is called: the flow stands in all tables or in none.
         self.clients[client] = owner
-        owner.mappings[number] = self.by_port[protocol][mapping.outside_port] = mapping
+        mappings[endpoint] = self.by_port[protocol][mapping.outside_port] = mapping
         mapping.flows += 1
         owner.count += 1
         self.count += 1
@@ -126,7 +122,7 @@ class FlowTable:
             for flow in list(flows.values()):
                 self._forget_flow(flow)
 
-    def end_flows_to(self, remotes: frozenset[Ipv4Int], remote_port: Port) -> None:
+    def end_flows_to(self, remotes: frozenset[Address], remote_port: Port) -> None:
         """Note that the TCP and UDP flows to one port of these addresses are to end; `end_some` does it."""
         for protocol in (ipv4.TCP, ipv4.UDP):
             self.ending.append((list(self.inbound[protocol].values()), remotes, remote_port))
@@ -169,7 +165,7 @@ class FlowTable:
         mapping, owner = flow.mapping, flow.owner
         protocol = mapping.protocol
         inside_out, outside_in = self._tables(flow)
-        number = mapping_number(protocol, mapping.inside, mapping.inside_port)
+        endpoint = flow.out_key[:4] + flow.out_key[8:10]
         if mapping.flows == 1:
             self._ports[protocol].give_back(mapping.outside_port, owner.client, mapping.inside, self._now)
         # From here on nothing is called: the flow is out of all tables or of none.
@@ -179,7 +175,7 @@ class FlowTable:
         self.count -= 1
         mapping.flows -= 1
         if not mapping.flows:
-            del owner.mappings[number]
+            del owner.mappings[protocol][endpoint]
             del self.by_port[protocol][mapping.outside_port]
         if not owner.count:
             del self.clients[owner.client]

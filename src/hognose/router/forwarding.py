@@ -64,6 +64,7 @@ class Forwarder:
         self._tun_mtu = tun_mtu
         self._mss = mss
         self._nat = nat
+        self._outside = int.from_bytes(nat.address, "big")
         self._reassembler = reassembler
         self._limiter = limiter
         self._counters = counters
@@ -84,7 +85,7 @@ class Forwarder:
         self._destinations = rule = self._destinations.replaced(dns_servers=dns_servers)
         closed = frozenset(server for server in gone if rule.refuses(server, ipv4.UDP, DNS_PORT) is not None)
         if closed:
-            self._nat.end_flows_to(closed, DNS_PORT)
+            self._nat.end_flows_to(frozenset(server.to_bytes(4, "big") for server in closed), DNS_PORT)
 
     def next_deadline(self) -> Nanos | None:
         """Time at which the oldest incomplete datagram times out."""
@@ -139,7 +140,7 @@ class Forwarder:
             packet, l4, end = whole, (whole[0] & 15) * 4, len(whole)
         if destination == self._server:
             self._to_us(client, packet, l4, end, protocol, routed, now)
-        elif destination == self._nat.address:
+        elif destination == self._outside:
             self._hairpin(client, packet, l4, end, protocol, routed, now)
         elif destination & self._mask == self._network:
             self._to_client(client, destination, packet, routed, now)
@@ -151,7 +152,7 @@ class Forwarder:
         reason = self._destinations.refuses(destination)
         if reason is None or reason is DropReason.MULTICAST:
             return reason
-        inside = destination & self._mask == self._network or destination == self._nat.address
+        inside = destination & self._mask == self._network or destination == self._outside
         return None if inside or self._destinations.is_open_for_dns(destination) else reason
 
     def _to_us(

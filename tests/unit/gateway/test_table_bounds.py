@@ -23,9 +23,10 @@ PORTS = 65_536 - 1024  # of one protocol
 LONGEST = 7440 + 2  # seconds of the longest time-out (nat/flow_timeouts.py TCP_ESTABLISHED), and this one and the next
 # Shapes that the code or a protocol fixes.
 FIXED = {
-    "ClientFlows.by_protocol": 3, "ClientFlows.hairpin": 2, "FlowTable.ports": 3, "FlowTable.by_port": 3,
-    "FlowTable.hairpin": 2, "FlowTable.inbound": 3, "Flow.in_key": 12, "Flow.in_wire": 12, "Flow.out_key": 12,
-    "Flow.out_wire": 12, "Nat.tunnel": 2, "Neighbor.mac": 6, "NeighborTable.mac": 6, "Ports.held": PORTS,
+    "ClientFlows.by_protocol": 3, "ClientFlows.hairpin": 2, "ClientFlows.mappings": 3, "FlowTable.ports": 3,
+    "FlowTable.by_port": 3, "FlowTable.hairpin": 2, "FlowTable.inbound": 3, "Flow.in_key": 12, "Flow.in_wire": 12,
+    "Flow.out_key": 12, "Flow.out_wire": 12, "Flow.remote": 4, "FlowTable.address": 4, "Mapping.inside": 4,
+    "Nat.address": 4, "Neighbor.mac": 6, "NeighborTable.mac": 6, "Ports.held": PORTS,
     "Ports.taken": PORTS, "Wheel.buckets": LONGEST, "Wheel.order": LONGEST, "_Datagram.header": 60,
 }  # fmt: skip
 BOUNDS: dict[str, Bound] = {
@@ -33,7 +34,7 @@ BOUNDS: dict[str, Bound] = {
     "ClientFlows.icmp": entries("NatLimits.flows_per_client"),
     "ClientFlows.tcp": entries("NatLimits.flows_per_client"),
     "ClientFlows.udp": entries("NatLimits.flows_per_client"),
-    "ClientFlows.mappings": entries("NatLimits.flows_per_client"),
+    "ClientFlows.mappings[]": entries("NatLimits.flows_per_client"),
     "FlowTable.ending": entries("NatLimits.flows"),
     "FlowTable.clients": entries("NatLimits.flows"),  # who has none is not in it
     "FlowTable.by_port[]": entries("NatLimits.flows"),
@@ -53,7 +54,7 @@ BOUNDS: dict[str, Bound] = {
     "RateLimiter.clients": entries("ip.icmp_errors:RATE_CLIENTS"),
 }
 FILLED = {  # one client gets half of the NAT's flows at most, and half of the datagrams
-    "ClientFlows.mappings": 0.75, "FlowTable.inbound[]": 0.3, "NeighborTable.entries": 1.0,
+    "ClientFlows.mappings[]": 0.5, "FlowTable.inbound[]": 0.3, "NeighborTable.entries": 1.0,
     "NeighborTable.holding": 0.9, "Neighbor.pending": 1.0, "Reassembler.datagrams": 0.5, "_Datagram.pieces": 0.9,
 }  # fmt: skip
 

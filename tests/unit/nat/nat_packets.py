@@ -7,12 +7,13 @@ import random
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Packet, Raw
 
+from hognose.address import Prefix, parse_ipv4
 from hognose.drops import Counters, DropReason
 from hognose.ip.offload import lower
 from hognose.limits import NatLimits
 from hognose.link import LinkCaps, Outgoing
 from hognose.nat.nat import Nat
-from hognose.units import SECOND, ipv4_int
+from hognose.units import SECOND
 
 OUTSIDE = "10.0.0.2"
 CLIENT = "10.8.0.2"
@@ -33,12 +34,12 @@ class Bench:
         self.counters = Counters()
         self.seed = random.Random(5)
         self.nat = Nat(
-            address=ipv4_int(OUTSIDE),
+            address=parse_ipv4(OUTSIDE),
             reserved_ports=frozenset({(6, VPN_PORT)}),
             limits=NatLimits(**bounds),
             random=self.seed.randbytes,
             counters=self.counters,
-            tunnel=(ipv4_int("10.8.0.0"), 0xFFFFFF00),
+            tunnel=Prefix(parse_ipv4("10.8.0.0"), 24),
         )
 
     def send(self, *packets: Packet | bytes, client: int = 1) -> list[IP]:

@@ -21,6 +21,7 @@ from tests.unit.nat.nat_packets import (
     udp,
 )
 
+from hognose.address import parse_ipv4
 from hognose.drops import DropReason, Stat
 from hognose.nat.flow_timeouts import EXPIRE_BATCH
 from hognose.units import SECOND, ipv4_int
@@ -371,7 +372,7 @@ def test_flows_to_a_port_of_an_address_end_and_no_others() -> None:
         bench.send(make(5000, 53, src=OTHER), client=2)
     bench.send(echo(53))
     assert bench.nat.flows == 11
-    bench.nat.end_flows_to(frozenset((ipv4_int(SERVER), ipv4_int("8.8.8.8"))), 53)
+    bench.nat.end_flows_to(frozenset((parse_ipv4(SERVER), parse_ipv4("8.8.8.8"))), 53)
     assert bench.nat.next_deadline() == 0
     bench.nat.handle_deadline(bench.now)
     assert bench.nat.next_deadline() > bench.now
@@ -384,7 +385,7 @@ def test_many_flows_end_in_bounded_steps_and_those_that_ended_meanwhile_are_no_m
     bench = Bench()
     for port in range(600):
         bench.send(udp(5000 + port, 53))
-    bench.nat.end_flows_to(frozenset((ipv4_int(SERVER),)), 53)
+    bench.nat.end_flows_to(frozenset((parse_ipv4(SERVER),)), 53)
     bench.nat.handle_deadline(bench.now)
     assert bench.nat.flows == 600 - EXPIRE_BATCH
     bench.nat.forget(1)

@@ -7,9 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.unit.nat.nat_packets import OTHER, OUTSIDE, SERVER, VPN_PORT, Bench, echo, tcp, udp
 
+from hognose.address import parse_ipv4
 from hognose.drops import Counters, DropReason
 from hognose.limits import Limits, NatLimits
 from hognose.link import Outgoing
+from hognose.nat.flow import WIRE
 from hognose.nat.table import FlowTable
 from hognose.units import MIB, SECOND, ipv4_int
 from hognose.wire import ipv4
@@ -71,13 +73,17 @@ def test_ports_kept_at_rest_shut_nobody_out() -> None:
     """Clients that open and end flows as fast as they may leave all ports at rest; a newcomer gets one all the same."""
     counters = Counters()
     reserved = frozenset((17, port) for port in range(65_536) if port % 64)
-    table = FlowTable(1, reserved, NatLimits(), lambda size: bytes(size), counters)
+
+    def key(client: int, port: int) -> bytes:
+        return WIRE.pack(client.to_bytes(4, "big"), parse_ipv4(SERVER), port, 53)
+
+    table = FlowTable(parse_ipv4(OUTSIDE), reserved, NatLimits(), lambda size: bytes(size), counters)
     for client in range(1, 1024):
-        assert not isinstance(table.open(client, 17, client, client * 64, 9, 53, 0), DropReason)
-    assert table.open(2000, 17, 2000, 64, 9, 53, 0) is DropReason.NAT_NO_PORT
+        assert not isinstance(table.open(client, 17, key(client, client * 64), 0), DropReason)
+    assert table.open(2000, 17, key(2000, 64), 0) is DropReason.NAT_NO_PORT
     for client in range(1, 1024):
         table.forget(client)
-    flow = table.open(2000, 17, 2000, 77, 9, 53, 0)
+    flow = table.open(2000, 17, key(2000, 77), 0)
     assert not isinstance(flow, DropReason)
     assert flow.mapping.outside_port == 64  # the one that has rested longest
 

@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP
 from tests.unit.nat.nat_packets import CLIENT, OTHER, OUTSIDE, SERVER, Bench, echo, tcp, udp
 
+from hognose.address import parse_ipv4
 from hognose.drops import DropReason
 from hognose.limits import NatLimits
 from hognose.nat.ports import HOLD_DOWN, PROBES, Ports
 from hognose.units import SECOND
 
 A, B = 1, 2
+HOST, NEXT_HOST = bytes((10, 8, 0, 2)), bytes((10, 8, 0, 3))
 
 
 def ports(protocol: int = 17, reserved: frozenset[int] = frozenset()) -> Ports:
@@ -25,13 +27,13 @@ def ports(protocol: int = 17, reserved: frozenset[int] = frozenset()) -> Ports:
 
 @given(st.integers(1, 65535))
 def test_a_free_port_is_preserved(port: int) -> None:
-    assert ports().take(port, A, 10, 0) == port
+    assert ports().take(port, A, HOST, 0) == port
 
 
 @given(st.integers(0, 65535), st.sampled_from((6, 17)))
 def test_range_and_parity_are_kept(port: int, protocol: int) -> None:
     table = ports(protocol, frozenset({port}))
-    chosen = table.take(port, A, 10, 0)
+    chosen = table.take(port, A, HOST, 0)
     assert chosen is not None
     assert chosen != port
     assert chosen % 2 == port % 2
@@ -41,9 +43,9 @@ def test_range_and_parity_are_kept(port: int, protocol: int) -> None:
 
 def test_any_identifier_serves_icmp() -> None:
     table = ports(1)
-    assert table.take(0, A, 10, 0) == 0
-    assert table.take(0, B, 10, 0) != 0
-    taken = [table.take(7, client, 10, 0) for client in range(300)]
+    assert table.take(0, A, HOST, 0) == 0
+    assert table.take(0, B, HOST, 0) != 0
+    taken = [table.take(7, client, HOST, 0) for client in range(300)]
     assert len(set(taken)) == 300
     assert {port % 2 for port in taken if port is not None} == {0, 1}
 
@@ -52,26 +54,28 @@ def test_unpredictable() -> None:
     one = ports()
     two = Ports(17, frozenset(), random.Random(4).randbytes)
     for table in (one, two):
-        table.take(5000, A, 10, 0)
-    assert one.take(5000, B, 11, 0) != two.take(5000, B, 11, 0)
+        table.take(5000, A, HOST, 0)
+    assert one.take(5000, B, NEXT_HOST, 0) != two.take(5000, B, NEXT_HOST, 0)
 
 
 def test_low_ports_run_over_into_the_high_ones() -> None:
     table = ports()
-    taken = [table.take(7, client, 10, 0) for client in range(600)]
+    taken = [table.take(7, client, HOST, 0) for client in range(600)]
     assert None not in taken
     assert len(set(taken)) == 600
     low = [port for port in taken if port is not None and port < 1024]
     assert len(low) == 512
     assert all(port is not None and port % 2 for port in taken)
     even = ports()
-    assert sum(port < 1024 for port in (even.take(8, client, 10, 0) or 0 for client in range(600))) == 511
+    assert sum(port < 1024 for port in (even.take(8, client, HOST, 0) or 0 for client in range(600))) == 511
 
 
 def test_clusters_of_preserved_ports_are_no_obstacle() -> None:
     # Eight clients with the same four thousand ports: every one finds a place.
     table = ports()
-    taken = [table.take(1024 + port, client, client, 0) for client in range(8) for port in range(4000)]
+    taken = [
+        table.take(1024 + port, client, client.to_bytes(4, "big"), 0) for client in range(8) for port in range(4000)
+    ]
     assert None not in taken
     assert len(set(taken)) == 32_000
     assert sum(port == 1024 + index % 4000 for index, port in enumerate(taken)) >= 4000
@@ -80,41 +84,41 @@ def test_clusters_of_preserved_ports_are_no_obstacle() -> None:
 
 def test_hold_down_is_for_others() -> None:
     table = ports()
-    assert table.take(5000, A, 10, 0) == 5000
-    table.give_back(5000, A, 10, 0)
-    assert table.take(5000, A, 10, 1) == 5000
-    table.give_back(5000, A, 10, 2)
-    assert table.take(5000, B, 11, HOLD_DOWN + 1) != 5000
-    assert table.take(5000, B, 11, HOLD_DOWN + 2) == 5000
+    assert table.take(5000, A, HOST, 0) == 5000
+    table.give_back(5000, A, HOST, 0)
+    assert table.take(5000, A, HOST, 1) == 5000
+    table.give_back(5000, A, HOST, 2)
+    assert table.take(5000, B, NEXT_HOST, HOLD_DOWN + 1) != 5000
+    assert table.take(5000, B, NEXT_HOST, HOLD_DOWN + 2) == 5000
 
 
 def test_hold_down_ends_for_each_port_by_itself() -> None:
     table = ports()
     for port in (5000, 5002):
-        table.take(port, A, 10, 0)
-    table.give_back(5000, A, 10, 0)
-    table.give_back(5002, A, 10, 5)
-    assert table.take(5000, B, 11, HOLD_DOWN) == 5000
-    assert table.take(5002, B, 11, HOLD_DOWN) != 5002
+        table.take(port, A, HOST, 0)
+    table.give_back(5000, A, HOST, 0)
+    table.give_back(5002, A, HOST, 5)
+    assert table.take(5000, B, NEXT_HOST, HOLD_DOWN) == 5000
+    assert table.take(5002, B, NEXT_HOST, HOLD_DOWN) != 5002
 
 
 def test_hold_down_is_per_inside_address() -> None:
     table = ports()
-    table.take(5000, A, 10, 0)
-    table.give_back(5000, A, 10, 0)
-    assert table.take(5000, A, 11, 1) != 5000
+    table.take(5000, A, HOST, 0)
+    table.give_back(5000, A, HOST, 0)
+    assert table.take(5000, A, NEXT_HOST, 1) != 5000
 
 
 def test_a_port_used_again_does_not_hold_up_the_others() -> None:
     table = ports()
     for port in (5000, 5002):
-        table.take(port, A, 10, 0)
-    table.give_back(5000, A, 10, 0)
-    table.give_back(5002, A, 10, 5)
-    table.take(5000, A, 10, 6)
-    table.give_back(5000, A, 10, 10)
-    assert table.take(5002, B, 11, HOLD_DOWN + 5) == 5002
-    assert table.take(5000, B, 11, HOLD_DOWN + 9) != 5000
+        table.take(port, A, HOST, 0)
+    table.give_back(5000, A, HOST, 0)
+    table.give_back(5002, A, HOST, 5)
+    table.take(5000, A, HOST, 6)
+    table.give_back(5000, A, HOST, 10)
+    assert table.take(5002, B, NEXT_HOST, HOLD_DOWN + 5) == 5002
+    assert table.take(5000, B, NEXT_HOST, HOLD_DOWN + 9) != 5000
 
 
 def test_exhaustion_is_bounded_work() -> None:
@@ -125,17 +129,17 @@ def test_exhaustion_is_bounded_work() -> None:
         return bytes(size)
 
     table = Ports(17, frozenset(range(65536)), counting)
-    assert table.take(5000, A, 10, 0) is None
-    assert table.take(80, A, 10, 0) is None
+    assert table.take(5000, A, HOST, 0) is None
+    assert table.take(80, A, HOST, 0) is None
     assert len(calls) == 5
     nearly = Ports(17, frozenset(range(65536)) - {1024 + 2 * (PROBES - 1)}, bytes)
-    assert nearly.take(5000, A, 10, 0) == 1024 + 2 * (PROBES - 1)
+    assert nearly.take(5000, A, HOST, 0) == 1024 + 2 * (PROBES - 1)
 
 
 def test_no_port_is_an_answerable_refusal() -> None:
     bench = Bench()
     bench.nat = type(bench.nat)(
-        address=1,
+        address=parse_ipv4(OUTSIDE),
         reserved_ports=frozenset((17, port) for port in range(65536)),
         limits=NatLimits(flows=9, flows_per_client=9),
         random=bytes,
@@ -165,14 +169,14 @@ def test_512_ports_are_tried_and_not_one_more(protocol: int) -> None:
     """With a full table a mapping costs bounded work: of each row of ports the first 512 that are drawn."""
     first, step = (0, 1) if protocol == 1 else (1024, 2)
     # Zeros are drawn: the row is gone through in its order.
-    assert Ports(protocol, all_but(first + 511 * step), bytes).take(5000, A, 10, 0) == first + 511 * step
-    assert Ports(protocol, all_but(first + 512 * step), bytes).take(5000, A, 10, 0) is None
+    assert Ports(protocol, all_but(first + 511 * step), bytes).take(5000, A, HOST, 0) == first + 511 * step
+    assert Ports(protocol, all_but(first + 512 * step), bytes).take(5000, A, HOST, 0) is None
 
 
 def test_a_full_table_of_low_ports_is_gone_through_once() -> None:
     """The 511 or 512 low ports of a parity are fewer than the bound: each is tried, the last too."""
-    assert Ports(17, all_but(1023), bytes).take(7, A, 10, 0) == 1023
-    assert Ports(17, all_but(1022), bytes).take(8, A, 10, 0) == 1022
+    assert Ports(17, all_but(1023), bytes).take(7, A, HOST, 0) == 1023
+    assert Ports(17, all_but(1022), bytes).take(8, A, HOST, 0) == 1022
 
 
 def drawn(number: int) -> Callable[[int], bytes]:
@@ -185,16 +189,16 @@ def test_user_ports_end_with_the_last_two(parity: int) -> None:
     """32,256 of each parity are drawn from, and nothing beyond."""
     for number, chosen in ((32_255, 65_534), (32_256, 1024), (2 * 32_256 - 1, 65_534)):
         table = Ports(17, frozenset({5000 + parity}), drawn(number))
-        assert table.take(5000 + parity, A, 10, 0) == chosen + parity
+        assert table.take(5000 + parity, A, HOST, 0) == chosen + parity
 
 
 def test_identifiers_end_at_65535() -> None:
     """All of 16 bits are drawn from, and nothing beyond."""
     for number in (65_535, 2 * 65_536 - 1):
-        assert Ports(1, frozenset({7}), drawn(number)).take(7, A, 10, 0) == 65_535
+        assert Ports(1, frozenset({7}), drawn(number)).take(7, A, HOST, 0) == 65_535
     for number in (0, 65_536, 2 * 65_536):
-        assert Ports(1, frozenset({7}), drawn(number)).take(7, A, 10, 0) == 0
-    assert Ports(1, all_but(65_535), drawn(65_500)).take(7, A, 10, 0) == 65_535
+        assert Ports(1, frozenset({7}), drawn(number)).take(7, A, HOST, 0) == 0
+    assert Ports(1, all_but(65_535), drawn(65_500)).take(7, A, HOST, 0) == 65_535
 
 
 @pytest.mark.parametrize("number", [0, 65_535])

@@ -55,7 +55,7 @@ class World:
             counters=self.counters,
         )
         self.nat = Nat(
-            address=address,
+            address=address.to_bytes(4, "big"),
             reserved_ports=frozenset({(6, 1194)}),
             limits=self.nat_limits,
             random=lambda n: bytes(n),
