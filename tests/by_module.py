@@ -39,6 +39,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "path": ("black_hole", "sending"),
     "receiver": ("receiving",),
     "rewrite": ("nat",),
+    "routed": ("forwarding", "ingress_alone"),
     "sender": ("sending", "loss_recovery", "rack_tlp"),
     "table": ("nat_fairness", "nat_flow_timeouts"),
     "time_out": ("spurious_time_outs",),
@@ -84,6 +85,7 @@ def owner(test: Path, names: Iterable[str], unit: Path = UNIT) -> str:
     return best
 
 
+@cache
 def imported(path: Path) -> set[str]:
     """Every name that a file imports, with those inside functions; `from a import b` is both `a` and `a.b`."""
     found: set[str] = set()
