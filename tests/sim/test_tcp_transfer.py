@@ -12,7 +12,7 @@ from tests.sim.tcp_world import TcpWorld
 from tests.world.impairment import Impairment
 
 from hognose.limits import TcpLimits
-from hognose.tcp.sender import Sender
+from hognose.tcp.hystart import HyStart
 
 MS = 1_000_000
 MIB = 1 << 20
@@ -108,7 +108,7 @@ def test_slow_start_ends_before_the_queue_overflows(monkeypatch):
     took = []
     for plain in (False, True):
         if plain:
-            monkeypatch.setattr(Sender, "_slow_start", lambda self, acked, now: acked)
+            monkeypatch.setattr(HyStart, "acknowledged", lambda hystart, acked, *_: acked)
         world = TcpWorld(up=b"", down=BYTES[:MIB], link=link, seed=20, peer=PeerSettings(window=4 * MIB, scale=8))
         check(world, b"", BYTES[:MIB])
         took.append(world.now)

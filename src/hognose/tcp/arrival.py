@@ -94,7 +94,7 @@ class Arrival:
         self._iss = iss
         self.irs = irs
         self._snd = Sender(mss, window, sack, limits, counters)
-        self._snd.rtt.begin(rtt)
+        self._snd.timers.rtt.begin(rtt)
         self._rcv = Receiver(mss, 0xFFFF << rcv_scale, limits, counters)
         self._snd_scale = snd_scale
         self._rcv_scale = rcv_scale
@@ -147,7 +147,7 @@ class Arrival:
                         self._wl1 = rcv.nxt - size
                         snd.advance(acked, window, now)
                     elif acked or window != snd.window or snd.nxt != snd.una:
-                        self._acknowledged(seq, ack, window, wire_tcp.NO_OPTIONS, tsecr, size > 0, now)
+                        self._acknowledged(rcv.nxt - size, ack, window, wire_tcp.NO_OPTIONS, tsecr, size > 0, now)
                     return
         self._receive_slow(packet, l4, end, now)
 
@@ -178,7 +178,7 @@ class Arrival:
             self._counters.drop(DropReason.TCP_OUT_OF_WINDOW)
             if flags & (RST | SYN | ACK) == ACK and position == rcv.nxt:
                 # A probe of our closed window: its acknowledgement counts nevertheless (RFC 9293 3.10.7.4).
-                self._acknowledged(seq, ack, window << self._snd_scale, options, 0, True, now)
+                self._acknowledged(position, ack, window << self._snd_scale, options, 0, True, now)
             if position < data_end <= rcv.nxt and not flags & (RST | SYN):
                 rcv.repeated(position, data_end)
             elif not flags & RST:
@@ -199,7 +199,7 @@ class Arrival:
             self._counters.drop(DropReason.TCP_BAD_ACK)
             return
         tsecr = options.timestamps[1] if options.timestamps is not None else 0
-        if not self._acknowledged(seq, ack, window << self._snd_scale, options, tsecr, data_end > position, now):
+        if not self._acknowledged(position, ack, window << self._snd_scale, options, tsecr, data_end > position, now):
             return
         if self._state == _CLOSED:
             return
@@ -255,7 +255,7 @@ class Arrival:
 
     def _acknowledged(
         self,
-        seq: int,
+        seq_position: int,
         ack: int,
         window: int,
         options: wire_tcp.Options,
@@ -272,15 +272,11 @@ class Arrival:
             return False
         if position < snd.una:
             return True  # an old acknowledgement; its text may still be new
-        seq_position = seqnum.position(self.irs, seq, self._rcv.nxt)
         if seq_position < self._wl1 and position == snd.una:
             window = snd.window  # RFC 9293: an older segment does not set the window
         else:
             self._wl1 = seq_position
-        blocks = [
-            (seqnum.position(self._iss, left, snd.una), seqnum.position(self._iss, right, snd.una))
-            for left, right in options.sack
-        ]
+        blocks = seqnum.positions(self._iss, options.sack, snd.una) if options.sack else []
         rtt = -1
         if tsecr and position > snd.una and self.path.timestamps:
             rtt = ((self._ts_now(now) - tsecr) & _MASK) * MS

@@ -21,11 +21,12 @@ FOLLOWERS = 3  # segments after a probe, so that its loss is found without a tim
 class BlackHole:
     """The search for the segment size that a connection should use."""
 
-    __slots__ = ("_fails", "_tries", "_usual", "_works", "full", "probe")
+    __slots__ = ("_fails", "_tries", "_usual", "_works", "due_at", "full", "probe")
 
     def __init__(self, full: int) -> None:
         self.full = full  # payload bytes, as agreed or as a router asked for
         self.probe: tuple[int, int] | None = None  # the probe under way, as positions
+        self.due_at: Nanos = 0  # time from which a larger size may be probed for; 0 = not
         self._usual = full  # in use before the suspicion
         self._works = self._fails = 0
         self._tries = 0

@@ -11,6 +11,7 @@ from hognose.errors import LocalError
 from hognose.link import Outgoing
 from hognose.tcp import seqnum
 from hognose.tcp.arrival import Arrival
+from hognose.tcp.info import ConnectionInfo
 from hognose.tcp.receiver import UNLIMITED
 from hognose.tcp.state import ON_FIN_SENT, CloseReason, TcpState
 from hognose.units import Nanos
@@ -61,6 +62,10 @@ class TcpConnection(Arrival):
             return 0
         return max(0, self._limits.send_buffer - self.send_queued)
 
+    def info(self) -> ConnectionInfo:
+        """The state of the connection for readers."""
+        return ConnectionInfo.of(self._snd, self._rcv)
+
     def trust(self) -> None:
         """Offer the whole receive buffer to an authenticated peer; until then the window is small."""
         self._rcv.trust(self._limits)
@@ -108,33 +113,34 @@ class TcpConnection(Arrival):
                 self._bare(ACK, snd.nxt, now, out)  # data segments carry no SACK
             if snd.nxt == snd.una and snd.buffer.end > snd.nxt:
                 snd.restart_after_idle(now)
-            if snd.size_at and (probe := snd.size_probe(now)) is not None:
+            if snd.hole.due_at and (probe := snd.size_probe(now)) is not None:
                 mss, snd.mss = snd.mss, probe[1]
                 self._emit(*probe, now, out)
                 snd.mss = mss
             while (segment := snd.next_segment(now)) is not None:
                 self._emit(*segment, now, out)
             if snd.buffer.end > snd.nxt:
-                snd.arm_persist(now)
+                snd.timers.arm_persist(now)
         if rcv.ack_now:
             self._bare(ACK, snd.nxt, now, out)
 
     def handle_deadline(self, now: Nanos, out: list[Outgoing]) -> None:
         """Run every timer that is due."""
         snd, rcv = self._snd, self._rcv
+        timers, rack = snd.timers, snd.recovery.rack
         if rcv.ack_at and rcv.ack_at <= now:
             rcv.ack_now = True
-        if snd.tail_at and (snd.tail_at <= now or snd.rto_at <= now):
+        if timers.tail_at and (timers.tail_at <= now or timers.rto_at <= now):
             probe = snd.probe_tail(now)
             if probe is not None:
                 self._emit(*probe, now, out)
-        if snd.rto_at and snd.rto_at <= now and not snd.timed_out(now):
+        if timers.rto_at and timers.rto_at <= now and not snd.timed_out(now):
             self.abort_now(CloseReason.TIMED_OUT, now, out)
             return
-        if snd.rack.deadline and snd.rack.deadline <= now:
+        if rack.deadline and rack.deadline <= now:
             snd.reordering_over(now)
-        if snd.persist_at and snd.persist_at <= now:
-            if not snd.probe(now):
+        if timers.persist_at and timers.persist_at <= now:
+            if not snd.persist_over(now):
                 self.abort_now(CloseReason.TIMED_OUT, now, out)
                 return
             if not snd.window:
@@ -144,14 +150,14 @@ class TcpConnection(Arrival):
 
     def next_deadline(self) -> Nanos:
         """Earliest timer besides pause_at; 0 when none runs."""
-        snd = self._snd
-        deadline = snd.rto_at
-        if snd.tail_at and snd.tail_at < deadline:
-            deadline = snd.tail_at
-        if snd.rack.deadline and snd.rack.deadline < deadline:
-            deadline = snd.rack.deadline
-        if snd.persist_at and (not deadline or snd.persist_at < deadline):
-            deadline = snd.persist_at
+        timers, rack = self._snd.timers, self._snd.recovery.rack
+        deadline = timers.rto_at
+        if timers.tail_at and timers.tail_at < deadline:
+            deadline = timers.tail_at
+        if rack.deadline and rack.deadline < deadline:
+            deadline = rack.deadline
+        if timers.persist_at and (not deadline or timers.persist_at < deadline):
+            deadline = timers.persist_at
         if self._wait_at and self._state == TcpState.FIN_WAIT_2 and (not deadline or self._wait_at < deadline):
             deadline = self._wait_at
         return deadline if self._state != _CLOSED else 0

@@ -40,6 +40,10 @@ class Rack:
         self.reordering = False
         self.deadline: Nanos = 0  # time at which `lost` is asked again without a new acknowledgement; 0 = not
 
+    def __len__(self) -> int:
+        """Number of records."""
+        return len(self._records)
+
     def sent(self, start: int, end: int, now: Nanos, again: bool) -> None:
         """Record a transmission of [start, end) that leaves now."""
         records = self._records

@@ -8,10 +8,7 @@ class RateReduction:
 
     __slots__ = ("_base", "_delivered", "_sent")
 
-    def __init__(self) -> None:
-        self._base = self._delivered = self._sent = 0
-
-    def begin(self, flight: int, mss: int) -> None:
+    def __init__(self, flight: int, mss: int) -> None:
         """Begin a recovery with `flight` bytes in flight (RecoverFS)."""
         self._base = max(flight, mss)
         self._delivered = self._sent = 0

@@ -33,8 +33,9 @@ class Reassembly:
         self._max_ranges = max_ranges
         self._max_chunks = max_ranges * CHUNKS_PER_RANGE
 
-    def __bool__(self) -> bool:
-        return bool(self._starts)
+    def __len__(self) -> int:
+        """Number of ranges."""
+        return len(self._starts)
 
     @property
     def end(self) -> int:

@@ -27,8 +27,8 @@ class Receiver:
     """Receive state of one connection."""
 
     __slots__ = (
-        "_buffer", "_counters", "_most", "_ready_bytes", "ack_at", "ack_now", "adv", "arrived", "duplicate", "fin_at",
-        "last_ack", "mss", "nxt", "ooo", "quick", "ready",
+        "_buffer", "_counters", "_most", "ack_at", "ack_now", "adv", "arrived", "duplicate", "fin_at",
+        "last_ack", "mss", "nxt", "ooo", "quick", "ready", "ready_bytes",
     )  # fmt: skip
 
     def __init__(self, mss: int, most: int, limits: TcpLimits, counters: Counters) -> None:
@@ -45,7 +45,7 @@ class Receiver:
         self.ack_at: Nanos = 0  # 0 = no delayed acknowledgement pending
         self.quick = QUICK_ACKS
         self.arrived: Nanos = 0  # time of the latest text
-        self._ready_bytes = 0
+        self.ready_bytes = 0
         self._most = most
         self._buffer = min(limits.first_window, limits.receive_buffer, most)
         self._counters = counters
@@ -61,7 +61,7 @@ class Receiver:
 
         The right edge moves by an MSS at least (section 3.8.6.2.2, silly windows).
         """
-        free = self._buffer - self._ready_bytes
+        free = self._buffer - self.ready_bytes
         offered = self.adv - self.nxt
         return free if free - offered >= min(self.mss, self._buffer // 2) else max(offered, 0)
 
@@ -69,7 +69,7 @@ class Receiver:
         """Take bytes exactly at nxt, inside the window, with nothing queued beyond: the common case."""
         size = len(data)
         self.ready.append(data)
-        self._ready_bytes += size
+        self.ready_bytes += size
         self.nxt += size
         if self.quick > 0:
             self.quick -= 1
@@ -103,7 +103,7 @@ class Receiver:
             self.ack_now = True
             for chunk in self.ooo.take(self.nxt):
                 self.ready.append(chunk)
-                self._ready_bytes += len(chunk)
+                self.ready_bytes += len(chunk)
                 self.nxt += len(chunk)
 
     def repeated(self, start: int, end: int) -> None:
@@ -132,13 +132,13 @@ class Receiver:
         """Up to `most` in-order bytes; ownership passes. Reopens the window by the bytes taken."""
         ready = self.ready
         if ready:
-            if self._ready_bytes <= most:
+            if self.ready_bytes <= most:
                 self.ready = []
-                self._ready_bytes = 0
+                self.ready_bytes = 0
             else:
                 ready = self._split(most)
             # RFC 9293 3.8.6.2.2: tell the peer of a window that opened by half.
-            if self.nxt + self._buffer - self._ready_bytes - self.adv >= self._buffer // 2:
+            if self.nxt + self._buffer - self.ready_bytes - self.adv >= self._buffer // 2:
                 self.ack_now = True
         return ready
 
@@ -146,7 +146,7 @@ class Receiver:
         """Take the first `most` bytes, fewer than there are, and keep the rest in few chunks."""
         self.compact()
         ready = self.ready
-        self._ready_bytes -= most
+        self.ready_bytes -= most
         index = 0
         while len(ready[index]) <= most:
             most -= len(ready[index])

@@ -18,4 +18,4 @@ class Scoreboard(RangeSet):
 
     def tells_loss(self, mss: int) -> bool:
         """RFC 6675 IsLost of the first gap: more than (DupThresh - 1) * SMSS bytes, or DupThresh ranges, are held."""
-        return self.total > (DUPLICATE_THRESHOLD - 1) * mss or len(self) >= DUPLICATE_THRESHOLD
+        return self.total > (DUPLICATE_THRESHOLD - 1) * mss or len(self._starts) >= DUPLICATE_THRESHOLD

@@ -21,6 +21,16 @@ def position(initial: int, number: int, near: int) -> int:
     return near + ((number - initial - near + _HALF) & MASK) - _HALF
 
 
+def positions(initial: int, pairs: tuple[tuple[int, int], ...], near: int) -> list[tuple[int, int]]:
+    """Stream positions of pairs of received numbers, as `position` has them."""
+    offset = _HALF - initial - near
+    back = near - _HALF
+    found = []
+    for left, right in pairs:
+        found.append((back + ((left + offset) & MASK), back + ((right + offset) & MASK)))
+    return found
+
+
 def before(a: int, b: int) -> bool:
     """True when 32-bit number a comes before b; for numbers that belong to no stream yet."""
     return ((a - b) & MASK) >= _HALF

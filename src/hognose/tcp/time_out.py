@@ -29,6 +29,10 @@ class TimeOut:
         """
         return now // MS - rtt // MS < self._at // MS
 
+    def oldest(self, una: int, now: Nanos) -> Nanos:
+        """Send time of the oldest segment that SND.UNA leaves unacknowledged; `now` when there is no record of it."""
+        return next((at for _, end, at, _ in self.records if end > una), now)
+
     def answers_unsent(self, fresh: list[tuple[int, int]], whole: bool, unsent: RangeSet) -> bool:
         """True when it reports data that was not sent again since (RFC 5682 section 3, step 3 b).
 

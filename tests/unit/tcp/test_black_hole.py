@@ -59,7 +59,7 @@ class Path:
         while True:
             script.write(bytes(min(script.conn.send_space, 20 * MSS)))
             waiting += script.poll()
-            if script.conn._snd._hole.probe is not None:
+            if script.conn.info().size_probe is not None:
                 return waiting
             waiting = self.deliver(waiting) if waiting else script.wait(10)
 
@@ -69,7 +69,7 @@ class Path:
         begin = script.now
         waiting: list[Segment] = []
         while size or script.conn.send_queued:
-            assert script.now - begin < limit_s * 1000 * MS, (script.conn._snd.mss, self.passed[-5:])
+            assert script.now - begin < limit_s * 1000 * MS, (script.conn.info().mss, self.passed[-5:])
             piece = min(size, script.conn.send_space)
             if piece:
                 script.write(bytes(piece))
@@ -84,7 +84,7 @@ def test_a_black_hole_is_found_and_the_largest_size_is_looked_for(limit):
     path = Path(limit)
     script = path.script
     path.transfer(400 * MSS)
-    assert limit - RESOLUTION <= script.conn._snd.mss <= limit
+    assert limit - RESOLUTION <= script.conn.info().mss <= limit
     assert script.stat(Stat.TCP_BLACK_HOLES_SUSPECTED) == 1
     assert script.stat(Stat.TCP_TIMEOUTS) == 3, "a lost probe costs none"
     del path.dropped[:]
@@ -95,19 +95,19 @@ def test_a_black_hole_is_found_and_the_largest_size_is_looked_for(limit):
 def test_a_path_of_small_packets():
     path = Path(600)
     path.transfer(60 * MSS)
-    assert 524 <= path.script.conn._snd.mss <= 600
+    assert 524 <= path.script.conn.info().mss <= 600
 
 
 def test_a_lost_probe_costs_no_window():
     path = Path(1208)
     path.transfer(100 * MSS)
     recoveries = path.script.stat(Stat.TCP_RECOVERIES)
-    threshold = path.script.conn._snd.cc.ssthresh
+    threshold = path.script.conn.info().ssthresh
     before = len(path.dropped)
     path.transfer(300 * MSS)
     assert len(path.dropped) > before
     assert path.script.stat(Stat.TCP_RECOVERIES) == recoveries
-    assert path.script.conn._snd.cc.ssthresh == threshold
+    assert path.script.conn.info().ssthresh == threshold
 
 
 def test_a_loss_beside_a_probe_is_a_loss():
@@ -115,7 +115,7 @@ def test_a_loss_beside_a_probe_is_a_loss():
     path.transfer(20 * MSS)
     recoveries = path.script.stat(Stat.TCP_RECOVERIES)
     waiting = path.probe()
-    probe = path.script.conn._snd._hole.probe
+    probe = path.script.conn.info().size_probe
     while len(after := [s for s in waiting if s.seq >= probe[1]]) < 2:
         waiting += path.deliver([s for s in waiting if s.end <= probe[0]])
         waiting = [s for s in waiting if s.seq >= probe[0]]
@@ -137,39 +137,39 @@ def test_a_probe_in_a_time_out_is_lost():
         waiting = path.script.wait(10)
     while path.script.conn.send_queued:
         waiting = path.deliver(waiting) if waiting else path.script.wait(10)
-        assert path.script.conn._snd.mss <= 1300
+        assert path.script.conn.info().mss <= 1300
 
 
 def test_a_router_that_speaks_of_a_probe():
     """The probe is smaller than the first MSS and larger than what the router lets through; it passed all the same."""
     path = Path(1300)
     path.transfer(20 * MSS)
-    snd = path.script.conn._snd
+    conn = path.script.conn
     waiting = path.probe()
-    while snd._hole.candidate == MSS:
+    while conn.info().size_candidate == MSS:
         waiting = path.probe(path.deliver(waiting))
     path.limit = 1500
-    snd.set_mss(900)
+    conn.path_mtu(912, path.script.iss + waiting[-1].seq)
     path.deliver(waiting)
-    assert snd.mss == 900
-    assert snd.size_at == 0
+    assert conn.info().mss == 900
+    assert conn.info().size_due_at == 0
 
 
 def test_a_probe_that_passes_is_noticed_at_once():
     path = Path(1300)
     path.transfer(20 * MSS)
     waiting = path.probe()
-    assert not path.script.conn._snd._quiet(), "the short way of an acknowledgement does not look for probes"
+    assert not path.script.conn.info().calm, "the short way of an acknowledgement does not look for probes"
     path.limit = 1500
     path.deliver(waiting)
-    assert path.script.conn._snd.mss == MSS
+    assert path.script.conn.info().mss == MSS
 
 
 def test_no_probe_without_something_behind_it():
     """Its loss would be found by a time-out only."""
     path = Path(1300)
     path.transfer(20 * MSS)
-    assert not path.script.conn._snd._hole.found
+    assert not path.script.conn.info().size_found
     del path.dropped[:]
     path.transfer(1500)
     assert path.dropped == []
@@ -187,20 +187,20 @@ def test_the_full_size_is_tried_again_later():
     path.limit = 1500
     path.script.wait(RAISE_AFTER // MS - 10_000)
     path.transfer(50 * MSS)
-    assert path.script.conn._snd.mss <= 1300
+    assert path.script.conn.info().mss <= 1300
     path.script.wait(20_000)
     path.transfer(50 * MSS)
-    assert path.script.conn._snd.mss == MSS
+    assert path.script.conn.info().mss == MSS
 
 
 def test_peers_without_sack_get_the_full_size_after_a_pause():
     path = Path(1300, sack=False)
     path.transfer(50 * MSS)
-    assert path.script.conn._snd.mss == SMALLER_MSS[0]
+    assert path.script.conn.info().mss == SMALLER_MSS[0]
     path.limit = 1500
     path.script.wait(RAISE_AFTER // MS + 1000)
     path.transfer(50 * MSS)
-    assert path.script.conn._snd.mss == MSS
+    assert path.script.conn.info().mss == MSS
 
 
 def test_a_wrong_suspicion_is_over_soon():
@@ -213,7 +213,7 @@ def test_a_wrong_suspicion_is_over_soon():
         script.wait(100)
     path.limit = 1500
     path.transfer(60 * MSS)
-    assert script.conn._snd.mss == MSS
+    assert script.conn.info().mss == MSS
 
 
 def test_what_is_small_was_not_lost_for_being_large():
@@ -223,15 +223,16 @@ def test_what_is_small_was_not_lost_for_being_large():
     while script.stat(Stat.TCP_TIMEOUTS) < 6:
         script.wait(500)
     assert script.stat(Stat.TCP_BLACK_HOLES_SUSPECTED) == 0
-    assert script.conn._snd.mss == MSS
+    assert script.conn.info().mss == MSS
 
 
 def test_a_router_that_speaks_ends_the_search():
     path = Path(1300)
     path.transfer(50 * MSS)
-    path.script.conn._snd.set_mss(900)
+    path.script.write(bytes(MSS))
+    path.script.conn.path_mtu(912, path.script.iss + path.script.poll()[0].seq)
     path.transfer(300 * MSS)
-    assert path.script.conn._snd.mss == 900
+    assert path.script.conn.info().mss == 900
 
 
 def test_a_dead_path_is_no_black_hole():

@@ -93,8 +93,8 @@ def test_the_round_trip_of_the_handshake_is_measured(stamps):
     script.send("A")
     script.poll()
     [script.conn] = script.server.accepted()
-    assert script.conn._snd.rtt.srtt == 40 * MS
-    assert script.conn._snd.rtt.rto == 200 * MS
+    assert script.conn.info().srtt == 40 * MS
+    assert script.conn.info().rto == 200 * MS
 
 
 def test_a_repeated_syn_ack_measures_by_its_echo_only():
@@ -110,8 +110,8 @@ def test_a_repeated_syn_ack_measures_by_its_echo_only():
         script.send("A")
         script.poll()
         [conn] = script.server.accepted()
-        assert conn._snd.rtt.rto == rto * MS
-        assert conn._snd.rtt.srtt == (40 * MS if stamps else 0)
+        assert conn.info().rto == rto * MS
+        assert conn.info().srtt == (40 * MS if stamps else 0)
 
 
 def test_a_repeated_syn_or_a_cookie_measures_nothing_without_an_echo():
@@ -126,7 +126,7 @@ def test_a_repeated_syn_or_a_cookie_measures_nothing_without_an_echo():
         script.send("A")
         script.poll()
         [conn] = script.server.accepted()
-        assert (conn._snd.rtt.srtt, conn._snd.rtt.rto) == (0, 3000 * MS)
+        assert (conn.info().srtt, conn.info().rto) == (0, 3000 * MS)
 
 
 def test_an_echo_of_nothing_we_sent_measures_nothing():
@@ -135,7 +135,7 @@ def test_an_echo_of_nothing_we_sent_measures_nothing():
     script.send("A", ts=(script.stamp(), 12345))
     script.poll()
     [conn] = script.server.accepted()
-    assert conn._snd.rtt.srtt == 0
+    assert conn.info().srtt == 0
 
 
 def test_a_repeated_syn_is_answered_with_its_own_timestamp():

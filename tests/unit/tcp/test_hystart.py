@@ -8,7 +8,7 @@ from tests.unit.tcp.test_loss_recovery import MSS, WIDE
 
 from hognose.limits import TcpLimits
 from hognose.tcp.congestion import UNLIMITED
-from hognose.tcp.hystart import CSS_ROUNDS, N_RTT_SAMPLE, HyStart
+from hognose.tcp.hystart import CSS_GROWTH_DIVISOR, CSS_ROUNDS, N_RTT_SAMPLE, HyStart
 
 
 class Rounds:
@@ -93,49 +93,46 @@ def test_acknowledgements_without_a_measurement_count_for_rounds_only():
 
 def grown(script: Script, delay_ms: float) -> int:
     """One window of data, acknowledged by twos after `delay_ms` milliseconds; the window after it."""
-    snd = script.conn._snd
-    script.write(bytes(snd.cc.cwnd // MSS * MSS))
+    script.write(bytes(script.conn.info().cwnd // MSS * MSS))
     sent = script.poll()
     script.now += int(delay_ms * MS)
     for segment in sent[1::2]:
         script.send("A", ack=segment.end, window=WIDE)
     script.send("A", window=WIDE)
     script.poll()
-    return snd.cc.cwnd
+    return script.conn.info().cwnd
 
 
 def test_the_first_slow_start_of_a_connection_ends_by_delay():
     script = Script(limits=TcpLimits(send_buffer=1 << 22))
     script.open(window=WIDE, after=40)
-    cc = script.conn._snd.cc
     windows = [grown(script, 40) for _ in range(3)]
     assert windows == [20 * MSS, 40 * MSS, 80 * MSS]
-    while cc.ssthresh == UNLIMITED:
+    while script.conn.info().ssthresh == UNLIMITED:
         windows.append(grown(script, 50 + len(windows)))
         assert len(windows) < 20
     assert len(windows) == 3 + CSS_ROUNDS + 1, "noticed by the first acknowledgement behind them"
     assert windows[4] < 1.3 * windows[3] < 1.3 * 1.6 * windows[2]
-    assert cc.ssthresh <= cc.cwnd
-    assert script.conn._snd._hystart is None
-    before = cc.cwnd
+    assert script.conn.info().ssthresh <= script.conn.info().cwnd
+    assert not script.conn.info().first_slow_start
+    before = script.conn.info().cwnd
     assert grown(script, 60) < 1.2 * before, "congestion avoidance"
 
 
-def test_a_late_segment_does_not_hurry_conservative_slow_start():
+def test_a_late_segment_does_not_hurry_conservative_slow_start(monkeypatch):
     """An acknowledgement after reordering goes another way through the sender; the window grows a quarter there too."""
     script = Script()
     script.open(window=WIDE, after=40)
     grown(script, 40)
-    snd = script.conn._snd
-    snd._hystart.css_rounds = 1
-    before, first = snd.cc.cwnd, script.seen
+    monkeypatch.setattr(HyStart, "acknowledged", lambda hystart, acked, *_: acked // CSS_GROWTH_DIVISOR)
+    before, first = script.conn.info().cwnd, script.seen
     script.write(bytes(before // MSS * MSS))
     script.poll()
     script.now += 40 * MS
     script.send("A", ack=first, sack=((first + MSS, first + 2 * MSS),), window=WIDE)
-    assert not snd.calm
+    assert not script.conn.info().calm
     script.send("A", ack=first + 8 * MSS, window=WIDE)
-    assert snd.cc.cwnd == before + 8 * MSS // 4
+    assert script.conn.info().cwnd == before + 8 * MSS // 4
 
 
 def test_a_loss_ends_it_for_good():
@@ -143,16 +140,15 @@ def test_a_loss_ends_it_for_good():
     script = Script()
     script.open(window=WIDE, after=40)
     grown(script, 40)
-    snd = script.conn._snd
-    assert snd._hystart is not None
+    assert script.conn.info().first_slow_start
     first = script.seen
     script.write(bytes(10 * MSS))
     script.poll()
     script.now += 40 * MS
     script.send("A", ack=first, sack=((first + MSS, first + 8 * MSS),), window=WIDE)
-    assert snd._hystart is None
+    assert not script.conn.info().first_slow_start
     script.poll()
     script.send("A", window=WIDE)
     script.poll()
     grown(script, 40)
-    assert snd._hystart is None
+    assert not script.conn.info().first_slow_start

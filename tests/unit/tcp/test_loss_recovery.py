@@ -234,11 +234,11 @@ def test_a_report_of_new_data_ends_the_back_off():
         script.wait(100)
     script.write(b"two")
     [second] = [s for s in script.poll() if s.payload == b"two"] or script.wait(5_000)[-1:]
-    assert script.conn._snd.rtt.backoff == 4
+    assert script.conn.info().backoff == 4
     script.now += 100 * MS
     script.send("A", ack=first, sack=((second.seq, second.end),), window=WIDE)
     script.poll()
-    assert script.conn._snd.rtt.backoff == 0
+    assert script.conn.info().backoff == 0
     script.wait(1_000)
     assert script.stat(Stat.TCP_TIMEOUTS) > 4, "soon, not after sixteen times the time-out"
 
@@ -252,7 +252,7 @@ def test_a_report_of_what_was_sent_again_measures_nothing():
     while script.stat(Stat.TCP_TIMEOUTS) < 4:
         script.wait(100)
     script.send("A", ack=first, sack=((first + MSS, first + 2 * MSS),), window=WIDE)
-    assert script.conn._snd.rtt.backoff == 4
+    assert script.conn.info().backoff == 4
 
 
 def test_a_lost_fin_is_sent_again():
@@ -399,7 +399,7 @@ def test_a_batch_of_acknowledgements_does_not_make_the_window_look_unused():
     una = first + (window // 2 - 1) * MSS
     script.send("A", ack=una, sack=((una + MSS, una + 5 * MSS),), window=WIDE)
     script.poll()
-    assert script.conn._snd.cc.ssthresh >= 0.7 * window * MSS
+    assert script.conn.info().ssthresh >= 0.7 * window * MSS
 
 
 def test_acknowledgements_of_an_idle_connection_are_no_duplicates():

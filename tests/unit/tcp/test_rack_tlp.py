@@ -107,18 +107,17 @@ def test_a_probe_is_of_new_data_where_there_is_some():
 def test_what_a_probe_of_new_data_tells():
     for lost in (True, False):
         script = opened(rounds=0)
-        snd = script.conn._snd
         first = script.seen
         script.write(bytes(15 * MSS))
         script.poll()
         while not script.stat(Stat.TCP_TAIL_PROBES):
             script.wait(10)
-        window = snd.cc.cwnd
+        window = script.conn.info().cwnd
         if lost:
             script.send("A", ack=first + 7 * MSS, sack=((first + 10 * MSS, first + 11 * MSS),), window=WIDE)
             again = script.poll() + script.wait(60)
             assert next(s.seq for s in again if s.seq < first + 11 * MSS) == first + 7 * MSS
-            assert snd.cc.cwnd < window
+            assert script.conn.info().cwnd < window
         else:
             script.send("A", ack=first + 11 * MSS, window=WIDE)
             assert [s.seq for s in script.poll()] == [
@@ -127,8 +126,8 @@ def test_what_a_probe_of_new_data_tells():
                 first + 13 * MSS,
                 first + 14 * MSS,
             ]
-            assert snd.cc.cwnd >= window
-            assert snd.calm
+            assert script.conn.info().cwnd >= window
+            assert script.conn.info().calm
         assert script.stat(Stat.TCP_TIMEOUTS) == 0
 
 
@@ -159,7 +158,7 @@ def test_an_acknowledgement_begins_the_time_to_the_probe_anew():
     first = script.seen
     script.write(bytes(4 * MSS))
     script.poll()
-    assert script.conn._snd.rtt.pto == 200 * MS
+    assert script.conn.info().pto == 200 * MS
     script.now += 150 * MS
     script.send("A", ack=first + 2 * MSS, window=WIDE)
     assert script.poll() == []
@@ -241,7 +240,7 @@ def test_what_arrived_in_its_time_leaves_no_timer_behind():
     first = in_flight(script, 3)
     script.send("A", ack=first, sack=((first + MSS, first + 2 * MSS),), window=WIDE)
     assert script.poll() == []
-    assert script.conn._snd.rack.deadline > script.now
+    assert script.conn.info().reordering_at > script.now
     script.now += 5 * MS
     script.send("A", window=WIDE)
     script.poll()
@@ -331,8 +330,7 @@ def test_each_segment_delivered_lets_one_go_again():
 
 def test_rate_reduction_is_proportional():
     """RFC 9937: 100 in flight, target 70: seven sent for ten delivered, the window is the target at the end."""
-    prr = RateReduction()
-    prr.begin(100_000, 1000)
+    prr = RateReduction(100_000, 1000)
     pipe = 99_000
     sent = 0
     for _ in range(90):
@@ -346,8 +344,7 @@ def test_rate_reduction_is_proportional():
 
 
 def test_rate_reduction_below_the_target_grows_by_what_is_delivered():
-    prr = RateReduction()
-    prr.begin(100_000, 1000)
+    prr = RateReduction(100_000, 1000)
     assert prr.window(2000, 10_000, 70_000, 1000, advanced=False) == 12_000
     prr.sent(2000)
     assert prr.window(1000, 11_000, 70_000, 1000, advanced=True) == 11_000 + 2_000
@@ -376,8 +373,8 @@ def test_a_peer_that_reports_every_other_segment_costs_bounded_work(monkeypatch)
         script.send("A", ack=first, sack=((first + number * MSS, first + (number + 1) * MSS),), window=WIDE)
         rounds += 1
     script.wait(90)
-    assert len(script.conn._snd._board) <= 256
-    assert len(script.conn._snd.rack._records) <= 2 * 512
+    assert script.conn.info().sacked_ranges <= 256
+    assert script.conn.info().transmissions <= 2 * 512
     script.send("A", window=WIDE)
     script.poll()
     assert script.conn.send_queued <= WIDE << 7

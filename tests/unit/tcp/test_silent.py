@@ -105,7 +105,7 @@ def test_what_was_negotiated_is_kept(ts: bool, changes: dict[str, object]) -> No
         [connection] = script.server.accepted()
         states.append(
             [getattr(connection, name) for name in ("_snd_scale", "_rcv_scale", "_ts_offset", "_ts_recent", "peer")]
-            + [connection.path.timestamps, connection._snd.mss, connection._snd.sack, connection._snd.window]
+            + [connection.path.timestamps, connection.info().mss, connection.info().sack, connection.info().send_window]
         )
     assert states[0] == states[1]
 

@@ -34,13 +34,13 @@ def test_a_late_answer_undoes_the_time_out(stamps):
     """Nothing more is sent again, and the window is what it was."""
     script, first, echo = timed_out(stamps=stamps)
     before = script.stat(Stat.TCP_RETRANSMITS)
-    saved = script.conn._snd._time_out.congestion
+    saved = script.conn.info().undo
     assert answer(script, first + 2 * MSS, echo) == []
     assert script.stat(Stat.TCP_SPURIOUS_TIMEOUTS) == 1
-    snd = script.conn._snd
-    assert snd.cc.saved() == saved
-    assert snd.cc.cwnd == snd.in_flight() + 2 * MSS, "RFC 4015: no burst"
-    assert snd.rtt.rto > 400 * MS, "the delay was the path's"
+    info = script.conn.info()
+    assert info.congestion == saved
+    assert info.cwnd == info.in_flight + 2 * MSS, "RFC 4015: no burst"
+    assert info.rto > 400 * MS, "the delay was the path's"
     for count in range(4, 20, 2):
         assert answer(script, first + count * MSS, echo) == []
     assert script.stat(Stat.TCP_RETRANSMITS) == before
@@ -74,12 +74,12 @@ def test_without_timestamps_an_answer_to_all_says_nothing():
     script.send("A", window=WIDE)
     script.poll()
     assert script.stat(Stat.TCP_SPURIOUS_TIMEOUTS) == 0
-    assert script.conn._snd.cc.ssthresh < 20 * MSS
+    assert script.conn.info().ssthresh < 20 * MSS
 
 
 def test_without_timestamps_an_answer_to_what_was_repeated_says_nothing():
     script, first, _ = timed_out(stamps=False)
-    size = script.conn._snd.mss
+    size = script.conn.info().mss
     again = answer(script, first + size, 0)
     assert [segment.seq for segment in again] == [first + size, first + 2 * size]
     assert script.stat(Stat.TCP_SPURIOUS_TIMEOUTS) == 0
@@ -134,16 +134,16 @@ def test_a_size_that_was_doubted_is_believed_again():
     while not script.stat(Stat.TCP_BLACK_HOLES_SUSPECTED):
         script.wait(50)
     answer(script, first + 2 * MSS, echo)
-    assert script.conn._snd.mss == MSS
+    assert script.conn.info().mss == MSS
 
 
 def test_a_router_that_spoke_meanwhile_is_believed():
     """The segment sent before the time-out was too large, late or not."""
     script, first, echo = timed_out(stamps=True)
-    script.conn._snd.set_mss(1000)
+    script.conn.path_mtu(1012, script.iss + first)
     script.poll()
     answer(script, first + 2 * MSS, echo)
-    assert script.conn._snd.mss == 1000
+    assert script.conn.info().mss == 1000
     assert script.stat(Stat.TCP_SPURIOUS_TIMEOUTS) == 0
 
 
@@ -151,14 +151,14 @@ def test_a_time_out_that_is_over_is_not_undone():
     script, _, _ = timed_out(stamps=False)
     script.send("A", window=WIDE)
     script.poll()
-    assert script.conn._snd._recovery < 0
-    assert script.conn._snd._time_out is None
+    assert not script.conn.info().recovering
+    assert script.conn.info().undo is None
 
 
 def test_a_time_out_in_a_recovery_is_not_undone():
     """RFC 5682 section 3: something was lost, whatever the time-out was."""
     script, first, _ = timed_out(stamps=True)
     answer(script, first + MSS, script.ts_echo)
-    assert script.conn._snd._time_out is None
+    assert script.conn.info().undo is None
     script.wait(2_000)
-    assert script.conn._snd._time_out is None
+    assert script.conn.info().undo is None

@@ -40,6 +40,18 @@ def test_fragmentation_needed_lowers_the_segment_size():
     assert sum(len(s.payload) for s in again) == 10_000
 
 
+def test_a_smaller_path_is_no_congestion():
+    """RFC 1191 section 6.5: what a router found too large goes again, and the congestion window stays."""
+    script = large_in_flight()
+    before = script.conn.info().cwnd
+    script.server.icmp_error(3, 4, 1400, quote(script, 1), script.now)
+    script.poll()
+    script.now += 40 * MS
+    script.send("A")
+    assert script.conn.send_queued == 0
+    assert before <= script.conn.info().cwnd <= 2 * before
+
+
 @pytest.mark.parametrize(
     ("icmp_type", "code", "mtu", "position", "port"),
     [

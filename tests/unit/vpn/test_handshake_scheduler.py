@@ -211,8 +211,8 @@ def test_a_stranger_that_waits_for_its_turn_fills_a_small_window(size: int, coun
     tracemalloc.stop()
     [peer] = world.gateway._peers.values()
     window = TcpLimits().first_window
-    assert sum(map(len, peer.conn._rcv.ready)) == min(count + 1, window)
-    assert peer.conn._rcv.window == max(0, window - count - 1)
+    assert peer.conn.info().ready_bytes == min(count + 1, window)
+    assert peer.conn.info().receive_window == max(0, window - count - 1)
     assert cost < 2 * window
 
 
