@@ -22,9 +22,12 @@ from hognose.ip.neighbor import NeighborTable
 from hognose.limits import Limits
 from hognose.link import LinkCaps
 from hognose.nat.nat import Nat
+from hognose.router.classify import Classifier
 from hognose.router.egress import Egress
 from hognose.router.forwarding import Forwarder
+from hognose.router.icmp import LinkIcmp, TunnelIcmp
 from hognose.router.ingress import Ingress
+from hognose.router.local_endpoints import LocalEndpoints
 from hognose.router.syn_sieve import SynSieve
 from hognose.tcp.server import TcpServer
 from hognose.units import Ipv4Int, Nanos, Random, UnixSeconds, ipv4_text, netmask
@@ -139,6 +142,8 @@ def assemble(
         counters=counters,
     )
     limiter = RateLimiter(limits.ip)
+    link_endpoints = LocalEndpoints(tcp={config.port: tcp})
+    tunnel_endpoints = LocalEndpoints()
     forwarder = Forwarder(
         server=config.server_address,
         mask=config.mask,
@@ -148,8 +153,14 @@ def assemble(
         tun_mtu=config.tun_mtu,
         mss=mss,
         nat=nat,
+        icmp=TunnelIcmp(
+            address=config.server_address,
+            tun_mtu=config.tun_mtu,
+            endpoints=tunnel_endpoints,
+            limiter=limiter,
+            counters=counters,
+        ),
         reassembler=Reassembler(limits.ip, counters),
-        limiter=limiter,
         counters=counters,
         destinations=Destinations(
             tunnel=Prefix(config.network, config.prefix_len),
@@ -159,21 +170,37 @@ def assemble(
             dns_servers=config.dns_servers,
         ),
     )
-    ingress = Ingress(
-        caps=caps,
+    syn_sieve = SynSieve(config.port, limits.tcp.syns_per_second, random(32))
+    classifier = Classifier(
+        mac=caps.mac,
         address=uplink.address,
         port=config.port,
         mss=mss,
         tun_mtu=config.tun_mtu,
-        tcp=tcp,
-        syn_sieve=SynSieve(config.port, limits.tcp.syns_per_second, random(32)),
+        endpoints=link_endpoints,
+        syn_sieve=syn_sieve,
+        icmp=LinkIcmp(
+            address=uplink.address,
+            broadcasts=broadcasts,
+            endpoints=link_endpoints,
+            nat=nat,
+            limiter=limiter,
+            counters=counters,
+        ),
         nat=nat,
         neighbors=neighbors,
         reassembler=Reassembler(limits.ip, counters),
-        limiter=limiter,
+        counters=counters,
+    )
+    ingress = Ingress(
+        caps=caps,
+        address=uplink.address,
+        vpn=tcp,
+        endpoints=link_endpoints,
+        classifier=classifier,
+        syn_sieve=syn_sieve,
         split_packets=limits.step.split_packets,
         counters=counters,
-        broadcasts=broadcasts,
     )
     return Gateway(
         live=live,

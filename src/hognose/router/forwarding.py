@@ -12,10 +12,19 @@ from collections.abc import Container
 from hognose.address_scope import Prefix
 from hognose.destinations import DNS_PORT, Destinations
 from hognose.drops import Counters, DropReason, Stat
-from hognose.ip.fragments import Reassembler, fragment, with_ident
-from hognose.ip.icmp_errors import RateLimiter, build_error, echo_reply
+from hognose.ip.fragments import Reassembler, with_ident
 from hognose.ip.mss import clamp
 from hognose.nat.nat import Nat
+from hognose.router.icmp import (
+    ADMIN_PROHIBITED,
+    FRAGMENTATION_NEEDED,
+    HOST_UNREACHABLE,
+    PORT_UNREACHABLE,
+    PROTOCOL_UNREACHABLE,
+    REASSEMBLY_TIMEOUT,
+    TTL_EXCEEDED,
+    TunnelIcmp,
+)
 from hognose.router.routed import Routed
 from hognose.units import Ipv4Int, Nanos
 from hognose.wire import icmpv4, ipv4
@@ -46,8 +55,8 @@ class Forwarder:
         tun_mtu: int,
         mss: int,
         nat: Nat,
+        icmp: TunnelIcmp,
         reassembler: Reassembler,
-        limiter: RateLimiter,
         counters: Counters,
         destinations: Destinations | None = None,
     ) -> None:
@@ -65,8 +74,8 @@ class Forwarder:
         self._mss = mss
         self._nat = nat
         self._outside = int.from_bytes(nat.address, "big")
+        self._icmp = icmp
         self._reassembler = reassembler
-        self._limiter = limiter
         self._counters = counters
 
     def from_client(self, client: Ipv4Int, packets: list[bytes], now: Nanos) -> Routed:
@@ -97,7 +106,7 @@ class Forwarder:
         for first in self._reassembler.handle_deadline(now):
             client = int.from_bytes(first[12:16], "big")
             if client in self._clients:
-                self._error(client, first, icmpv4.TIME_EXCEEDED, icmpv4.REASSEMBLY_TIMEOUT, routed, now)
+                self._icmp.error(client, first, REASSEMBLY_TIMEOUT, routed, now)
         return routed
 
     def _over_link_mtu(self, client: Ipv4Int, packets: list[bytes], routed: Routed, now: Nanos) -> list[bytes]:
@@ -138,14 +147,18 @@ class Forwarder:
                 counters.drop(whole)
                 return
             packet, l4, end = whole, (whole[0] & 15) * 4, len(whole)
+        parsed = l4, end, protocol, fragment_word, source, destination
         if destination == self._server:
-            self._to_us(client, packet, l4, end, protocol, routed, now)
+            if protocol == ipv4.ICMP:
+                self._icmp.receive(client, packet, parsed, routed, now)
+            else:
+                self._to_us(client, packet, parsed, routed, now)
         elif destination == self._outside:
-            self._hairpin(client, packet, l4, end, protocol, routed, now)
+            self._hairpin(client, packet, parsed, routed, now)
         elif destination & self._mask == self._network:
             self._to_client(client, destination, packet, routed, now)
         else:
-            self._to_outside(client, packet, l4, protocol, destination, routed, now)
+            self._to_outside(client, packet, parsed, routed, now)
 
     def _refuses_fragments(self, destination: Ipv4Int) -> DropReason | None:
         """The reason why no fragment to this address is worth to be kept; a name server's port must be seen first."""
@@ -155,21 +168,12 @@ class Forwarder:
         inside = destination & self._mask == self._network or destination == self._outside
         return None if inside or self._destinations.is_open_for_dns(destination) else reason
 
-    def _to_us(
-        self, client: Ipv4Int, packet: bytes, l4: int, end: int, protocol: int, routed: Routed, now: Nanos
-    ) -> None:
-        """Answer echo to the tunnel gateway; refuse everything else as a host refuses it (RFC 1122 3.2.2.1)."""
-        if protocol == ipv4.ICMP:
-            parsed = icmpv4.parse(packet, l4, end)
-            if isinstance(parsed, DropReason):
-                self._counters.drop(parsed)
-            elif parsed[0] == icmpv4.ECHO_REQUEST:
-                self._counters.stats[Stat.ECHO_REPLIES] += 1
-                self._deliver(client, echo_reply(packet, 0, l4, end), routed)
-            return
-        code = icmpv4.PORT_UNREACHABLE if protocol in (ipv4.TCP, ipv4.UDP) else icmpv4.PROTOCOL_UNREACHABLE
+    def _to_us(self, client: Ipv4Int, packet: bytes, parsed: ipv4.Parsed, routed: Routed, now: Nanos) -> None:
+        """Refuse a packet to the tunnel gateway as a host refuses it (RFC 1122 section 3.2.2.1)."""
+        _, _, protocol, _, _, _ = parsed
+        kind = PORT_UNREACHABLE if protocol in (ipv4.TCP, ipv4.UDP) else PROTOCOL_UNREACHABLE
         self._counters.drop(DropReason.PORT_CLOSED)
-        self._error(client, packet, icmpv4.UNREACHABLE, code, routed, now)
+        self._icmp.error(client, packet, kind, routed, now)
 
     def _to_client(self, client: Ipv4Int, destination: Ipv4Int, packet: bytes, routed: Routed, now: Nanos) -> None:
         """Forward between clients: only when configured, TTL decremented (RFC 1812 5.3.1); never to broadcasts."""
@@ -178,31 +182,30 @@ class Forwarder:
             return
         if not self._client_to_client:
             self._counters.drop(DropReason.CLIENT_TO_CLIENT_OFF)
-            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.ADMIN_PROHIBITED, routed, now)
+            self._icmp.error(client, packet, ADMIN_PROHIBITED, routed, now)
             return
         if destination not in self._clients:
             self._counters.drop(DropReason.NO_ROUTE)
-            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.HOST_UNREACHABLE, routed, now)
+            self._icmp.error(client, packet, HOST_UNREACHABLE, routed, now)
             return
         if packet[8] <= 1:
             self._counters.drop(DropReason.TTL_EXCEEDED)
-            self._error(client, packet, icmpv4.TIME_EXCEEDED, 0, routed, now)
+            self._icmp.error(client, packet, TTL_EXCEEDED, routed, now)
             return
         checksum = update(packet[10] << 8 | packet[11], packet[8] << 8, packet[8] - 1 << 8)
         packet = b"%b%c%b%b%b" % (packet[:8], packet[8] - 1, packet[9:10], checksum.to_bytes(2, "big"), packet[12:])
         self._counters.stats[Stat.CLIENT_TO_CLIENT_PACKETS] += 1
-        self._deliver(destination, clamp(packet, self._mss), routed)
+        routed.deliver(destination, clamp(packet, self._mss), self._tun_mtu)
 
-    def _hairpin(
-        self, client: Ipv4Int, packet: bytes, l4: int, end: int, protocol: int, routed: Routed, now: Nanos
-    ) -> None:
+    def _hairpin(self, client: Ipv4Int, packet: bytes, parsed: ipv4.Parsed, routed: Routed, now: Nanos) -> None:
         """Answer echo to our outside address; give other packets to the client that has the port, as from outside.
 
         The listening port is refused with an ICMP error. A port without a mapping and one that filters are both
         silent: no client learns which ports other clients have open.
         """
+        l4, end, protocol, _, _, _ = parsed
         if protocol == ipv4.ICMP and end > l4 and packet[l4] == icmpv4.ECHO_REQUEST:
-            self._to_us(client, packet, l4, end, protocol, routed, now)
+            self._icmp.receive(client, packet, parsed, routed, now)
             return
         result = self._nat.hairpin(client, packet, now)
         if isinstance(result, DropReason):
@@ -210,19 +213,11 @@ class Forwarder:
             return
         to, inner = result
         self._counters.stats[Stat.NAT_HAIRPIN_PACKETS] += 1
-        self._deliver(to, clamp(inner, self._mss), routed)
+        routed.deliver(to, clamp(inner, self._mss), self._tun_mtu)
 
-    def _to_outside(
-        self,
-        client: Ipv4Int,
-        packet: bytes,
-        l4: int,
-        protocol: int,
-        destination: Ipv4Int,
-        routed: Routed,
-        now: Nanos,
-    ) -> None:
+    def _to_outside(self, client: Ipv4Int, packet: bytes, parsed: ipv4.Parsed, routed: Routed, now: Nanos) -> None:
         """Send through the NAT, where the rule for destinations allows it."""
+        l4, _, protocol, _, _, destination = parsed
         refused = self._destinations.refuses(destination)
         if refused is not None:
             port = int.from_bytes(packet[l4 + 2 : l4 + 4], "big")
@@ -232,7 +227,7 @@ class Forwarder:
         if len(packet) > self._link_mtu and packet[6] & 0x40:
             # RFC 1191: DF is set and the uplink is narrower than the tunnel.
             self._counters.drop(DropReason.TOO_BIG)
-            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.FRAGMENTATION_NEEDED, routed, now, self._link_mtu)
+            self._icmp.error(client, packet, FRAGMENTATION_NEEDED, routed, now, rest=self._link_mtu)
             return
         if len(packet) > self._link_mtu:
             packet = with_ident(packet, self._nat.fresh_ident())
@@ -246,33 +241,8 @@ class Forwarder:
         """Count a packet that did not go through the NAT, and send the client an ICMP error where one is due."""
         self._counters.drop(reason)
         if reason is DropReason.TTL_EXCEEDED:
-            self._error(client, packet, icmpv4.TIME_EXCEEDED, 0, routed, now)
+            self._icmp.error(client, packet, TTL_EXCEEDED, routed, now)
         elif reason in _PROHIBITED:
-            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.ADMIN_PROHIBITED, routed, now)
+            self._icmp.error(client, packet, ADMIN_PROHIBITED, routed, now)
         elif reason is DropReason.UNKNOWN_PROTOCOL:
-            self._error(client, packet, icmpv4.UNREACHABLE, icmpv4.PROTOCOL_UNREACHABLE, routed, now)
-
-    def _error(
-        self,
-        client: Ipv4Int,
-        packet: bytes,
-        icmp_type: int,
-        code: int,
-        routed: Routed,
-        now: Nanos,
-        rest: int = 0,
-    ) -> None:
-        """An ICMP error from the tunnel gateway to the client, within the rate limits."""
-        error = build_error(packet, source=self._server, icmp_type=icmp_type, code=code, rest=rest)
-        if error is None:
-            return
-        if not self._limiter.allow(client, now):
-            self._counters.drop(DropReason.ICMP_RATE_LIMITED)
-            return
-        self._counters.stats[Stat.ICMP_ERRORS_SENT] += 1
-        routed.to_clients.setdefault(client, []).append(error)
-
-    def _deliver(self, client: Ipv4Int, packet: bytes, routed: Routed) -> None:
-        """A packet of ours or of another client, cut to the tunnel's MTU (RFC 791 section 3.2)."""
-        packets = [packet] if len(packet) <= self._tun_mtu else fragment(packet, self._tun_mtu)
-        routed.to_clients.setdefault(client, []).extend(packets)
+            self._icmp.error(client, packet, PROTOCOL_UNREACHABLE, routed, now)

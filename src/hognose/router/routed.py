@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from hognose.ip.fragments import fragment
 from hognose.link import Outgoing
 from hognose.units import Ipv4Int, Port
 
@@ -15,10 +16,15 @@ class Routed(NamedTuple):
 
     to_clients: inner packets per client, in order. to_link: packets for `Egress.send`. failures: exceptions that single
     frames caused, bugs of ours for the log; each is counted (INTERNAL_ERROR). udp_clients: sources of OpenVPN hard
-    resets over UDP, for the log, at most ingress.UDP_CLIENTS_MAX.
+    resets over UDP, for the log, at most classify.UDP_CLIENTS_MAX.
     """
 
     to_clients: Deliveries
     to_link: list[Outgoing]
     failures: list[Exception]
     udp_clients: list[tuple[Ipv4Int, Port]]
+
+    def deliver(self, client: Ipv4Int, packet: bytes, tun_mtu: int) -> None:
+        """Add a packet of ours or of another client, cut to the tunnel's MTU (RFC 791 section 3.2)."""
+        packets = [packet] if len(packet) <= tun_mtu else fragment(packet, tun_mtu)
+        self.to_clients.setdefault(client, []).extend(packets)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from struct import Struct
 
+from hognose.address import Address
 from hognose.drops import DropReason
 from hognose.units import Buffer, Ipv4Int
 from hognose.wire.checksum import ones_sum
@@ -68,6 +69,16 @@ def _parse_with_options(data: Buffer, l3: int, end: int) -> Parsed | DropReason:
     if reason:
         return reason
     return l3 + header_len, l3 + total_len, protocol, fragment, source, destination
+
+
+def source(data: Buffer, l3: int = 0) -> Address:
+    """The source address of the packet at l3."""
+    return bytes(data[l3 + 12 : l3 + 16])
+
+
+def destination(data: Buffer, l3: int = 0) -> Address:
+    """The destination address of the packet at l3."""
+    return bytes(data[l3 + 16 : l3 + 20])
 
 
 def check_options(options: bytes) -> DropReason:

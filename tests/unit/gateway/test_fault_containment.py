@@ -30,6 +30,7 @@ from hognose.openvpn.data.keyring import DataChannel
 from hognose.openvpn.framing import RecordSplitter
 from hognose.openvpn.session import Session
 from hognose.router.forwarding import Forwarder
+from hognose.router.icmp import TunnelIcmp
 from hognose.tcp.connection import TcpConnection
 from hognose.tcp.listener import Listener
 from hognose.tcp.server import TcpServer
@@ -167,7 +168,7 @@ POINTS: list[tuple[type, str, Work]] = [
     (Admissions, "_authenticated", newcomer),
     (Admissions, "leave", close),
     (Forwarder, "from_client", say_something),
-    (Forwarder, "_to_us", say_something),
+    (TunnelIcmp, "receive", say_something),
     (Forwarder, "expire", fragment),
     (Nat, "outbound", known_flow),
     (Nat, "open_outbound", use_tunnel),

@@ -14,7 +14,10 @@ from hognose.ip.fragments import Reassembler
 from hognose.ip.icmp_errors import RateLimiter
 from hognose.limits import IpLimits
 from hognose.link import LinkCaps
+from hognose.router.classify import Classifier
+from hognose.router.icmp import LinkIcmp
 from hognose.router.ingress import Ingress
+from hognose.router.local_endpoints import LocalEndpoints
 from hognose.router.routed import Routed
 from hognose.units import SECOND, ipv4_int
 
@@ -80,11 +83,20 @@ class LoneIngress:
         self.counters = Counters()
         self.sent: list[Packet] = []
         limits = IpLimits(icmp_errors_per_second=3)
+        us, counters = ipv4_int(US), self.counters
+        endpoints = LocalEndpoints(tcp={PORT: engines})  # type: ignore[dict-item]
+        icmp = LinkIcmp(
+            address=us, broadcasts=frozenset((ipv4_int("10.0.0.255"),)), endpoints=endpoints, nat=engines,  # type: ignore[arg-type]
+            limiter=RateLimiter(limits), counters=counters,
+        )  # fmt: skip
+        classifier = Classifier(
+            mac=MAC, address=us, port=PORT, mss=MSS, tun_mtu=TUN_MTU, endpoints=endpoints, icmp=icmp, counters=counters,
+            syn_sieve=engines, nat=engines, neighbors=engines,  # type: ignore[arg-type]
+            reassembler=Reassembler(limits, self.counters),
+        )  # fmt: skip
         self.ingress = Ingress(
-            caps=LinkCaps(MAC), address=ipv4_int(US), port=PORT, mss=MSS, tun_mtu=TUN_MTU,
-            tcp=engines, syn_sieve=engines, nat=engines, neighbors=engines,  # type: ignore[arg-type]
-            reassembler=Reassembler(limits, self.counters), limiter=RateLimiter(limits), split_packets=split_packets,
-            counters=self.counters, broadcasts=frozenset((ipv4_int("10.0.0.255"),)),
+            caps=LinkCaps(MAC), address=us, vpn=engines, endpoints=endpoints, classifier=classifier,  # type: ignore[arg-type]
+            syn_sieve=engines, split_packets=split_packets, counters=counters,  # type: ignore[arg-type]
         )  # fmt: skip
 
     def take(self, *frames: bytes) -> Routed:

@@ -21,6 +21,8 @@ from hognose.link import LinkCaps
 from hognose.nat.nat import Nat
 from hognose.router.egress import Egress
 from hognose.router.forwarding import Forwarder
+from hognose.router.icmp import TunnelIcmp
+from hognose.router.local_endpoints import LocalEndpoints
 from hognose.units import SECOND, ipv4_int, netmask
 
 MAC = bytes.fromhex("020000000002")
@@ -71,7 +73,13 @@ class World:
             mss=1300,
             nat=self.nat,
             reassembler=Reassembler(limits, self.counters),
-            limiter=RateLimiter(limits),
+            icmp=TunnelIcmp(
+                address=SERVER,
+                tun_mtu=self.tun_mtu,
+                endpoints=LocalEndpoints(),
+                limiter=RateLimiter(limits),
+                counters=self.counters,
+            ),
             counters=self.counters,
             destinations=self.destinations,
         )

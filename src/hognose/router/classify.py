@@ -1,0 +1,169 @@
+# hot
+"""The engine of a packet for our address: a TCP server, ICMP, the NAT; and frames that are no plain IPv4 packet."""
+
+from __future__ import annotations
+
+from hognose.drops import Counters, DropReason
+from hognose.ip.fragments import Reassembler, fragment
+from hognose.ip.mss import clamp
+from hognose.ip.neighbor import NeighborTable
+from hognose.link import L3_OFFSET
+from hognose.nat.nat import Nat
+from hognose.router.icmp import FRAGMENTATION_NEEDED, TTL_EXCEEDED, LinkIcmp
+from hognose.router.local_endpoints import LocalEndpoints
+from hognose.router.routed import Routed
+from hognose.router.syn_sieve import SynSieve
+from hognose.units import Buffer, Ipv4Int, Nanos, Port
+from hognose.wire import ethernet, ipv4, udp, virtio_net
+from hognose.wire.openvpn import HARD_RESET_CLIENT_V2, HARD_RESET_CLIENT_V3
+from hognose.wire.tcp import SYN
+
+TRUSTED = virtio_net.F_NEEDS_CSUM | virtio_net.F_DATA_VALID
+_SYN_OFFSET = 33  # the TCP flags of a packet without IP options
+_SMALL_PACKET = 100  # no SYN is larger; spares data packets the test for a SYN
+UDP_CLIENTS_MAX = 8  # of one batch; the rest is counted all the same
+# First bytes of a client's hard reset with and without tls-crypt-v2, key id 0.
+_UDP_RESETS = (bytes((HARD_RESET_CLIENT_V2 << 3,)), bytes((HARD_RESET_CLIENT_V3 << 3,)))
+
+
+class Classifier:
+    """The choice of an engine for each packet, header checks of irregular frames included."""
+
+    def __init__(
+        self,
+        *,
+        mac: bytes,
+        address: Ipv4Int,
+        port: Port,
+        mss: int,
+        tun_mtu: int,
+        endpoints: LocalEndpoints,
+        syn_sieve: SynSieve,
+        icmp: LinkIcmp,
+        nat: Nat,
+        neighbors: NeighborTable,
+        reassembler: Reassembler,
+        counters: Counters,
+    ) -> None:
+        """port: the VPN's, where OpenVPN clients over UDP are looked for and SYNs can be a flood."""
+        self.split = 0  # packets that super-segments of a batch were cut into; the user sets it to 0
+        self._mac = mac
+        self._address = address
+        self._port = port
+        self._mss = mss
+        self._tun_mtu = tun_mtu
+        self._tcp = endpoints.tcp
+        self._syn_sieve = syn_sieve
+        self._icmp = icmp
+        self._nat = nat
+        self._neighbors = neighbors
+        self._reassembler = reassembler
+        self._counters = counters
+
+    def packet(
+        self,
+        data: bytes,
+        l3: int,
+        l4: int,
+        end: int,
+        protocol: int,
+        gso_size: int,
+        flags: int,
+        routed: Routed,
+        now: Nanos,
+    ) -> None:
+        """Give one whole valid packet for our address to its engine."""
+        if protocol == ipv4.TCP and end - l4 >= 20:
+            port = data[l4 + 2] << 8 | data[l4 + 3]
+            server = self._tcp.get(port)
+            if server is not None:
+                # A SYN with IP options, or in fragments, has not passed the sieve; no client sends it so.
+                if data[l4 + 13] & 0x3F == SYN and port == self._port and self._syn_sieve.sifts:
+                    self._counters.drop(DropReason.TCP_SYN_CROWDED)
+                    return
+                server.receive(data, l3, l4, end, gso_size, flags & TRUSTED != 0, now)
+                return
+        elif protocol == ipv4.ICMP and data[l4 : l4 + 1] != b"\x00":
+            self._icmp.receive(data, l3, l4, end, routed, now)
+            return
+        result = self._nat.inbound(data, l3, end, gso_size, flags & virtio_net.F_NEEDS_CSUM != 0, now)
+        if not isinstance(result, tuple):
+            self._refused(result, data, l3, end, routed, now)
+            return
+        client, packets = result
+        if len(packets) == 1:
+            packet = packets[0]
+            if len(packet) < _SMALL_PACKET and packet[9] == 6 and len(packet) > _SYN_OFFSET and packet[_SYN_OFFSET] & 2:
+                packets = [clamp(packet, self._mss)]
+            if len(packet) > self._tun_mtu:
+                packets = self._cut(data, l3, end, packet, routed, now)
+        else:
+            self.split += len(packets)
+        down = routed.to_clients
+        if client in down:
+            down[client] += packets
+        else:
+            down[client] = packets
+
+    def short_frame(self, frame: bytes, routed: Routed, now: Nanos) -> None:
+        """Take ARP from a frame that is too short for IPv4; drop any other such frame."""
+        if len(frame) >= L3_OFFSET and frame[24:26] == b"\x08\x06":
+            self.frame(frame, routed, now)
+        else:
+            self._counters.drop(DropReason.FRAME_TOO_SHORT)
+
+    def frame(self, frame: bytes, routed: Routed, now: Nanos) -> None:
+        """Take what the fast test does not: ARP, frames for other hosts, fragments, IP options."""
+        ethertype = int.from_bytes(frame[24:26], "big")
+        to_mac = frame[12:18]
+        if ethertype == ethernet.TYPE_ARP:
+            if to_mac in (self._mac, ethernet.BROADCAST):
+                routed.to_link.extend(self._neighbors.receive(frame, L3_OFFSET, now))
+            return
+        if to_mac != self._mac:
+            self._counters.drop(DropReason.NOT_FOR_US)
+            return
+        if ethertype != ethernet.TYPE_IPV4:
+            self._counters.drop(DropReason.UNKNOWN_ETHERTYPE)
+            return
+        if frame[1] & 0x7F > virtio_net.GSO_TCPV4:
+            self._counters.drop(DropReason.BAD_VNET_HEADER)
+            return
+        parsed = ipv4.parse(frame, L3_OFFSET, len(frame))
+        if isinstance(parsed, DropReason):
+            self._counters.drop(parsed)
+            return
+        l4, end, protocol, fragment_word, _, destination = parsed
+        if destination != self._address:
+            self._counters.drop(DropReason.NOT_FOR_US)
+            return
+        if fragment_word & ipv4.FRAGMENTED:
+            self._reassembler.handle_deadline(now)  # no ICMP error to the outside for datagrams that timed out
+            whole = self._reassembler.receive(frame, L3_OFFSET, end, now)
+            if isinstance(whole, DropReason):
+                self._counters.drop(whole)
+            elif whole is not None:
+                self.packet(whole, 0, (whole[0] & 15) * 4, len(whole), protocol, 0, 0, routed, now)
+            return
+        gso_size = int.from_bytes(frame[4:6], "little") if frame[1] else 0
+        self.packet(frame, L3_OFFSET, l4, end, protocol, gso_size, frame[0], routed, now)
+
+    def _cut(self, data: bytes, l3: int, end: int, packet: bytes, routed: Routed, now: Nanos) -> list[bytes]:
+        """A packet larger than the tunnel: fragments, or RFC 1191's answer to the sender when DF is set."""
+        if not packet[6] & 0x40:
+            return fragment(packet, self._tun_mtu)
+        self._counters.drop(DropReason.TOO_BIG)
+        self._icmp.error(data[l3:end], FRAGMENTATION_NEEDED, routed, now, rest=self._tun_mtu)
+        return []
+
+    def _refused(self, reason: DropReason, data: Buffer, l3: int, end: int, routed: Routed, now: Nanos) -> None:
+        """Count a packet that the NAT did not take; only an exceeded TTL is answered outside (RFC 1812 5.3.1)."""
+        self._counters.drop(reason)
+        if reason is DropReason.TTL_EXCEEDED:
+            self._icmp.error(data[l3:end], TTL_EXCEEDED, routed, now)
+        elif data[l3 + 9] == ipv4.UDP and len(routed.udp_clients) < UDP_CLIENTS_MAX:
+            l4 = l3 + (data[l3] & 15) * 4
+            first = bytes(data[l4 + udp.HEADER_LEN : l4 + udp.HEADER_LEN + 1])
+            if data[l4 + 2] << 8 | data[l4 + 3] == self._port and first in _UDP_RESETS:
+                source = int.from_bytes(data[l3 + 12 : l3 + 16], "big")
+                routed.udp_clients.append((source, data[l4] << 8 | data[l4 + 1]))
