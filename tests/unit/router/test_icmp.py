@@ -1,14 +1,13 @@
-"""The way in by itself: what it answers, whom it tells of what, and what a bug or a flood costs."""
+"""ICMP of the link by itself: what is answered, the engine that is told of an error, and the rates."""
 
 from __future__ import annotations
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Packet, Raw
-from tests.unit.router.lone_ingress import HOST, NOW, PORT, US, LoneIngress, frame, ip, segment
+from tests.unit.router.lone_ingress import HOST, PORT, US, LoneIngress, frame, ip
 
 from hognose.drops import DropReason, Stat
-from hognose.units import ipv4_int
 
 # -- ICMP --------------------------------------------------------------------------------------------------------------
 
@@ -105,95 +104,3 @@ def test_nothing_is_said_about_an_error() -> None:
     lone.take(frame(ip(ttl=1, dst=US, src="224.0.0.5") / UDP(sport=53, dport=5000) / Raw(bytes(20))))
     assert len(lone.sent) == 1
     assert lone.counters.stats[Stat.ICMP_ERRORS_SENT] == 1
-
-
-RESETS = [b"\x38", b"\x50"]  # hard reset of a client, with tls-crypt-v2 and without, key id 0
-
-
-def udp(payload: bytes, port: int = PORT, sport: int = 40_000, **fields: object) -> bytes:
-    return frame(ip(**fields) / UDP(sport=sport, dport=port) / Raw(payload + bytes(20)))
-
-
-@pytest.mark.parametrize("options", [[], [b"\1\1\1\0"]], ids=["plain", "options"])
-@pytest.mark.parametrize("first", RESETS)
-def test_openvpn_clients_over_udp_are_named_once(first: bytes, options: list[bytes]) -> None:
-    lone = LoneIngress()
-    routed = lone.take(udp(first, options=options, src="192.0.2.9", sport=50_001))
-    assert routed.udp_clients == [(ipv4_int("192.0.2.9"), 50_001)]
-    assert lone.take().udp_clients == []
-
-
-@pytest.mark.parametrize(
-    "other",
-    [udp(b"\x38", port=PORT + 1), udp(b"\x39"), udp(b"\x40"), udp(b"\x28"), frame(ip() / UDP(dport=PORT)),
-     frame(segment(b"\x38" * 30, port=5000)), frame(ip(proto=47) / UDP(dport=PORT) / Raw(b"\x38" * 20))],
-)  # fmt: skip
-def test_other_packets_are_no_clients(other: bytes) -> None:
-    lone = LoneIngress()
-    assert lone.take(other).udp_clients == []
-    assert lone.drops == {"NAT_NO_MAPPING": 1}
-
-
-def test_eight_clients_over_udp_are_kept_and_all_are_counted() -> None:
-    lone = LoneIngress()
-    routed = lone.take(*[udp(b"\x38", sport=50_000 + number) for number in range(20)])
-    assert [port for _, port in routed.udp_clients] == list(range(50_000, 50_008))
-    assert lone.drops == {"NAT_NO_MAPPING": 20}
-    assert len(lone.take(udp(b"\x38", sport=50_100)).udp_clients) == 1
-
-
-# -- floods and bugs ---------------------------------------------------------------------------------------------------
-
-SYN, SYN_OPTIONS = frame(segment(flags="S")), frame(segment(flags="S", options=[b"\1\1\1\0"]))
-
-
-def test_without_a_flood_there_is_no_sieve() -> None:
-    lone = LoneIngress()
-    assert lone.ingress.sieve(NOW) is None
-    lone.take(SYN_OPTIONS)
-    assert [call[0] for call in lone.engines.calls] == ["tcp"]
-
-
-@pytest.mark.parametrize("kept", [0, 1, 3])
-def test_what_the_sieve_takes_out_has_come_and_is_counted(kept: int) -> None:
-    lone = LoneIngress()
-    lone.engines.overflow_at, lone.engines.kept = NOW, kept
-    sieve = lone.ingress.sieve(NOW)
-    assert sieve is not None
-    frames = [SYN, SYN + bytes(1), SYN + bytes(2)]
-    assert sieve(frames) == frames[:kept]
-    assert lone.came == (3 - kept, sum(map(len, frames[kept:])), 0)
-    assert lone.drops == ({"TCP_SYN_CROWDED": 3 - kept} if kept < 3 else {})
-
-
-def test_in_a_flood_a_syn_with_options_is_dropped() -> None:
-    """The sieve has seen all others; what is no first SYN is let through."""
-    lone = LoneIngress()
-    lone.engines.overflow_at, lone.engines.kept = NOW, 0
-    lone.ingress.sieve(NOW)
-    options = [b"\1\1\1\0"]
-    lone.take(SYN_OPTIONS)
-    assert (lone.engines.calls, lone.drops) == ([], {"TCP_SYN_CROWDED": 1})
-    lone.take(SYN, *[frame(segment(flags=flags, options=options)) for flags in ("SA", "A", "SF", "R")])
-    assert [call[0] for call in lone.engines.calls] == ["tcp"] * 5
-    assert lone.drops == {"TCP_SYN_CROWDED": 1}
-
-
-def test_a_sieve_that_fails_lets_all_through() -> None:
-    lone = LoneIngress()
-    lone.engines.overflow_at = NOW
-    sieve = lone.ingress.sieve(NOW)
-    assert sieve is not None
-    assert sieve([SYN]) == [SYN]
-    assert (lone.drops, lone.came) == ({"INTERNAL_ERROR": 1}, (0, 0, 0))
-    assert [str(error) for error in lone.take().failures] == ["a bug"]
-    assert lone.take().failures == []
-
-
-def test_a_frame_that_an_engine_fails_on_is_lost_alone() -> None:
-    lone = LoneIngress(100, (1, 2, 3))  # no answer of a NAT
-    routed = lone.take(frame(segment(port=5000)), SYN)
-    assert lone.engines.calls[1][0] == "tcp"
-    assert (lone.drops, lone.came) == ({"INTERNAL_ERROR": 1}, (2, 132, 0))
-    assert [type(error) for error in routed.failures] == [TypeError]
-    assert lone.take().failures == []
