@@ -39,7 +39,6 @@ TABLE: dict[str, tuple[str, ...]] = {
     "path": ("black_hole", "sending"),
     "receiver": ("receiving",),
     "rewrite": ("nat",),
-    "routed": ("forwarding", "ingress_alone"),
     "sender": ("sending", "loss_recovery", "rack_tlp"),
     "table": ("nat_fairness", "nat_flow_timeouts"),
     "time_out": ("spurious_time_outs",),
