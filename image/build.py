@@ -131,7 +131,9 @@ def build_nano_kernel(target: Path) -> None:
 def check_tls_table(interpreter: Path) -> None:
     """The committed table of what TLS can do must be what this interpreter does; a minute when one of both is new."""
     tls = REPO / "src/hognose/openvpn/tls"
-    sources = [tls / f"{name}.py" for name in ("context", "algorithms", "openssl_binding", "certificates")]
+    sources = [
+        tls / f"{name}.py" for name in ("context", "openssl_endpoint", "algorithms", "openssl_binding", "certificates")
+    ]
     inputs = (TLS_TABLE, IMAGE / "measure_tls.py", IMAGE / "requirements.txt", *sources)
     stamp = CACHE / f"tls-table-{digest(interpreter_key(), *inputs)}"
     if stamp.exists():

@@ -33,7 +33,7 @@ from hognose.gateway.gateway import Gateway
 from hognose.openvpn.control.key_state import KeyState
 from hognose.openvpn.control.reliability import Reliability
 from hognose.openvpn.control.session_wrap import SessionWrap
-from hognose.openvpn.tls.context import TlsEndpoint
+from hognose.openvpn.tls.openssl_endpoint import TlsEndpoint
 from hognose.router.egress import Egress
 from hognose.tcp.silent import Silent
 from hognose.vpn.handshake_scheduler import HandshakeScheduler

@@ -12,7 +12,8 @@ from tests.world.today import UNIX
 
 from hognose.errors import PeerError
 from hognose.openvpn.tls.certificates import CertificateRules
-from hognose.openvpn.tls.context import OpenSslEndpoint, TlsContext, TlsSettings
+from hognose.openvpn.tls.context import TlsContext, TlsSettings
+from hognose.openvpn.tls.openssl_endpoint import OpenSslEndpoint
 
 DAY = 86_400
 

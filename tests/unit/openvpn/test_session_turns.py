@@ -13,7 +13,7 @@ from hognose.limits import OpenvpnLimits
 from hognose.openvpn.control.key_state import KeyState
 from hognose.openvpn.session import Session
 from hognose.openvpn.session_events import Renegotiated
-from hognose.openvpn.tls.context import OpenSslEndpoint
+from hognose.openvpn.tls.openssl_endpoint import OpenSslEndpoint
 from hognose.wire import openvpn as wire
 
 LIMITS = OpenvpnLimits()

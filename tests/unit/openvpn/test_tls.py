@@ -24,8 +24,8 @@ from hognose.errors import ConfigError, PeerError
 from hognose.openvpn.tls import openssl_binding
 from hognose.openvpn.tls.algorithms import DEFAULT_CIPHERS, cipher_string
 from hognose.openvpn.tls.certificates import NO_NAME, CertificateRules
-from hognose.openvpn.tls.context import OpenSslEndpoint
 from hognose.openvpn.tls.crl import RevocationLists
+from hognose.openvpn.tls.openssl_endpoint import OpenSslEndpoint
 
 _DER = Encoding.DER
 

@@ -15,7 +15,8 @@ from hognose.openvpn.control.key_exchange import ClientKeyMessage, ServerKeyMess
 from hognose.openvpn.control.messages import MessageReader
 from hognose.openvpn.control.reliability import Reliability
 from hognose.openvpn.profile import ServerProfile
-from hognose.openvpn.tls.context import TlsContext, TlsEndpoint
+from hognose.openvpn.tls.context import TlsContext
+from hognose.openvpn.tls.openssl_endpoint import TlsEndpoint
 from hognose.units import SECOND, Nanos, Random, UnixSeconds
 from hognose.wire.openvpn import CONTROL_V1, CONTROL_WKC_V1
 

@@ -10,11 +10,10 @@ import re
 
 from hognose.errors import ConfigError
 from hognose.openvpn.tls import openssl_binding
+from hognose.vocabulary import CERT_PROFILES
 
 # TLS 1.2: forward secrecy and AEAD only (RFC 9325 4.2); TLS 1.3 suites are all of that kind.
 DEFAULT_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
-# openvpn ssl_openssl.c tls_ctx_set_cert_profile: OpenSSL's security levels stand in for mbed TLS's profiles.
-SECURITY_LEVELS = {"insecure": 0, "legacy": 1, "preferred": 2, "suiteb": 3}
 _SUITE_B = "SUITEB128"
 _NEVER = "!aNULL:!eNULL"  # suites without a certificate or without encryption are never in use
 _WORD = re.compile(r"[A-Za-z0-9!+@=_.-]{1,80}")
@@ -22,8 +21,8 @@ _WORD = re.compile(r"[A-Za-z0-9!+@=_.-]{1,80}")
 
 def cipher_string(tls_cipher: str, profile: str) -> tuple[str, list[str]]:
     """OpenSSL's cipher string with the security level, and warnings about names that were left out."""
-    if profile not in SECURITY_LEVELS:
-        raise ConfigError(f"`{profile}` is none of {', '.join(SECURITY_LEVELS)}", directive="tls-cert-profile")
+    if profile not in CERT_PROFILES:
+        raise ConfigError(f"`{profile}` is none of {', '.join(CERT_PROFILES)}", directive="tls-cert-profile")
     warnings: list[str] = []
     words = []
     for name in filter(None, tls_cipher.split(":")):
@@ -43,4 +42,4 @@ def cipher_string(tls_cipher: str, profile: str) -> tuple[str, list[str]]:
     if words:
         words.append(_NEVER)
     base = ":".join(words) or (_SUITE_B if profile == "suiteb" else DEFAULT_CIPHERS)
-    return f"{base}:@SECLEVEL={SECURITY_LEVELS[profile]}", warnings
+    return f"{base}:@SECLEVEL={CERT_PROFILES.index(profile)}", warnings

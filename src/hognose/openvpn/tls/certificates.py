@@ -21,12 +21,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hognose.drops import DropReason
 from hognose.errors import ConfigError, PeerError
 from hognose.openvpn.tls import openssl_binding
+from hognose.vocabulary import FINGERPRINT_LEN, NAME_KINDS
 
 COMMON_NAME_MAX = 64  # bytes of UTF-8: RFC 5280 ub-common-name, OpenVPN TLS_USERNAME_LEN
 USERNAME_MAX = 255  # several fields joined (OpenVPN ssl_verify.c verify_cert)
 CHAIN_MAX = 16  # certificates of a chain (OpenVPN MAX_CERT_DEPTH)
 NO_NAME = ""  # of clients without a certificate: no certificate has it, where UNDEF (OpenVPN) is a name like others
-NAME_KINDS = ("", "subject", "name", "name-prefix")
+MALFORMED = "client certificate: it is malformed"
 _CLIENT_AUTH = "TLS Web Client Authentication"
 _Alternatives = type[x509.SubjectAlternativeName] | type[x509.IssuerAlternativeName]
 _ALTERNATIVES: dict[str, _Alternatives] = {
@@ -70,7 +71,7 @@ class CertificateRules:
     def __post_init__(self) -> None:
         if self.name_kind not in NAME_KINDS:
             raise ConfigError("write subject, name or name-prefix", directive="verify-x509-name")
-        if any(len(fingerprint) != 32 for fingerprint in self.fingerprints):
+        if any(len(fingerprint) != FINGERPRINT_LEN for fingerprint in self.fingerprints):
             raise ConfigError("write SHA-256 fingerprints, 32 bytes each", directive="peer-fingerprint")
         if self.eku and not openssl_binding.is_object(self.eku):
             raise ConfigError(

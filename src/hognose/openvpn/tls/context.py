@@ -1,4 +1,4 @@
-"""TLS inside control messages: pyOpenSSL over memory BIOs, with a small protocol that tests can fake.
+"""The TLS settings that all sessions of a server share: certificates, key, CA, CRL, algorithms, rules.
 
 No Python callback goes into OpenSSL (docs/dev/decisions/0001-no-verify-callback.md): the chain is verified by OpenSSL
 against the CA at the injected time, the reason of a failure is read afterwards; revocation and the administrator's
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, Protocol
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -23,24 +22,23 @@ from hognose.openvpn.tls import openssl_binding
 from hognose.openvpn.tls.algorithms import cipher_string
 from hognose.openvpn.tls.certificates import (
     CHAIN_MAX,
+    MALFORMED,
     NO_NAME,
     UNREADABLE,
     CertificateRules,
     check_identity,
-    fingerprint,
     load_certificates,
     load_der,
     quiet,
-    to_der,
 )
 from hognose.openvpn.tls.crl import RevocationLists
-from hognose.openvpn.tls.verify_errors import explain, explain_tls
+from hognose.openvpn.tls.openssl_endpoint import OpenSslEndpoint
+from hognose.openvpn.tls.verify_errors import error_reasons, explain
 from hognose.units import UnixSeconds
+from hognose.vocabulary import ClientCertificate
 
 _VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
 _OPTIONS = SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE
-_READ_SIZE = 16_384  # bytes of the longest TLS record's text (RFC 8446 5.1); SSL_read gives no more at once
-MALFORMED = "client certificate: it is malformed"
 _PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 
 
@@ -64,47 +62,8 @@ class TlsSettings:
     cert_profile: str = "preferred"
     extra_certs: str = ""
     crl: str = ""
-    verify_client_cert: Literal["require", "optional", "none"] = "require"
+    verify_client_cert: ClientCertificate = "require"
     rules: CertificateRules = field(default_factory=CertificateRules)
-
-
-class TlsEndpoint(Protocol):
-    """One TLS server connection, bytes in and out."""
-
-    def receive(self, data: bytes) -> None:
-        """Take TLS bytes of the peer; PeerError when the connection is lost for good."""
-
-    def take_output(self) -> bytes:
-        """TLS bytes for the peer; also after a failure, when they hold the alert."""
-
-    def read(self) -> bytes:
-        """Plaintext received so far; b"" when there is none."""
-
-    def write(self, data: bytes) -> None:
-        """Plaintext to send, only after the handshake; one TLS record each."""
-
-    def export(self, label: str, length: int) -> bytes:
-        """Keying material (RFC 5705), no context value."""
-
-    @property
-    def handshake_done(self) -> bool:
-        """True when the handshake is complete and the client's certificate is good."""
-
-    @property
-    def version(self) -> str:
-        """TLSv1.2 or TLSv1.3."""
-
-    @property
-    def common_name(self) -> str:
-        """The client's name by its certificate (x509-username-field); NO_NAME without one and before the handshake."""
-
-    @property
-    def certificate_sha256(self) -> bytes:
-        """SHA-256 of the client's certificate, b"" without one: the same client again has the same one."""
-
-    @property
-    def peer_chain(self) -> tuple[bytes, ...]:
-        """DER, the client's own certificate first, without the root; for TlsContext.recheck."""
 
 
 class TlsContext:
@@ -134,7 +93,7 @@ class TlsContext:
 
     def accept(self, unix: UnixSeconds) -> OpenSslEndpoint:
         """A fresh server connection that judges certificates as of `unix`."""
-        return OpenSslEndpoint(self, self._context, unix)
+        return OpenSslEndpoint(self._context, self, unix)
 
     def judge(self, chain: tuple[bytes, ...], unix: UnixSeconds) -> str:
         """The client's name by a chain that OpenSSL has verified (or need not); PeerError(CERTIFICATE_REJECTED)."""
@@ -199,7 +158,7 @@ class TlsContext:
         try:
             context.set_cipher_list(names.encode())
         except SSL.Error as error:
-            raise ConfigError(f"OpenSSL refuses it: {_reasons(error)[0]}", directive="tls-cipher") from None
+            raise ConfigError(f"OpenSSL refuses it: {error_reasons(error)[0]}", directive="tls-cipher") from None
         self.warnings += tuple(warned)
         if settings.ciphersuites and not openssl_binding.set_ciphersuites(context, settings.ciphersuites):
             raise ConfigError(
@@ -222,11 +181,13 @@ class TlsContext:
             for intermediate in sent:
                 context.add_extra_chain_cert(intermediate)
         except SSL.Error as error:
-            raise ConfigError(f"OpenSSL refuses it: {_reasons(error)[0]}", directive="cert") from None
+            raise ConfigError(f"OpenSSL refuses it: {error_reasons(error)[0]}", directive="cert") from None
         try:
             context.use_privatekey(_private_key(settings.key))
         except SSL.Error as error:
-            raise ConfigError(f"OpenSSL refuses it with this cert: {_reasons(error)[0]}", directive="key") from None
+            raise ConfigError(
+                f"OpenSSL refuses it with this cert: {error_reasons(error)[0]}", directive="key"
+            ) from None
 
     def _trust(self, context: SSL.Context) -> None:
         """Set CA, CRL, and the way to ask for a client's certificate."""
@@ -256,123 +217,6 @@ class TlsContext:
             context.set_verify(SSL.VERIFY_PEER | SSL.VERIFY_FAIL_IF_NO_PEER_CERT)
 
 
-class OpenSslEndpoint:
-    """TlsEndpoint over OpenSSL; about 42 KB of memory from its first moment."""
-
-    def __init__(self, owner: TlsContext, context: SSL.Context, unix: UnixSeconds) -> None:
-        self._owner = owner
-        self._unix = unix
-        self._connection = SSL.Connection(context, None)
-        self._connection.set_accept_state()
-        openssl_binding.set_verify_time(self._connection, unix)
-        self._done = False
-        self._failed = False
-        self._common_name = ""
-        self._sha256 = b""
-        self._chain: tuple[bytes, ...] = ()
-
-    @property
-    def handshake_done(self) -> bool:
-        """True when the handshake is complete and the client's certificate is good."""
-        return self._done
-
-    @property
-    def version(self) -> str:
-        """TLSv1.2 or TLSv1.3."""
-        return self._connection.get_protocol_version_name()
-
-    @property
-    def common_name(self) -> str:
-        """The client's name by its certificate; NO_NAME without one and before the handshake."""
-        return self._common_name
-
-    @property
-    def certificate_sha256(self) -> bytes:
-        """SHA-256 of the client's certificate, b"" without one."""
-        return self._sha256
-
-    @property
-    def peer_chain(self) -> tuple[bytes, ...]:
-        """DER, the client's own certificate first, without the root."""
-        return self._chain
-
-    def receive(self, data: bytes) -> None:
-        """Take TLS bytes of the peer; PeerError(TLS_ERROR or CERTIFICATE_REJECTED) when it is over."""
-        if self._failed:
-            raise PeerError(DropReason.TLS_ERROR, "the connection has failed before")
-        self._connection.bio_write(data)
-        if self._done:
-            return
-        try:
-            self._connection.do_handshake()
-        except SSL.WantReadError:
-            return
-        except SSL.Error as error:
-            self._failed = True
-            raise self._failure(error) from None
-        try:
-            self._identify()
-        except PeerError:
-            self._failed = True
-            raise
-        self._done = True
-
-    def take_output(self) -> bytes:
-        """TLS bytes for the peer."""
-        parts = []
-        try:
-            while True:
-                parts.append(self._connection.bio_read(_READ_SIZE))
-        except SSL.WantReadError:
-            return b"".join(parts)
-
-    def read(self) -> bytes:
-        """Plaintext received so far; PeerError(TLS_ERROR) when the peer broke the connection."""
-        parts = []
-        try:
-            while True:
-                parts.append(self._connection.recv(_READ_SIZE))
-        except (SSL.WantReadError, SSL.ZeroReturnError):
-            return b"".join(parts)
-        except SSL.Error as error:
-            raise PeerError(DropReason.TLS_ERROR, explain_tls(_reasons(error)[0])) from None
-
-    def write(self, data: bytes) -> None:
-        """One TLS record (OpenVPN reads a control string in one piece)."""
-        try:
-            self._connection.send(data)
-        except SSL.Error as error:
-            raise PeerError(DropReason.TLS_ERROR, _reasons(error)[0]) from None
-
-    def export(self, label: str, length: int) -> bytes:
-        """Keying material (RFC 5705), no context value."""
-        return self._connection.export_keying_material(label.encode(), length, None)
-
-    def _identify(self) -> None:
-        """Judge the certificate of a handshake that OpenSSL has finished."""
-        try:
-            with quiet():
-                certificate = self._connection.get_peer_certificate(as_cryptography=True)
-                verified = self._connection.get_verified_chain(as_cryptography=True) or []
-        except (*UNREADABLE, crypto.Error):
-            raise PeerError(DropReason.CERTIFICATE_REJECTED, MALFORMED) from None
-        if certificate is not None:
-            # A pinned certificate's chain means nothing; of others the root is known to the context that checks again.
-            others = [] if self._owner.pinned_only else verified[1:-1]
-            self._chain = tuple(to_der(one) for one in (certificate, *others))
-            self._sha256 = fingerprint(certificate)
-        self._common_name = self._owner.judge(self._chain, self._unix)
-
-    def _failure(self, error: SSL.Error) -> PeerError:
-        reasons = _reasons(error)
-        if "certificate verify failed" in reasons:
-            code = openssl_binding.verify_result(self._connection)
-            return PeerError(DropReason.CERTIFICATE_REJECTED, explain(code))
-        if "peer did not return a certificate" in reasons:
-            return PeerError(DropReason.CERTIFICATE_REJECTED, "the client sent no certificate")
-        return PeerError(DropReason.TLS_ERROR, explain_tls(reasons[0]))
-
-
 def _certificates(pem: str, directive: str) -> list[x509.Certificate]:
     """At least one certificate; ConfigError, without a word of the text, for anything else."""
     try:
@@ -394,9 +238,3 @@ def _private_key(pem: str) -> _PrivateKey:
     if not isinstance(key, _PrivateKey):
         raise ConfigError("it must be RSA, EC, Ed25519 or Ed448", directive="key")
     return key
-
-
-def _reasons(error: SSL.Error) -> list[str]:
-    """OpenSSL's error queue, oldest first, never empty."""
-    queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
-    return [str(entry[-1]) for entry in queue if entry and entry[-1]] or [type(error).__name__]

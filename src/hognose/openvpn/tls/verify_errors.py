@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from OpenSSL import SSL
+
 from hognose.openvpn.tls import openssl_binding
 
 # X509_V_ERR codes (openssl verify(1)); the same numbers in OpenSSL 1.1.1 to 4.0.
@@ -52,3 +54,9 @@ def explain_tls(reason: str) -> str:
     if "alert" in reason:
         advice = "the client refuses: its log says why (its ca, verify-x509-name, remote-cert-tls or TLS settings)"
     return f"{reason}; {advice}" if advice else reason
+
+
+def error_reasons(error: SSL.Error) -> list[str]:
+    """OpenSSL's error queue, oldest first, never empty."""
+    queue = error.args[0] if error.args and isinstance(error.args[0], list) else []
+    return [str(entry[-1]) for entry in queue if entry and entry[-1]] or [type(error).__name__]
