@@ -13,7 +13,7 @@ from functools import partial
 
 from hognose.drops import Counters
 from hognose.openvpn.data.formats import DataFormat
-from hognose.openvpn.data.keyring import DataChannel, DataKey
+from hognose.openvpn.data.keyring import DataKey, Keyring
 
 SEED = random.Random(1)
 KEYS = SEED.randbytes(256)
@@ -35,15 +35,15 @@ FORMS = {
 }
 
 
-def channel(form: DataFormat, keys: bytes) -> DataChannel:
+def channel(form: DataFormat, keys: bytes) -> Keyring:
     """One with a fresh key."""
-    made = DataChannel(Counters())
-    made.install(DataKey(0, form, keys, SEED.randbytes), 0, 0, 0)
+    made = Keyring(Counters())
+    made.install(DataKey.negotiated(0, form, keys, SEED.randbytes), 0, 0, 0)
     return made
 
 
-def open_all(server: DataChannel, batch: list[bytes]) -> None:
-    server.open_run(batch, 0, [], 1)
+def open_all(server: Keyring, batch: list[bytes]) -> None:
+    server.open(batch, 0, [], 1)
 
 
 def cost(batches: list[list[bytes]], work: Callable[[list[bytes]], object]) -> float:
@@ -62,7 +62,7 @@ def measure(form: DataFormat, count: int, size: int) -> tuple[float, float]:
         best_seal = min(best_seal, cost(batches, partial(server.seal, now=1)))
         sealed = [client.seal(batch, 1) for batch in batches]
         best_open = min(best_open, cost(sealed, partial(open_all, server)))
-        assert server.packets_in == count * len(batches)
+        assert server.payloads.packets_in == count * len(batches)
     return best_seal, best_open
 
 

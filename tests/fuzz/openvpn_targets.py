@@ -25,11 +25,12 @@ from hognose.openvpn.control.messages import MessageReader
 from hognose.openvpn.control.session_wrap import SessionWrap
 from hognose.openvpn.control.tls_crypt_v2 import ClientKey, split_wrapped_key, unwrap_client_key
 from hognose.openvpn.control.wrap import make_wrap
-from hognose.openvpn.data.formats import FRAMINGS, DataFormat
-from hognose.openvpn.data.keyring import DataChannel, DataKey
+from hognose.openvpn.data.formats import DataFormat
+from hognose.openvpn.data.keyring import DataKey, Keyring
 from hognose.openvpn.framing import RecordSplitter
 from hognose.openvpn.profile import ServerProfile, WrapSettings
 from hognose.openvpn.session import Authenticated, Session
+from hognose.vocabulary import FRAMINGS
 from hognose.wire.openvpn import ACK_V1, MAX_ACKS, build_control_body, parse_control_body
 
 MAX_RECORD = OpenvpnLimits().record_len
@@ -379,14 +380,14 @@ def data_records(data: bytes) -> None:
     results = []
     for batches in ([records], [[record] for record in records]):
         counters = Counters()
-        channel = DataChannel(counters)
+        channel = Keyring(counters)
         for key_id in (0, 1):
-            channel.install(DataKey(key_id, form, KEYS, bytes), 0, 0, 1 << 60)
+            channel.install(DataKey.negotiated(key_id, form, KEYS, bytes), 0, 0, 1 << 60)
         packets: list[bytes] = []
         for batch in batches:
             index = 0
             while index < len(batch):
-                after = channel.open_run(batch, index, packets, 5)
+                after = channel.open(batch, index, packets, 5)
                 if after == index:  # a control packet: the session's
                     assert batch[index][0] >> 3 not in (6, 9)
                     after += 1
@@ -394,5 +395,6 @@ def data_records(data: bytes) -> None:
         assert len(packets) <= authentic
         sealed = channel.seal([packet for packet in packets if packet], 5)
         assert len(sealed) == len([packet for packet in packets if packet])
-        results.append((packets, counters.drops, channel.bytes_in, channel.packets_in, channel.exit_seen))
+        taken = channel.payloads
+        results.append((packets, counters.drops, taken.bytes_in, taken.packets_in, taken.exit_seen))
     assert results[0] == results[1]

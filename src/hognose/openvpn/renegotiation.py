@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hognose.base.rate import FixedWindow
-from hognose.openvpn.data.keyring import DataChannel
+from hognose.openvpn.data.keyring import Keyring
 from hognose.openvpn.profile import ServerProfile
 from hognose.units import SECOND, Nanos, Random
 
@@ -39,12 +39,12 @@ class RenegotiationClock:
             return look
         return min(look, due)
 
-    def due(self, profile: ServerProfile, data: DataChannel, now: Nanos) -> bool:
+    def due(self, profile: ServerProfile, data: Keyring, now: Nanos) -> bool:
         """True when new keys are wanted now."""
         self._looked_at = now
         return bool(profile.reneg_s and now - self.last >= self._interval) or self.used_up(profile, data)
 
-    def used_up(self, profile: ServerProfile, data: DataChannel) -> bool:
+    def used_up(self, profile: ServerProfile, data: Keyring) -> bool:
         """True when reneg-bytes, reneg-pkts, or the key's own limits are reached; cheap, for every batch."""
         if data.worn_out:
             return True

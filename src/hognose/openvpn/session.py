@@ -22,7 +22,7 @@ from hognose.openvpn.control.misconfiguration import explain_first_packet
 from hognose.openvpn.control.push import Admission, push_options, push_replies
 from hognose.openvpn.control.session_wrap import DYNAMIC_LABEL, DYNAMIC_LEN, SessionWrap
 from hognose.openvpn.data.formats import DataFormat
-from hognose.openvpn.data.keyring import DataChannel, DataKey
+from hognose.openvpn.data.keyring import DataKey, Keyring
 from hognose.openvpn.liveness import Liveness
 from hognose.openvpn.profile import ServerProfile
 from hognose.openvpn.renegotiation import RenegotiationClock
@@ -44,7 +44,7 @@ TEMPORARY_BACKOFF_S = 10  # seconds that a client is asked to wait after a tempo
 
 
 class Session:
-    """Bounds: two negotiations at a time and a third that only listens; see KeyState, DataChannel, Reliability.
+    """Bounds: two negotiations at a time and a third that only listens; see KeyState, Keyring, Reliability.
 
     One call does the work of one TLS flight at most: `receive` files the control messages after it, `has_work` says
     that they wait, each `work` takes the next flight. Data records, acknowledgements and timers do not wait for it.
@@ -76,7 +76,7 @@ class Session:
         self._last_key_id = 0  # of the newest attempt, failed or not: OpenVPN ssl.c key_state_init
         self._retired: KeyState | None = None  # the one before primary: may still say something (OpenVPN 3)
         self._retired_until: Nanos = 0
-        self._data = DataChannel(counters)
+        self._data = Keyring(counters)
         self._events: list[SessionEvent] = []
         self._admission: Admission | None = None
         self._agreement: Agreement | None = None
@@ -94,7 +94,7 @@ class Session:
     @property
     def bytes_in(self) -> int:
         """Inner bytes received."""
-        return self._data.bytes_in
+        return self._data.payloads.bytes_in
 
     @property
     def bytes_out(self) -> int:
@@ -153,10 +153,10 @@ class Session:
         if self._held:
             self._held += records
             return self.work(now, unix)
-        if self._data.established:
+        if self._data.current is not None:
             index = self._open(records, 0, packets, now)
             if index == len(records):  # the data path ends here
-                if self._data.exit_seen:
+                if self._data.payloads.exit_seen:
                     self._finish(DropReason.PEER_EXIT, "the client said goodbye")
                 elif self._renegotiation.used_up(self._profile, self._data):
                     self._start_renegotiation(now)
@@ -187,7 +187,11 @@ class Session:
         """Control records, acknowledgements and pings that are due."""
         self.attention = False
         since = self._primary.reliability.unacknowledged_since if self._primary is not None else None
-        if since is not None and self._data.established and now - since > self._profile.limits.control_age_s * SECOND:
+        if (
+            since is not None
+            and self._data.current is not None
+            and now - since > self._profile.limits.control_age_s * SECOND
+        ):
             self._finish(DropReason.RETRANSMIT_LIMIT, "the client takes no control messages")
         records: list[bytes] = []
         for key in (self._primary, self._pending, self._retired):
@@ -195,7 +199,7 @@ class Session:
                 self._poll_key(key, records, now, unix)
         if (
             not records
-            and self._data.established
+            and self._data.current is not None
             and self.ended is None
             and self._liveness.ping_due(self._profile, now)
         ):
@@ -239,7 +243,7 @@ class Session:
 
     def shutdown(self, now: Nanos) -> None:
         """End in order: the client is asked to reconnect, passwords kept (OpenVPN push.c send_restart)."""
-        if self._data.established and self._primary is not None:
+        if self._data.current is not None and self._primary is not None:
             self._primary.send_message("RESTART,[P]")
 
     def replace_profile(self, profile: ServerProfile) -> None:
@@ -261,11 +265,11 @@ class Session:
                     times.append(due)
                 if key.stage is not Stage.ACTIVE:
                     times.append(key.started_at + hand_window)
-        if not self._data.established:
+        if self._data.current is None:
             times.append(self._started_at + hand_window)
         if self._retired is not None:
             times.append(self._retired_until)
-        if self._data.established:
+        if self._data.current is not None:
             times += self._liveness.deadlines(self._profile)
             times.append(self._renegotiation.look_at(self._profile, self._pending is not None))
             key_time = self._data.next_deadline()
@@ -284,11 +288,11 @@ class Session:
             self.ended = self._end_at[1]
             return
         hand_window = profile.hand_window_s * SECOND
-        if not self._data.established:
+        if self._data.current is None:
             if now - self._started_at >= hand_window:
                 self._finish(DropReason.HANDSHAKE_TIMEOUT, "the handshake was not completed within hand-window")
             return
-        over = self._liveness.over(profile, self._data.bytes_in + self._data.bytes_out, now)
+        over = self._liveness.over(profile, self._data.payloads.bytes_in + self._data.bytes_out, now)
         if over is not None:
             self._finish(*over)
             return
@@ -310,12 +314,12 @@ class Session:
         Records after a goodbye are not looked at: they would begin negotiations of a session that is over.
         """
         left = self._profile.limits.control_turn
-        while index < len(records) and self.ended is None and not self._data.exit_seen:
+        while index < len(records) and self.ended is None and not self._data.payloads.exit_seen:
             record = records[index]
             if not record:  # a datagram may be empty
                 self._counters.drop(DropReason.BAD_CONTROL_PACKET)
             elif record[0] >> 3 in (wire.DATA_V2, wire.DATA_V1):
-                if self._data.established:
+                if self._data.current is not None:
                     index = self._open(records, index, packets, now)
                     continue
                 if self._primary is None:
@@ -328,14 +332,14 @@ class Session:
                 self._held = records[index:]
                 break
             index += 1
-        if self._data.exit_seen:
+        if self._data.payloads.exit_seen:
             self._finish(DropReason.PEER_EXIT, "the client said goodbye")
 
     def _open(self, records: list[bytes], index: int, packets: list[bytes], now: Nanos) -> int:
         """Open data records from `index` on; only an authentic one shows that the client is alive."""
-        before = len(packets), self._data.control_payloads_in
-        index = self._data.open_run(records, index, packets, now)
-        if before != (len(packets), self._data.control_payloads_in):
+        before = len(packets), self._data.payloads.control_payloads
+        index = self._data.open(records, index, packets, now)
+        if before != (len(packets), self._data.payloads.control_payloads):
             self._liveness.last_received = now
         return index
 
@@ -386,7 +390,7 @@ class Session:
             and body.message_id == 0
             and self._pending is None
             and primary is not None
-            and self._data.established
+            and self._data.current is not None
             and key_id != 0  # any id: the client may have counted attempts that never arrived
         ):
             self._data.use_newest()
@@ -491,7 +495,7 @@ class Session:
     def _establish(self, now: Nanos) -> None:
         """Install data keys and send PUSH_REPLY, once both the admission and the acknowledgement are there."""
         key, agreement = self._primary, self._agreement
-        if self._admission is None or key is None or key.stage is not Stage.ACTIVE or self._data.established:
+        if self._admission is None or key is None or key.stage is not Stage.ACTIVE or self._data.current is not None:
             return
         assert agreement is not None
         assert key.tls is not None
@@ -523,7 +527,7 @@ class Session:
             replay_window=profile.replay_window,
             replay_time=profile.replay_time_s,
         )
-        data_key = DataKey(key.key_id, data_format, keys, self._random)
+        data_key = DataKey.negotiated(key.key_id, data_format, keys, self._random)
         self._data.install(data_key, now, switch_at, max(expires_at, switch_at + 1))
 
     # -- control strings -------------------------------------------------------------------------------------------
@@ -531,7 +535,7 @@ class Session:
     def _message(self, text: str, now: Nanos) -> None:
         if text == "PUSH_REQUEST":
             self._push_requested = True
-            if self._data.established:
+            if self._data.current is not None:
                 self._push(now)
         elif text == "EXIT":
             self._finish(DropReason.PEER_EXIT, "the client said goodbye")

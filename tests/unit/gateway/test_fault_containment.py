@@ -26,7 +26,7 @@ from hognose.gateway.gateway import Gateway
 from hognose.ip.fragments import Reassembler
 from hognose.ip.neighbor import NeighborTable
 from hognose.nat.nat import Nat
-from hognose.openvpn.data.keyring import DataChannel
+from hognose.openvpn.data.keyring import Keyring
 from hognose.openvpn.framing import RecordSplitter
 from hognose.openvpn.session import Session
 from hognose.router.forwarding import Forwarder
@@ -162,8 +162,8 @@ POINTS: list[tuple[type, str, Work]] = [
     (Session, "next_deadline", newcomer),
     (Session, "handle_deadline", wait),
     (Session, "_key_for", renegotiate),
-    (DataChannel, "open_run", say_something),
-    (DataChannel, "ping", wait),
+    (Keyring, "open", say_something),
+    (Keyring, "ping", wait),
     (Admissions, "handle_events", newcomer),
     (Admissions, "_authenticated", newcomer),
     (Admissions, "leave", close),

@@ -39,8 +39,9 @@ FIXED = {
     "ClientKeyMessage.pre_master": 48, "ClientKeyMessage.random1": 32, "ClientKeyMessage.random2": 32,
     "ServerKeyMessage.random1": 32, "ServerKeyMessage.random2": 32, "Agreement.push": 4,
     "SessionWrap.base_key": 256, "TlsCryptWrap.receive_hmac": 32, "TlsCryptWrap.receive_key": 32,
-    "TlsCryptWrap.send_hmac": 32, "TlsCryptWrap.send_key": 32, "DataChannel.head": 4, "DataKey.open_iv": 8,
-    "DataKey.seal_iv": 8, "EpochKey.secret": 32, "EpochKey.iv_tail": 4, "CbcRecords.open_hmac": 64,
+    "TlsCryptWrap.send_hmac": 32, "TlsCryptWrap.send_key": 32, "Keyring.head": 4, "AeadRecords.open_iv": 8,
+    "AeadRecords.seal_iv": 8, "AeadRecords.keys": 256, "CbcRecords.keys": 256, "EpochRecords.keys": 256,
+    "EpochKey.secret": 32, "EpochKey.iv_tail": 4, "CbcRecords.open_hmac": 64,
     "CbcRecords.seal_hmac": 64,
 }  # fmt: skip
 BOUNDS: dict[str, Bound] = {
@@ -75,8 +76,8 @@ BOUNDS: dict[str, Bound] = {
     "OpenSslEndpoint.chain": total("OpenvpnLimits.handshake_bytes"),
     # the data channel
     "Peer.down": entries("StepLimits.split_packets"),  # sealed, or dropped, in the step that brought them
-    "DataChannel.keys": entries("wire.openvpn:KEY_IDS"),
-    "DataChannel.aead_keys": entries("wire.openvpn:KEY_IDS"),
+    "Keyring.keys": entries("wire.openvpn:KEY_IDS"),
+    "Keyring.by_first_byte": entries("wire.openvpn:KEY_IDS", times=2),  # V1 and V2
     "EpochRecords.future": entries("openvpn.data.epoch:FUTURE_KEYS"),
     "EpochRecords.secrets": entries("openvpn.data.epoch:FUTURE_KEYS"),
     "ReplayWindow.marks": entries("openvpn.data.formats:MAX_REPLAY_TIME", plus=6),  # one a second, and REAP_INTERVAL
@@ -289,7 +290,7 @@ STATES: list[Callable[[GatewayWorld], Remote]] = [
 FILLED = {
     "Reassembly.starts": 1.0, "Reassembly.ends": 1.0, "Reassembly.chunks[]": 1.0, "Reassembly.recent": 1.0,
     "Reliability.early": 0.9, "RecordSplitter.rest": 0.8, "MessageReader.rest": 0.9, "SendBuffer.pieces": 0.4,
-    "ClientKeyMessage.peer_info": 1.0, "DataChannel.keys": 1.0, "ReplayWindow.marks": 0.02, "Scoreboard.starts": 0.9,
+    "ClientKeyMessage.peer_info": 1.0, "Keyring.keys": 1.0, "ReplayWindow.marks": 0.02, "Scoreboard.starts": 0.9,
     "Reliability.recent": 1.0, "KeyState.plaintext": 0.05,
 }  # fmt: skip
 

@@ -15,6 +15,7 @@ from tests.unit.openvpn.stages import CBC, EPOCH, OLD, PACKET, alive, drops, giv
 from tests.world.today import UNIX
 
 from hognose.drops import DropReason
+from hognose.openvpn.data.aead import AeadRecords
 from hognose.openvpn.data.cbc import CbcRecords
 from hognose.openvpn.data.epoch import FUTURE_KEYS, LAST_COUNTER, LAST_EPOCH, EpochRecords
 from hognose.openvpn.data.formats import DataFormat
@@ -32,10 +33,10 @@ def test_cve_2017_7479_packet_ids_never_wrap(info: str) -> None:
     link.client.start(link.now)
     link.run(lambda: link.has(Established), 20)
     link.rest(1)
-    key = link.session._data._current
+    key = link.session._data.current
     assert key is not None
-    counter = key if key.format_engine is None else key.format_engine
-    assert not isinstance(counter, EpochRecords)
+    counter = key.records
+    assert isinstance(counter, AeadRecords | CbcRecords)
     counter.next_id = RENEGOTIATE_AT
     link.down = False  # no answers any more
     asked = 0
@@ -135,9 +136,9 @@ def test_cve_2017_7479_epoch_counters_never_wrap() -> None:
     link = Link(profile(reneg_s=0, ping_timeout_s=0), kit(peer_info=EPOCH))
     link.connect()
     alive(link)
-    key = link.session._data._current
+    key = link.session._data.current
     assert key is not None
-    records = key.format_engine
+    records = key.records
     assert isinstance(records, EpochRecords)
     records._send.next_counter = LAST_COUNTER - 1
     sealed = [link.session.seal([PACKET, PACKET], link.now) for _ in range(2)]
@@ -189,7 +190,7 @@ def test_any_data_packet_is_opened_or_counted(info: str, data: st.DataObject) ->
 
 def test_cbc_padding_is_looked_at_only_behind_the_hmac() -> None:
     """No padding oracle: whatever follows a wrong HMAC is counted alike."""
-    assert CbcRecords.open_records.__doc__ is not None
+    assert CbcRecords.open.__doc__ is not None
     link = Link(profile(ciphers=("AES-256-CBC",)), kit(peer_info=CBC))
     link.connect()
     record = link.client.seal(PACKET)

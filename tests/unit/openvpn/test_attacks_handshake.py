@@ -178,7 +178,7 @@ def test_cve_2020_11810_data_before_there_are_keys(stage: str) -> None:
             give(link, bytes((opcode << 3,)) + bytes(size))
     assert link.inner == []
     assert link.counters.drops[DropReason.NO_DATA_KEY] == 12
-    assert not link.session._data.established
+    assert link.session._data.current is None
 
 
 def test_cve_2020_11810_data_under_unknown_keys_keeps_nobody_alive() -> None:
@@ -220,7 +220,7 @@ def test_cve_2020_15078_no_push_before_our_key_message_is_acknowledged() -> None
     assert link.session._primary is not None
     assert not link.session._primary.reliability.idle
     link.session.take_events()
-    assert not link.session._data.established
+    assert link.session._data.current is None
     link.run(lambda: link.client.established, 10)
     assert len(link.client.messages) == 1
 

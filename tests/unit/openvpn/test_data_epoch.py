@@ -18,7 +18,7 @@ from hognose.openvpn.data.epoch import (
     EpochRecords,
 )
 from hognose.openvpn.data.formats import DataFormat
-from hognose.openvpn.data.keyring import DataChannel, DataKey
+from hognose.openvpn.data.keyring import DataKey, Keyring
 from hognose.openvpn.data.usage_limits import (
     FAILED_TAGS_LIMIT,
     FAILED_TAGS_RENEGOTIATE_AT,
@@ -40,10 +40,10 @@ class World:
         self.cipher = cipher
         self.now = 0
         self.counters = Counters()
-        self.channel = DataChannel(self.counters)
-        key = DataKey(0, DataFormat(cipher, epoch=True), KEYS)
-        assert isinstance(key.format_engine, EpochRecords)
-        self.records = key.format_engine
+        self.channel = Keyring(self.counters)
+        key = DataKey.negotiated(0, DataFormat(cipher, epoch=True), KEYS)
+        assert isinstance(key.records, EpochRecords)
+        self.records = key.records
         self.channel.install(key, 0, 0, 0)
 
     @property
@@ -57,7 +57,7 @@ class World:
 
     def take(self, record: bytes) -> DropReason | None:
         before, opened = list(self.counters.drops), list[bytes]()
-        assert self.channel.open_run([record], 0, opened, self.now) == 1
+        assert self.channel.open([record], 0, opened, self.now) == 1
         found = [reason for reason in DropReason if self.counters.drops[reason] != before[reason]]
         assert opened == ([] if found else [PACKET])
         return found[0] if found else None
@@ -191,7 +191,7 @@ def test_a_key_with_too_many_wrong_tags_opens_nothing() -> None:
     world.records._receive.failures = FAILED_TAGS_LIMIT
     opened: list[bytes] = []
     good = by_hand.epoch_packet(CLIENT, GCM, 1, 2, PACKET)
-    assert world.channel.open_run([good, bad, by_hand.epoch_packet(CLIENT, GCM, 1, 3, PACKET)], 0, opened) == 3
+    assert world.channel.open([good, bad, by_hand.epoch_packet(CLIENT, GCM, 1, 3, PACKET)], 0, opened) == 3
     assert opened == [PACKET]
     assert world.counters.drops[DropReason.DATA_AUTHENTICATION] == 1
     assert world.counters.drops[DropReason.BAD_DATA_EPOCH] == 1
@@ -229,7 +229,7 @@ def test_bursts_of_several_epochs() -> None:
     numbers = [(1, 1), (2, 1), (1, 2), (2, 2), (6, 1), (2, 3), (1, 3), (6, 2)]
     opened: list[bytes] = []
     burst = [by_hand.epoch_packet(CLIENT, GCM, e, c, b"\x45" + bytes([e, c])) for e, c in numbers]
-    assert world.channel.open_run(burst, 0, opened) == len(burst)
+    assert world.channel.open(burst, 0, opened) == len(burst)
     assert [(p[1], p[2]) for p in opened] == [n for n in numbers if n != (1, 3)]
     assert world.counters.drops[DropReason.BAD_DATA_EPOCH] == 1
 

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from tests.unit.openvpn import data_packets as by_hand
 
 from hognose.drops import Counters, DropReason, Stat
+from hognose.openvpn.data.aead import AeadRecords
 from hognose.openvpn.data.compression import unframe
-from hognose.openvpn.data.formats import AEAD_KEY_LENGTHS, FRAMINGS, DataFormat, Framing
-from hognose.openvpn.data.keyring import DataChannel, DataKey
+from hognose.openvpn.data.formats import DataFormat
+from hognose.openvpn.data.keyring import DataKey, Keyring
 from hognose.openvpn.data.usage_limits import (
     FAILED_TAGS_LIMIT,
     FAILED_TAGS_RENEGOTIATE_AT,
@@ -21,6 +22,7 @@ from hognose.openvpn.data.usage_limits import (
     RENEGOTIATE_AT,
     gcm_use,
 )
+from hognose.vocabulary import DATA_CIPHERS, FRAMINGS, Framing
 from hognose.wire.openvpn import OCC_EXIT, OCC_MAGIC, PING
 
 KEYS = bytes(range(256))
@@ -49,10 +51,10 @@ def name(form: DataFormat) -> str:
 ALL_FORMS = pytest.mark.parametrize("form", FORMS, ids=map(name, FORMS))
 
 
-def channel(form: DataFormat, keys: bytes = KEYS) -> tuple[DataChannel, DataKey, Counters]:
+def channel(form: DataFormat, keys: bytes = KEYS) -> tuple[Keyring, DataKey, Counters]:
     counters = Counters()
-    made = DataChannel(counters)
-    key = DataKey(0, form, keys, bytes)
+    made = Keyring(counters)
+    key = DataKey.negotiated(0, form, keys, bytes)
     made.install(key, 0, 0, 0)
     return made, key, counters
 
@@ -105,7 +107,7 @@ def test_packets_both_ways(form: DataFormat) -> None:
         plains.append(b"\x50a packet that looks like a marker")
     records = [from_client(form, number, framed(form.framing, plain)) for number, plain in enumerate(plains, 1)]
     opened: list[bytes] = []
-    assert made.open_run(records, 0, opened) == len(records)
+    assert made.open(records, 0, opened) == len(records)
     assert opened == plains
     sealed = made.seal(plains, 0)
     assert [to_client(form, record) for record in sealed] == [framed(form.framing, plain) for plain in plains]
@@ -113,7 +115,8 @@ def test_packets_both_ways(form: DataFormat) -> None:
     assert [len(record) for _, record in usual] == [form.record_len(len(plain)) for plain, _ in usual]
     assert drops(counters) == {}
     size = sum(map(len, plains))
-    assert (made.bytes_in, made.bytes_out, made.packets_in, made.packets_out) == (size, size, len(plains), len(plains))
+    assert (made.payloads.bytes_in, made.payloads.packets_in) == (size, len(plains))
+    assert (made.bytes_out, made.packets_out) == (size, len(plains))
     assert counters.stats[Stat.DATA_BYTES_IN] == counters.stats[Stat.DATA_BYTES_OUT] == size
     assert counters.stats[Stat.DATA_PACKETS_IN] == counters.stats[Stat.DATA_PACKETS_OUT] == len(plains)
 
@@ -124,15 +127,15 @@ def test_pings_and_occ_messages_are_framed_too(form: DataFormat) -> None:
     messages = [PING, OCC_MAGIC + b"\0", OCC_MAGIC, OCC_MAGIC + b"\5abcd", OCC_MAGIC + bytes([OCC_EXIT])]
     opened: list[bytes] = []
     for number, message in enumerate(messages, 1):
-        assert not made.exit_seen
-        made.open_run([from_client(form, number, framed(form.framing, message))], 0, opened)
-        assert made.control_payloads_in == number
-    assert made.exit_seen
+        assert not made.payloads.exit_seen
+        made.open([from_client(form, number, framed(form.framing, message))], 0, opened)
+        assert made.payloads.control_payloads == number
+    assert made.payloads.exit_seen
     assert opened == []
     assert drops(counters) == {}
     [ping] = made.ping(0)
     assert to_client(form, ping) == framed(form.framing, PING)
-    assert (made.bytes_in, made.bytes_out, made.packets_in, made.packets_out) == (0, 0, 0, 0)
+    assert (made.payloads.bytes_in, made.bytes_out, made.payloads.packets_in, made.packets_out) == (0, 0, 0, 0)
 
 
 MARKERS = (b"\x66compressed", b"\x69compressed", b"\x50\1compressed", b"\x50\2compressed", b"\x50\7", b"\x50")
@@ -143,10 +146,10 @@ def test_what_a_peer_compressed_is_dropped(form: DataFormat) -> None:
     made, _, counters = channel(form)
     payloads = [*MARKERS, *(marker for kind, marker in OTHERS if kind != form.framing)]
     opened: list[bytes] = []
-    made.open_run([from_client(form, number, payload) for number, payload in enumerate(payloads, 1)], 0, opened)
+    made.open([from_client(form, number, payload) for number, payload in enumerate(payloads, 1)], 0, opened)
     assert opened == []
     assert drops(counters) == {DropReason.COMPRESSED: len(payloads)}
-    assert made.control_payloads_in == len(payloads)
+    assert made.payloads.control_payloads == len(payloads)
 
 
 OTHERS = (("comp-lzo", b"\xfa" + PACKET), ("stub", b"\xfb" + PACKET))
@@ -157,7 +160,7 @@ def test_packets_without_their_framing_are_dropped(framing: Framing) -> None:
     made, _, counters = channel(DataFormat(GCM, framing=framing))
     opened: list[bytes] = []
     records = [from_client(DataFormat(GCM), number, plain) for number, plain in enumerate((PACKET, IPV6, PING), 1)]
-    assert made.open_run(records, 0, opened) == 3
+    assert made.open(records, 0, opened) == 3
     assert opened == []
     assert drops(counters) == {DropReason.BAD_COMPRESSION_BYTE: 3}
 
@@ -177,13 +180,13 @@ def test_payloads_of_almost_nothing() -> None:
 # -- formats -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("cipher", sorted(AEAD_KEY_LENGTHS))
+@pytest.mark.parametrize("cipher", [name for name, facts in DATA_CIPHERS.items() if facts.aead])
 def test_ciphers_of_both_versions(cipher: str) -> None:
     for v2 in (True, False):
         form = DataFormat(cipher, v2=v2)
         made, _, _ = channel(form)
         opened: list[bytes] = []
-        made.open_run([from_client(form, 1, PACKET)], 0, opened)
+        made.open([from_client(form, 1, PACKET)], 0, opened)
         assert opened == [PACKET]
         assert to_client(form, made.seal([PACKET], 0)[0]) == PACKET
 
@@ -225,7 +228,8 @@ def test_formats_that_cannot_be(arguments: dict[str, object], words: str) -> Non
 
 def test_v1_does_not_wrap_either() -> None:
     made, key, counters = channel(DataFormat(GCM, v2=False))
-    key.next_id = LAST_PACKET_ID - 2
+    assert isinstance(key.records, AeadRecords)
+    key.records.next_id = LAST_PACKET_ID - 2
     assert len(made.seal([PACKET, PACKET], 0)) == 2
     assert made.seal([PACKET], 0) == []
     assert drops(counters) == {DropReason.NO_DATA_KEY: 1}
@@ -233,16 +237,18 @@ def test_v1_does_not_wrap_either() -> None:
 
 def test_what_wears_out_a_gcm_key() -> None:
     for cipher, limited in ((GCM, True), ("CHACHA20-POLY1305", False)):
-        for attribute in ("bytes_in", "bytes_out", "_control_bytes_in"):
+        for attribute in ("bytes_in", "bytes_out", "control_bytes"):
             made, _, _ = channel(DataFormat(cipher))
-            setattr(made, attribute, GCM_RENEGOTIATE_AT * 16 - 100)
+            owner = made if attribute == "bytes_out" else made.payloads
+            setattr(owner, attribute, GCM_RENEGOTIATE_AT * 16 - 100)
             assert not made.worn_out
-            setattr(made, attribute, GCM_RENEGOTIATE_AT * 16 + 100)
+            setattr(owner, attribute, GCM_RENEGOTIATE_AT * 16 + 100)
             assert made.worn_out == limited
-            made.install(DataKey(1, DataFormat(cipher), KEYS), 0, 1 << 60, 1 << 61)
+            made.install(DataKey.negotiated(1, DataFormat(cipher), KEYS), 0, 1 << 60, 1 << 61)
             assert not made.worn_out  # the newest counts, although the other still seals
     made, key, _ = channel(DataFormat(GCM))
-    key.replay.highest = RENEGOTIATE_AT
+    assert isinstance(key.records, AeadRecords)
+    key.records.replay.highest = RENEGOTIATE_AT
     assert made.worn_out
 
 
@@ -258,13 +264,14 @@ def test_wrong_tags(v2: bool) -> None:
     good = [from_client(form, number, PACKET) for number in (1, 2)]
     bad, worse = (record[:-1] + bytes([record[-1] ^ 1]) for record in good)
     opened: list[bytes] = []
-    key.failures = FAILED_TAGS_RENEGOTIATE_AT - 1
-    made.open_run([bad], 0, opened)
+    assert isinstance(key.records, AeadRecords)
+    key.records.failures = FAILED_TAGS_RENEGOTIATE_AT - 1
+    made.open([bad], 0, opened)
     assert not made.worn_out
-    made.open_run([bad[:20], bad], 0, opened)
+    made.open([bad[:20], bad], 0, opened)
     assert made.worn_out
-    key.failures = FAILED_TAGS_LIMIT - 1
-    assert made.open_run([bad, good[0], worse, good[1]], 0, opened) == 4
+    key.records.failures = FAILED_TAGS_LIMIT - 1
+    assert made.open([bad, good[0], worse, good[1]], 0, opened) == 4
     assert opened == [PACKET]
     assert drops(counters)[DropReason.NO_DATA_KEY] == 1
     assert made.seal([PACKET], 0) != []
@@ -272,12 +279,12 @@ def test_wrong_tags(v2: bool) -> None:
 
 def test_counts_since_the_newest_key() -> None:
     made, _, _ = channel(DataFormat(GCM))
-    made.open_run([from_client(DataFormat(GCM), 1, PACKET), from_client(DataFormat(GCM), 2, PING)], 0, [])
+    made.open([from_client(DataFormat(GCM), 1, PACKET), from_client(DataFormat(GCM), 2, PING)], 0, [])
     made.seal([PACKET, IPV6], 0)
     made.ping(0)
-    assert made._control_bytes_in == len(PING)  # counts for the cipher's limit only
+    assert made.payloads.control_bytes == len(PING)  # counts for the cipher's limit only
     assert (made.key_packets, made.key_bytes) == (3, 2 * len(PACKET) + len(IPV6))
-    made.install(DataKey(1, DataFormat(GCM, epoch=True), KEYS), 0, 1 << 60, 1 << 61)
+    made.install(DataKey.negotiated(1, DataFormat(GCM, epoch=True), KEYS), 0, 1 << 60, 1 << 61)
     assert (made.key_packets, made.key_bytes) == (0, 0)
     made.seal([PACKET], 0)
     assert (made.key_packets, made.key_bytes) == (1, len(PACKET))
@@ -287,18 +294,18 @@ def test_keys_of_different_formats_side_by_side() -> None:
     """A renegotiation may agree on another format; a batch may hold both, and a control record ends the run."""
     made, _, counters = channel(DataFormat(GCM))
     new = DataFormat("AES-128-CBC", "SHA256", "comp-lzo")
-    made.install(DataKey(1, new, KEYS, bytes), 0, 10, 20)
+    made.install(DataKey.negotiated(1, new, KEYS, bytes), 0, 10, 20)
     old_records = [from_client(DataFormat(GCM), number, PACKET) for number in (1, 2)]
     body = [by_hand.cbc_packet(CLIENT, new.cipher, "SHA256", n, b"\xfa" + IPV6, bytes(16), 2, 1) for n in (1, 2)]
     unknown = by_hand.aead_packet(CLIENT, GCM, 1, PACKET, 2, 5)
     opened: list[bytes] = []
     batch = [old_records[0], body[0], b"", body[1], unknown, old_records[1], b"\x21", old_records[0]]
-    assert made.open_run(batch, 0, opened) == 6
+    assert made.open(batch, 0, opened) == 6
     assert opened == [PACKET, IPV6, IPV6, PACKET]
     assert drops(counters) == {DropReason.BAD_DATA_PACKET: 1, DropReason.NO_DATA_KEY: 1}
     assert made.seal([PACKET], 9)[0][0] & 7 == 1  # the peer has the new key: its records have come
     made.handle_deadline(20)
-    assert made.open_run([from_client(DataFormat(GCM), 3, PACKET)], 0, opened) == 1
+    assert made.open([from_client(DataFormat(GCM), 3, PACKET)], 0, opened) == 1
     assert drops(counters)[DropReason.NO_DATA_KEY] == 2
 
 
@@ -306,13 +313,13 @@ def test_keys_of_different_formats_side_by_side() -> None:
 def test_the_new_key_seals_from_its_time_on_or_when_the_peer_uses_it(form: DataFormat) -> None:
     for peer_uses_it in (False, True):
         made, _, _ = channel(form)
-        made.install(DataKey(1, form, KEYS, bytes), 0, 10, 20)
+        made.install(DataKey.negotiated(1, form, KEYS, bytes), 0, 10, 20)
         assert made.seal([PACKET], 9)[0][0] & 7 == 0
         if peer_uses_it:
             record = from_client(form, 1, framed(form.framing, PACKET), key_id=1)
-            assert made.open_run([record[:-1] + bytes((record[-1] ^ 1,))], 0, []) == 1
+            assert made.open([record[:-1] + bytes((record[-1] ^ 1,))], 0, []) == 1
             assert made.seal([PACKET], 9)[0][0] & 7 == 0  # that was not authentic
-            assert made.open_run([record], 0, []) == 1
+            assert made.open([record], 0, []) == 1
         assert made.seal([PACKET], 9)[0][0] & 7 == peer_uses_it
         assert made.seal([PACKET], 10)[0][0] & 7 == 1
 
@@ -322,10 +329,11 @@ def test_ids_of_both_versions_are_counted_together() -> None:
     one, two, three = (by_hand.aead_packet(CLIENT, GCM, number, PACKET, 1) for number in (1, 2, 3))
     opened: list[bytes] = []
     first, second = (by_hand.aead_packet(CLIENT, GCM, number, PACKET, 2) for number in (1, 2))
-    assert made.open_run([first, two, three, second, three, one], 0, opened) == 6
+    assert made.open([first, two, three, second, three, one], 0, opened) == 6
     assert len(opened) == 3
     assert drops(counters) == {DropReason.DATA_REPLAY: 3}
-    assert key.replay.highest == 3
+    assert isinstance(key.records, AeadRecords)
+    assert key.records.replay.highest == 3
 
 
 # -- bad bytes ---------------------------------------------------------------------------------------------------------
@@ -337,14 +345,14 @@ def test_every_length_and_every_byte(form: DataFormat) -> None:
     good, opened = from_client(form, 1, framed(form.framing, PACKET)), list[bytes]()
     covered = 4 if form.v2 and not form.aead else 1
     for size in range(len(good)):
-        assert made.open_run([good[:size]], 0, opened) == 1
+        assert made.open([good[:size]], 0, opened) == 1
         assert sum(counters.drops) == size + 1
     for at in range(covered, len(good)):
-        assert made.open_run([good[:at] + bytes([good[at] ^ 0x80]) + good[at + 1 :]], 0, opened) == 1
-    assert made.open_run([good[:1] + bytes(70_000)], 0, opened) == 1
+        assert made.open([good[:at] + bytes([good[at] ^ 0x80]) + good[at + 1 :]], 0, opened) == 1
+    assert made.open([good[:1] + bytes(70_000)], 0, opened) == 1
     assert sum(counters.drops) == 2 * len(good) - covered + 1
     assert opened == []
-    assert made.open_run([good], 0, opened) == 1
+    assert made.open([good], 0, opened) == 1
     assert opened == [PACKET]
 
 
@@ -360,7 +368,7 @@ def test_no_bytes_do_any_harm(form: DataFormat, pieces: list[tuple[bytes, bytes]
     data = [record for record in records if not record or record[0] >> 3 in (6, 9)]
     index = 0
     while index < len(records):
-        index = made.open_run(records, index, opened, now) + 1
+        index = made.open(records, index, opened, now) + 1
     assert opened == []
     assert sum(counters.drops) == len(data)
 
@@ -369,6 +377,6 @@ def test_no_bytes_do_any_harm(form: DataFormat, pieces: list[tuple[bytes, bytes]
 def test_no_authentic_payload_does_any_harm(form: DataFormat, payload: bytes, packet_id: int) -> None:
     made, _, counters = channel(form)
     opened: list[bytes] = []
-    assert made.open_run([from_client(form, packet_id, payload)], 0, opened) == 1
-    assert made.control_payloads_in + len(opened) >= 1
+    assert made.open([from_client(form, packet_id, payload)], 0, opened) == 1
+    assert made.payloads.control_payloads + len(opened) >= 1
     assert len(opened) + sum(counters.drops) <= 1

@@ -9,7 +9,7 @@ from tests.unit.openvpn import data_packets as by_hand
 
 from hognose.drops import Counters, DropReason
 from hognose.openvpn.data.formats import MAX_REPLAY_TIME, DataFormat
-from hognose.openvpn.data.keyring import DataChannel, DataKey
+from hognose.openvpn.data.keyring import DataKey, Keyring
 from hognose.openvpn.data.replay import NEVER, REAP_INTERVAL, ReplayWindow
 from hognose.units import MS, SECOND
 
@@ -55,8 +55,8 @@ def test_window_of_a_channel(form: DataFormat) -> None:
 def arrive(form: DataFormat, batches: list[tuple[int, list[int]]]) -> tuple[int, Counters]:
     """Number of packets that come out when batches of ids arrive at times in nanoseconds."""
     counters, opened = Counters(), list[bytes]()
-    channel = DataChannel(counters)
-    channel.install(DataKey(0, form, KEYS, bytes), 0, 0, 0)
+    channel = Keyring(counters)
+    channel.install(DataKey.negotiated(0, form, KEYS, bytes), 0, 0, 0)
     for now, ids in batches:
         records = []
         for packet_id in ids:
@@ -66,7 +66,7 @@ def arrive(form: DataFormat, batches: list[tuple[int, list[int]]]) -> tuple[int,
                 records.append(by_hand.aead_packet(KEYS, form.cipher, packet_id, PACKET, 2 if form.v2 else 1))
             else:
                 records.append(by_hand.cbc_packet(KEYS, form.cipher, form.digest, packet_id, PACKET, bytes(16)))
-        assert channel.open_run(records, 0, opened, now) == len(records)
+        assert channel.open(records, 0, opened, now) == len(records)
     return len(opened), counters
 
 

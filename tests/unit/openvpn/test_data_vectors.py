@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from hognose.drops import Counters, DropReason
+from hognose.openvpn.data.aead import AeadRecords
+from hognose.openvpn.data.cbc import CbcRecords
 from hognose.openvpn.data.epoch import EpochKey, EpochRecords, expand_label
-from hognose.openvpn.data.formats import DataFormat, Framing
-from hognose.openvpn.data.keyring import DataChannel, DataKey
+from hognose.openvpn.data.formats import DataFormat
+from hognose.openvpn.data.keyring import DataKey, Keyring
+from hognose.vocabulary import Framing
 from hognose.wire import openvpn as wire
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors/openvpn"
@@ -56,16 +59,17 @@ def keys_of(case: dict[str, Any], packet: dict[str, Any]) -> bytes:
     return keys
 
 
-def channel_with(form: DataFormat, packet: dict[str, Any], keys: bytes) -> tuple[DataChannel, Counters]:
+def channel_with(form: DataFormat, packet: dict[str, Any], keys: bytes) -> tuple[Keyring, Counters]:
     counters = Counters()
-    channel = DataChannel(counters)
+    channel = Keyring(counters)
     channel.peer_id = packet["peer_id"]
-    key = DataKey(packet["key_id"], form, keys, lambda size: bytes.fromhex(packet["iv"]))
-    if isinstance(key.format_engine, EpochRecords):
-        assert packet["epoch"] == key.format_engine._send.epoch
-        key.format_engine._send.next_counter = packet["packet_id"]
+    key = DataKey.negotiated(packet["key_id"], form, keys, lambda size: bytes.fromhex(packet["iv"]))
+    if isinstance(key.records, EpochRecords):
+        assert packet["epoch"] == key.records._send.epoch
+        key.records._send.next_counter = packet["packet_id"]
     else:
-        (key.format_engine or key).next_id = packet["packet_id"]
+        assert isinstance(key.records, AeadRecords | CbcRecords)
+        key.records.next_id = packet["packet_id"]
     channel.install(key, 0, 0, 0)
     return channel, counters
 
@@ -82,7 +86,7 @@ def test_every_captured_packet(case: dict[str, Any], form: DataFormat) -> None:
         opener, counters = channel_with(form, packet, keys if packet["dir"] == "c2s" else swapped)
         opened: list[bytes] = []
         bad = raw[:-1] + bytes([raw[-1] ^ 1])
-        assert opener.open_run([bad, raw, raw], 0, opened) == 3
+        assert opener.open([bad, raw, raw], 0, opened) == 3
         assert opened == ([] if plain.startswith((wire.PING, wire.OCC_MAGIC)) else [plain])
         drops = {reason: counters.drops[reason] for reason in DropReason if counters.drops[reason]}
         assert drops == {DropReason.DATA_AUTHENTICATION: 1, DropReason.DATA_REPLAY: 1}

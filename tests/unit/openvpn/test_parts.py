@@ -14,9 +14,11 @@ from hognose.openvpn.control import agreement
 from hognose.openvpn.control.key_exchange import parse_client_message
 from hognose.openvpn.control.messages import MessageReader
 from hognose.openvpn.control.push import push_replies
+from hognose.openvpn.data.aead import AeadRecords
 from hognose.openvpn.data.formats import DataFormat
-from hognose.openvpn.data.keyring import LAST_PACKET_ID, RENEGOTIATE_AT, DataChannel, DataKey
+from hognose.openvpn.data.keyring import DataKey, Keyring
 from hognose.openvpn.data.replay import WINDOW, ReplayWindow, WrapReplay
+from hognose.openvpn.data.usage_limits import LAST_PACKET_ID, RENEGOTIATE_AT
 from hognose.openvpn.framing import RecordSplitter, join
 
 RECORDS = st.lists(st.binary(min_size=1, max_size=300), max_size=20)
@@ -211,13 +213,14 @@ def test_push_replies_hold_every_option_once_in_order(options: list[str]) -> Non
 
 def test_ids_never_wrap() -> None:
     counters = Counters()
-    channel = DataChannel(counters)
-    key = DataKey(0, DataFormat("AES-256-GCM"), bytes(range(256)))
+    channel = Keyring(counters)
+    key = DataKey.negotiated(0, DataFormat("AES-256-GCM"), bytes(range(256)))
     channel.install(key, 0, 0, 0)
     assert not channel.worn_out
-    key.next_id = RENEGOTIATE_AT
+    assert isinstance(key.records, AeadRecords)
+    key.records.next_id = RENEGOTIATE_AT
     assert channel.worn_out
-    key.next_id = LAST_PACKET_ID - 1
+    key.records.next_id = LAST_PACKET_ID - 1
     assert len(channel.seal([b"a"], 0)) == 1
     assert channel.seal([b"a", b"b"], 0) == []
     assert counters.drops[DropReason.NO_DATA_KEY] == 2
@@ -226,14 +229,14 @@ def test_ids_never_wrap() -> None:
 
 def test_v1_records_that_do_not_open() -> None:
     counters = Counters()
-    server, client = DataChannel(counters), DataChannel(counters)
+    server, client = Keyring(counters), Keyring(counters)
     keys, form = bytes(range(256)), DataFormat("AES-256-GCM", v2=False)
-    server.install(DataKey(0, form, keys), 0, 0, 0)
-    client.install(DataKey(0, form, keys[128:] + keys[:128]), 0, 0, 0)
+    server.install(DataKey.negotiated(0, form, keys), 0, 0, 0)
+    client.install(DataKey.negotiated(0, form, keys[128:] + keys[:128]), 0, 0, 0)
     [good] = client.seal([b"\x45packet"], 0)
     packets: list[bytes] = []
     bad = good[:-1] + bytes((good[-1] ^ 1,))
-    assert server.open_run([bad, good, good, good[:10], b"\x31" + good[1:]], 0, packets) == 5
+    assert server.open([bad, good, good, good[:10], b"\x31" + good[1:]], 0, packets) == 5
     assert packets == [b"\x45packet"]
     drops = counters.drops
     assert (drops[DropReason.DATA_AUTHENTICATION], drops[DropReason.DATA_REPLAY]) == (1, 1)

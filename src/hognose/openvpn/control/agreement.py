@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from hognose.drops import DropReason
 from hognose.openvpn.control.key_exchange import ClientKeyMessage
-from hognose.openvpn.data.formats import Framing
 from hognose.openvpn.profile import ServerProfile
+from hognose.vocabulary import DATA_CIPHERS, Framing
 
 # IV_PROTO bits (OpenVPN ssl.h)
 PROTO_DATA_V2 = 1 << 1
@@ -18,7 +18,6 @@ PROTO_AUTH_FAIL_TEMP = 1 << 8
 PROTO_DYNAMIC_TLS_CRYPT = 1 << 9
 PROTO_DATA_EPOCH = 1 << 10
 
-AEAD_CIPHERS = ("AES-256-GCM", "AES-192-GCM", "AES-128-GCM", "CHACHA20-POLY1305")
 # OpenVPN's link-mtu less tun-mtu (its BF-CBC placeholder, SHA1, TCP); only ever compared by clients.
 _LINK_MTU_EXTRA = 43
 
@@ -72,7 +71,7 @@ def agree(profile: ServerProfile, client: ClientKeyMessage) -> Agreement | Disag
     v2 = bool(proto & PROTO_DATA_V2)
     export = bool(proto & PROTO_TLS_KEY_EXPORT)
     dynamic = bool(proto & PROTO_DYNAMIC_TLS_CRYPT)
-    epoch = bool(proto & PROTO_DATA_EPOCH) and export and v2 and cipher in AEAD_CIPHERS
+    epoch = bool(proto & PROTO_DATA_EPOCH) and export and v2 and DATA_CIPHERS[cipher].aead
     push: list[str] = []
     if profile.framing == "migrate" and framing != "none":
         push.append("compress stub-v2" if framing == "stub-v2" else "comp-lzo no")

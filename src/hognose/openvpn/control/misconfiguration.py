@@ -9,8 +9,9 @@ from __future__ import annotations
 import hmac
 
 from hognose.drops import DropReason
-from hognose.openvpn.control.wrap import DIGEST_SIZES, TlsCryptWrap
+from hognose.openvpn.control.wrap import TlsCryptWrap
 from hognose.openvpn.profile import WrapSettings
+from hognose.vocabulary import DIGESTS
 from hognose.wire.openvpn import (
     HARD_RESET_CLIENT_V1,
     HARD_RESET_CLIENT_V2,
@@ -52,7 +53,7 @@ def _without_wrap(record: bytes) -> str:
     if len(record) == _PLAIN_RESET_LEN and body is not None:
         # Seen of RouterOS; OpenVPN's message ids begin at 0 (reliable.c).
         return f"the client's hard reset has message id {body.message_id}, 0 expected; update the client"
-    sizes = {_PLAIN_RESET_LEN + 8 + size: digest for digest, size in DIGEST_SIZES.items()}
+    sizes = {_PLAIN_RESET_LEN + 8 + size: digest for digest, size in DIGESTS.items()}
     if len(record) == _TLS_CRYPT_RESET_LEN:
         return "the client uses tls-crypt (or tls-auth with SHA256), this server neither; write it here too"
     if len(record) in sizes:
@@ -61,7 +62,7 @@ def _without_wrap(record: bytes) -> str:
 
 
 def _under_tls_auth(settings: WrapSettings, record: bytes) -> str:
-    for digest in (settings.digest, *DIGEST_SIZES):
+    for digest in (settings.digest, *DIGESTS):
         for half in (0, 1):
             if not _is_tls_auth(settings.key, digest, half, record):
                 continue
@@ -92,7 +93,7 @@ def _client_direction(settings: WrapSettings) -> str:
 
 
 def _under_tls_crypt(settings: WrapSettings, record: bytes) -> str:
-    for digest in DIGEST_SIZES:
+    for digest in DIGESTS:
         if any(_is_tls_auth(settings.key, digest, half, record) for half in (0, 1)):
             return "the client uses tls-auth with our key; write `tls-crypt ta.key` in its config, or tls-auth here"
     return "tls-crypt: the client has another static key, or uses tls-auth; give it `tls-crypt` with this server's key"
@@ -100,7 +101,7 @@ def _under_tls_crypt(settings: WrapSettings, record: bytes) -> str:
 
 def _is_tls_auth(key: bytes, digest: str, half: int, record: bytes) -> bool:
     """True when the record carries an HMAC of this half of the key."""
-    size = DIGEST_SIZES[digest]
+    size = DIGESTS[digest]
     head, tag, rest = record[:9], record[9 : 9 + size], record[9 + size :]
     if len(rest) < 9:
         return False

@@ -17,11 +17,11 @@ from hognose.drops import DropReason
 from hognose.openvpn.data.replay import WrapReplay
 from hognose.openvpn.profile import WrapSettings
 from hognose.units import UnixSeconds
+from hognose.vocabulary import DIGESTS
 
 _SID_END = 9  # opcode(1) session id(8)
 _ID_LEN = 8  # packet id(4) time(4)
 _TAG_LEN = 32
-DIGEST_SIZES = {"SHA1": 20, "SHA224": 28, "SHA256": 32, "SHA384": 48, "SHA512": 64, "MD5": 16}
 
 
 class ControlWrap(Protocol):
@@ -74,7 +74,7 @@ class TlsAuthWrap:
 
     def __init__(self, key: bytes, direction: int | None, digest: str) -> None:
         self._digest = digest.lower()
-        self._size = DIGEST_SIZES[digest]
+        self._size = DIGESTS[digest]
         self.overhead = self._size + _ID_LEN
         first, second = key[64 : 64 + self._size], key[192 : 192 + self._size]
         # Server's key-direction 0 sends with half 0 and expects half 1; 1 the other way; none uses half 0 both ways.

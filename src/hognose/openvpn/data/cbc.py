@@ -7,6 +7,7 @@ header. Ciphertext: packet id(4), payload, PKCS #7 padding. The IV is random for
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import AES
@@ -14,33 +15,44 @@ from cryptography.hazmat.primitives.ciphers.modes import CBC
 
 from hognose.drops import Counters, DropReason
 from hognose.openvpn.data.formats import (
-    BLOCK_LEN,
-    DIGEST_LENGTHS,
     PACKET_ID_LEN,
     V1_HEAD_LEN,
     V2_HEAD_LEN,
     DataFormat,
 )
-from hognose.openvpn.data.replay import ReplayWindow
+from hognose.openvpn.data.replay import ReplayState, ReplayWindow
 from hognose.openvpn.data.usage_limits import LAST_PACKET_ID, RENEGOTIATE_AT
 from hognose.units import SECOND, Nanos, Random
+from hognose.vocabulary import BLOCK_LEN, DIGESTS
 from hognose.wire.openvpn import DATA_V2
 
 _PADDINGS = [b"", *(bytes((size,)) * size for size in range(1, BLOCK_LEN + 1))]
+
+
+@dataclass(frozen=True, slots=True)
+class CbcState:
+    """CbcRecords as plain data; keys: 256 bytes."""
+
+    keys: bytes
+    next_id: int
+    replay: ReplayState
 
 
 class CbcRecords:
     """Both directions of one key. Bound: one replay window."""
 
     __slots__ = (
-        "_digest", "_digest_len", "_open_aes", "_open_hmac", "_random", "_seal_aes", "_seal_hmac", "next_id", "replay",
+        "_digest", "_digest_len", "_keys", "_open_aes", "_open_hmac", "_random", "_seal_aes", "_seal_hmac", "next_id",
+        "replay",
     )  # fmt: skip
+    exhausted = False  # a forged record costs an attacker one HMAC: there is no limit of them
 
     def __init__(self, form: DataFormat, keys: bytes, random: Random) -> None:
         """keys: 256 bytes, each half cipher(64) and HMAC(64); half 0 opens, half 1 seals."""
+        self._keys = keys
         self._random = random
         self._digest = form.digest.lower()
-        self._digest_len = DIGEST_LENGTHS[form.digest]
+        self._digest_len = DIGESTS[form.digest]
         self._open_aes = AES(keys[0 : form.key_len])
         self._seal_aes = AES(keys[128 : 128 + form.key_len])
         self._open_hmac = keys[64 : 64 + self._digest_len]
@@ -53,14 +65,20 @@ class CbcRecords:
         """True when an authentic record has come."""
         return self.replay.highest > 0
 
-    @property
-    def worn_out(self) -> bool:
-        """True when one direction has carried RENEGOTIATE_AT packets: a new key is wanted."""
+    def worn_out(self, opened_bytes: int, sealed_bytes: int) -> bool:
+        """True when one direction has carried RENEGOTIATE_AT packets: a new key is wanted; bytes have no limit."""
         return max(self.next_id, self.replay.highest) >= RENEGOTIATE_AT
 
-    def open_records(
-        self, records: list[bytes], index: int, payloads: list[bytes], counters: Counters, now: Nanos
-    ) -> int:
+    def export(self) -> CbcState:
+        """The key as plain data, for `restore`."""
+        return CbcState(self._keys, self.next_id, self.replay.export())
+
+    def restore(self, state: CbcState) -> None:
+        """Go on after the records of an exported key; the keys are those of the constructor."""
+        self.next_id = state.next_id
+        self.replay.restore(state.replay)
+
+    def open(self, records: list[bytes], index: int, payloads: list[bytes], counters: Counters, now: Nanos) -> int:
         """Open the records from `index` on that have the same first byte; returns the index after them.
 
         Payloads of good ones are appended; the others are counted: BAD_DATA_PACKET, DATA_AUTHENTICATION, DATA_REPLAY.
@@ -98,7 +116,7 @@ class CbcRecords:
                 payloads.append(plain[PACKET_ID_LEN:end])
         return index
 
-    def seal_records(self, head: bytes, payloads: list[bytes]) -> list[bytes]:
+    def seal(self, head: bytes, payloads: list[bytes]) -> list[bytes]:
         """Records for payloads, in order; [] when the packet ids are used up. head: op/key, for V2 with peer id."""
         packet_id = self.next_id
         if packet_id + len(payloads) > LAST_PACKET_ID:

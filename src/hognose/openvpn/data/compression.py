@@ -12,10 +12,8 @@ before encrypting leaks (the VORACLE attack).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from hognose.drops import DropReason
-from hognose.openvpn.data.formats import Framing
+from hognose.vocabulary import Framing
 
 NO_COMPRESS = 0xFA
 NO_COMPRESS_SWAP = 0xFB
@@ -24,12 +22,16 @@ LZ4 = 0x69
 V2_ESCAPE = 0x50  # followed by the algorithm: 00 none, 01 LZ4, 02 LZO
 _MARKERS = (NO_COMPRESS, NO_COMPRESS_SWAP, LZO, LZ4, V2_ESCAPE)
 
-Framer = Callable[[list[bytes]], list[bytes]]
 
-
-def framer(framing: Framing) -> Framer:
-    """The function that frames a batch of packets to send; empty packets stay empty."""
-    return _FRAMERS[framing]
+def frame(framing: Framing, packets: list[bytes]) -> list[bytes]:
+    """The payloads for a batch of packets to send; empty packets stay empty."""
+    if framing == "comp-lzo":
+        return [b"\xfa" + packet if packet else packet for packet in packets]
+    if framing == "stub":
+        return [b"\xfb" + packet[1:] + packet[:1] if packet else packet for packet in packets]
+    if framing == "stub-v2":
+        return [b"\x50\x00" + packet if packet[:1] == b"\x50" else packet for packet in packets]
+    return packets
 
 
 def unframe(framing: Framing, plain: bytes) -> bytes | DropReason:
@@ -49,27 +51,3 @@ def unframe(framing: Framing, plain: bytes) -> bytes | DropReason:
         return plain[2:]
     # No packet of the Internet Protocol, ping or OCC message begins with one of these.
     return DropReason.COMPRESSED if first in _MARKERS else plain
-
-
-def _frame_none(packets: list[bytes]) -> list[bytes]:
-    return packets
-
-
-def _frame_comp_lzo(packets: list[bytes]) -> list[bytes]:
-    return [b"\xfa" + packet if packet else packet for packet in packets]
-
-
-def _frame_stub(packets: list[bytes]) -> list[bytes]:
-    return [b"\xfb" + packet[1:] + packet[:1] if packet else packet for packet in packets]
-
-
-def _frame_stub_v2(packets: list[bytes]) -> list[bytes]:
-    return [b"\x50\x00" + packet if packet[:1] == b"\x50" else packet for packet in packets]
-
-
-_FRAMERS: dict[Framing, Framer] = {
-    "none": _frame_none,
-    "comp-lzo": _frame_comp_lzo,
-    "stub": _frame_stub,
-    "stub-v2": _frame_stub_v2,
-}

@@ -10,6 +10,8 @@ derived, once; a peer that moves on all the time has FREE_EPOCHS, and one a seco
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -17,8 +19,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from hognose.base.rate import TokenBucket
 from hognose.drops import Counters, DropReason
-from hognose.openvpn.data.formats import EPOCH_ID_LEN, TAG_LEN, V2_HEAD_LEN, DataFormat
-from hognose.openvpn.data.replay import ReplayWindow
+from hognose.openvpn.data.formats import EPOCH_ID_LEN, V2_HEAD_LEN, DataFormat
+from hognose.openvpn.data.replay import ReplayState, ReplayWindow
 from hognose.openvpn.data.usage_limits import (
     FAILED_TAGS_LIMIT,
     FAILED_TAGS_RENEGOTIATE_AT,
@@ -27,6 +29,8 @@ from hognose.openvpn.data.usage_limits import (
     gcm_use,
 )
 from hognose.units import SECOND, Nanos
+from hognose.vocabulary import TAG_LEN
+from hognose.wire.openvpn import DATA_V1
 
 FUTURE_KEYS = 4
 FREE_EPOCHS = 16  # epochs a peer may move on by at once; afterwards one a second, and no peer needs one an hour
@@ -50,6 +54,29 @@ def next_secret(secret: bytes) -> bytes:
     return expand_label(secret, b"datakey upd", SECRET_LEN)
 
 
+@dataclass(frozen=True, slots=True)
+class EpochKeyState:
+    """EpochKey as plain data."""
+
+    epoch: int
+    secret: bytes
+    next_counter: int
+    used: int
+    failures: int
+    replay: ReplayState
+
+
+@dataclass(frozen=True, slots=True)
+class EpochState:
+    """EpochRecords as plain data; later: keys that packets have named and no authentic one has used yet."""
+
+    keys: bytes
+    receive: EpochKeyState
+    send: EpochKeyState
+    retiring: EpochKeyState | None
+    later: tuple[EpochKeyState, ...]
+
+
 class EpochKey:
     """One direction's key of one epoch. replay and failures matter for opening, next_counter for sealing."""
 
@@ -69,6 +96,18 @@ class EpochKey:
         self.used = 0  # blocks plus packets, or a little more
         self.failures = 0  # tags that were wrong
 
+    def export(self) -> EpochKeyState:
+        """The key as plain data, for `restored`."""
+        return EpochKeyState(self.epoch, self.secret, self.next_counter, self.used, self.failures, self.replay.export())
+
+    @staticmethod
+    def restored(form: DataFormat, state: EpochKeyState) -> EpochKey:
+        """The key that was exported."""
+        key = EpochKey(form, state.epoch, state.secret)
+        key.next_counter, key.used, key.failures = state.next_counter, state.used, state.failures
+        key.replay.restore(state.replay)
+        return key
+
     def following(self) -> EpochKey:
         """The key of the next epoch."""
         return self.at(self.epoch + 1)
@@ -84,15 +123,17 @@ class EpochKey:
 class EpochRecords:
     """Both directions of one negotiated key.
 
-    Bounds: six keys to open with (retiring, current, future), one to seal; a call of seal_records derives LAG epochs at
+    Bounds: six keys to open with (retiring, current, future), one to seal; a call of seal derives LAG epochs at
     most, a packet FUTURE_KEYS of ours and LAG of the peer's.
     """
 
-    __slots__ = ("_derivations", "_form", "_future", "_receive", "_retiring", "_secrets", "_send")
+    __slots__ = ("_derivations", "_form", "_future", "_keys", "_receive", "_retiring", "_secrets", "_send")
+    exhausted = False  # wrong tags are limited by epoch
 
     def __init__(self, form: DataFormat, keys: bytes) -> None:
         """keys: 256 bytes; the first 32 of half 0 are the secret to open with, of half 1 the secret to seal with."""
         self._form = form
+        self._keys = keys
         self._receive = EpochKey(form, 1, keys[0:SECRET_LEN])
         self._send = EpochKey(form, 1, keys[128 : 128 + SECRET_LEN])
         self._retiring: EpochKey | None = None
@@ -105,20 +146,34 @@ class EpochRecords:
         """True when an authentic record has come."""
         return self._receive.epoch > 1 or self._receive.replay.highest > 0
 
-    @property
-    def worn_out(self) -> bool:
-        """True from RENEGOTIATE_EPOCH on: a new negotiated key is wanted."""
+    def worn_out(self, opened_bytes: int, sealed_bytes: int) -> bool:
+        """True from RENEGOTIATE_EPOCH on: a new negotiated key is wanted; bytes are limited by epoch."""
         return max(self._send.epoch, self._receive.epoch) >= RENEGOTIATE_EPOCH
 
-    def open_records(
-        self, records: list[bytes], index: int, payloads: list[bytes], counters: Counters, now: Nanos
-    ) -> int:
+    def export(self) -> EpochState:
+        """The key as plain data, for `restore`."""
+        retiring = None if self._retiring is None else self._retiring.export()
+        later = tuple(key.export() for key in self._future.values())
+        return EpochState(self._keys, self._receive.export(), self._send.export(), retiring, later)
+
+    def restore(self, state: EpochState) -> None:
+        """Go on after the records of an exported key; epochs that a peer may make us derive are counted anew."""
+        form = self._form
+        self._receive = EpochKey.restored(form, state.receive)
+        self._send = EpochKey.restored(form, state.send)
+        self._retiring = None if state.retiring is None else EpochKey.restored(form, state.retiring)
+        self._future = {one.epoch: EpochKey.restored(form, one) for one in state.later}
+
+    def open(self, records: list[bytes], index: int, payloads: list[bytes], counters: Counters, now: Nanos) -> int:
         """Open the records from `index` on that have the same first byte; returns the index after them.
 
         Payloads of good ones are appended; the others are counted: BAD_DATA_PACKET, BAD_DATA_EPOCH, DATA_REPLAY,
         DATA_AUTHENTICATION. An epoch moves on only after a tag was good.
         """
         head = records[index][:1]
+        if head[0] >> 3 == DATA_V1:  # the format has no V1 packets
+            counters.drop(DropReason.BAD_DATA_PACKET)
+            return index + 1
         count = len(records)
         append = payloads.append
         loaded = -1
@@ -164,7 +219,7 @@ class EpochRecords:
             append(plain)
         return index
 
-    def seal_records(self, head: bytes, payloads: list[bytes]) -> list[bytes]:
+    def seal(self, head: bytes, payloads: list[bytes]) -> list[bytes]:
         """Records for payloads, in order; [] when the epochs are used up. head: op/key and peer id."""
         count = len(payloads)
         use = gcm_use(count, sum(map(len, payloads)))

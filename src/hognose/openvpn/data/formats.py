@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
-Framing = Literal["none", "comp-lzo", "stub", "stub-v2"]
-FRAMINGS: tuple[Framing, ...] = ("none", "comp-lzo", "stub", "stub-v2")
+from hognose.vocabulary import BLOCK_LEN, DATA_CIPHERS, DEFAULT_DIGEST, DIGESTS, FRAMINGS, TAG_LEN, Framing
 
-AEAD_KEY_LENGTHS = {"AES-256-GCM": 32, "AES-192-GCM": 24, "AES-128-GCM": 16, "CHACHA20-POLY1305": 32}
-CBC_KEY_LENGTHS = {"AES-256-CBC": 32, "AES-192-CBC": 24, "AES-128-CBC": 16}
-DIGEST_LENGTHS = {"SHA1": 20, "SHA224": 28, "SHA256": 32, "SHA384": 48, "SHA512": 64, "MD5": 16}
-TAG_LEN = 16
-BLOCK_LEN = 16
 PACKET_ID_LEN = 4
 EPOCH_ID_LEN = 8  # epoch(2) counter(6)
 V1_HEAD_LEN = 1  # op/key
@@ -32,7 +25,7 @@ class DataFormat:
     """
 
     cipher: str
-    digest: str = "SHA1"
+    digest: str = DEFAULT_DIGEST
     framing: Framing = "none"
     epoch: bool = False
     v2: bool = True
@@ -40,9 +33,9 @@ class DataFormat:
     replay_time: int = 15
 
     def __post_init__(self) -> None:
-        if self.cipher not in AEAD_KEY_LENGTHS and self.cipher not in CBC_KEY_LENGTHS:
+        if self.cipher not in DATA_CIPHERS:
             raise ValueError(f"unknown data cipher {self.cipher!r}")
-        if self.digest not in DIGEST_LENGTHS:
+        if self.digest not in DIGESTS:
             raise ValueError(f"unknown digest {self.digest!r}")
         if self.framing not in FRAMINGS:
             raise ValueError(f"unknown framing {self.framing!r}")
@@ -54,7 +47,7 @@ class DataFormat:
     @property
     def aead(self) -> bool:
         """True for encryption and authentication in one; otherwise CBC and HMAC."""
-        return self.cipher in AEAD_KEY_LENGTHS
+        return DATA_CIPHERS[self.cipher].aead
 
     @property
     def gcm(self) -> bool:
@@ -64,7 +57,7 @@ class DataFormat:
     @property
     def key_len(self) -> int:
         """Bytes of the cipher's key."""
-        return AEAD_KEY_LENGTHS[self.cipher] if self.aead else CBC_KEY_LENGTHS[self.cipher]
+        return DATA_CIPHERS[self.cipher].key_len
 
     def record_len(self, packet_len: int) -> int:
         """Bytes of the OpenVPN packet around an inner packet, without the length in front of it on TCP."""
@@ -84,4 +77,4 @@ class DataFormat:
         framing = self.framing in ("comp-lzo", "stub")
         if self.aead:
             return head + (EPOCH_ID_LEN if self.epoch else PACKET_ID_LEN) + TAG_LEN, framing
-        return head + DIGEST_LENGTHS[self.digest] + BLOCK_LEN, PACKET_ID_LEN + framing
+        return head + DIGESTS[self.digest] + BLOCK_LEN, PACKET_ID_LEN + framing

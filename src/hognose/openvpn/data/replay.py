@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import dataclass
 
 from hognose.units import SECOND, Nanos
 
@@ -10,6 +11,18 @@ WINDOW = 64  # ids below the highest that may still come (OpenVPN's default repl
 REAP_INTERVAL: Nanos = 5 * SECOND  # interval at which missing ids are given up (packet_id.h SEQ_REAP_INTERVAL)
 NEVER: Nanos = 1 << 63
 _MARK_INTERVAL: Nanos = SECOND
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayState:
+    """Numbers of a ReplayWindow, as its attributes; times in the clock of its caller."""
+
+    highest: int = 0
+    seen: int = 0
+    floor: int = 0
+    tick_at: Nanos = 0
+    reap_at: Nanos = 0
+    marks: tuple[tuple[Nanos, int], ...] = ()
 
 
 class ReplayWindow:
@@ -32,6 +45,15 @@ class ReplayWindow:
         self._floor = 0  # ids up to here are seen or given up
         self._reap_at: Nanos = 0
         self._marks: deque[tuple[Nanos, int]] = deque()  # times at which ids had come
+
+    def export(self) -> ReplayState:
+        """The window's numbers, for `restore`."""
+        return ReplayState(self.highest, self.seen, self._floor, self.tick_at, self._reap_at, tuple(self._marks))
+
+    def restore(self, state: ReplayState) -> None:
+        """Take the numbers of a window of the same size and time."""
+        self.highest, self.seen, self._floor = state.highest, state.seen & self.mask, state.floor
+        self.tick_at, self._reap_at, self._marks = state.tick_at, state.reap_at, deque(state.marks)
 
     def is_new(self, packet_id: int) -> bool:
         """True when the id could be accepted; spares the decryption of replays."""
