@@ -110,11 +110,15 @@ def test_a_key_that_saw_too_many_forgeries_stays_closed() -> None:
     old = keyring_of(DataFormat(GCM))
     assert old.current is not None
     assert isinstance(old.current.records, AeadRecords)
-    old.current.records.failures = FAILED_TAGS_LIMIT + 1
-    made, counters = moved(old)
+    old.current.records.failures = FAILED_TAGS_LIMIT
+    good = from_client(DataFormat(GCM), 1, PACKET)
     opened: list[bytes] = []
-    made.open([from_client(DataFormat(GCM), 1, PACKET), from_client(DataFormat(GCM), 2, PACKET)], 0, opened)
-    assert drops(counters)[DropReason.NO_DATA_KEY] == 1
+    old.open([good[:-1] + bytes((good[-1] ^ 1,))], 0, opened)
+    made, counters = moved(old)
+    made.open([good], 0, opened)
+    assert opened == []
+    assert drops(counters) == {DropReason.NO_DATA_KEY: 1}
+    assert made.seal([PACKET], 0) != [], "it still seals"
 
 
 def test_a_fresh_keyring_is_exported_too() -> None:

@@ -234,8 +234,11 @@ class Keyring:
     def export(self) -> KeyringState:
         """Keys and counts as plain data, for `restore`."""
         payloads = self.payloads
+        keys = list(self._keys.values())
+        if self.current is not None and self.current not in keys:
+            keys.append(self.current)  # exhausted: it only seals
         return KeyringState(
-            keys=tuple(key.export() for key in self._keys.values()),
+            keys=tuple(key.export() for key in keys),
             current=-1 if self.current is None else self.current.key_id,
             next=-1 if self._next is None else self._next.key_id,
             switch_at=self._switch_at,
@@ -251,16 +254,18 @@ class Keyring:
 
     def restore(self, state: KeyringState, random: Random | None = None) -> None:
         """Take the keys and counts of another keyring; this one is fresh. random: as of DataKey."""
-        for one in state.keys:
-            self._add(DataKey.restored(one, random))
+        keys = {one.key_id: DataKey.restored(one, random) for one in state.keys}
+        for key in keys.values():
+            if not key.records.exhausted:
+                self._add(key)
         payloads = self.payloads
         payloads.bytes_in, payloads.packets_in = state.bytes_in, state.packets_in
         payloads.control_bytes = state.control_bytes
         self.bytes_out, self.packets_out, self.peer_id = state.bytes_out, state.packets_out, state.peer_id
         self._bytes_before, self._packets_before = state.bytes_before, state.packets_before
-        self._next, self._switch_at = self._keys.get(state.next), state.switch_at
-        if state.current in self._keys:
-            self._use(self._keys[state.current])
+        self._next, self._switch_at = keys.get(state.next), state.switch_at
+        if state.current in keys:
+            self._use(keys[state.current])
 
     def _add(self, key: DataKey) -> None:
         self._keys[key.key_id] = key
