@@ -23,7 +23,8 @@ help:
 	@echo '  make affected BASE=main   every stage that the changes since BASE can break'
 	@echo '  make check             ruff, mypy, import floors, tests/static; lint and types are its first two'
 	@echo '  make explore           three minutes of new examples; repeat a failure with EXPLORE_SEED=N'
-	@echo '  make nightly           an hour of the same, and 30 boots of each machine'
+	@echo '  make nightly           an hour of the same, 30 boots of each machine, all mutants'
+	@echo '  make mutants GROUP=nat whether tests notice changes of the code (docs/dev/testing.md has the groups)'
 	@echo '  make STAGE             one stage of CI: $(STAGES)'
 	@echo 'By hand, on a quiet machine: bench fuzz soak strangers (docs/dev/testing.md, docs/performance.md)'
 

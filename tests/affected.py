@@ -35,6 +35,7 @@ RULES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("tests/sim/*", ("check", "sim", "clock", "unit")),
     ("tests/fuzz/*", ("check", "fuzz-corpus")),
     ("tests/explore/*", ("check", "unit", "explore")),
+    ("tests/mutants/*", ("check", "unit")),
     ("tests/image/*", ("check", "packing")),
     ("tests/interop/*", ("check", "interop", "machines")),
     ("tests/probes/*", ("check", "interop", "machines")),

@@ -7,7 +7,7 @@ TOOLS := openvpn iproute2 nftables iputils-ping tcpdump strace easy-rsa iperf3 e
 LOG := build/test-report
 STAGES := check unit sim clock explore fuzz-corpus newest image packing static-interpreter interop compat machines
 SIDE_BY_SIDE := packing compat  # one takes a core, the other one waits
-.PHONY: $(STAGES) $(addprefix run-,$(STAGES)) tools strangers vm hvt demo bench fuzz soak coverage explore nightly quick affected
+.PHONY: $(STAGES) $(addprefix run-,$(STAGES)) tools strangers vm hvt demo bench fuzz soak coverage explore nightly mutants quick affected
 
 # Every stage runs, whatever became of those before it, and leaves a line in $(LOG); the report at the end lists them
 # with all skips and their reasons, and decides; a skip that its table does not have is red.
@@ -72,10 +72,16 @@ EXPLORE = $(PY) -m tests.explore $(if $(EXPLORE_SEED),--seed $(EXPLORE_SEED))
 explore: venv
 	$(EXPLORE) --seconds $(EXPLORE_SECONDS)
 
-# The same for MINUTES, after 30 boots of each carrier.
+# The same for MINUTES, after 30 boots of each carrier; then the mutation gate, which takes as long as it takes.
 nightly: MINUTES = 60
 nightly: tools venv image
-	$(EXPLORE) --seconds $$(( $(MINUTES) * 60 )) --boots 30
+	$(EXPLORE) --seconds $$(( $(MINUTES) * 60 )) --boots 30; explored=$$?; $(MUTANTS) && exit $$explored
+
+# Whether tests notice mutants of the code: of one GROUP or of all, or the mutant ONE. SEED repeats the fresh ones.
+MUTANTS = $(PY) -m tests.mutants $(if $(GROUP),--group $(GROUP)) $(if $(filter-out file,$(origin SEED)),--seed $(SEED)) \
+	$(if $(ONE),--one '$(ONE)')
+mutants: venv
+	$(MUTANTS)
 
 # The committed fuzz corpora on the plain interpreter.
 fuzz-corpus: venv
