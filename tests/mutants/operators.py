@@ -204,7 +204,7 @@ class _Finder:
             self._replace("return", value, "[]" if kind.startswith("list[") else "{}")
 
     def _parts(self, node: ast.AST) -> None:
-        """What is inside of a node, without its annotations."""
+        """Statements and expressions inside of a node, without its annotations."""
         for name, value in ast.iter_fields(node):
             if name in ("annotation", "exc", "type_comment") or (name == "type" and isinstance(value, ast.expr)):
                 continue
