@@ -24,6 +24,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "admission": ("fault_containment", "hostile_peers", "peer_bounds"),
     "arrival": ("segment_arrival", "unacceptable_segments", "any_segments"),
     "assemble": ("gateway",),
+    "authentication": ("fault_containment",),
     "collected": ("config_parser", "config_clients"),
     "crl": ("tls", "certificates"),
     "drops": ("values",),
@@ -44,6 +45,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "time_out": ("spurious_time_outs",),
     "timers": ("config_numbers",),
     "tracking": ("nat_flow_timeouts", "nat_time_limits"),
+    "transport": ("streams",),
     "units": ("values",),
     "verify_errors": ("tls",),
 }

@@ -96,6 +96,8 @@ class HandshakeLimits:
     silent: int = 8192  # have sent nothing
     strangers: int = 1024  # have sent something, but no valid hard reset
     handshakes: int = 512  # are between hard reset and admission
+    authenticating: int = 512  # have finished TLS and wait for the authenticator's verdict
+    authenticating_s: int = 45  # seconds; a login without a verdict is refused then; hand-window ends it too
     per_address: int = 256  # of any one stage, from one address: an office of 200 fits
     per_prefix: int = 1024  # likewise, from 256 neighbouring addresses
     percent_of_time: int = 10  # of the processor's, for their handshakes while there is other work
@@ -145,6 +147,7 @@ class Limits:
                 silent=max(1024, int(8192 * share)),
                 strangers=max(256, int(1024 * share)),
                 handshakes=max(256, int(512 * share)),
+                authenticating=max(256, int(512 * share)),
             ),
             client_queue=buffer // 2,
         )

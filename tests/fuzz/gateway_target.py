@@ -215,7 +215,7 @@ def _heard(chunks: list[bytes], choice: int, *, together: bool) -> tuple[object,
         step([])
         events += gateway.take_events()
     assert counters.drops[DropReason.INTERNAL_ERROR] == 0
-    assert not gateway._peers
+    assert not gateway.service.table.by_transport
     return [(event.kind.value, event.fields) for event in events], counters.drops, _opcodes(answer), peer.closed
 
 

@@ -164,7 +164,7 @@ class Churn:
         for visitor in self.visitors:
             visitor.act()
         world.frames()
-        self.most_peers = max(self.most_peers, len(world.gateway._peers))
+        self.most_peers = max(self.most_peers, len(world.gateway.service.table.by_transport))
         left = []
         for visitor in self.visitors:
             if not visitor.gone:
@@ -203,12 +203,12 @@ class Churn:
 
 def tables(world: GatewayWorld) -> dict[str, int]:
     gateway = world.gateway
-    tcp, nat, admissions = gateway._tcp, gateway._nat, gateway._admissions
+    tcp, nat, admissions = gateway._tcp, gateway._nat, gateway.service.admissions
     return {
-        "peers": len(gateway._peers),
-        "timers": len(gateway._timers),
-        "dirty": len(gateway._dirty),
-        "clients": len(admissions.clients),
+        "peers": len(gateway.service.table.by_transport),
+        "timers": len(gateway.service.timers),
+        "dirty": len(gateway.service.downlink.dirty),
+        "clients": len(gateway.service.table.clients),
         "replaced": len(admissions._replaced),
         "pool": len(admissions._pool),
         "NAT flows": nat.flows,
@@ -218,7 +218,10 @@ def tables(world: GatewayWorld) -> dict[str, int]:
         "pauses": len(tcp._pauses),
         "TIME-WAIT": len(tcp._time_wait),
         "silent": len(tcp._silent or ()),
-        "before authentication": sum(gateway._handshake_scheduler.sizes),
+        "before authentication": sum(gateway.service.scheduler.sizes) + gateway.service.scheduler.logins,
+        "peer ids": len(gateway.service.table._by_peer_id),
+        "sessions": len(gateway.service.table._by_session),
+        "logins": len(admissions.waiting),
         "half open": sum(len(level) for level in tcp._listener._levels),
     }
 

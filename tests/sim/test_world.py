@@ -55,30 +55,41 @@ def test_world_with_too_few_addresses_and_new_configs(seed: int) -> None:
 
 
 def _loses_a_packet(world: SimWorld) -> None:
-    inner, count = world.gateway._queue, [0]
+    downlink, count = world.gateway.service.downlink, [0]
+    inner = downlink.deliver
 
-    def queue(address: int, packets: list[bytes]) -> None:
-        count[0] += 1
-        if count[0] % 40:
-            inner(address, packets)
+    def deliver(to_clients: dict[int, list[bytes]]) -> int:
+        kept = {}
+        for address, packets in to_clients.items():
+            count[0] += 1
+            if count[0] % 40:
+                kept[address] = packets
+        return inner(kept)
 
-    world.gateway._queue = queue  # type: ignore[method-assign]
+    downlink.deliver = deliver  # type: ignore[method-assign]
 
 
 def _takes_another_client(world: SimWorld) -> None:
-    inner, count = world.gateway._queue, [0]
+    downlink, count = world.gateway.service.downlink, [0]
+    inner = downlink.deliver
 
-    def queue(address: int, packets: list[bytes]) -> None:
-        count[0] += 1
-        others = [other for other in world.gateway._admissions.clients if other != address]
-        inner(others[0] if count[0] % 40 == 0 and others else address, packets)
+    def deliver(to_clients: dict[int, list[bytes]]) -> int:
+        queued = 0
+        for address, packets in to_clients.items():
+            count[0] += 1
+            others = [other for other in world.gateway.service.table.clients if other != address]
+            queued += inner({others[0] if count[0] % 40 == 0 and others else address: packets})
+        return queued
 
-    world.gateway._queue = queue  # type: ignore[method-assign]
+    downlink.deliver = deliver  # type: ignore[method-assign]
 
 
 def _repeats_a_packet(world: SimWorld) -> None:
-    inner = world.gateway._queue
-    world.gateway._queue = lambda address, packets: inner(address, packets * 2)  # type: ignore[method-assign]
+    downlink = world.gateway.service.downlink
+    inner = downlink.deliver
+    downlink.deliver = lambda to_clients: inner(  # type: ignore[method-assign]
+        {address: packets * 2 for address, packets in to_clients.items()}
+    )
 
 
 def _raises(world: SimWorld) -> None:
@@ -89,7 +100,7 @@ def _raises(world: SimWorld) -> None:
         if count[0] == 40:
             raise KeyError(1)
 
-    world.gateway._forward = forward  # type: ignore[assignment, method-assign]
+    world.gateway.service._forward = forward  # type: ignore[assignment, method-assign]
 
 
 def _forgets_no_flow(world: SimWorld) -> None:

@@ -299,7 +299,7 @@ class SimWorld:
         assert self.counters.drops[DropReason.SEND_QUEUE_FULL] == 0, "so little traffic fits every queue"
         assert gateway.client_count <= min(len(self.clients) + 1, self.settings.pool or 253)
         assert gateway._nat.flows <= LIMITS.nat.flows
-        assert len(gateway._peers) <= 20 * (len(self.clients) + 10)
+        assert len(gateway.service.table.by_transport) <= 20 * (len(self.clients) + 10)
 
     def _calm_down(self) -> None:
         """No more faults; what is alive has time to finish, then everybody leaves."""
@@ -319,7 +319,7 @@ class SimWorld:
 
     def _check_end(self) -> None:
         gateway, stats = self.gateway, self.counters.stats
-        assert gateway._peers == {}
+        assert gateway.service.table.by_transport == {}
         assert gateway.client_count == 0
         assert gateway._nat.flows == 0
         assert len(gateway._tcp) == 0

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 from hognose import address
 from hognose.address_scope import Prefix
+from hognose.base.containment import Failures
 from hognose.base.fair_table import FairTable
 from hognose.base.journal import Journal
 from hognose.config.model import ServerConfig
@@ -33,7 +34,11 @@ from hognose.tcp.server import TcpServer
 from hognose.units import Ipv4Int, Nanos, Random, UnixSeconds, ipv4_text, netmask
 from hognose.vpn.addresses import AddressPool
 from hognose.vpn.admission import Admissions
+from hognose.vpn.authentication import Authenticator, CertificateOnly
 from hognose.vpn.handshake_scheduler import HandshakeScheduler
+from hognose.vpn.peer_service import PeerService
+from hognose.vpn.peer_table import PeerTable
+from hognose.vpn.streams import StreamOpener
 
 # Outer IPv4 and TCP headers, record length, op and peer id, packet id, tag, inner IPv4 and TCP headers: what mssfix's
 # packet size loses until the inner TCP payload (OpenVPN mss.c; `1492 mtu` gives 1386). Plain sizes are without the
@@ -89,10 +94,12 @@ def assemble(
     unix: UnixSeconds,
     counters: Counters,
     clock: Callable[[], Nanos] = lambda: 0,
+    authenticator: Authenticator | None = None,
 ) -> Gateway:
     """A gateway that is ready for its first step. ConfigError when config and uplink do not fit.
 
     clock: time as it passes inside a step, by which work is charged; the default charges nothing.
+    authenticator: decides about logins whose certificate is good; None: the certificate suffices.
     """
     check_uplink(config, uplink)
     live = LiveConfig(config, limits)
@@ -132,7 +139,11 @@ def assemble(
     )
     journal = Journal(limits.events_per_second, counters)
     first, last = config.pool
+    failures = Failures(journal, counters, now)
+    table = PeerTable()
     admissions = Admissions(
+        table=table,
+        authenticator=authenticator or CertificateOnly(),
         pool=AddressPool(first, last),
         netmask=config.mask,
         server=config.server_address,
@@ -147,7 +158,7 @@ def assemble(
     forwarder = Forwarder(
         server=config.server_address,
         mask=config.mask,
-        clients=MappingProxyType(admissions.clients),
+        clients=MappingProxyType(table.clients),
         client_to_client=config.client_to_client,
         link_mtu=caps.mtu,
         tun_mtu=config.tun_mtu,
@@ -202,9 +213,24 @@ def assemble(
         split_packets=limits.step.split_packets,
         counters=counters,
     )
+    service = PeerService(
+        profile=live.profile,
+        connect_freq=config.connect_freq,
+        limits=limits,
+        now=now,
+        source=tcp,
+        opener=StreamOpener(limits.openvpn.record_len, limits.step.client_bytes),
+        router=forwarder,
+        table=table,
+        admissions=admissions,
+        scheduler=HandshakeScheduler(limits.handshake, counters, clock, now),
+        journal=journal,
+        failures=failures,
+        random=random,
+        counters=counters,
+    )
     return Gateway(
         live=live,
-        limits=limits,
         now=now,
         tcp=tcp,
         nat=nat,
@@ -212,9 +238,7 @@ def assemble(
         ingress=ingress,
         egress=egress,
         forwarder=forwarder,
-        admissions=admissions,
-        handshake_scheduler=HandshakeScheduler(limits.handshake, counters, clock, now),
+        service=service,
         journal=journal,
-        random=random,
-        counters=counters,
+        failures=failures,
     )

@@ -118,6 +118,11 @@ class Session:
         return self._primary is not None
 
     @property
+    def remote_id(self) -> bytes:
+        """The client's session id; b"" before its hard reset."""
+        return self._remote_id
+
+    @property
     def in_tls(self) -> bool:
         """True during the first TLS handshake: a client that goes away now rejects our certificate or settings."""
         return self._primary is not None and self._primary.stage is Stage.TLS

@@ -8,20 +8,30 @@ from hognose.events import EventKind
 from hognose.nat.nat import Nat
 from hognose.openvpn.control.push import Admission
 from hognose.openvpn.session import Session
-from hognose.openvpn.session_events import Authenticated, Disagreed, Established, Renegotiated, RenegotiationFailed
+from hognose.openvpn.session_events import (
+    Authenticated,
+    Disagreed,
+    Established,
+    Renegotiated,
+    RenegotiationFailed,
+    SessionEvent,
+)
 from hognose.openvpn.tls.certificates import NO_NAME
 from hognose.units import SECOND, Ipv4Int, Nanos, UnixSeconds, ipv4_text
 from hognose.vpn.addresses import AddressPool
+from hognose.vpn.authentication import Authenticator, AuthRequest, Ticket, Verdict
 from hognose.vpn.client_policy import ClientPolicy
 from hognose.vpn.peer import Peer
+from hognose.vpn.peer_table import PeerTable
+from hognose.vpn.stages import PeerEvent
 
 # Causes on the server's side: the client is asked to try again (IV_PROTO AUTH_FAIL_TEMP).
 _TEMPORARY = (DropReason.SERVER_STOPPING, DropReason.CLIENTS_FULL, DropReason.POOL_EXHAUSTED)
-PEER_ID_LIMIT = 0xFFFFFF  # 24 bits; all ones means undefined
+_NO_VERDICT = Verdict("no answer to the login in time", DropReason.HANDSHAKE_TIMEOUT, temporary=True)
 
 
 class Admissions:
-    """The table of clients by tunnel address and by name.
+    """Admission of authenticated peers as clients.
 
     Bounds: max_clients authenticated clients (the newcomer is refused), the pool's addresses (likewise). A client
     with the same certificate name replaces the older session unless duplicate-cn, as OpenVPN does; the names are those
@@ -31,6 +41,8 @@ class Admissions:
     def __init__(
         self,
         *,
+        table: PeerTable,
+        authenticator: Authenticator,
         pool: AddressPool,
         netmask: Ipv4Int,
         server: Ipv4Int,
@@ -39,13 +51,15 @@ class Admissions:
         journal: Journal,
         counters: Counters,
     ) -> None:
+        self._table = table
+        self._authenticator = authenticator
         self._pool = pool
         self._netmask = netmask
         self._server = server
         self._nat = nat
         self._journal = journal
         self._counters = counters
-        self.clients: dict[Ipv4Int, Peer] = {}
+        self.waiting: dict[Ticket, Peer] = {}  # logins without a verdict; bound: HandshakeLimits.authenticating
         self._replaced: list[Peer] = []  # older sessions of the same name, for the gateway to end
         self.stopping = False
         self.apply(policy)
@@ -56,56 +70,61 @@ class Admissions:
         self._pool.reserve(policy.reservations, policy.fixed_addresses())
 
     def handle_events(self, peer: Peer, session: Session, now: Nanos, unix: UnixSeconds) -> None:
-        """Drain a session's events: admit or refuse, and write the lines."""
-        for event in session.take_events():
-            if isinstance(event, Authenticated):
-                self._authenticated(peer, session, event, now, unix)
-            elif isinstance(event, Established):
-                self._established(peer, event, now)
-            elif isinstance(event, Renegotiated):
-                self._counters.stats[Stat.RENEGOTIATIONS] += 1
-                self._journal.add(
-                    EventKind.CLIENT_RENEGOTIATED,
-                    now,
-                    conn=peer.conn.id,
-                    common_name=peer.common_name,
-                    key_id=event.key_id,
-                    tls=event.tls,
-                    wrap=event.wrap,
-                )
-            elif isinstance(event, Disagreed):
-                self._journal.add(
-                    EventKind.PEER_REJECTED,
-                    now,
-                    conn=peer.conn.id,
-                    peer=peer.name,
-                    common_name=event.common_name,
-                    reason=event.reason.name.lower(),
-                    detail=event.detail,
-                )
-            elif isinstance(event, RenegotiationFailed):
-                self._journal.add(
-                    EventKind.RENEGOTIATION_FAILED,
-                    now,
-                    conn=peer.conn.id,
-                    common_name=peer.common_name,
-                    detail=event.detail,
-                )
+        """Drain a session's events, those that an admission leads to as well: admit or refuse, and write the lines."""
+        while events := session.take_events():
+            for event in events:
+                self._handle(peer, session, event, now, unix)
+
+    def _handle(self, peer: Peer, session: Session, event: SessionEvent, now: Nanos, unix: UnixSeconds) -> None:
+        if isinstance(event, Authenticated):
+            self._authenticated(peer, session, event, now, unix)
+        elif isinstance(event, Established):
+            self._established(peer, event, now)
+        elif isinstance(event, Renegotiated):
+            self._counters.stats[Stat.RENEGOTIATIONS] += 1
+            self._journal.add(
+                EventKind.CLIENT_RENEGOTIATED,
+                now,
+                conn=peer.transport.id,
+                common_name=peer.common_name,
+                key_id=event.key_id,
+                tls=event.tls,
+                wrap=event.wrap,
+            )
+        elif isinstance(event, Disagreed):
+            peer.advance(PeerEvent.REFUSED)
+            self._journal.add(
+                EventKind.PEER_REJECTED,
+                now,
+                conn=peer.transport.id,
+                peer=peer.name,
+                common_name=event.common_name,
+                reason=event.reason.name.lower(),
+                detail=event.detail,
+            )
+        elif isinstance(event, RenegotiationFailed):
+            self._journal.add(
+                EventKind.RENEGOTIATION_FAILED,
+                now,
+                conn=peer.transport.id,
+                common_name=peer.common_name,
+                detail=event.detail,
+            )
 
     def leave(self, peer: Peer, reason: DropReason, now: Nanos, detail: str = "") -> None:
         """Free the address of a peer whose session is over, and write its line. Idempotent."""
+        self._forget_login(peer)
         if peer.address == 0:
             return
-        if self.clients.get(peer.address) is peer:
+        if self._table.vacate(peer):
             self._pool.release(peer.address)
-            del self.clients[peer.address]
         if peer.established_at:
             self._counters.stats[Stat.SESSIONS_ENDED] += 1
             session = peer.session
             self._journal.add(
                 EventKind.CLIENT_ENDED,
                 now,
-                conn=peer.conn.id,
+                conn=peer.transport.id,
                 peer=peer.name,
                 common_name=peer.common_name,
                 address=ipv4_text(peer.address),
@@ -115,7 +134,7 @@ class Admissions:
                 seconds=(now - peer.established_at) // SECOND,
                 detail=detail,
             )
-        peer.address = 0
+        self._table.leave(peer)
 
     def take_replaced(self) -> list[Peer]:
         """Drained peers whose address went to a newer session of the same name."""
@@ -131,7 +150,7 @@ class Admissions:
         self._journal.add(
             EventKind.CLIENT_AUTHENTICATED,
             now,
-            conn=peer.conn.id,
+            conn=peer.transport.id,
             peer=peer.name,
             common_name=event.common_name,
             version=event.version,
@@ -143,28 +162,73 @@ class Admissions:
             return self._refuse(peer, session, unwelcome, DropReason.CLIENT_DISABLED, now)
         if self.stopping:
             return self._refuse(peer, session, "the server is stopping", DropReason.SERVER_STOPPING, now)
-        mapped = policy.mapped_file(event.common_name)
+        request = AuthRequest(event.common_name, peer.transport.endpoint, event.peer_info)
+        answer = self._authenticator.decide(request, now)
+        if isinstance(answer, Verdict):
+            return self.settle(peer, answer, now)
+        peer.ticket = answer
+        self.waiting[answer] = peer
+        peer.advance(PeerEvent.ASKED)
+        return None
+
+    # -- logins ------------------------------------------------------------------------------------------------------
+
+    def next_deadline(self) -> Nanos | None:
+        """Time at which the authenticator may have a verdict; None when no login waits."""
+        return self._authenticator.next_deadline() if self.waiting else None
+
+    def verdicts(self, now: Nanos) -> list[tuple[Peer, Verdict]]:
+        """Drained: verdicts that have come for logins that still wait; `settle` is to be called with each."""
+        found = []
+        for ticket, verdict in self._authenticator.poll(now):
+            peer = self.waiting.pop(ticket, None)
+            if peer is not None:
+                peer.ticket = None
+                found.append((peer, verdict))
+        return found
+
+    def time_out(self, peer: Peer, now: Nanos) -> None:
+        """Refuse a login that has waited for too long."""
+        self._forget_login(peer)
+        self.settle(peer, _NO_VERDICT, now)
+
+    def _forget_login(self, peer: Peer) -> None:
+        if peer.ticket is not None:
+            ticket, peer.ticket = peer.ticket, None
+            self.waiting.pop(ticket, None)
+            self._authenticator.cancel(ticket)
+
+    def settle(self, peer: Peer, verdict: Verdict, now: Nanos) -> None:
+        """Admit or refuse a peer whose login has its verdict; the caller runs the session after that."""
+        policy, common_name, session = self.policy, peer.common_name, peer.session
+        if session is None:
+            return None
+        if verdict.refusal:
+            return self._refuse(peer, session, verdict.refusal, verdict.reason, now, temporary=verdict.temporary)
+        if self.stopping:
+            return self._refuse(peer, session, "the server is stopping", DropReason.SERVER_STOPPING, now)
+        mapped = policy.mapped_file(common_name)
         if mapped:
             self._journal.add(
                 EventKind.CLIENT_FILE_MAPPED,
                 now,
-                conn=peer.conn.id,
+                conn=peer.transport.id,
                 peer=peer.name,
-                common_name=event.common_name,
+                common_name=common_name,
                 file=mapped,
             )
-        if not policy.duplicate_cn and event.common_name != NO_NAME:
-            self._replace(event.common_name, peer)
-        if len(self.clients) >= policy.max_clients:
+        if not policy.duplicate_cn and common_name != NO_NAME:
+            self._replace(common_name, peer)
+        if len(self._table.clients) >= policy.max_clients:
             return self._refuse(peer, session, "the server is full", DropReason.CLIENTS_FULL, now)
-        settings = policy.settings(event.common_name)
-        taken = self._pool.take(event.common_name, settings.address)
+        settings = policy.settings(common_name)
+        taken = self._pool.take(common_name, settings.address)
         if taken is None:
             text = "its fixed address is in use" if settings.address else "no address is free"
             return self._refuse(peer, session, text, DropReason.POOL_EXHAUSTED, now)
         address, same_holder = taken
-        peer.address = address
-        self.clients[address] = peer
+        self._table.admit(peer, address)
+        peer.advance(PeerEvent.ADMITTED)
         if not same_holder:
             self._nat.forget(address)
         session.admit(
@@ -172,7 +236,7 @@ class Admissions:
                 address=address,
                 netmask=self._netmask,
                 route_gateway=self._server,
-                peer_id=peer.conn.id % PEER_ID_LIMIT,
+                peer_id=peer.peer_id,
                 push=settings.push,
                 push_reset=settings.push_reset,
                 push_remove=settings.push_remove,
@@ -183,30 +247,34 @@ class Admissions:
 
     def _replace(self, common_name: str, newcomer: Peer) -> None:
         """OpenVPN multi.c multi_delete_dup: the newest session of a name wins; its address goes to the newcomer."""
-        for address, older in list(self.clients.items()):
+        for address, older in list(self._table.clients.items()):
             if older.common_name == common_name and older is not newcomer:
                 self._replaced.append(older)
                 self._pool.release(address)
-                del self.clients[address]
+                self._table.vacate(older)
 
-    def _refuse(self, peer: Peer, session: Session, text: str, reason: DropReason, now: Nanos) -> None:
+    def _refuse(
+        self, peer: Peer, session: Session, text: str, reason: DropReason, now: Nanos, *, temporary: bool = False
+    ) -> None:
         self._journal.add(
             EventKind.CLIENT_REFUSED,
             now,
-            conn=peer.conn.id,
+            conn=peer.transport.id,
             peer=peer.name,
             common_name=peer.common_name,
             reason=text,
         )
-        session.refuse(text, now, reason, temporary=reason in _TEMPORARY)
+        peer.advance(PeerEvent.REFUSED)
+        session.refuse(text, now, reason, temporary=temporary or reason in _TEMPORARY)
 
     def _established(self, peer: Peer, event: Established, now: Nanos) -> None:
+        peer.advance(PeerEvent.ESTABLISHED)
         peer.established_at = now
         self._counters.stats[Stat.SESSIONS_ESTABLISHED] += 1
         self._journal.add(
             EventKind.CLIENT_ESTABLISHED,
             now,
-            conn=peer.conn.id,
+            conn=peer.transport.id,
             peer=peer.name,
             common_name=peer.common_name,
             address=ipv4_text(peer.address),

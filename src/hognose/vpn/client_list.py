@@ -6,13 +6,14 @@ client, END. Version 1 is for people. Our CLIENT_LIST has one more column at its
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import hognose
+from hognose.address import address_text
 from hognose.openvpn.tls.certificates import NO_NAME
-from hognose.units import UnixSeconds, ipv4_text
-from hognose.vpn.peer import Peer
+from hognose.units import UnixSeconds
+from hognose.vpn.client_view import ClientView
 
 _CLIENT_COLUMNS = (
     "Common Name", "Real Address", "Virtual Address", "Virtual IPv6 Address", "Bytes Received", "Bytes Sent",
@@ -24,18 +25,17 @@ _UNDEFINED = "UNDEF"  # OpenVPN's word for what a client does not have (ssl_veri
 _SEPARATORS = {2: ",", 3: "\t"}
 
 
-def status_lines(peers: Iterable[Peer], version: int, unix: UnixSeconds) -> list[str]:
+def status_lines(clients: Sequence[ClientView], version: int, unix: UnixSeconds) -> list[str]:
     """Lines about established clients, at the wall clock's `unix`; version 1, 2 or 3."""
-    established = [peer for peer in peers if peer.established_at and peer.session is not None]
     if version == 1:
-        return _for_people(established, unix)
+        return _for_people(clients, unix)
     rows: list[tuple[str, ...]] = [
         ("TITLE", f"Hognose {hognose.__version__}"),
         ("TIME", _time(unix), str(unix)),
         ("HEADER", "CLIENT_LIST", *_CLIENT_COLUMNS),
-        *(("CLIENT_LIST", *_client(peer)) for peer in established),
+        *(("CLIENT_LIST", *_client(client)) for client in clients),
         ("HEADER", "ROUTING_TABLE", *_ROUTE_COLUMNS),
-        *(("ROUTING_TABLE", *_route(peer, unix)) for peer in established),
+        *(("ROUTING_TABLE", *_route(client, unix)) for client in clients),
         ("GLOBAL_STATS", "Max bcast/mcast queue length", "0"),
         ("END",),
     ]
@@ -43,34 +43,32 @@ def status_lines(peers: Iterable[Peer], version: int, unix: UnixSeconds) -> list
     return [separator.join(_plain(word) for word in row) for row in rows]
 
 
-def _for_people(peers: list[Peer], unix: UnixSeconds) -> list[str]:
+def _for_people(clients: Sequence[ClientView], unix: UnixSeconds) -> list[str]:
     lines = ["OpenVPN CLIENT LIST", f"Updated,{_time(unix)}"]
     lines.append("Common Name,Real Address,Bytes Received,Bytes Sent,Connected Since")
-    for peer in peers:
-        name, real, _, _, received, sent, since, *_ = _client(peer)
+    for client in clients:
+        name, real, _, _, received, sent, since, *_ = _client(client)
         lines.append(",".join(_plain(word) for word in (name, real, received, sent, since)))
     lines += ["ROUTING TABLE", "Virtual Address,Common Name,Real Address,Last Ref"]
-    lines += [",".join(_plain(word) for word in _route(peer, unix)[:4]) for peer in peers]
+    lines += [",".join(_plain(word) for word in _route(client, unix)[:4]) for client in clients]
     return [*lines, "GLOBAL STATS", "Max bcast/mcast queue length,0", "END"]
 
 
-def _client(peer: Peer) -> tuple[str, ...]:
-    session = peer.session
-    assert session is not None
-    number = str(peer.conn.id)
-    since = peer.authenticated_unix
+def _client(client: ClientView) -> tuple[str, ...]:
+    since = client.authenticated_unix
     return (
-        _name(peer), peer.name, ipv4_text(peer.address), "", str(session.bytes_in), str(session.bytes_out),
-        _time(since), str(since), _UNDEFINED, number, number, session.cipher, peer.version,
+        _name(client), str(client.endpoint), address_text(client.address), "", str(client.bytes_in),
+        str(client.bytes_out), _time(since), str(since), _UNDEFINED, str(client.number), str(client.peer_id),
+        client.cipher, client.version,
     )  # fmt: skip
 
 
-def _route(peer: Peer, unix: UnixSeconds) -> tuple[str, ...]:
-    return ipv4_text(peer.address), _name(peer), peer.name, _time(unix), str(unix)
+def _route(client: ClientView, unix: UnixSeconds) -> tuple[str, ...]:
+    return address_text(client.address), _name(client), str(client.endpoint), _time(unix), str(unix)
 
 
-def _name(peer: Peer) -> str:
-    return peer.common_name if peer.common_name != NO_NAME else _UNDEFINED
+def _name(client: ClientView) -> str:
+    return client.common_name if client.common_name != NO_NAME else _UNDEFINED
 
 
 def _plain(word: str) -> str:

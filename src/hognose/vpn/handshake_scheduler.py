@@ -5,6 +5,7 @@ Stages, each with a table of its own (hognose.base.fair_table says which entry i
   stranger    bytes, but no valid hard reset; a failed check leaves it here, unanswered, until FIRST_RECORD_NS are over
   handshake   a valid hard reset: it holds the tls-auth, tls-crypt or tls-crypt-v2 key where there is one; the session
               makes a TLS object with the first control message in order
+  login       TLS is done and the authenticator has not answered: it takes no handshake's place
 Work for strangers and handshakes is done in turns, one prefix after the other, within a share of the processor's time
 while there is other work, so that a flood of ClientHellos costs tunnels no more than that share.
 """
@@ -35,6 +36,8 @@ class HandshakeScheduler:
         self._percent = limits.percent_of_time
         self._strangers: FairTable[Peer] = FairTable(limits.strangers, limits.per_address, limits.per_prefix)
         self._handshakes: FairTable[Peer] = FairTable(limits.handshakes, limits.per_address, limits.per_prefix)
+        self._logins: FairTable[Peer] = FairTable(limits.authenticating, limits.per_address, limits.per_prefix)
+        self._queued: set[int] = set()  # transports of the peers in _turns
         self._turns: OrderedDict[bytes, deque[Peer]] = OrderedDict()  # prefix -> peers with something to read
         self._credit = BURST
         self._credited_at = now
@@ -53,11 +56,16 @@ class HandshakeScheduler:
         """Numbers of strangers and handshakes."""
         return len(self._strangers), len(self._handshakes)
 
+    @property
+    def logins(self) -> int:
+        """Number of logins that wait for a verdict."""
+        return len(self._logins)
+
     # -- tables ----------------------------------------------------------------------------------------------------
 
     def add_stranger(self, peer: Peer) -> Peer | None:
         """Add a new connection that has sent bytes; returns the stranger evicted for it (STRANGER_CROWDED), if any."""
-        evicted = self._strangers.add(peer.conn.key, peer)
+        evicted = self._strangers.add(peer.transport.key, peer)
         if evicted is None:
             return None
         self._counters.drop(DropReason.STRANGER_CROWDED)
@@ -69,12 +77,21 @@ class HandshakeScheduler:
         freq: connect-freq's connections and seconds, (0, 0) without limit; PeerError(CONNECT_FREQ) beyond it
         (OpenVPN multi.c frequency_limit_event_allowed).
         """
-        if self._strangers.remove(peer.conn.key) is None:
+        if self._strangers.remove(peer.transport.key) is None:
             return None
         most, seconds = freq
         if seconds and self._greetings.count(now, seconds * SECOND) > most:
             raise PeerError(DropReason.CONNECT_FREQ, f"more than connect-freq's {most} in {seconds} seconds")
-        evicted = self._handshakes.add(peer.conn.key, peer)
+        return self._crowded(self._handshakes, peer)
+
+    def await_verdict(self, peer: Peer) -> Peer | None:
+        """Move a handshake to the logins that wait; returns the one evicted (HANDSHAKE_CROWDED), if any."""
+        if self._handshakes.remove(peer.transport.key) is None:
+            return None
+        return self._crowded(self._logins, peer)
+
+    def _crowded(self, table: FairTable[Peer], peer: Peer) -> Peer | None:
+        evicted = table.add(peer.transport.key, peer)
         if evicted is None:
             return None
         self._counters.drop(DropReason.HANDSHAKE_CROWDED)
@@ -82,23 +99,27 @@ class HandshakeScheduler:
 
     def remove(self, peer: Peer) -> None:
         """Remove a peer that is a client now, or closed. Idempotent."""
-        for table in (self._strangers, self._handshakes):
-            if table.get(peer.conn.key) is peer:
-                table.remove(peer.conn.key)
+        for table in (self._strangers, self._handshakes, self._logins):
+            if table.get(peer.transport.key) is peer:
+                table.remove(peer.transport.key)
 
     def holds(self, peer: Peer) -> bool:
         """True for a peer that is not a client yet: it is served in turns."""
-        key = peer.conn.key
-        return self._strangers.get(key) is peer or self._handshakes.get(key) is peer
+        key = peer.transport.key
+        return any(table.get(key) is peer for table in (self._strangers, self._handshakes, self._logins))
 
     # -- turns -----------------------------------------------------------------------------------------------------
 
     def enqueue(self, peer: Peer) -> None:
         """Queue a peer that has input for its turn, unless it is queued already."""
-        if peer.waits:
+        if peer.transport.id in self._queued:
             return
-        peer.waits = True
-        self._turns.setdefault(prefix_of(peer.conn.key), deque()).append(peer)
+        self._queued.add(peer.transport.id)
+        self._turns.setdefault(prefix_of(peer.transport.key), deque()).append(peer)
+
+    def is_queued(self, peer: Peer) -> bool:
+        """True while a peer waits for its turn."""
+        return peer.transport.id in self._queued
 
     def next_peer(self, now: Nanos, idle: bool) -> Peer | None:
         """Next peer to serve in the step at `now`; None when none waits or the share of time or AT_ONCE is spent.
@@ -117,7 +138,7 @@ class HandshakeScheduler:
         peer = waiting.popleft()
         if waiting:
             self._turns[prefix] = waiting  # after all other prefixes
-        peer.waits = False
+        self._queued.discard(peer.transport.id)
         self._began = self._clock()
         return peer
 

@@ -12,7 +12,7 @@ class PeerTimers:
     """The latest time at which each peer must be served."""
 
     def __init__(self) -> None:
-        self.heap: list[tuple[Nanos, int]] = []  # (deadline, connection id), the earliest first
+        self.heap: list[tuple[Nanos, int]] = []  # (deadline, transport's id), the earliest first
 
     def __len__(self) -> int:
         """Entries, those of closed peers included until their deadline."""
@@ -22,15 +22,15 @@ class PeerTimers:
         """Have the peer come up no later than deadline."""
         if peer.armed == 0 or deadline < peer.armed:
             peer.armed = deadline
-            heappush(self.heap, (deadline, peer.conn.id))
+            heappush(self.heap, (deadline, peer.transport.id))
 
     def take_due(self, peers: dict[int, Peer], now: Nanos) -> list[Peer]:
         """Drained: peers whose deadline has come; all are taken first, so that one armed in the past cannot spin."""
         heap = self.heap
         due: list[Peer] = []
         while heap and heap[0][0] <= now:
-            deadline, conn_id = heappop(heap)
-            peer = peers.get(conn_id)
+            deadline, number = heappop(heap)
+            peer = peers.get(number)
             if peer is not None and peer.armed == deadline:
                 peer.armed = 0
                 due.append(peer)

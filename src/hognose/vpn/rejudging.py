@@ -1,7 +1,7 @@
 """Checks of connected clients against a new config: a bounded number in each step, so that a reload delays no client.
 
 Their sessions go by the new profile from the reload on, so timers, renegotiations and clients that are admitted
-meanwhile need no turn. An entry is a connection's number; a closed connection costs no turn.
+meanwhile need no turn. An entry is a transport's id; a closed one costs no turn.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from hognose.openvpn.session import Session
 from hognose.units import UnixSeconds
 from hognose.vpn.client_policy import ClientPolicy
 from hognose.vpn.peer import Peer
+from hognose.vpn.stages import Stage
 
 
 class Rejudging:
@@ -26,14 +27,14 @@ class Rejudging:
 
     def restart(self, peers: Iterable[Peer]) -> None:
         """Queue all of these, in place of those that waited before: the config has changed again."""
-        self.waiting = deque(peer.conn.id for peer in peers if peer.authenticated)
+        self.waiting = deque(peer.transport.id for peer in peers if peer.authenticated)
 
     def take(self, peers: dict[int, Peer]) -> list[Peer]:
-        """The peers of one step, taken out of the queue; peers: those that exist, by connection number."""
+        """The peers of one step, taken out of the queue; peers: those that exist, by transport."""
         turns: list[Peer] = []
         while self.waiting and len(turns) < self._per_step:
             peer = peers.get(self.waiting.popleft())
-            if peer is not None and not peer.closing:
+            if peer is not None and peer.stage < Stage.CLOSING:
                 turns.append(peer)
         return turns
 

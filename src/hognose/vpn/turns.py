@@ -26,15 +26,15 @@ class Turns:
         self._units = limits.units
         self._least = limits.records_least
         self._most = max(1, limits.records // limits.records_least)
-        self.queue: OrderedDict[int, Peer] = OrderedDict()  # by connection id; while there are any the next step is due
+        self.queue: OrderedDict[int, Peer] = OrderedDict()  # by transport; while there are any the next step is due
         self.shared = False  # several clients share this step, and `charge` must be called with what each costs
 
     def add(self, peer: Peer) -> None:
         """Put a client with input at the end of the queue, unless it is in it already."""
-        if peer.conn.id in self.queue:
-            peer.conn.compact()  # it has to wait, and its sender may cut the stream into single bytes
+        if peer.transport.id in self.queue:
+            peer.transport.set_aside()  # it has to wait, and its sender may cut the stream into single bytes
         else:
-            self.queue[peer.conn.id] = peer
+            self.queue[peer.transport.id] = peer
 
     def give_all(self, peer: Peer) -> None:
         """Give a whole step to a client that is not in the queue, while no other client has input."""
@@ -48,7 +48,7 @@ class Turns:
         """
         queue = self.queue
         count = len(queue)
-        active = count + sum(peer.conn.id not in queue for peer in receivers)
+        active = count + sum(peer.transport.id not in queue for peer in receivers)
         if count <= self._most:
             peers = list(queue.values())
             queue.clear()

@@ -113,7 +113,7 @@ def test_an_input_that_does_not_end_is_a_failure(monkeypatch: pytest.MonkeyPatch
 
 def _broken(self: SimWorld) -> None:
     """A gateway that fails at one packet."""
-    inner, number = self.gateway._forward, [0]
+    inner, number = self.gateway.service._forward, [0]
 
     def forward(peer: object, packets: list[bytes], now: int) -> int:
         number[0] += 1
@@ -121,7 +121,7 @@ def _broken(self: SimWorld) -> None:
             raise KeyError(number[0])
         return inner(peer, packets, now)  # type: ignore[arg-type]
 
-    self.gateway._forward = forward  # type: ignore[method-assign]
+    self.gateway.service._forward = forward  # type: ignore[method-assign]
     _WHOLE(self)
 
 

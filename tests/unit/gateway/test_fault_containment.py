@@ -22,7 +22,6 @@ from tests.unit.gateway.gateway_world import (
 
 from hognose.base.journal import Journal
 from hognose.drops import DropReason
-from hognose.gateway.gateway import Gateway
 from hognose.ip.fragments import Reassembler
 from hognose.ip.neighbor import NeighborTable
 from hognose.nat.nat import Nat
@@ -35,6 +34,9 @@ from hognose.tcp.connection import TcpConnection
 from hognose.tcp.listener import Listener
 from hognose.tcp.server import TcpServer
 from hognose.vpn.admission import Admissions
+from hognose.vpn.closing import Closing
+from hognose.vpn.downlink import Downlink
+from hognose.vpn.peer_service import PeerService
 
 
 class FaultError(RuntimeError):
@@ -180,9 +182,9 @@ POINTS: list[tuple[type, str, Work]] = [
     (NeighborTable, "receive", ask_by_arp),
     (NeighborTable, "lookup", ping_from_outside),
     (Journal, "add", connection_only),
-    (Gateway, "_accept", connection_only),
-    (Gateway, "_on_closed", reset),
-    (Gateway, "_queue", answer_from_outside),
+    (PeerService, "_accept", connection_only),
+    (Closing, "closed", reset),
+    (Downlink, "deliver", answer_from_outside),
 ]
 
 

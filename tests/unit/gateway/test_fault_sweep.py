@@ -29,7 +29,6 @@ from tests.unit.gateway.test_fault_containment import (
 
 from hognose.base.fair_table import FairTable
 from hognose.drops import DropReason
-from hognose.gateway.gateway import Gateway
 from hognose.openvpn.control.key_state import KeyState
 from hognose.openvpn.control.reliability import Reliability
 from hognose.openvpn.control.session_wrap import SessionWrap
@@ -37,6 +36,7 @@ from hognose.openvpn.tls.openssl_endpoint import TlsEndpoint
 from hognose.router.egress import Egress
 from hognose.tcp.silent import Silent
 from hognose.vpn.handshake_scheduler import HandshakeScheduler
+from hognose.vpn.peer_service import PeerService
 
 pytestmark = pytest.mark.stress
 
@@ -47,9 +47,9 @@ SWEPT: list[tuple[type, str]] = [
     (HandshakeScheduler, "promote"),
     (HandshakeScheduler, "enqueue"),
     (Egress, "send"),
-    (Gateway, "_process_input"),
-    (Gateway, "_run_session"),
-    (Gateway, "_forward"),
+    (PeerService, "_process_input"),
+    (PeerService, "_run_session"),
+    (PeerService, "_forward"),
     (KeyState, "take"),
     (KeyState, "answer"),
     (Reliability, "receive"),
@@ -109,20 +109,20 @@ def busy_minute(world: GatewayWorld, alice: Remote) -> None:
 def consistent(world: GatewayWorld) -> None:
     """Each table's entries are known to the others."""
     gateway = world.gateway
-    tcp, clients, scheduler = gateway._tcp, gateway._admissions.clients, gateway._handshake_scheduler
-    for conn_id, peer in gateway._peers.items():
-        assert tcp._by_id.get(conn_id) is peer.conn
+    tcp, clients, scheduler = gateway._tcp, gateway.service.table.clients, gateway.service.scheduler
+    for conn_id, peer in gateway.service.table.by_transport.items():
+        assert tcp._by_id.get(conn_id) is peer.transport._conn
     for conn in tcp._by_id.values():
         assert tcp._connections[conn.key] is conn
-        assert conn.id in gateway._peers, "a connection without a peer"
+        assert conn.id in gateway.service.table.by_transport, "a connection without a peer"
     assert len(tcp._connections) == len(tcp._by_id)
     for address, peer in clients.items():
         assert peer.address == address
-        assert gateway._peers.get(peer.conn.id) is peer
-    assert len(gateway._admissions._pool) == len(clients)
-    for table in (scheduler._strangers, scheduler._handshakes):
+        assert gateway.service.table.by_transport.get(peer.transport.id) is peer
+    assert len(gateway.service.admissions._pool) == len(clients)
+    for table in (scheduler._strangers, scheduler._handshakes, scheduler._logins):
         for peer in table._items.values():
-            assert gateway._peers.get(peer.conn.id) is peer
+            assert gateway.service.table.by_transport.get(peer.transport.id) is peer
 
 
 def is_served(remote: Remote) -> bool:

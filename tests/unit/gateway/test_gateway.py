@@ -301,7 +301,7 @@ def test_nobody_is_let_in_while_the_server_stops() -> None:
     world = GatewayWorld()
     bob = world.client("bob", "192.0.2.12")
     late = world.start("late")
-    world.gateway._admissions.stopping = True  # the moment between the power button and the end of connections
+    world.gateway.service.admissions.stopping = True  # the moment between the power button and the end of connections
     world.run(lambda: bool(world.events_of("client_refused")))
     assert world.events_of("client_refused")[0]["reason"] == "the server is stopping"
     assert late is not bob
@@ -462,8 +462,8 @@ def test_a_peer_that_provokes_answers_and_never_reads_them() -> None:
 def test_packets_of_a_client_that_was_not_admitted_are_dropped() -> None:
     world = GatewayWorld()
     alice = world.client()
-    world.gateway._admissions.leave(  # as if it had just been refused
-        next(iter(world.gateway._peers.values())), DropReason.REPLACED, world.now
+    world.gateway.service.admissions.leave(  # as if it had just been refused
+        next(iter(world.gateway.service.table.by_transport.values())), DropReason.REPLACED, world.now
     )
     alice.inner(echo("10.8.0.2", GATEWAY))
     assert world.dropped(DropReason.NO_DATA_KEY) == 1

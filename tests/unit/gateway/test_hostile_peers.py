@@ -163,7 +163,11 @@ def test_cve_2023_46850_storms_of_resets_in_the_middle_of_sends(how: str) -> Non
             del world.remotes[key]
         unharmed(world, bob)
     world.rest(400)  # in which bob says nothing either
-    assert (len(world.gateway._peers), len(world.gateway._tcp), world.gateway.client_count) == (0, 0, 0)
+    assert (len(world.gateway.service.table), len(world.gateway._tcp), world.gateway.client_count) == (
+        0,
+        0,
+        0,
+    )
 
 
 def test_cve_2026_40215_output_of_an_earlier_session_stays_its_own() -> None:
@@ -215,7 +219,7 @@ def test_cve_2024_28882_a_refused_client_is_gone_in_time() -> None:
     assert [message for message in carol.vpn.messages if message.startswith("PUSH_REPLY")] == []
     carol.fin()
     world.rest(6)
-    assert len(world.gateway._peers) == 1
+    assert len(world.gateway.service.table.by_transport) == 1
     unharmed(world, bob)
 
 
@@ -381,7 +385,7 @@ def test_cve_2026_12932_floods_of_v3_resets_over_connections() -> None:
         assert remote.closed
         del world.remotes["192.0.2.99", 20_000 + number]
     assert world.dropped(DropReason.NO_HARD_RESET) == 500
-    assert len(world.gateway._peers) == 1
+    assert len(world.gateway.service.table.by_transport) == 1
     assert world.stat(Stat.TCP_ACCEPTED) == 501
     unharmed(world, bob)
 

@@ -34,7 +34,8 @@ LIMITS = Limits(
 
 # Shapes that the code or a protocol fixes: bytes of a key, an identifier or an address, members of a tuple.
 FIXED = {
-    "TcpConnection.key": 6, "TcpConnection.peer": 2, "Rack.records[]": 4,
+    "TcpConnection.key": 6, "TcpConnection.peer": 2, "Rack.records[]": 4, "StreamTransport.key": 6,
+    "StreamTransport.endpoint": 2, "Peer.session_id": 8,
     "Session.session_id": 8, "Session.remote_id": 8, "Session.certificate": 32, "OpenSslEndpoint.sha256": 32,
     "ClientKeyMessage.pre_master": 48, "ClientKeyMessage.random1": 32, "ClientKeyMessage.random2": 32,
     "ServerKeyMessage.random1": 32, "ServerKeyMessage.random2": 32, "Agreement.push": 4,
@@ -308,10 +309,10 @@ def largest(state: Callable[[GatewayWorld], Remote]) -> dict[str, int]:
     """The largest container of each name after that."""
     world = GatewayWorld("keepalive 1000 10000", "data-ciphers AES-256-GCM:AES-256-CBC", limits=LIMITS)
     world.client("alice")
-    (bystander,) = world.gateway._peers.values()
+    (bystander,) = world.gateway.service.table.by_transport.values()
     state(world)
     found: dict[str, int] = {}
-    for peer in world.gateway._peers.values():
+    for peer in world.gateway.service.table.by_transport.values():
         if peer is not bystander:
             for name, container in own_containers(peer, bystander):
                 in_bytes = isinstance(container, bytes) or (name in BOUNDS and BOUNDS[name].unit == "bytes")
@@ -348,7 +349,7 @@ def test_a_container_without_a_bound_is_found() -> None:
     world = GatewayWorld(limits=LIMITS)
     world.client("alice")
     world.client("bob", "192.0.2.12")
-    alice, bob = world.gateway._peers.values()
+    alice, bob = world.gateway.service.table.by_transport.values()
     assert alice.session is not None
     alice.session._surprise = {1: [bytearray(5)]}  # type: ignore[attr-defined]
     names = {name for name, _ in own_containers(alice, bob)}

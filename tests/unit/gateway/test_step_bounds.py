@@ -65,13 +65,13 @@ def test_a_client_alone_has_two_hundred_and_fifty_six_records_and_256_kibibytes_
     before = world.dropped(DropReason.NO_DATA_KEY)
     alice.send((b"\0\4\x4f" + bytes(3)) * 90_000)  # data of a key that is none
     world.gateway.step(alice.poll(), world.now, UNIX)
-    [one] = world.gateway._peers.values()
+    [one] = world.gateway.service.table.by_transport.values()
     assert world.dropped(DropReason.NO_DATA_KEY) - before == 256
-    assert len(one.splitter._rest) == 256 * KIB - 256 * 6
+    assert len(one.transport._splitter._rest) == 256 * KIB - 256 * 6
     for step in range(2, 5):
         world.gateway.step([], world.now, UNIX)
         assert world.dropped(DropReason.NO_DATA_KEY) - before == step * 256
-        assert len(one.splitter._rest) <= 256 * KIB
+        assert len(one.transport._splitter._rest) <= 256 * KIB
 
 
 def test_strangers_have_a_tenth_of_the_time() -> None:
@@ -119,7 +119,7 @@ def test_half_a_mebibyte_waits_for_a_client_that_does_not_read() -> None:
     packet = IP(src="10.8.0.2", dst="10.8.0.3") / UDP(sport=1, dport=2) / bytes(1172)  # 1200 bytes, 1226 on the wire
     for _ in range(20):
         alice.inner(*[packet] * 40)
-    queued = max(one.conn.send_queued for one in world.gateway._peers.values())
+    queued = max(one.transport._conn.send_queued for one in world.gateway.service.table.by_transport.values())
     assert 512 * KIB - 1300 < queued <= 512 * KIB
     assert world.dropped(DropReason.SEND_QUEUE_FULL) == 800 - queued // 1226
 

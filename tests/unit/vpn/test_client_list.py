@@ -11,7 +11,9 @@ from scapy.layers.inet import ICMP, IP
 from tests.unit.gateway.gateway_world import GATEWAY, GatewayWorld
 from tests.world.today import UNIX
 
+from hognose.address import Endpoint
 from hognose.vpn.client_list import status_lines
+from hognose.vpn.client_view import client_views
 from hognose.vpn.peer import Peer
 
 # openvpn/src/openvpn/multi.c, multi_print_status; what programs look up by name.
@@ -30,24 +32,25 @@ class FakeSession:
 
 
 @dataclass
-class FakeConn:
+class FakeTransport:
     id: int = 7
+    endpoint: Endpoint = field(default_factory=lambda: Endpoint(bytes((192, 0, 2, 11)), 40_000))
 
 
 @dataclass
 class FakePeer:
     common_name: str = "alice"
     version: str = "2.6.14 linux"
-    name: str = "192.0.2.11:40000"
     address: int = 0x0A080002
     authenticated_unix: int = UNIX
     established_at: int = 1
     session: FakeSession | None = None
-    conn: FakeConn = field(default_factory=FakeConn)
+    peer_id: int = 3
+    transport: FakeTransport = field(default_factory=FakeTransport)
 
 
 def lines(version: int, *peers: FakePeer) -> list[str]:
-    return status_lines(cast("list[Peer]", list(peers)), version, UNIX + 60)
+    return status_lines(client_views(cast("list[Peer]", list(peers))), version, UNIX + 60)
 
 
 @pytest.mark.parametrize(("version", "delimiter"), [(2, ","), (3, "\t")])
@@ -65,6 +68,7 @@ def test_the_columns_have_the_names_that_exporters_ask_for(version: int, delimit
     assert (client["Bytes Received"], client["Bytes Sent"]) == ("123", "456")
     assert client["Connected Since"] == "2027-01-15 08:00:00"
     assert client["Connected Since (time_t)"] == str(UNIX)
+    assert (client["Client ID"], client["Peer ID"]) == ("7", "3")
     assert client["Data Channel Cipher"] == "AES-256-GCM"
     assert client["Client Version"] == "2.6.14 linux"
     assert rows[-1] == ["END"]

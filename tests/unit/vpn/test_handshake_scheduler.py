@@ -15,7 +15,6 @@ from tests.unit.openvpn.link import KEY, client_identity, kit
 
 from hognose.drops import Counters, DropReason
 from hognose.limits import HandshakeLimits, Limits, TcpLimits
-from hognose.openvpn.framing import RecordSplitter
 from hognose.openvpn.session import Session
 from hognose.openvpn.tls.context import TlsContext
 from hognose.units import MS, SECOND
@@ -84,8 +83,8 @@ def test_every_failure_looks_like_silence(wrap: str) -> None:
             if remote.reset:
                 ends.setdefault(name, world.now - began)
     assert set(ends.values()) == {10 * SECOND}, ends
-    assert world.gateway._handshake_scheduler.sizes == (0, 0)
-    assert world.gateway._peers == {}
+    assert world.gateway.service.scheduler.sizes == (0, 0)
+    assert world.gateway.service.table.by_transport == {}
 
 
 @pytest.mark.parametrize("delay", [0.5, 9.9])
@@ -140,8 +139,8 @@ def test_a_new_client_finds_room_whoever_is_there() -> None:
         remote.send((b"", b"\0", framed(RESET))[kind])
         crowd.append(remote)
     world.frames()
-    assert world.gateway._handshake_scheduler.sizes[0] in (29, 30)  # who moves on to the handshakes leaves a place
-    assert world.gateway._handshake_scheduler.sizes[1] == 20
+    assert world.gateway.service.scheduler.sizes[0] in (29, 30)  # who moves on to the handshakes leaves a place
+    assert world.gateway.service.scheduler.sizes[1] == 20
     assert len(world.gateway._tcp._silent or ()) in (39, 40)
     assert world.dropped(DropReason.STRANGER_CROWDED) >= 10
     assert world.dropped(DropReason.HANDSHAKE_CROWDED) == 20
@@ -150,10 +149,10 @@ def test_a_new_client_finds_room_whoever_is_there() -> None:
     assert world.now - began < SECOND
     bob = world.client("bob", "192.0.2.12")
     assert (alice.tunnel_address, bob.tunnel_address) == ("10.8.0.2", "10.8.0.3")
-    assert world.gateway._handshake_scheduler.sizes[1] <= 20
+    assert world.gateway.service.scheduler.sizes[1] <= 20
     world.rest(100)
-    assert world.gateway._handshake_scheduler.sizes == (0, 0)
-    assert len(world.gateway._peers) == 2
+    assert world.gateway.service.scheduler.sizes == (0, 0)
+    assert len(world.gateway.service.table.by_transport) == 2
     assert sum(remote.reset or remote.closed for remote in crowd) == 120
 
 
@@ -171,7 +170,7 @@ def test_an_office_of_two_hundred_behind_one_address() -> None:
     assert world.gateway.client_count == 200
     for reason in (DropReason.TCP_SILENT_CROWDED, DropReason.STRANGER_CROWDED, DropReason.HANDSHAKE_CROWDED):
         assert world.dropped(reason) == 0
-    assert world.gateway._handshake_scheduler.sizes == (0, 0)
+    assert world.gateway.service.scheduler.sizes == (0, 0)
 
 
 def test_tls_begins_with_the_first_control_message_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,8 +197,8 @@ def test_tls_begins_with_the_first_control_message_in_order(monkeypatch: pytest.
 def test_a_stranger_that_waits_for_its_turn_fills_a_small_window(size: int, count: int) -> None:
     """The server does not read, so that TCP's window shuts; segments cost little more than their bytes, however cut."""
     world = GatewayWorld()
-    world.gateway._handshake_scheduler._credit = -1000 * SECOND
-    world.gateway._handshake_scheduler._credited_at = world.now
+    world.gateway.service.scheduler._credit = -1000 * SECOND
+    world.gateway.service.scheduler._credited_at = world.now
     remote = world.remote()
     remote.send(b"\0")
     world.gateway.step(remote.poll(), world.now, 0)
@@ -209,10 +208,10 @@ def test_a_stranger_that_waits_for_its_turn_fills_a_small_window(size: int, coun
         world.gateway.step([frame], world.now, 0)
     cost = tracemalloc.get_traced_memory()[0]
     tracemalloc.stop()
-    [peer] = world.gateway._peers.values()
+    [peer] = world.gateway.service.table.by_transport.values()
     window = TcpLimits().first_window
-    assert peer.conn.info().ready_bytes == min(count + 1, window)
-    assert peer.conn.info().receive_window == max(0, window - count - 1)
+    assert peer.transport._conn.info().ready_bytes == min(count + 1, window)
+    assert peer.transport._conn.info().receive_window == max(0, window - count - 1)
     assert cost < 2 * window
 
 
@@ -243,7 +242,7 @@ def test_who_gives_up_waiting_takes_nobodys_turn(monkeypatch: pytest.MonkeyPatch
     )
     world = GatewayWorld()
     world.client("alice").inner(echo("10.8.0.2"))
-    scheduler = world.gateway._handshake_scheduler
+    scheduler = world.gateway.service.scheduler
     scheduler._percent, scheduler._credit = 0, -1
     made.clear()
     remote = world.remote("192.0.2.50")
@@ -270,13 +269,13 @@ def test_who_fails_in_the_handshake_keeps_its_place_until_it_is_gone() -> None:
         remote.send(framed(garbage))
         world.frames()
         assert remote.closed
-        assert len(world.gateway._peers) <= 20
+        assert len(world.gateway.service.table.by_transport) <= 20
     assert world.dropped(DropReason.TLS_ERROR) == 100
     assert world.dropped(DropReason.HANDSHAKE_CROWDED) == 80
     world.client("alice")
     world.rest(10)
-    assert world.gateway._handshake_scheduler.sizes == (0, 0)
-    assert len(world.gateway._peers) == 1
+    assert world.gateway.service.scheduler.sizes == (0, 0)
+    assert len(world.gateway.service.table.by_transport) == 1
 
 
 # -- connect-freq ------------------------------------------------------------------------------------------------------
@@ -301,15 +300,19 @@ def test_connect_freq() -> None:
 # -- turns -------------------------------------------------------------------------------------------------------------
 
 
-class Conn:
-    """As much of a connection as the scheduler uses."""
+class FakeTransport:
+    """As much of a transport as the scheduler uses."""
+
+    made = 0
 
     def __init__(self, address: str, port: int) -> None:
+        FakeTransport.made += 1
+        self.id = FakeTransport.made
         self.key = bytes(map(int, address.split("."))) + port.to_bytes(2, "big")
 
 
 def peer(address: str, port: int = 1) -> Peer:
-    return Peer(Conn(address, port), RecordSplitter(9), START)  # type: ignore[arg-type]
+    return Peer(FakeTransport(address, port), START)  # type: ignore[arg-type]
 
 
 class Turns:
@@ -323,7 +326,7 @@ class Turns:
         """Keys of those whose turn came in one step."""
         served = []
         while (one := self.scheduler.next_peer(now, idle)) is not None:
-            served.append(one.conn.key)
+            served.append(one.transport.key)
             self.clock += cost
             self.scheduler.charge(idle)
             idle = False
@@ -370,7 +373,7 @@ def test_tunnels_go_on_while_handshakes_wait() -> None:
     """No time for handshakes at all: a client's packets pass, the newcomer comes in as soon as there is some."""
     world = GatewayWorld()
     alice = world.client("alice")
-    scheduler = world.gateway._handshake_scheduler
+    scheduler = world.gateway.service.scheduler
     scheduler._percent = 0
     scheduler._credit = -1
     late = world.start("late", "192.0.2.50")

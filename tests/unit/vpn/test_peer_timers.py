@@ -13,7 +13,7 @@ from hognose.vpn.peer_timers import PeerTimers
 
 
 def peer(number: int) -> Peer:
-    return cast(Peer, SimpleNamespace(conn=SimpleNamespace(id=number), armed=0))
+    return cast(Peer, SimpleNamespace(transport=SimpleNamespace(id=number), armed=0))
 
 
 def test_a_deadline_comes_up_when_it_is_due_and_once() -> None:
@@ -63,6 +63,6 @@ def test_the_earliest_deadline_of_each_counts(arms: list[tuple[int, int]]) -> No
     came: dict[int, int] = {}
     for now in range(1, 52):
         for one in timers.take_due(peers, now):
-            assert one.conn.id not in came
-            came[one.conn.id] = now
+            assert one.transport.id not in came
+            came[one.transport.id] = now
     assert came == earliest

@@ -68,7 +68,7 @@ def test_the_queue_survives_clients_that_go() -> None:
     clients[2].fin()
     for _ in range(3):
         world.frames()
-    world.gateway._rejudging._per_step = 20
+    world.gateway.service.rejudging._per_step = 20
     assert step(world) == ["bob", "dave", "erin"]
     assert not waits(world)
 
@@ -110,11 +110,13 @@ def test_a_client_that_is_admitted_meanwhile_is_judged_by_the_new_list() -> None
 
 def test_a_bug_in_one_turn_ends_that_client(monkeypatch: pytest.MonkeyPatch) -> None:
     world, _ = crowd(2)
-    session = next(peer.session for peer in world.gateway._peers.values() if peer.common_name == "bob")
+    session = next(
+        peer.session for peer in world.gateway.service.table.by_transport.values() if peer.common_name == "bob"
+    )
 
     monkeypatch.setattr(type(session), "peer_chain", property(lambda own: 1 // (own is not session) and ()))
     reconfigure(world)
     step(world)
     [error] = world.events_of("internal_error")
     assert error["where"] == "judge_again"
-    assert "bob" not in {peer.common_name for peer in world.gateway._peers.values()}
+    assert "bob" not in {peer.common_name for peer in world.gateway.service.table.by_transport.values()}

@@ -16,8 +16,8 @@ LIMITS = StepLimits()
 
 
 def peer(number: int, cost: int = 100) -> Peer:
-    conn = SimpleNamespace(id=number, compact=lambda: None)
-    return cast(Peer, SimpleNamespace(conn=conn, share=0, cost=cost))
+    transport = SimpleNamespace(id=number, set_aside=lambda: None)
+    return cast(Peer, SimpleNamespace(transport=transport, share=0, cost=cost))
 
 
 def test_a_client_alone_has_the_whole_step() -> None:
@@ -39,8 +39,8 @@ def test_a_client_alone_has_the_whole_step() -> None:
 def test_a_client_that_waits_is_kept_in_few_pieces() -> None:
     """Its sender may cut the stream into single bytes, each an object: they are joined while it has no turn."""
     compacted: list[int] = []
-    conn = SimpleNamespace(id=1, compact=lambda: compacted.append(1))
-    alice = cast(Peer, SimpleNamespace(conn=conn, share=0, cost=100))
+    transport = SimpleNamespace(id=1, set_aside=lambda: compacted.append(1))
+    alice = cast(Peer, SimpleNamespace(transport=transport, share=0, cost=100))
     turns = Turns(LIMITS)
     turns.add(alice)
     assert compacted == []
@@ -87,6 +87,6 @@ def test_every_client_has_its_turn_and_no_step_is_longer(costs: list[int]) -> No
         assert sum(each.share for each in chosen) <= LIMITS.records
         assert len(chosen) == 1 or all(LIMITS.records_least <= each.share for each in chosen)
         for each in chosen:
-            served.append(each.conn.id)
+            served.append(each.transport.id)
             turns.add(each)
     assert served[: len(peers)] == list(range(len(peers)))

@@ -1,0 +1,88 @@
+"""All peers by what names them: transport, endpoint and session id, peer id, inner address."""
+
+from __future__ import annotations
+
+from hognose.address import Endpoint
+from hognose.errors import LocalError
+from hognose.units import Ipv4Int
+from hognose.vpn.peer import NO_PEER_ID, Peer
+
+
+class PeerTable:
+    """Bounds: the tables of HandshakeScheduler, and max-clients for peers with a peer id or an inner address.
+
+    by_transport: every peer, by the id of its transport. clients: those with an inner address, by that; read-only
+    outside this class. Peer ids (24 bits, openvpn.h MAX_PEER_ID) go round: one that was given back is the last to be
+    given out again, so that a late packet finds no other client under it.
+    """
+
+    def __init__(self) -> None:
+        self.by_transport: dict[int, Peer] = {}
+        self.clients: dict[Ipv4Int, Peer] = {}
+        self._by_session: dict[tuple[Endpoint, bytes], Peer] = {}
+        self._by_peer_id: dict[int, Peer] = {}
+        self._next_peer_id = 0
+
+    def __len__(self) -> int:
+        """Number of peers."""
+        return len(self.by_transport)
+
+    def add(self, peer: Peer) -> None:
+        """Add a peer that is not there yet."""
+        self.by_transport[peer.transport.id] = peer
+
+    def remove(self, peer: Peer) -> None:
+        """Remove a peer from all tables. Idempotent."""
+        self.leave(peer)
+        if self.by_transport.get(peer.transport.id) is peer:
+            del self.by_transport[peer.transport.id]
+
+    # -- sessions ----------------------------------------------------------------------------------------------------
+
+    def greet(self, peer: Peer, session_id: bytes) -> None:
+        """File a peer under its endpoint and the session id of its hard reset; a newer one takes an older one's place.
+
+        session_id: the client's, 8 bytes.
+        """
+        peer.session_id = session_id
+        self._by_session[peer.transport.endpoint, session_id] = peer
+
+    def with_session(self, endpoint: Endpoint, session_id: bytes) -> Peer | None:
+        """The peer at an endpoint whose hard reset had this session id."""
+        return self._by_session.get((endpoint, session_id))
+
+    # -- clients -----------------------------------------------------------------------------------------------------
+
+    def admit(self, peer: Peer, address: Ipv4Int) -> None:
+        """Give a peer an inner address and a peer id; LocalError when it has one or another has it."""
+        if peer.address or address in self.clients:
+            raise LocalError("an inner address is given twice")
+        peer.address = address
+        self.clients[address] = peer
+        number = self._next_peer_id
+        while number in self._by_peer_id:
+            number = (number + 1) % NO_PEER_ID
+        self._next_peer_id = (number + 1) % NO_PEER_ID
+        self._by_peer_id[number] = peer
+        peer.peer_id = number
+
+    def with_peer_id(self, peer_id: int) -> Peer | None:
+        """The client that has a peer id."""
+        return self._by_peer_id.get(peer_id)
+
+    def vacate(self, peer: Peer) -> bool:
+        """Let others have a peer's inner address; True when it had one. peer.address stays, for the log."""
+        if self.clients.get(peer.address) is not peer:
+            return False
+        del self.clients[peer.address]
+        return True
+
+    def leave(self, peer: Peer) -> None:
+        """Forget that a peer is a client, and its session. Idempotent."""
+        self.vacate(peer)
+        peer.address = 0
+        if self._by_peer_id.get(peer.peer_id) is peer:
+            del self._by_peer_id[peer.peer_id]
+        key = peer.transport.endpoint, peer.session_id
+        if self._by_session.get(key) is peer:
+            del self._by_session[key]

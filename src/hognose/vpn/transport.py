@@ -1,0 +1,123 @@
+"""The transport of one peer, as the service sees it: whole records in, whole records out.
+
+A stream (streams.py) has an end, a queue toward the peer, and a receive buffer that its window bounds; a transport of
+datagrams has a queue alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from hognose.address import Endpoint
+from hognose.units import Nanos
+
+
+class Transport(Protocol):
+    """One peer's way to send and receive records.
+
+    id: a number that no other transport of the server has or had. key: the peer's address and port as on the wire, for
+    tables that are fair to sources. opened_at: when the peer was known to be there. broken: no record can follow those
+    that `take` has returned; the next `take` raises.
+    """
+
+    @property
+    def id(self) -> int: ...
+    @property
+    def endpoint(self) -> Endpoint: ...
+    @property
+    def key(self) -> bytes: ...
+    @property
+    def opened_at(self) -> Nanos: ...
+    @property
+    def broken(self) -> bool: ...
+
+    def take(self, most: int) -> list[bytes]:
+        """Up to `most` records in order; PeerError when what came can be no record."""
+        ...
+
+    def discard(self) -> None:
+        """Throw away what was received and not taken."""
+        ...
+
+    def set_aside(self) -> None:
+        """Store what was received in little memory: it is not taken for a while."""
+        ...
+
+    @property
+    def has_input(self) -> bool:
+        """True while `take` may return records or raise."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """True when nothing comes any more and all was taken."""
+        ...
+
+    @property
+    def finished(self) -> bool:
+        """True when nothing comes any more, even while records wait for `take`."""
+        ...
+
+    def room(self, queue: int) -> int:
+        """Bytes of records and framing that `send` takes now, while at most `queue` bytes wait for the peer."""
+        ...
+
+    def fits(self, records: list[bytes]) -> bool:
+        """True when `send` takes all of these."""
+        ...
+
+    def send(self, records: list[bytes]) -> None:
+        """Queue records; LocalError when they do not fit."""
+        ...
+
+    def trust(self) -> None:
+        """Give an authenticated peer the buffers of a client."""
+        ...
+
+    def close(self, now: Nanos) -> None:
+        """End it after what is queued. Idempotent."""
+        ...
+
+    def abort(self, now: Nanos) -> None:
+        """End it at once."""
+        ...
+
+    @property
+    def close_reason(self) -> str:
+        """The reason of its end in lower case, "" before that."""
+        ...
+
+
+class Pending(Protocol):
+    """A connection as its engine names it: accepted and no peer yet, or with something to read, or closed."""
+
+    @property
+    def id(self) -> int: ...
+    def abort(self, now: Nanos) -> None:
+        """End it at once."""
+        ...
+
+
+class Source(Protocol):
+    """The engine that transports come from."""
+
+    def accepted(self) -> Sequence[Pending]:
+        """Drained: new ones that have sent something."""
+        ...
+
+    def readable(self) -> Sequence[Pending]:
+        """Drained: those with new input, or with an end that was not noticed yet."""
+        ...
+
+    def closed(self) -> Sequence[Pending]:
+        """Drained: those that are over."""
+        ...
+
+
+class Opener(Protocol):
+    """The maker of transports."""
+
+    def open(self, pending: Pending) -> Transport:
+        """The transport of an accepted connection."""
+        ...

@@ -1,0 +1,108 @@
+"""Peers by transport, by endpoint and session id, by peer id, by inner address."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hognose.address import Endpoint
+from hognose.errors import LocalError
+from hognose.vpn import peer_table
+from hognose.vpn.peer import NO_PEER_ID, Peer
+from hognose.vpn.peer_table import PeerTable
+from hognose.vpn.transport import Transport
+
+
+def peer(number: int) -> Peer:
+    endpoint = Endpoint(bytes((192, 0, 2, number)), 1000 + number)
+    return Peer(cast(Transport, SimpleNamespace(id=number, endpoint=endpoint)), 0)
+
+
+def admitted(table: PeerTable, number: int) -> Peer:
+    one = peer(number)
+    table.add(one)
+    table.admit(one, number)
+    return one
+
+
+def test_a_peer_is_found_by_every_name_until_it_is_removed() -> None:
+    table, alice, bob = PeerTable(), peer(1), peer(2)
+    for one in (alice, bob):
+        table.add(one)
+        table.greet(one, b"session1")
+    assert len(table) == 2
+    table.admit(alice, 100)
+    assert table.by_transport == {1: alice, 2: bob}
+    assert table.with_session(alice.transport.endpoint, b"session1") is alice
+    assert table.with_session(bob.transport.endpoint, b"session1") is bob
+    assert table.with_session(bob.transport.endpoint, b"session2") is None
+    assert (alice.peer_id, alice.address, table.clients) == (0, 100, {100: alice})
+    assert table.with_peer_id(0) is alice
+    assert table.with_peer_id(NO_PEER_ID) is None
+    for _ in range(2):
+        table.remove(alice)
+    assert table.by_transport == {2: bob}
+    assert table.clients == {}
+    assert alice.address == 0
+    assert table.with_peer_id(0) is None
+    assert table.with_session(alice.transport.endpoint, b"session1") is None
+
+
+def test_an_address_is_given_once() -> None:
+    table = PeerTable()
+    alice = admitted(table, 5)
+    with pytest.raises(LocalError):
+        table.admit(peer(6), 5)
+    with pytest.raises(LocalError):
+        table.admit(alice, 7)
+    assert table.clients == {5: alice}
+
+
+def test_a_newcomer_may_have_an_older_peers_address_before_that_has_left() -> None:
+    table = PeerTable()
+    older, newer = admitted(table, 1), peer(2)
+    assert table.vacate(older)
+    assert older.address == 1, "for its line in the log"
+    table.admit(newer, 1)
+    assert not table.vacate(older)
+    table.leave(older)
+    assert (table.clients, older.address, newer.address) == ({1: newer}, 0, 1)
+
+
+def test_a_session_id_that_comes_again_names_the_newer_peer() -> None:
+    table, older, newer = PeerTable(), peer(1), peer(1)
+    table.greet(older, b"session1")
+    table.greet(newer, b"session1")
+    table.leave(older)
+    assert table.with_session(newer.transport.endpoint, b"session1") is newer
+
+
+def test_peer_ids_go_round_and_are_never_all_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert NO_PEER_ID == 0xFFFFFF
+    monkeypatch.setattr(peer_table, "NO_PEER_ID", 4)
+    table = PeerTable()
+    first = [admitted(table, number) for number in range(1, 4)]
+    assert [one.peer_id for one in first] == [0, 1, 2]
+    table.remove(first[0])
+    table.remove(first[1])
+    assert [admitted(table, number).peer_id for number in range(5, 8)] == [3, 0, 1]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(1, 20)), max_size=80))
+def test_no_two_clients_have_one_peer_id(actions: list[tuple[bool, int]]) -> None:
+    table = PeerTable()
+    there: dict[int, Peer] = {}
+    for comes, number in actions:
+        if comes and number not in there:
+            there[number] = admitted(table, number)
+        elif not comes and number in there:
+            table.remove(there.pop(number))
+        assert {one.peer_id: one for one in there.values()} == {
+            one.peer_id: table.with_peer_id(one.peer_id) for one in there.values()
+        }
+        assert len({one.peer_id for one in there.values()}) == len(there)
+        assert table.clients == there
