@@ -5,6 +5,7 @@ RFC 4787 REQ-5 (UDP), RFC 5382 REQ-5 (TCP), RFC 5508 REQ-2 (ICMP), RFC 7857 sect
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from heapq import heappop, heappush
 
 from hognose.nat.flow import ANSWERED, CLOSING, RESET, Flow
@@ -81,6 +82,15 @@ class Wheel:
         self.add(flow, when)
         if flow.bucket != before:
             del self._buckets[before][flow]
+
+    def flows(self) -> list[Flow]:
+        """All flows, bucket by bucket in the order of time, the one that is looked at last before the others."""
+        return [flow for number in sorted(self._buckets) for flow in self._buckets[number]]
+
+    def restore(self, flows: Iterable[Flow]) -> None:
+        """Put flows that stand nowhere into the buckets that they name, in the order of `flows`."""
+        for flow in flows:
+            self.add(flow, (flow.bucket - 1) * GRANULARITY)
 
     def next_deadline(self) -> Nanos | None:
         """Start of the first occupied second."""

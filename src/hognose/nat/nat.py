@@ -15,6 +15,7 @@ from hognose.nat import flow_keys, icmp_translation, inbound, outbound, rewrite
 from hognose.nat.filtering import Filtering
 from hognose.nat.flow import ANSWERED
 from hognose.nat.hairpin import Hairpin
+from hognose.nat.saved_state import SavedNat
 from hognose.nat.table import FlowTable
 from hognose.nat.tracking import track_inbound, track_outbound
 from hognose.units import Buffer, Nanos, Port, Random
@@ -184,6 +185,19 @@ class Nat:
             error, l4 - l3, error[12:16], flow.mapping.inside, flow.out_key, -flow.out_l4_delta
         )
         return flow.owner.client, packet
+
+    def export(self) -> SavedNat:
+        """All flows, ports and times as plain values, between two calls of other methods; nothing changes."""
+        return SavedNat(self._ident, self._ident_step, self._table.export())
+
+    def restore(self, saved: SavedNat) -> None:
+        """Go on where the exported NAT was; this one is new and has the same address, and the clock goes on.
+
+        ValueError for another address, a NAT that has flows, values that contradict each other, reserved ports, and
+        more flows than the bounds allow; a NAT that has raised it is not to be used.
+        """
+        self._table.restore(saved.table)
+        self._ident, self._ident_step = saved.ident, saved.ident_step
 
     def forget(self, client: int) -> None:
         """End all flows of a client whose session is over; at most NatLimits.flows_per_client of work."""

@@ -8,9 +8,11 @@ other was found, the one that has rested longest is given away earlier).
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterable
 from math import gcd
 
 from hognose.address import Address
+from hognose.nat.saved_state import RestingPort
 from hognose.units import SECOND, Nanos, Port, Random
 from hognose.wire import ipv4
 
@@ -49,6 +51,21 @@ class Ports:
         """Free a port; for HOLD_DOWN only the same user gets it again."""
         self._taken.discard(port)
         self._held[port] = (client, inside, now + HOLD_DOWN)
+
+    def occupy(self, port: Port) -> None:
+        """Take this port and no other; ValueError when it is taken or reserved."""
+        if port in self._taken or port in self._reserved:
+            raise ValueError(f"protocol {self._protocol}: port {port} is not free")
+        self._taken.add(port)
+
+    def resting(self) -> list[RestingPort]:
+        """Ports at rest, the one that was given back first before the others."""
+        return [RestingPort(self._protocol, port, *held) for port, held in self._held.items()]
+
+    def restore_resting(self, ports: Iterable[RestingPort]) -> None:
+        """Let these ports rest, in the order of `resting`."""
+        for one in ports:
+            self._held[one.port] = (one.client, one.inside, one.until)
 
     def _release_held(self, now: Nanos) -> None:
         held = self._held

@@ -12,6 +12,7 @@ from hognose.limits import NatLimits
 from hognose.nat.flow import ECHO_WIRE, WIRE, ClientFlows, Flow, Mapping
 from hognose.nat.flow_timeouts import EXPIRE_BATCH, Wheel, deadline
 from hognose.nat.ports import Ports
+from hognose.nat.saved_state import EndingFlows, SavedFlow, SavedTable
 from hognose.units import Nanos, Port, Random
 from hognose.wire import ipv4
 
@@ -36,8 +37,8 @@ class FlowTable:
         # protocol -> outside port -> its mapping
         self.by_port: dict[int, dict[Port, Mapping]] = {ipv4.TCP: {}, ipv4.UDP: {}, ipv4.ICMP: {}}
         self.wheel = Wheel()
-        # Flows that stood here when end_flows_to was called, with the addresses and the port.
-        self.ending: list[tuple[list[Flow], frozenset[Address], Port]] = []
+        # Flows that stood here when end_flows_to was called, with the addresses and the port; None has ended.
+        self.ending: list[tuple[list[Flow | None], frozenset[Address], Port]] = []
         self.count = 0
         self._now: Nanos = 0  # the latest time that a call brought
         self._limits = limits
@@ -137,8 +138,81 @@ class FlowTable:
                 self.ending.pop()
             limit -= len(taken)
             for flow in taken:
-                if flow.remote in remotes and flow.remote_port == remote_port and self._stands(flow):
+                if flow is None or flow.remote not in remotes or flow.remote_port != remote_port:
+                    continue
+                if self._stands(flow):
                     self._forget_flow(flow)
+
+    def export(self) -> SavedTable:
+        """All of the table as plain values."""
+        flows = [flow for table in (*self.inbound.values(), *self.hairpin.values()) for flow in table.values()]
+        index = {flow: number for number, flow in enumerate(flows)}
+        saved = [
+            SavedFlow(
+                client=flow.owner.client,
+                protocol=flow.mapping.protocol,
+                out_key=flow.out_key,
+                outside_port=flow.mapping.outside_port,
+                last_out=flow.last_out,
+                changed=flow.changed,
+                state=flow.state,
+                bucket=flow.bucket,
+            )
+            for flow in flows
+        ]
+        return SavedTable(
+            address=self.address,
+            now=self._now,
+            flows=tuple(saved),
+            wheel=tuple(index[flow] for flow in self.wheel.flows()),
+            resting=tuple(port for ports in self._ports.values() for port in ports.resting()),
+            ending=tuple(
+                EndingFlows(tuple(None if flow is None else index.get(flow) for flow in listed), remotes, port)
+                for listed, remotes, port in self.ending
+            ),
+        )
+
+    def restore(self, saved: SavedTable) -> None:
+        """Fill this empty table; ValueError as in `Nat.restore`."""
+        if self.count or saved.address != self.address:
+            raise ValueError("a NAT is restored into a new one of the same address")
+        if len(saved.flows) > self._limits.flows:
+            raise ValueError(f"{len(saved.flows)} flows, {self._limits.flows} is the bound")
+        if sorted(saved.wheel) != list(range(len(saved.flows))):
+            raise ValueError("the wheel does not hold every flow once")
+        flows = [self._restored(one) for one in saved.flows]
+        self.wheel.restore(flows[number] for number in saved.wheel)
+        for protocol, ports in self._ports.items():
+            ports.restore_resting(port for port in saved.resting if port.protocol == protocol)
+        for one in saved.ending:
+            listed = [None if number is None else flows[number] for number in one.flows]
+            self.ending.append((listed, one.remotes, one.remote_port))
+        self._now = saved.now
+
+    def _restored(self, saved: SavedFlow) -> Flow:
+        """The flow, in all tables but the wheel, with its mapping; ValueError when it does not fit those before it."""
+        protocol, key = saved.protocol, saved.out_key
+        if protocol not in self.inbound or len(key) != (10 if protocol == ipv4.ICMP else 12):
+            raise ValueError(f"no flow of protocol {protocol}: {key.hex()}")
+        owner = self.clients.setdefault(saved.client, ClientFlows(saved.client))
+        mappings, endpoint = owner.mappings[protocol], key[:4] + key[8:10]
+        mapping = mappings.get(endpoint)
+        if mapping is None:
+            self._ports[protocol].occupy(saved.outside_port)
+            mapping = Mapping(owner, protocol, key[:4], int.from_bytes(key[8:10], "big"), saved.outside_port)
+            mappings[endpoint] = self.by_port[protocol][saved.outside_port] = mapping
+        flow = Flow(mapping, self.address, key[4:8], int.from_bytes(key[10:12], "big"), saved.last_out)
+        flow.changed, flow.state, flow.bucket = saved.changed, saved.state, saved.bucket
+        inside_out, outside_in = self._tables(flow)
+        if mapping.outside_port != saved.outside_port or key in inside_out:
+            raise ValueError(f"two flows contradict each other: {key.hex()}")
+        if owner.count >= self._limits.flows_per_client:
+            raise ValueError(f"client {saved.client} has more than {self._limits.flows_per_client} flows")
+        inside_out[key] = outside_in[flow.in_key] = flow
+        mapping.flows += 1
+        owner.count += 1
+        self.count += 1
+        return flow
 
     def _stands(self, flow: Flow) -> bool:
         """True while the flow has not ended."""
