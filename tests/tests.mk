@@ -144,7 +144,7 @@ newest:
 # The unit tests of floors 0-3 on the interpreter that the image runs (only main differs).
 static-interpreter: image venv
 	$(PY) tests/static_interpreter.py tests/unit/openvpn tests/unit/config -- tests/unit/gateway tests/unit/router \
-	  tests/unit/vpn tests/unit/wire tests/unit/base tests/unit/ip tests/unit/nat tests/unit/tcp \
+	  tests/unit/vpn tests/unit/wire tests/unit/base tests/unit/ip tests/unit/nat tests/unit/tcp tests/unit/udp \
 	  tests/unit/test_values.py tests/unit/test_vocabulary.py tests/unit/test_destinations.py tests/unit/test_address_scope.py
 
 # CARRIER=hvt runs the .hvt file, with solo5-hvt where there is one (SOLO5_HVT, PATH), else with the test tender.

@@ -50,6 +50,10 @@ class DropReason(IntEnum):
     TCP_BAD_ACK = auto()
     TCP_SILENT = auto()
     TCP_SILENT_CROWDED = auto()
+    # UDP
+    BAD_UDP_HEADER = auto()
+    BAD_UDP_CHECKSUM = auto()
+    UDP_QUEUE_FULL = auto()
     # OpenVPN
     BAD_FRAME_LENGTH = auto()
     BAD_OPCODE = auto()

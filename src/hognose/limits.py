@@ -57,6 +57,14 @@ class IpLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class UdpLimits:
+    """Bounds of one UDP port of ours; datagrams. A later one is dropped."""
+
+    received: int = 64  # until they are taken
+    unsent: int = 64
+
+
+@dataclass(frozen=True, slots=True)
 class OpenvpnLimits:
     """Bounds of one OpenVPN session; those of control messages count for each of its three keys.
 

@@ -15,9 +15,9 @@ from types import FunctionType, ModuleType
 import pytest
 
 import hognose
-from hognose import gateway, ip, nat, openvpn, router, tcp, vpn, wire
+from hognose import gateway, ip, nat, openvpn, router, tcp, udp, vpn, wire
 
-ENGINES = (gateway, router, vpn, ip, nat, openvpn, tcp, wire)
+ENGINES = (gateway, router, vpn, ip, nat, openvpn, tcp, udp, wire)
 
 
 class FaultError(RuntimeError):

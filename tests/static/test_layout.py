@@ -33,6 +33,7 @@ CORE = (
     "wire",
     "ip",
     "tcp",
+    "udp",
     "openvpn",
     "nat",
     "config",

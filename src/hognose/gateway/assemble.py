@@ -28,7 +28,7 @@ from hognose.router.egress import Egress
 from hognose.router.forwarding import Forwarder
 from hognose.router.icmp import LinkIcmp, TunnelIcmp
 from hognose.router.ingress import Ingress
-from hognose.router.local_endpoints import LocalEndpoints
+from hognose.router.local_endpoints import NO_ENDPOINTS, LocalEndpoints
 from hognose.router.syn_sieve import SynSieve
 from hognose.tcp.server import TcpServer
 from hognose.units import Ipv4Int, Nanos, Random, UnixSeconds, ipv4_text, netmask
@@ -95,13 +95,19 @@ def assemble(
     counters: Counters,
     clock: Callable[[], Nanos] = lambda: 0,
     authenticator: Authenticator | None = None,
+    link_endpoints: LocalEndpoints = NO_ENDPOINTS,
+    tunnel_endpoints: LocalEndpoints = NO_ENDPOINTS,
 ) -> Gateway:
     """A gateway that is ready for its first step. ConfigError when config and uplink do not fit.
 
     clock: time as it passes inside a step, by which work is charged; the default charges nothing.
     authenticator: decides about logins whose certificate is good; None: the certificate suffices.
+    link_endpoints, tunnel_endpoints: servers besides the VPN's, on the NIC's and on the tunnel's gateway address. Those
+    in the tunnel send TCP segments for a link of the tunnel's MTU. ValueError when one has the VPN's port.
     """
     check_uplink(config, uplink)
+    if config.port in link_endpoints.tcp:
+        raise ValueError(f"TCP port {config.port} is the VPN's")
     live = LiveConfig(config, limits)
     broadcasts = uplink.prefix.broadcasts
     mss = max(_SMALLEST_MSS, config.mssfix - _MSS_OVERHEAD[config.mssfix_mode]) if config.mssfix else _NO_CLAMP
@@ -128,9 +134,10 @@ def assemble(
         silent=FairTable(limits.handshake.silent, limits.handshake.per_address, limits.handshake.per_prefix),
         broadcasts=broadcasts,
     )
+    at_link = LocalEndpoints(tcp={**link_endpoints.tcp, config.port: tcp}, udp=link_endpoints.udp)
     nat = Nat(
         address=uplink.address.to_bytes(4, "big"),
-        reserved_ports=frozenset({(6, config.port)}),
+        reserved_ports=at_link.ports | tunnel_endpoints.ports,
         limits=limits.nat,
         random=random,
         counters=counters,
@@ -153,8 +160,6 @@ def assemble(
         counters=counters,
     )
     limiter = RateLimiter(limits.ip)
-    link_endpoints = LocalEndpoints(tcp={config.port: tcp})
-    tunnel_endpoints = LocalEndpoints()
     forwarder = Forwarder(
         server=config.server_address,
         mask=config.mask,
@@ -164,6 +169,7 @@ def assemble(
         tun_mtu=config.tun_mtu,
         mss=mss,
         nat=nat,
+        endpoints=tunnel_endpoints,
         icmp=TunnelIcmp(
             address=config.server_address,
             tun_mtu=config.tun_mtu,
@@ -188,12 +194,12 @@ def assemble(
         port=config.port,
         mss=mss,
         tun_mtu=config.tun_mtu,
-        endpoints=link_endpoints,
+        endpoints=at_link,
         syn_sieve=syn_sieve,
         icmp=LinkIcmp(
             address=uplink.address,
             broadcasts=broadcasts,
-            endpoints=link_endpoints,
+            endpoints=at_link,
             nat=nat,
             limiter=limiter,
             counters=counters,
@@ -207,7 +213,7 @@ def assemble(
         caps=caps,
         address=uplink.address,
         vpn=tcp,
-        endpoints=link_endpoints,
+        endpoints=at_link,
         classifier=classifier,
         syn_sieve=syn_sieve,
         split_packets=limits.step.split_packets,
@@ -238,6 +244,7 @@ def assemble(
         ingress=ingress,
         egress=egress,
         forwarder=forwarder,
+        link_endpoints=link_endpoints,
         service=service,
         journal=journal,
         failures=failures,

@@ -19,6 +19,7 @@ from hognose.nat.nat import Nat
 from hognose.router.egress import Egress
 from hognose.router.forwarding import Forwarder
 from hognose.router.ingress import Ingress
+from hognose.router.local_endpoints import NO_ENDPOINTS, LocalEndpoints
 from hognose.router.routed import Routed
 from hognose.tcp.server import TcpServer
 from hognose.units import Nanos, UnixSeconds
@@ -41,6 +42,7 @@ class Gateway:
         ingress: Ingress,
         egress: Egress,
         forwarder: Forwarder,
+        link_endpoints: LocalEndpoints,
         service: PeerService,
         journal: Journal,
         failures: Failures,
@@ -53,6 +55,8 @@ class Gateway:
         self._ingress = ingress
         self._egress = egress
         self._forwarder = forwarder
+        self._links = () if link_endpoints is NO_ENDPOINTS else (link_endpoints,)  # servers besides the VPN's
+        self._link_timers = [("local.timer", one.next_deadline, one.handle_deadline) for one in self._links]
         self.service = service
         self._journal = journal
         self._failures = failures
@@ -89,7 +93,8 @@ class Gateway:
         except Exception as error:
             failures.note("peers", error, now)
         try:
-            out += self._tcp.poll(now)
+            for server in (self._tcp, *self._links):
+                out += server.poll(now)
         except Exception as error:
             failures.note("tcp.poll", error, now)
         try:
@@ -115,6 +120,7 @@ class Gateway:
             ("nat.timer", self._nat.next_deadline, self._nat.handle_deadline),
             ("arp.timer", self._neighbors.next_deadline, self._neighbors.handle_deadline),
             ("ip.timer", self._forwarder.next_deadline, self._expire_fragments),
+            *self._link_timers,
         ):
             failures.attempt(where, now, self._when_due, next_deadline, work, now)
 
@@ -167,7 +173,7 @@ class Gateway:
 
     def _earliest(self) -> Nanos:
         earliest = min(self._periodic_tasks.next_deadline(self._live.config), self.service.next_deadline())
-        for engine in (self._tcp, self._nat, self._neighbors, self._forwarder):
+        for engine in (self._tcp, self._nat, self._neighbors, self._forwarder, *self._links):
             deadline = engine.next_deadline()
             if deadline is not None and deadline < earliest:
                 earliest = deadline

@@ -1,5 +1,5 @@
 # hot
-"""The engine of a packet for our address: a TCP server, ICMP, the NAT; and frames that are no plain IPv4 packet."""
+"""The engine of a packet for our address: a server of ours, ICMP, the NAT; and frames that are no plain IPv4 packet."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ class Classifier:
         self._mss = mss
         self._tun_mtu = tun_mtu
         self._tcp = endpoints.tcp
+        self._udp = endpoints.udp
         self._syn_sieve = syn_sieve
         self._icmp = icmp
         self._nat = nat
@@ -82,6 +83,11 @@ class Classifier:
                     self._counters.drop(DropReason.TCP_SYN_CROWDED)
                     return
                 server.receive(data, l3, l4, end, gso_size, flags & TRUSTED != 0, now)
+                return
+        elif protocol == ipv4.UDP and end - l4 >= udp.HEADER_LEN and self._udp:
+            endpoint = self._udp.get(data[l4 + 2] << 8 | data[l4 + 3])
+            if endpoint is not None:
+                endpoint.receive(data, l3, l4, end, flags & TRUSTED != 0)
                 return
         elif protocol == ipv4.ICMP and data[l4 : l4 + 1] != b"\x00":
             self._icmp.receive(data, l3, l4, end, routed, now)

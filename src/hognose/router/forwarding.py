@@ -25,9 +25,10 @@ from hognose.router.icmp import (
     TTL_EXCEEDED,
     TunnelIcmp,
 )
+from hognose.router.local_endpoints import NO_ENDPOINTS, LocalEndpoints, for_clients
 from hognose.router.routed import Routed
 from hognose.units import Ipv4Int, Nanos
-from hognose.wire import icmpv4, ipv4
+from hognose.wire import icmpv4, ipv4, tcp, udp
 from hognose.wire.checksum import update
 
 # ICMP 3/13, communication administratively prohibited: what the NAT could not open (RFC 5508 REQ-8), and destinations
@@ -55,12 +56,16 @@ class Forwarder:
         tun_mtu: int,
         mss: int,
         nat: Nat,
+        endpoints: LocalEndpoints,
         icmp: TunnelIcmp,
         reassembler: Reassembler,
         counters: Counters,
         destinations: Destinations | None = None,
     ) -> None:
-        """destinations: the rule for what is beyond the NAT; the tunnel's network alone when absent."""
+        """endpoints: servers on the tunnel's gateway address.
+
+        destinations: the rule for what is beyond the NAT; the tunnel's network alone when absent.
+        """
         if destinations is None:
             destinations = Destinations(tunnel=Prefix(server & mask, mask.bit_count()))
         self._destinations = destinations
@@ -74,6 +79,8 @@ class Forwarder:
         self._mss = mss
         self._nat = nat
         self._outside = int.from_bytes(nat.address, "big")
+        self._endpoints = endpoints
+        self._served = False  # a TCP server has got a segment of this batch
         self._icmp = icmp
         self._reassembler = reassembler
         self._counters = counters
@@ -86,6 +93,9 @@ class Forwarder:
         rest = self._nat.outbound(client, packets, now, routed.to_link)
         for packet in rest:
             self._route(client, packet, routed, now)
+        if self._served:
+            self._served = False
+            for_clients(self._endpoints.poll(now), self._tun_mtu, routed)
         return routed
 
     def change_dns_servers(self, dns_servers: frozenset[Ipv4Int]) -> None:
@@ -97,16 +107,25 @@ class Forwarder:
             self._nat.end_flows_to(frozenset(server.to_bytes(4, "big") for server in closed), DNS_PORT)
 
     def next_deadline(self) -> Nanos | None:
-        """Time at which the oldest incomplete datagram times out."""
-        return self._reassembler.next_deadline()
+        """Time at which the oldest incomplete datagram times out, or a server in the tunnel has something to do."""
+        oldest = self._reassembler.next_deadline()
+        if self._endpoints is not NO_ENDPOINTS and (due := self._endpoints.next_deadline()) is not None:
+            return due if oldest is None else min(due, oldest)
+        return oldest
 
     def expire(self, now: Nanos) -> Routed:
-        """Drop incomplete datagrams; send ICMP time exceeded to a client whose first fragment had come (RFC 792)."""
+        """Drop incomplete datagrams; send ICMP time exceeded to a client whose first fragment had come (RFC 792).
+
+        Servers in the tunnel run their timers, and what they have to send is in the answer.
+        """
         routed = Routed({}, [], [], [])
         for first in self._reassembler.handle_deadline(now):
             client = int.from_bytes(first[12:16], "big")
             if client in self._clients:
                 self._icmp.error(client, first, REASSEMBLY_TIMEOUT, routed, now)
+        if self._endpoints is not NO_ENDPOINTS:
+            self._endpoints.handle_deadline(now)
+            for_clients(self._endpoints.poll(now), self._tun_mtu, routed)
         return routed
 
     def _over_link_mtu(self, client: Ipv4Int, packets: list[bytes], routed: Routed, now: Nanos) -> list[bytes]:
@@ -169,8 +188,19 @@ class Forwarder:
         return None if inside or self._destinations.is_open_for_dns(destination) else reason
 
     def _to_us(self, client: Ipv4Int, packet: bytes, parsed: ipv4.Parsed, routed: Routed, now: Nanos) -> None:
-        """Refuse a packet to the tunnel gateway as a host refuses it (RFC 1122 section 3.2.2.1)."""
-        _, _, protocol, _, _, _ = parsed
+        """Give a packet for the tunnel gateway to the server of its port, or refuse it (RFC 1122 section 3.2.2.1)."""
+        l4, end, protocol, _, _, _ = parsed
+        if protocol == ipv4.TCP and end - l4 >= tcp.FIXED_LEN:
+            server = self._endpoints.tcp.get(packet[l4 + 2] << 8 | packet[l4 + 3])
+            if server is not None:
+                server.receive(packet, 0, l4, end, 0, False, now)
+                self._served = True
+                return
+        elif protocol == ipv4.UDP and end - l4 >= udp.HEADER_LEN:
+            endpoint = self._endpoints.udp.get(packet[l4 + 2] << 8 | packet[l4 + 3])
+            if endpoint is not None:
+                endpoint.receive(packet, 0, l4, end, False)
+                return
         kind = PORT_UNREACHABLE if protocol in (ipv4.TCP, ipv4.UDP) else PROTOCOL_UNREACHABLE
         self._counters.drop(DropReason.PORT_CLOSED)
         self._icmp.error(client, packet, kind, routed, now)

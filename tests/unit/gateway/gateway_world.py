@@ -24,6 +24,7 @@ from hognose.events import Event
 from hognose.gateway.assemble import Uplink, assemble
 from hognose.limits import Limits
 from hognose.link import LinkCaps
+from hognose.router.local_endpoints import NO_ENDPOINTS, LocalEndpoints
 from hognose.units import SECOND, ipv4_int, ipv4_text
 
 MAC = bytes.fromhex("020000000002")
@@ -46,6 +47,8 @@ class GatewayWorld:
         network: str = "10.8.0.0 255.255.255.0",
         router: str | None = ROUTER,
         no_authentication: bool = False,
+        link_endpoints: LocalEndpoints = NO_ENDPOINTS,
+        tunnel_endpoints: LocalEndpoints = NO_ENDPOINTS,
     ) -> None:
         text = ServerSettings(authority(), server_identity(), "none", extra=list(lines)).text()
         text = text.replace("10.8.0.0 255.255.255.0", network)
@@ -67,6 +70,8 @@ class GatewayWorld:
             now=self.now,
             unix=UNIX,
             counters=self.counters,
+            link_endpoints=link_endpoints,
+            tunnel_endpoints=tunnel_endpoints,
         )
         self.remotes: dict[tuple[str, int], Remote] = {}
         self.outside: list[Packet] = []  # IP packets that went to the router and are no TCP of ours

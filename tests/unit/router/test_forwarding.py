@@ -22,7 +22,7 @@ from hognose.nat.nat import Nat
 from hognose.router.egress import Egress
 from hognose.router.forwarding import Forwarder
 from hognose.router.icmp import TunnelIcmp
-from hognose.router.local_endpoints import LocalEndpoints
+from hognose.router.local_endpoints import NO_ENDPOINTS
 from hognose.units import SECOND, ipv4_int, netmask
 
 MAC = bytes.fromhex("020000000002")
@@ -73,10 +73,11 @@ class World:
             mss=1300,
             nat=self.nat,
             reassembler=Reassembler(limits, self.counters),
+            endpoints=NO_ENDPOINTS,
             icmp=TunnelIcmp(
                 address=SERVER,
                 tun_mtu=self.tun_mtu,
-                endpoints=LocalEndpoints(),
+                endpoints=NO_ENDPOINTS,
                 limiter=RateLimiter(limits),
                 counters=self.counters,
             ),

@@ -1,0 +1,1 @@
+"""UDP ports of our own: datagrams in, datagrams out."""
