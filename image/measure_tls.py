@@ -25,7 +25,8 @@ from OpenSSL import SSL
 
 from hognose.errors import HognoseError
 from hognose.openvpn.tls import openssl_binding
-from hognose.openvpn.tls.context import TlsContext, TlsSettings
+from hognose.openvpn.tls.context import TlsContext
+from hognose.settings import TlsSettings
 from hognose.vocabulary import CERT_PROFILES
 
 UNIX = 1_800_000_000

@@ -39,7 +39,7 @@ ALLOWED = (
     ),
     Allowed(
         ("newest",),
-        "tests/unit/config/test_tls_settings.py",
+        "tests/unit/config/test_tls_choices.py",
         r"another OpenSSL has other suites than the image's",
         "The table of suites is the image's; with its own library the test runs in the stage `unit`.",
     ),

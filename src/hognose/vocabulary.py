@@ -12,13 +12,13 @@ Framing = Literal["none", "comp-lzo", "stub", "stub-v2"]  # of the packets of a 
 Compression = Literal["none", "comp-lzo", "stub", "stub-v2", "migrate"]  # of compress and comp-lzo in a config
 WrapKind = Literal["none", "tls-auth", "tls-crypt"]  # of the control channel under the server's static key
 ClientCertificate = Literal["require", "optional", "none"]  # of verify-client-cert
-NameKind = Literal["", "subject", "name", "name-prefix"]  # of verify-x509-name; "" without it
-TlsVersion = Literal["1.2", "1.3"]
 
 FRAMINGS: tuple[Framing, ...] = ("none", "comp-lzo", "stub", "stub-v2")
-NAME_KINDS: tuple[NameKind, ...] = ("", "subject", "name", "name-prefix")
+NAME_KINDS = ("", "subject", "name", "name-prefix")  # of verify-x509-name; "" without it
+TLS_VERSIONS = ("1.2", "1.3")
 # Of tls-cert-profile; the place is OpenSSL's security level (openvpn ssl_openssl.c, tls_ctx_set_cert_profile).
 CERT_PROFILES = ("insecure", "legacy", "preferred", "suiteb")
+DEFAULT_CERT_PROFILE = "legacy"
 
 TAG_LEN = 16  # bytes, of every AEAD cipher
 BLOCK_LEN = 16  # bytes, of AES: a CBC cipher's block and IV

@@ -109,8 +109,8 @@ def config_damage(data: bytes) -> None:
                 now += reload.CHECK_INTERVAL_NS
                 watch.check(now, UNIX)
             _start(device, genuine)
-    assert all(config.ccd_exclusive and config.policy.remote_cert_tls for config in served)
-    assert all(config.max_clients == 7 for config in served)
+    assert all(config.admission.ccd_exclusive and config.tls.rules.remote_cert_tls for config in served)
+    assert all(config.admission.max_clients == 7 for config in served)
 
 
 def _damage(choice: int, reader: Reader, device: _Device, order: list[bytes]) -> None:

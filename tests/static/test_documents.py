@@ -94,7 +94,7 @@ def test_the_example_config_is_good() -> None:
     assert example
     config, warned = parse(example[1], "server.conf", lambda name: (VECTORS / name).read_text())
     assert warned == []
-    assert config.wrap == "tls-crypt"
+    assert config.wrap.kind == "tls-crypt"
 
 
 BASE = """proto tcp
@@ -145,7 +145,7 @@ def test_the_example_configs_are_good(path: Path) -> None:
     config, warned = parse(path.read_text(), path.name, read_file, read_folder=read_folder)
     idle = {"dh", "persist-key", "persist-tun", "user", "group", "verb"} if path.parent.name == "old-clients" else set()
     assert {each.directive for each in warned if each.text != CRL_OF_ANOTHER} == idle
-    assert config.wrap != "none" or config.tls_crypt_v2_key
+    assert config.wrap.kind != "none" or config.wrap.v2_key
 
 
 def test_every_document_is_reached_from_the_readme() -> None:

@@ -52,4 +52,3 @@ def test_defaults_are_in_the_tables_and_tuples_have_all_literals() -> None:
     assert vocabulary.DEFAULT_DIGEST in DIGESTS
     assert get_args(vocabulary.Framing) == vocabulary.FRAMINGS
     assert get_args(vocabulary.Compression) == (*vocabulary.FRAMINGS, "migrate")
-    assert get_args(vocabulary.NameKind) == vocabulary.NAME_KINDS

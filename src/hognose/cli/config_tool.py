@@ -177,7 +177,7 @@ def check_file(path: str, *, no_authentication: bool = False) -> int:
         return ExitStatus.CONFIG
     for warning in warned:
         sys.stdout.write(f"warning: {warning.in_file(path)}\n")
-    sys.stdout.write(f"{path}: OK, serves tcp port {config.port}\n")
+    sys.stdout.write(f"{path}: OK, serves tcp port {config.network.port}\n")
     return ExitStatus.OK
 
 

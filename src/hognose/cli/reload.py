@@ -8,10 +8,11 @@ the same for as long; one whose marks are not true is refused when the next chec
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from hashlib import sha256
 
 from hognose.config import blockfile
+from hognose.config.changes import changed_settings
 from hognose.config.model import ServerConfig
 from hognose.config.parser import parse
 from hognose.destinations import Destinations
@@ -181,7 +182,7 @@ class ConfigReload:
                 data, self._source, self._file, self._console, unix, self._no_authentication, self._destinations
             )
             old = self._config
-            changed = [name for field in fields(config) if getattr(config, name := field.name) != getattr(old, name)]
+            changed = changed_settings(old, config)
             if changed:
                 self._apply(config, now, unix)
         except ConfigError as error:

@@ -70,7 +70,7 @@ def serve(
     console.count_in(counters)
     sys.unraisablehook = partial(_note_unraisable, console)
     config = loaded.config
-    limits = bounds(memory_bytes, arguments, config.max_clients)
+    limits = bounds(memory_bytes, arguments, config.admission.max_clients)
     gateway = assemble(
         config,
         caps=device.caps,
@@ -92,11 +92,11 @@ def serve(
         kernel=os.uname().release,
         address=f"{ipv4_text(arguments.address)}/{arguments.prefix_len}",
         gateway=ipv4_text(arguments.gateway) if arguments.gateway is not None else "none",
-        port=config.port,
+        port=config.network.port,
         mac=caps.mac.hex(":"),
         mtu=caps.mtu,
         offloads=f"rx_gso:{int(caps.rx_gso)},tx_csum:{int(caps.tx_csum)},tx_tso4:{int(caps.tx_tso4)}",
-        tunnel=f"{ipv4_text(config.network)}/{config.prefix_len}",
+        tunnel=f"{ipv4_text(config.network.network)}/{config.network.prefix_len}",
         name=arguments.name,
     )
     heap.keep_memory(memory_bytes)

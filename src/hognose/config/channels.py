@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from hognose.config import keys
+from hognose.config import keys, network
 from hognose.config.collected import Collected
 from hognose.config.lexer import Directive
+from hognose.settings import DataSettings, WrapSettings
 from hognose.vocabulary import (
     DATA_CIPHERS,
     DEFAULT_DATA_CIPHERS,
@@ -24,7 +25,28 @@ _SERVERS_OWN = frozenset({
 _PUSH_MAX = 255
 
 
-def wrap(lines: Collected) -> tuple[WrapKind, bytes, int | None]:
+def wrap(lines: Collected) -> WrapSettings:
+    """The control channel's wrap, with the digest of `auth`."""
+    kind, key, direction = _static_wrap(lines)
+    v2_key, v2_age = _tls_crypt_v2(lines)
+    return WrapSettings(kind, key, direction, _auth(lines), v2_key, v2_age)
+
+
+def data(lines: Collected) -> DataSettings:
+    """The data channel: ciphers, framing, replay window, packet sizes."""
+    mssfix, mode = network.mssfix(lines)
+    return lines.filled(
+        DataSettings(
+            ciphers=_data_ciphers(lines),
+            fallback_cipher=_data_ciphers_fallback(lines),
+            framing=framing(lines),
+            mssfix=mssfix,
+            mssfix_mode=mode,
+        )
+    )
+
+
+def _static_wrap(lines: Collected) -> tuple[WrapKind, bytes, int | None]:
     """(kind, static key, direction) of tls-auth or tls-crypt."""
     name: WrapKind = "tls-auth" if "tls-auth" in lines else "tls-crypt"
     directive = lines.get(name)
@@ -50,7 +72,7 @@ def _direction(lines: Collected, tls_auth: Directive) -> int | None:
     return also
 
 
-def tls_crypt_v2(lines: Collected) -> tuple[bytes, int]:
+def _tls_crypt_v2(lines: Collected) -> tuple[bytes, int]:
     """(server key, greatest age of clients' keys in days, 0 for any)."""
     age = lines.number("tls-crypt-v2-max-age", 0, 1, 36_500)
     directive = lines.get("tls-crypt-v2")
@@ -71,7 +93,7 @@ def tls_crypt_v2(lines: Collected) -> tuple[bytes, int]:
         raise lines.error(directive, str(error)) from None
 
 
-def auth(lines: Collected) -> str:
+def _auth(lines: Collected) -> str:
     """The digest of `auth`."""
     directive = lines.get("auth")
     if directive is None:
@@ -82,7 +104,7 @@ def auth(lines: Collected) -> str:
     return digest
 
 
-def data_ciphers(lines: Collected) -> tuple[str, ...]:
+def _data_ciphers(lines: Collected) -> tuple[str, ...]:
     """In order of preference, without doubles; `?` before a name leaves it out when it is not supported."""
     directive = lines.get("data-ciphers") or lines.get("ncp-ciphers")
     ciphers: list[str] = []
@@ -112,7 +134,7 @@ def _advice(name: str) -> str:
     return f"write `{name} {':'.join(DEFAULT_DATA_CIPHERS)}`, for old clients with one of {known} behind"
 
 
-def data_ciphers_fallback(lines: Collected) -> str:
+def _data_ciphers_fallback(lines: Collected) -> str:
     """The cipher for clients that do not negotiate, "" for none."""
     directive = lines.get("data-ciphers-fallback")
     if directive is None:

@@ -15,10 +15,10 @@ from hognose.config.channels import check_push
 from hognose.config.collected import Collected
 from hognose.config.directives import DIRECTIVES
 from hognose.config.lexer import Directive, lex, split_lines
-from hognose.config.model import ClientSettings
 from hognose.config.network import TunnelNetwork
 from hognose.config.pushed import PushedOption
 from hognose.errors import ConfigError
+from hognose.settings import ClientSettings
 from hognose.units import Ipv4Int, ipv4_int, ipv4_text, netmask
 from hognose.vocabulary import Compression
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from difflib import get_close_matches
+from typing import Any, TypeVar
 
 from hognose.config.directives import DIRECTIVES, SILENT
 from hognose.config.lexer import INLINE, Directive, split_lines
@@ -11,12 +13,13 @@ from hognose.config.model import Warned
 from hognose.config.pushed import PushedOption
 from hognose.config.rows import Row
 from hognose.errors import ConfigError
+from hognose.settings import directive_of, value_word
 from hognose.units import Ipv4Int, ipv4_int
 
 ReadFile = Callable[[str], str]
 ReadFolder = Callable[[str], Mapping[str, str]]
+_T = TypeVar("_T")
 SERVER_EXAMPLE = "server 10.8.0.0 255.255.255.0"
-INT_MAX = 2_147_483_647
 
 
 def resolve(directives: list[Directive]) -> list[Directive]:
@@ -133,6 +136,25 @@ class Collected:
         if not (word.isascii() and word.isdigit() and len(word) < 20 and low <= int(word) <= high):
             raise self.error(directive, f"`{word}` is no number from {low} to {high}")
         return int(word)
+
+    def filled(self, group: _T) -> _T:
+        """A group of settings with those that are one number or none in the directive table (rows.number, rows.flag).
+
+        A value of the group that its directive does not give stays as it is. ConfigError for a word that is no number
+        in its range.
+        """
+        given: dict[str, Any] = {}
+        for each in fields(group):  # type: ignore[arg-type]  # every group is a dataclass
+            name, at = directive_of(each), value_word(each)
+            row = DIRECTIVES.get(name)
+            if row is None or name not in self:
+                continue
+            if row.flag:
+                given[each.name] = True
+            elif at < len(row.numbers):
+                low, high = row.numbers[at]
+                given[each.name] = self.number(name, getattr(group, each.name), low, high, at=at)
+        return replace(group, **given)  # type: ignore[type-var]
 
     def address(self, directive: Directive, word: str, example: str) -> Ipv4Int:
         """A word as an IPv4 address."""

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal
 
 from hognose.address_scope import is_host
 from hognose.config.collected import SERVER_EXAMPLE, Collected
 from hognose.config.lexer import Directive, split_lines
+from hognose.config.rows import INT_MAX
 from hognose.errors import ConfigError
+from hognose.settings import DEFAULT_PORT, ControlSettings, DataSettings, MssfixMode, NetworkSettings
 from hognose.units import Ipv4Int, ipv4_int, ipv4_text, netmask
 
-MssfixMode = Literal["mtu", "plain", "fixed"]
 MAX_RESERVATIONS = 65_536
 _TCP = ("tcp", "tcp-server", "tcp4", "tcp4-server")
 
@@ -74,6 +74,13 @@ def tunnel_network(lines: Collected) -> TunnelNetwork:
     return TunnelNetwork(network, 32 - inverted.bit_length())
 
 
+def settings(lines: Collected, tunnel: TunnelNetwork) -> NetworkSettings:
+    """The tunnel network, the addresses for clients, and the port."""
+    first, last = pool(lines, tunnel)
+    port = lines.number("lport" if "lport" in lines else "port", DEFAULT_PORT, 1, 65_535)
+    return lines.filled(NetworkSettings(tunnel.network, tunnel.prefix_len, port, first, last))
+
+
 def pool(lines: Collected, tunnel: TunnelNetwork) -> tuple[Ipv4Int, Ipv4Int]:
     """First and last address of ifconfig-pool, (0, 0) when it is absent."""
     directive = lines.get("ifconfig-pool")
@@ -102,7 +109,7 @@ def reservations(
     directive = lines.get("ifconfig-pool-persist")
     if directive is None:
         return {}
-    lines.number("ifconfig-pool-persist", 600, 0, 2_147_483_647, at=1 if directive.block is None else 0)
+    lines.number("ifconfig-pool-persist", 600, 0, INT_MAX, at=1 if directive.block is None else 0)
     if lines.is_absent(directive):
         text = "the file is not there: no address is reserved; a client's follows from its name"
         lines.warn(directive, text)
@@ -135,23 +142,24 @@ def reservations(
     return reserved
 
 
-def sizes(lines: Collected) -> tuple[int, int, MssfixMode, int]:
-    """(tun-mtu, mssfix, its mode, max-packet-size), with OpenVPN 2.6's defaults.
+def mssfix(lines: Collected) -> tuple[int, MssfixMode]:
+    """(mssfix, its mode), with OpenVPN 2.6's defaults.
 
     `mssfix` alone: 1492 with the outer headers when tun-mtu is 1500, else tun-mtu itself (options.c,
     options_set_mssfix). max-packet-size also bounds data packets: `mssfix N mtu` when no mssfix says another.
     """
-    tun_mtu = lines.number("tun-mtu", 1500, 576, 1500)
+    default = DataSettings()
+    tun_mtu = lines.filled(default).tun_mtu
     lines.number("tun-mtu", 0, 0, 65_535, at=1)
-    largest = lines.number("max-packet-size", 1250, 154, 2048)
+    largest = lines.filled(ControlSettings()).max_packet_size
     directive = lines.get("mssfix")
     if directive is not None and directive.words:
-        return tun_mtu, *_mssfix(lines, directive), largest
+        return _mssfix(lines, directive)
     if directive is None and "max-packet-size" in lines:
-        return tun_mtu, largest, "mtu", largest
-    if tun_mtu == 1500:
-        return tun_mtu, 1492, "mtu", largest
-    return tun_mtu, tun_mtu, "fixed", largest
+        return largest, "mtu"
+    if tun_mtu == default.tun_mtu:
+        return default.mssfix, default.mssfix_mode
+    return tun_mtu, "fixed"
 
 
 def _mssfix(lines: Collected, directive: Directive) -> tuple[int, MssfixMode]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from hognose.address_scope import Prefix
 from hognose.config import channels, clients, keys, network, pki, timers
-from hognose.config.collected import INT_MAX, Collected, ReadFile, ReadFolder
+from hognose.config.collected import Collected, ReadFile, ReadFolder
 from hognose.config.lexer import lex
 from hognose.config.model import ServerConfig, Warned
 from hognose.config.pushed import PushedOption, check_routes
-from hognose.config.tls_settings import tls_settings
+from hognose.config.tls_choices import tls_choices
 from hognose.destinations import Destinations
+from hognose.settings import AdmissionSettings, ControlSettings, TlsSettings
 from hognose.units import UnixSeconds
 from hognose.vocabulary import Compression
 
@@ -58,76 +59,53 @@ def _build(lines: Collected, unix: UnixSeconds | None, allow_no_authentication: 
     _check_exclusive(lines)
     if "topology" not in lines:
         lines.warned.append(Warned(0, "topology", "absent: subnet is used; write `topology subnet`"))
-    identity = pki.identity(lines, unix)
-    policy = pki.policy(lines, identity.ca, unix, allow_no_authentication=allow_no_authentication)
-    wrap, static_key, direction = channels.wrap(lines)
-    v2_key, v2_max_age = channels.tls_crypt_v2(lines)
-    tls_min, tls_max = pki.tls_versions(lines)
-    tls = tls_settings(lines, keys.server_key(identity.cert), tls_min, tls_max)
-    framing = channels.framing(lines)
-    ping, ping_timeout, restart = timers.keepalive(lines)
-    reneg_sec, reneg_sec_min, reneg_bytes, reneg_pkts = timers.renegotiation(lines)
-    inactive, inactive_bytes = timers.inactivity(lines)
-    status_interval, status_version = timers.status(lines)
-    tun_mtu, mssfix, mssfix_mode, max_packet_size = network.sizes(lines)
-    pool = network.pool(lines, tunnel)
-    settings = clients.client_settings(lines, tunnel, framing)
-    fixed = {client.address for client in settings.values() if client.address}
+    tls = _tls(lines, unix, allow_no_authentication)
+    wrap, framing = channels.wrap(lines), channels.framing(lines)
+    liveness, renegotiation, status = timers.liveness(lines), timers.renegotiation(lines), timers.status(lines)
+    addresses, data = network.settings(lines, tunnel), channels.data(lines)
+    single = clients.client_settings(lines, tunnel, framing)
+    fixed = {client.address for client in single.values() if client.address}
     return ServerConfig(
-        port=lines.number("lport" if "lport" in lines else "port", 1194, 1, 65535),
-        network=tunnel.network,
-        prefix_len=tunnel.prefix_len,
+        network=addresses,
+        tls=tls,
+        wrap=wrap,
+        control=lines.filled(ControlSettings()),
+        data=data,
+        liveness=liveness,
+        renegotiation=renegotiation,
+        admission=lines.filled(
+            AdmissionSettings(
+                push=_pushes(lines, framing),
+                clients=single,
+                reservations=network.reservations(lines, tunnel, network.pool(lines, tunnel), fixed),
+                connect_freq=timers.connect_freq(lines),
+            )
+        ),
+        status=status,
+    )
+
+
+def _tls(lines: Collected, unix: UnixSeconds | None, allow_no_authentication: bool) -> TlsSettings:
+    identity = pki.identity(lines, unix)
+    crl = pki.crl(lines, identity.ca, unix)
+    rules = pki.certificate_rules(lines)
+    verify = pki.verify_client_cert(lines, allow_no_authentication)
+    least, greatest = pki.tls_versions(lines)
+    chosen = tls_choices(lines, keys.server_key(identity.cert), least, greatest)
+    return TlsSettings(
         ca=identity.ca,
         cert=identity.cert,
         key=identity.key,
-        wrap=wrap,
-        static_key=static_key,
-        key_direction=direction,
-        auth=channels.auth(lines),
-        data_ciphers=channels.data_ciphers(lines),
-        ping=ping,
-        ping_timeout=ping_timeout,
-        push_ping_restart=restart,
-        hand_window=lines.number("hand-window", 60, 5, 3600),
-        tran_window=lines.number("tran-window", 3600, 1, 86_400),
-        reneg_sec=reneg_sec,
-        tls_timeout=lines.number("tls-timeout", 2, 1, 60),
-        tls_version_min=tls_min,
-        tls_version_max=tls_max,
-        tun_mtu=tun_mtu,
-        mssfix=mssfix,
-        push=_pushes(lines, framing),
-        client_to_client="client-to-client" in lines,
-        duplicate_cn="duplicate-cn" in lines,
-        max_clients=lines.number("max-clients", 1024, 1, 65_536),
-        tls_crypt_v2_key=v2_key,
-        tls_crypt_v2_max_age=v2_max_age,
-        data_ciphers_fallback=channels.data_ciphers_fallback(lines),
-        framing=framing,
-        replay_window=lines.number("replay-window", 64, 1, 65_536),
-        replay_time=lines.number("replay-window", 15, 0, 600, at=1),
-        mssfix_mode=mssfix_mode,
-        reneg_sec_min=reneg_sec_min,
-        reneg_bytes=reneg_bytes,
-        reneg_pkts=reneg_pkts,
-        inactive=inactive,
-        inactive_bytes=inactive_bytes,
-        session_timeout=lines.number("session-timeout", 0, 0, INT_MAX),
-        max_packet_size=max_packet_size,
-        tls_cipher=tls.cipher,
-        tls_ciphersuites=tls.ciphersuites,
-        tls_groups=tls.groups,
-        tls_cert_profile=tls.cert_profile,
+        min_version=least,
+        max_version=greatest,
+        ciphers=chosen.cipher,
+        ciphersuites=chosen.ciphersuites,
+        groups=chosen.groups,
+        cert_profile=chosen.cert_profile,
         extra_certs=identity.extra_certs,
-        policy=policy,
-        clients=settings,
-        ccd_exclusive="ccd-exclusive" in lines,
-        reservations=network.reservations(lines, tunnel, pool, fixed),
-        pool_first=pool[0],
-        pool_last=pool[1],
-        status_interval=status_interval,
-        status_version=status_version,
-        connect_freq=timers.connect_freq(lines),
+        crl=crl,
+        verify_client_cert=verify,
+        rules=rules,
     )
 
 
@@ -142,7 +120,7 @@ def _check_exclusive(lines: Collected) -> None:
 
 def _check_routes(lines: Collected, config: ServerConfig, destinations: Destinations) -> None:
     """Pushed routes, in the order of the config."""
-    tunnel = Prefix(config.network, config.prefix_len)
+    tunnel = Prefix(config.network.network, config.network.prefix_len)
     destinations = destinations.replaced(tunnel=tunnel, dns_servers=config.dns_servers)
     check_routes(sorted(lines.pushed, key=lambda option: (option.file != lines.file, option.line)), destinations)
 

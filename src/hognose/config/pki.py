@@ -10,10 +10,10 @@ from hognose.config import keys
 from hognose.config import tls_capabilities as image
 from hognose.config.collected import Collected
 from hognose.config.lexer import Directive, split_lines
-from hognose.config.model import CertificatePolicy
 from hognose.errors import ConfigError
+from hognose.settings import CertificateRules
 from hognose.units import UnixSeconds
-from hognose.vocabulary import NAME_KINDS, ClientCertificate
+from hognose.vocabulary import NAME_KINDS, TLS_VERSIONS, ClientCertificate
 
 MAX_FINGERPRINTS = 65_536
 
@@ -58,13 +58,11 @@ _OID = re.compile(r"[0-2](\.\d{1,20}){1,20}", re.ASCII)
 _ALTERNATIVES = ("ext:subjectAltName", "ext:issuerAltName")
 
 
-def policy(lines: Collected, ca: str, unix: UnixSeconds | None, *, allow_no_authentication: bool) -> CertificatePolicy:
+def certificate_rules(lines: Collected) -> CertificateRules:
     """Demands on a client's certificate."""
     kind, name = _verify_name(lines)
-    return CertificatePolicy(
-        crl=_crl(lines, ca, unix),
+    return CertificateRules(
         fingerprints=_fingerprints(lines),
-        verify_client_cert=_verify_client_cert(lines, allow_no_authentication),
         name_kind=kind,
         name=name,
         key_usage=_key_usage(lines),
@@ -86,7 +84,8 @@ def _username_field(lines: Collected) -> str:
     return " ".join(fields)
 
 
-def _verify_client_cert(lines: Collected, allowed: bool) -> ClientCertificate:
+def verify_client_cert(lines: Collected, allowed: bool) -> ClientCertificate:
+    """The word of verify-client-cert; allowed: it may let in clients without a certificate."""
     directive = lines.get("verify-client-cert")
     given = directive.words[0] if directive is not None and directive.words else "require"
     for value in get_args(ClientCertificate):
@@ -104,7 +103,8 @@ def _verify_client_cert(lines: Collected, allowed: bool) -> ClientCertificate:
     return value  # type: ignore[no-any-return]  # one of the literals
 
 
-def _crl(lines: Collected, ca: str, unix: UnixSeconds | None) -> str:
+def crl(lines: Collected, ca: str, unix: UnixSeconds | None) -> str:
+    """PEM text of crl-verify, "" for none; ca and unix: for its warnings."""
     directive = lines.get("crl-verify")
     if directive is None:
         return ""
@@ -112,14 +112,14 @@ def _crl(lines: Collected, ca: str, unix: UnixSeconds | None) -> str:
     if words:
         text = "there are no directories; write a list of revoked certificates: `crl-verify crl.pem`"
         raise lines.error(directive, text)
-    crl = lines.text(directive)
+    pem = lines.text(directive)
     try:
-        warnings = keys.check_crl(crl, ca, unix)
+        warnings = keys.check_crl(pem, ca, unix)
     except keys.BadPemError as error:
         raise lines.error(directive, error.message) from None
     for text in warnings:
         lines.warn(directive, text)
-    return crl
+    return pem
 
 
 def _fingerprints(lines: Collected) -> tuple[bytes, ...]:
@@ -180,7 +180,8 @@ def _eku(lines: Collected) -> str:
 
 def tls_versions(lines: Collected) -> tuple[str, str]:
     """Least and greatest version; "" for the greatest that there is."""
-    least, greatest = _tls_version(lines, "tls-version-min", "1.2"), _tls_version(lines, "tls-version-max", "")
+    least = _tls_version(lines, "tls-version-min", TLS_VERSIONS[0])
+    greatest = _tls_version(lines, "tls-version-max", "")
     directive = lines.get("tls-version-max")
     if directive is not None and greatest < least:
         raise lines.error(directive, f"less than tls-version-min; write `tls-version-max {least}`")
@@ -195,7 +196,7 @@ def _tls_version(lines: Collected, name: str, default: str) -> str:
     if version in ("1.0", "1.1") and name == "tls-version-min":
         lines.warn(directive, "1.2 is the least that is spoken")
         return "1.2"
-    if version not in ("1.2", "1.3"):
+    if version not in TLS_VERSIONS:
         raise lines.error(directive, f"`{version}` is not supported; write `{name} 1.2` or `{name} 1.3`")
     if directive.words[1:] not in ((), ("or-highest",)):
         raise lines.error(directive, f"`{directive.words[1]}` is not understood; write `{name} {version}`")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hognose.config.rows import CERTIFICATES_DECIDE, Row, honour, ignore, reject
+from hognose.config.rows import BYTES_MAX, CERTIFICATES_DECIDE, INT_MAX, Row, flag, honour, ignore, number, reject
 
 _NO_SCRIPT = "no script is ever run; remove the line"
 _IN_CCD = "this is for one client; write it in a file of `client-config-dir`"
@@ -10,9 +10,9 @@ _NO_PASSWORDS = f"not yet: passwords are not asked for; {CERTIFICATES_DECIDE}"
 
 CLIENTS: dict[str, Row] = {
     "push": honour("an option for every client; a route must lead to what clients may reach", 1, 1, repeatable=True),
-    "client-to-client": honour("clients may reach each other", 0, 0),
-    "duplicate-cn": honour("several sessions with one certificate", 0, 0),
-    "max-clients": honour("authenticated clients at most", 1, 1),
+    "client-to-client": flag("clients may reach each other"),
+    "duplicate-cn": flag("several sessions with one certificate"),
+    "max-clients": number("authenticated clients at most", (1, 65_536)),
     "client-config-dir": honour(
         "directory with a file for each common name, or `DEFAULT`: ifconfig-push, push, push-reset, push-remove, "
         "disable; embedded as one block",
@@ -20,7 +20,7 @@ CLIENTS: dict[str, Row] = {
         1,
         block=True,
     ),
-    "ccd-exclusive": honour("only clients with a file of their own in client-config-dir are let in", 0, 0),
+    "ccd-exclusive": flag("only clients with a file of their own in client-config-dir are let in"),
     "ifconfig-push": reject(_IN_CCD),
     "push-reset": reject(_IN_CCD),
     "push-remove": reject(_IN_CCD),
@@ -42,8 +42,12 @@ CLIENTS: dict[str, Row] = {
     "ping-restart": honour("seconds without a packet after which a client is dropped; half of it is pushed", 1, 1),
     "ping-exit": honour("as `ping-restart`, nothing is pushed", 1, 1),
     "ping-timer-rem": honour("always so", 0, 0),
-    "inactive": honour("seconds after which a client is dropped that moved less than the second number of bytes", 1, 2),
-    "session-timeout": honour("seconds after which every client is dropped", 1, 1),
+    "inactive": number(
+        "seconds after which a client is dropped that moved less than the second number of bytes",
+        (0, INT_MAX),
+        (0, BYTES_MAX),
+    ),
+    "session-timeout": number("seconds after which every client is dropped", (0, INT_MAX)),
     "remap-usr1": ignore("there are no signals"),
     # passwords
     "auth-user-pass-verify": reject(_NO_PASSWORDS),

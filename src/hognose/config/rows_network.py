@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hognose.config.rows import Row, honour, ignore, reject
+from hognose.config.rows import Row, honour, ignore, number, reject
 
 _OWN_STACK = "this server has its own network stack"
 _ONE_NIC = "there is one interface with one address"
@@ -99,7 +99,7 @@ NETWORK: dict[str, Row] = {
     "register-dns": ignore(_TO_PUSH.format("register-dns")),
     "client-nat": reject("addresses are translated once, to the server's; remove the line"),
     # sizes
-    "tun-mtu": honour("576 … 1500, pushed to clients that ask; a second number is not used", 1, 2),
+    "tun-mtu": number("576 … 1500, pushed to clients that ask; a second number is not used", (576, 1500), (0, 65_535)),
     "tun-mtu-max": ignore("no client is given more than tun-mtu"),
     "mssfix": honour(
         "largest packet that inner TCP may cause: `N mtu` with all outer headers, `N` without outer IP and TCP, "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hognose.config.rows import CERTIFICATES_DECIDE, Row, honour, ignore, reject
+from hognose.config.rows import CERTIFICATES_DECIDE, Row, honour, ignore, number, reject
 
 _NO_USERS = "this program is alone in its machine; there are no users to change to"
 _NO_DISK = "there is no disk to write to"
@@ -16,7 +16,7 @@ _COMMAND = "this is a command of openvpn, no line of a config; remove the line"
 
 PROCESS: dict[str, Row] = {
     "status": honour("list of clients every SECONDS (60); the file is not written, it goes to the console", 1, 2),
-    "status-version": honour("format of the list, `1`, `2` or `3`", 1, 1),
+    "status-version": number("format of the list, `1`, `2` or `3`", (1, 3)),
     "ignore-unknown-option": honour(
         "directives that OpenVPN does not know are ignored when named here", 1, 15, repeatable=True
     ),

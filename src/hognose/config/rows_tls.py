@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hognose.config.rows import CERTIFICATES_DECIDE, Row, honour, ignore, reject
+from hognose.config.rows import BYTES_MAX, CERTIFICATES_DECIDE, INT_MAX, Row, honour, ignore, number, reject
 
 _NO_SCRIPT = "no script is ever run"
 _OPENSSL = "OpenSSL's own choice is used"
@@ -109,20 +109,24 @@ TLS: dict[str, Row] = {
         2,
         file=True,
     ),
-    "tls-crypt-v2-max-age": honour("days after which a client's key is refused, and keys without a date", 1, 1),
+    "tls-crypt-v2-max-age": number("days after which a client's key is refused, and keys without a date", (1, 36_500)),
     "tls-crypt-v2-verify": reject(
         f"{_NO_SCRIPT}; write `tls-crypt-v2-max-age DAYS`, or `crl-verify crl.pem` to refuse clients"
     ),
     "key-direction": honour("`0` or `1`, for an inline tls-auth", 1, 1),
-    "tls-timeout": honour("seconds until a control message is sent again", 1, 1),
-    "hand-window": honour("seconds for a key negotiation", 1, 1),
-    "tran-window": honour("seconds for which an old key is still good", 1, 1),
-    "reneg-sec": honour(
-        "seconds between key negotiations, 0 leaves them to the clients; the second number is the least", 1, 2
+    "tls-timeout": number("seconds until a control message is sent again", (1, 60)),
+    "hand-window": number("seconds for a key negotiation", (5, 3600)),
+    "tran-window": number("seconds for which an old key is still good", (1, 86_400)),
+    "reneg-sec": number(
+        "seconds between key negotiations, 0 leaves them to the clients; the second number is the least",
+        (0, INT_MAX),
+        (0, INT_MAX),
     ),
-    "reneg-bytes": honour("bytes after which keys are negotiated", 1, 1),
-    "reneg-pkts": honour("packets after which keys are negotiated", 1, 1),
-    "max-packet-size": honour("largest control packet, 154 … 2048; also `mssfix N mtu` when there is no mssfix", 1, 1),
+    "reneg-bytes": number("bytes after which keys are negotiated", (0, BYTES_MAX)),
+    "reneg-pkts": number("packets after which keys are negotiated", (0, BYTES_MAX)),
+    "max-packet-size": number(
+        "largest control packet, 154 … 2048; also `mssfix N mtu` when there is no mssfix", (154, 2048)
+    ),
     "key-method": honour("`2` only", 1, 1),
     "connect-freq": honour("N SECONDS: N connections with a valid first packet in SECONDS; the rest is ended", 2, 2),
     "connect-freq-initial": ignore("only for UDP"),
@@ -138,7 +142,7 @@ TLS: dict[str, Row] = {
     "ncp-ciphers": honour("as `data-ciphers`", 1, 1),
     "data-ciphers-fallback": honour("the cipher for clients that do not negotiate", 1, 1),
     "cipher": honour("takes no part in the negotiation; a warning when it is not in data-ciphers", 1, 1),
-    "replay-window": honour("packets and seconds within which packets may overtake each other", 1, 2),
+    "replay-window": number("packets and seconds within which packets may overtake each other", (0, 65_536), (0, 600)),
     "compress": honour("`stub`, `stub-v2`, `migrate`, or no word: framing only, nothing is compressed", 0, 1),
     "comp-lzo": honour("`no` only: framing only, nothing is compressed", 0, 1),
     "allow-compression": honour("`no` or `stub-only`", 1, 1),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hognose.config.collected import INT_MAX, Collected
+from hognose.config.collected import Collected
 from hognose.config.model import Warned
-
-_BYTES_MAX = (1 << 63) - 1
+from hognose.config.rows import INT_MAX
+from hognose.settings import LivenessSettings, RenegotiationSettings, StatusSettings
 
 
 def keepalive(lines: Collected) -> tuple[int, int, int]:
@@ -42,25 +42,25 @@ def _ping_alone(lines: Collected) -> tuple[int, int, int]:
     return ping, restart, half if ping and name == "ping-restart" and half > ping and not pushed else 0
 
 
-def renegotiation(lines: Collected) -> tuple[int, int, int, int]:
-    """(reneg-sec, its least, reneg-bytes, reneg-pkts); a least of 0 means nine tenths of reneg-sec."""
-    most = lines.number("reneg-sec", 3600, 0, INT_MAX)
-    least = lines.number("reneg-sec", 0, 0, INT_MAX, at=1)
-    directive = lines.get("reneg-sec")
+def liveness(lines: Collected) -> LivenessSettings:
+    """Pings, and the time-outs of clients."""
+    ping, ping_timeout, restart = keepalive(lines)
+    return lines.filled(LivenessSettings(ping, ping_timeout, restart))
+
+
+def renegotiation(lines: Collected) -> RenegotiationSettings:
+    """The times and amounts of reneg-sec, reneg-bytes and reneg-pkts."""
+    found = lines.filled(RenegotiationSettings())
+    directive, most, least = lines.get("reneg-sec"), found.reneg_s, found.reneg_min_s
     if directive is not None and least > most:
         raise lines.error(directive, f"the second number is the least; write `reneg-sec {least} {most}`")
-    return most, least, lines.number("reneg-bytes", 0, 0, _BYTES_MAX), lines.number("reneg-pkts", 0, 0, _BYTES_MAX)
+    return found
 
 
-def inactivity(lines: Collected) -> tuple[int, int]:
-    """(seconds, bytes) of inactive."""
-    return lines.number("inactive", 0, 0, INT_MAX), lines.number("inactive", 0, 0, _BYTES_MAX, at=1)
-
-
-def status(lines: Collected) -> tuple[int, int]:
-    """(seconds between status lines, their version); seconds 0: none. `status FILE` alone means 60."""
+def status(lines: Collected) -> StatusSettings:
+    """The list of clients on the console. `status FILE` alone means every 60 seconds."""
     interval = lines.number("status", 60, 0, INT_MAX, at=1) if "status" in lines else 0
-    return interval, lines.number("status-version", 1, 1, 3)
+    return lines.filled(StatusSettings(interval))
 
 
 def connect_freq(lines: Collected) -> tuple[int, int]:

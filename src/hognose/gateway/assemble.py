@@ -68,17 +68,18 @@ class Uplink:
 
 def check_uplink(config: ServerConfig, uplink: Uplink) -> None:
     """ConfigError when the tunnel network overlaps the uplink's or holds its router (RFC 4787 REQ-7)."""
-    mask = min(config.mask, netmask(uplink.prefix_len))
-    if (config.network ^ uplink.address) & mask == 0:
+    tunnel = config.network
+    mask = min(tunnel.mask, netmask(uplink.prefix_len))
+    if (tunnel.network ^ uplink.address) & mask == 0:
         raise ConfigError(
-            f"the tunnel network {ipv4_text(config.network)}/{config.prefix_len} overlaps the uplink's "
+            f"the tunnel network {ipv4_text(tunnel.network)}/{tunnel.prefix_len} overlaps the uplink's "
             f"{ipv4_text(uplink.address)}/{uplink.prefix_len}; choose another one",
             directive="server",
         )
-    if uplink.gateway is not None and uplink.gateway in Prefix(config.network, config.prefix_len):
+    if uplink.gateway is not None and uplink.gateway in Prefix(tunnel.network, tunnel.prefix_len):
         raise ConfigError(
             f"--ipv4-gateway={ipv4_text(uplink.gateway)} is in the tunnel network "
-            f"{ipv4_text(config.network)}/{config.prefix_len}; choose another one",
+            f"{ipv4_text(tunnel.network)}/{tunnel.prefix_len}; choose another one",
             directive="server",
         )
 
@@ -106,11 +107,12 @@ def assemble(
     in the tunnel send TCP segments for a link of the tunnel's MTU. ValueError when one has the VPN's port.
     """
     check_uplink(config, uplink)
-    if config.port in link_endpoints.tcp:
-        raise ValueError(f"TCP port {config.port} is the VPN's")
+    network, data = config.network, config.data
+    if network.port in link_endpoints.tcp:
+        raise ValueError(f"TCP port {network.port} is the VPN's")
     live = LiveConfig(config, limits)
     broadcasts = uplink.prefix.broadcasts
-    mss = max(_SMALLEST_MSS, config.mssfix - _MSS_OVERHEAD[config.mssfix_mode]) if config.mssfix else _NO_CLAMP
+    mss = max(_SMALLEST_MSS, data.mssfix - _MSS_OVERHEAD[data.mssfix_mode]) if data.mssfix else _NO_CLAMP
     neighbors = NeighborTable(mac=caps.mac, address=uplink.address, limits=limits.ip, counters=counters)
     neighbors.announce()
     egress = Egress(
@@ -123,7 +125,7 @@ def assemble(
     )
     tcp = TcpServer(
         address=uplink.address,
-        port=config.port,
+        port=network.port,
         mtu=caps.mtu,
         limits=limits.tcp,
         secret=random(32),
@@ -134,26 +136,26 @@ def assemble(
         silent=FairTable(limits.handshake.silent, limits.handshake.per_address, limits.handshake.per_prefix),
         broadcasts=broadcasts,
     )
-    at_link = LocalEndpoints(tcp={**link_endpoints.tcp, config.port: tcp}, udp=link_endpoints.udp)
+    at_link = LocalEndpoints(tcp={**link_endpoints.tcp, network.port: tcp}, udp=link_endpoints.udp)
     nat = Nat(
         address=uplink.address.to_bytes(4, "big"),
         reserved_ports=at_link.ports | tunnel_endpoints.ports,
         limits=limits.nat,
         random=random,
         counters=counters,
-        tunnel=address.Prefix(config.network.to_bytes(4, "big"), config.prefix_len),
+        tunnel=address.Prefix(network.network.to_bytes(4, "big"), network.prefix_len),
         broadcasts=frozenset(one.to_bytes(4, "big") for one in broadcasts),
     )
     journal = Journal(limits.events_per_second, counters)
-    first, last = config.pool
+    first, last = network.pool
     failures = Failures(journal, counters, now)
     table = PeerTable()
     admissions = Admissions(
         table=table,
         authenticator=authenticator or CertificateOnly(),
         pool=AddressPool(first, last),
-        netmask=config.mask,
-        server=config.server_address,
+        netmask=network.mask,
+        server=network.server_address,
         policy=live.policy,
         nat=nat,
         journal=journal,
@@ -161,18 +163,18 @@ def assemble(
     )
     limiter = RateLimiter(limits.ip)
     forwarder = Forwarder(
-        server=config.server_address,
-        mask=config.mask,
+        server=network.server_address,
+        mask=network.mask,
         clients=MappingProxyType(table.clients),
-        client_to_client=config.client_to_client,
+        client_to_client=network.client_to_client,
         link_mtu=caps.mtu,
-        tun_mtu=config.tun_mtu,
+        tun_mtu=data.tun_mtu,
         mss=mss,
         nat=nat,
         endpoints=tunnel_endpoints,
         icmp=TunnelIcmp(
-            address=config.server_address,
-            tun_mtu=config.tun_mtu,
+            address=network.server_address,
+            tun_mtu=data.tun_mtu,
             endpoints=tunnel_endpoints,
             limiter=limiter,
             counters=counters,
@@ -180,20 +182,20 @@ def assemble(
         reassembler=Reassembler(limits.ip, counters),
         counters=counters,
         destinations=Destinations(
-            tunnel=Prefix(config.network, config.prefix_len),
+            tunnel=Prefix(network.network, network.prefix_len),
             uplink=uplink.prefix,
             router=uplink.gateway,
             reach=uplink.clients_may_reach,
             dns_servers=config.dns_servers,
         ),
     )
-    syn_sieve = SynSieve(config.port, limits.tcp.syns_per_second, random(32))
+    syn_sieve = SynSieve(network.port, limits.tcp.syns_per_second, random(32))
     classifier = Classifier(
         mac=caps.mac,
         address=uplink.address,
-        port=config.port,
+        port=network.port,
         mss=mss,
-        tun_mtu=config.tun_mtu,
+        tun_mtu=data.tun_mtu,
         endpoints=at_link,
         syn_sieve=syn_sieve,
         icmp=LinkIcmp(
@@ -221,7 +223,7 @@ def assemble(
     )
     service = PeerService(
         profile=live.profile,
-        connect_freq=config.connect_freq,
+        connect_freq=config.admission.connect_freq,
         limits=limits,
         now=now,
         source=tcp,

@@ -144,7 +144,7 @@ class Gateway:
 
     def _write_status(self, unix: UnixSeconds) -> None:
         clients = client_views(self.service.table.by_transport.values())
-        self._journal.add_status(status_lines(clients, self._live.config.status_version, unix))
+        self._journal.add_status(status_lines(clients, self._live.config.status.status_version, unix))
 
     # -- between steps -----------------------------------------------------------------------------------------------
 
@@ -205,11 +205,11 @@ class Gateway:
         if needs_restart:
             self._journal.add(EventKind.CONFIG_NEEDS_RESTART, now, directives=" ".join(needs_restart))
         self._forwarder.change_dns_servers(live.config.dns_servers)
-        self.service.apply(live.profile, live.policy, live.config.connect_freq)
+        self.service.apply(live.profile, live.policy, live.config.admission.connect_freq)
 
     def stop(self, reason: str, now: Nanos, unix: UnixSeconds) -> None:
         """Begin an orderly end: clients get RESTART as from OpenVPN, connections are closed after that."""
-        if self._live.config.status_interval:
+        if self._live.config.status.status_interval_s:
             self._write_status(unix)
         self._stopping = True
         clients = sum(1 for peer in self.service.table.by_transport.values() if peer.established_at)

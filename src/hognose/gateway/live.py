@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from hognose.config.changes import restart_directives, with_live_settings
 from hognose.config.model import ServerConfig
-from hognose.config.reload import restart_fields, with_live_fields
 from hognose.gateway.profile import make_profile
 from hognose.limits import Limits
 from hognose.units import SECOND, Nanos, UnixSeconds
@@ -28,9 +28,9 @@ class LiveConfig:
 
         ConfigError leaves everything as it was.
         """
-        merged = with_live_fields(self.config, new)
+        merged = with_live_settings(self.config, new)
         profile = make_profile(merged, self._limits)
-        needs_restart = restart_fields(self.config, new)
+        needs_restart = restart_directives(self.config, new)
         self.config, self.profile, self.policy = merged, profile, ClientPolicy.of(merged)
         return needs_restart
 
@@ -41,17 +41,17 @@ class PeriodicTasks:
     def __init__(self, config: ServerConfig, now: Nanos) -> None:
         self._crl_at = now
         self._warned_at: UnixSeconds = 0
-        self._status_at = now + config.status_interval * SECOND
+        self._status_at = now + config.status.status_interval_s * SECOND
 
     def next_deadline(self, config: ServerConfig) -> Nanos:
         """Time of the earliest task."""
-        return min(self._crl_at, self._status_at) if config.status_interval else self._crl_at
+        return min(self._crl_at, self._status_at) if config.status.status_interval_s else self._crl_at
 
     def status_due(self, config: ServerConfig, now: Nanos) -> bool:
         """True when status lines are due; the next ones are due an interval later."""
-        if not config.status_interval or now < self._status_at:
+        if not config.status.status_interval_s or now < self._status_at:
             return False
-        self._status_at = now + config.status_interval * SECOND
+        self._status_at = now + config.status.status_interval_s * SECOND
         return True
 
     def crl_warning(self, next_update: UnixSeconds | None, now: Nanos, unix: UnixSeconds) -> str:

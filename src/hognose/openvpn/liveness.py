@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hognose.drops import DropReason
-from hognose.openvpn.profile import ServerProfile
+from hognose.settings import LivenessSettings
 from hognose.units import SECOND, Nanos
 
 _INACTIVE_STEPS = 8  # looks of `inactive` at the byte counters in its span; traffic itself costs nothing
@@ -26,34 +26,34 @@ class Liveness:
         """Begin inactive and session-timeout: the data channel works from now on."""
         self._started_at = self._active_at = self._look_at = now
 
-    def ping_due(self, profile: ServerProfile, now: Nanos) -> bool:
+    def ping_due(self, settings: LivenessSettings, now: Nanos) -> bool:
         """True when nothing was sent for `ping` seconds."""
-        return bool(profile.ping_s) and now - self.last_sent >= profile.ping_s * SECOND
+        return bool(settings.ping_s) and now - self.last_sent >= settings.ping_s * SECOND
 
-    def deadlines(self, profile: ServerProfile) -> list[Nanos]:
+    def deadlines(self, settings: LivenessSettings) -> list[Nanos]:
         """Times at which `over` or `ping_due` may change their answer."""
         times = []
-        if profile.ping_s:
-            times.append(self.last_sent + profile.ping_s * SECOND)
-        if profile.ping_timeout_s:
-            times.append(self.last_received + profile.ping_timeout_s * SECOND)
-        if profile.session_timeout_s:
-            times.append(self._started_at + profile.session_timeout_s * SECOND)
-        if profile.inactive_s:
-            times.append(self._look_at + profile.inactive_s * SECOND // _INACTIVE_STEPS)
+        if settings.ping_s:
+            times.append(self.last_sent + settings.ping_s * SECOND)
+        if settings.ping_timeout_s:
+            times.append(self.last_received + settings.ping_timeout_s * SECOND)
+        if settings.session_timeout_s:
+            times.append(self._started_at + settings.session_timeout_s * SECOND)
+        if settings.inactive_s:
+            times.append(self._look_at + settings.inactive_s * SECOND // _INACTIVE_STEPS)
         return times
 
-    def over(self, profile: ServerProfile, traffic: int, now: Nanos) -> tuple[DropReason, str] | None:
+    def over(self, settings: LivenessSettings, traffic: int, now: Nanos) -> tuple[DropReason, str] | None:
         """The reason to end the session now, or None; traffic: inner bytes both ways so far, pings not counted."""
-        if profile.ping_timeout_s and now - self.last_received >= profile.ping_timeout_s * SECOND:
+        if settings.ping_timeout_s and now - self.last_received >= settings.ping_timeout_s * SECOND:
             return DropReason.PEER_TIMEOUT, "nothing was received within the keepalive time"
-        if profile.session_timeout_s and now - self._started_at >= profile.session_timeout_s * SECOND:
+        if settings.session_timeout_s and now - self._started_at >= settings.session_timeout_s * SECOND:
             return DropReason.SESSION_TIMEOUT, "session-timeout has passed"
-        if profile.inactive_s and now - self._look_at >= profile.inactive_s * SECOND // _INACTIVE_STEPS:
+        if settings.inactive_s and now - self._look_at >= settings.inactive_s * SECOND // _INACTIVE_STEPS:
             self._look_at = now
             # OpenVPN forward.h register_activity: less than inactive_bytes in the whole span is no activity.
-            if traffic - self._bytes_at_active >= max(1, profile.inactive_bytes):
+            if traffic - self._bytes_at_active >= max(1, settings.inactive_bytes):
                 self._active_at, self._bytes_at_active = now, traffic
-            elif now - self._active_at >= profile.inactive_s * SECOND:
+            elif now - self._active_at >= settings.inactive_s * SECOND:
                 return DropReason.INACTIVE, "no traffic within the time of `inactive`"
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hognose.base.rate import FixedWindow
 from hognose.openvpn.data.keyring import Keyring
-from hognose.openvpn.profile import ServerProfile
+from hognose.settings import RenegotiationSettings
 from hognose.units import SECOND, Nanos, Random
 
 # A client cannot make us negotiate more often: each negotiation costs a TLS handshake (the class of CVE-2011-1473).
@@ -17,42 +17,42 @@ class RenegotiationClock:
 
     __slots__ = ("_by_client", "_counts", "_interval", "_looked_at", "_random", "last")
 
-    def __init__(self, profile: ServerProfile, random: Random, now: Nanos) -> None:
+    def __init__(self, settings: RenegotiationSettings, random: Random, now: Nanos) -> None:
         self._random = random
-        self._counts = bool(profile.reneg_bytes or profile.reneg_packets)
+        self._counts = bool(settings.reneg_bytes or settings.reneg_packets)
         self._by_client = FixedWindow(-CLIENT_INTERVAL)
         self._looked_at = now
-        self.restart(profile, now)
+        self.restart(settings, now)
 
-    def restart(self, profile: ServerProfile, now: Nanos) -> None:
+    def restart(self, settings: RenegotiationSettings, now: Nanos) -> None:
         """Count the time from here: a negotiation has begun, or has failed."""
         self.last = now
-        low, high = min(profile.reneg_min_s, profile.reneg_s), profile.reneg_s
+        low, high = settings.least_s, settings.reneg_s
         span = (high - low) * SECOND
         self._interval = low * SECOND + (int.from_bytes(self._random(7), "big") % span if span else 0)
 
-    def look_at(self, profile: ServerProfile, under_way: bool) -> Nanos:
+    def look_at(self, settings: RenegotiationSettings, under_way: bool) -> Nanos:
         """Time at which `due` is to be asked again; keys wear without a timer, so it is never far away."""
         look = self._looked_at + LOOK_INTERVAL
         due = self.last + self._interval
-        if under_way or not profile.reneg_s or due <= self._looked_at:
+        if under_way or not settings.reneg_s or due <= self._looked_at:
             return look
         return min(look, due)
 
-    def due(self, profile: ServerProfile, data: Keyring, now: Nanos) -> bool:
+    def due(self, settings: RenegotiationSettings, data: Keyring, now: Nanos) -> bool:
         """True when new keys are wanted now."""
         self._looked_at = now
-        return bool(profile.reneg_s and now - self.last >= self._interval) or self.used_up(profile, data)
+        return bool(settings.reneg_s and now - self.last >= self._interval) or self.used_up(settings, data)
 
-    def used_up(self, profile: ServerProfile, data: Keyring) -> bool:
+    def used_up(self, settings: RenegotiationSettings, data: Keyring) -> bool:
         """True when reneg-bytes, reneg-pkts, or the key's own limits are reached; cheap, for every batch."""
         if data.worn_out:
             return True
         if not self._counts:
             return False
         return bool(
-            (profile.reneg_bytes and data.key_bytes >= profile.reneg_bytes)
-            or (profile.reneg_packets and data.key_packets >= profile.reneg_packets)
+            (settings.reneg_bytes and data.key_bytes >= settings.reneg_bytes)
+            or (settings.reneg_packets and data.key_packets >= settings.reneg_packets)
         )
 
     def client_may(self, now: Nanos) -> bool:

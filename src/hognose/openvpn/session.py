@@ -84,7 +84,7 @@ class Session:
         self._pushed_at: Nanos = -PUSH_RESEND_GUARD
         self._started_at = now
         self._liveness = Liveness(now)
-        self._renegotiation = RenegotiationClock(profile, random, now)
+        self._renegotiation = RenegotiationClock(profile.renegotiation, random, now)
         self._end_at: tuple[Nanos, EndReason] | None = None
         self._peer_info: dict[str, str] = {}
         self._certificate = b""  # SHA-256 of the client's; a renegotiation must show the same
@@ -163,7 +163,7 @@ class Session:
             if index == len(records):  # the data path ends here
                 if self._data.payloads.exit_seen:
                     self._finish(DropReason.PEER_EXIT, "the client said goodbye")
-                elif self._renegotiation.used_up(self._profile, self._data):
+                elif self._renegotiation.used_up(self._profile.renegotiation, self._data):
                     self._start_renegotiation(now)
                 return packets
         else:
@@ -206,7 +206,7 @@ class Session:
             not records
             and self._data.current is not None
             and self.ended is None
-            and self._liveness.ping_due(self._profile, now)
+            and self._liveness.ping_due(self._profile.liveness, now)
         ):
             records += self._data.ping(now)
         if records:
@@ -262,7 +262,7 @@ class Session:
         if self.ended is not None:
             return None
         times: list[Nanos] = []
-        hand_window = self._profile.hand_window_s * SECOND
+        hand_window = self._profile.control.hand_window_s * SECOND
         for key in (self._primary, self._pending, self._retired):
             if key is not None:
                 due = key.reliability.next_deadline()
@@ -275,8 +275,8 @@ class Session:
         if self._retired is not None:
             times.append(self._retired_until)
         if self._data.current is not None:
-            times += self._liveness.deadlines(self._profile)
-            times.append(self._renegotiation.look_at(self._profile, self._pending is not None))
+            times += self._liveness.deadlines(self._profile.liveness)
+            times.append(self._renegotiation.look_at(self._profile.renegotiation, self._pending is not None))
             key_time = self._data.next_deadline()
             if key_time is not None:
                 times.append(key_time)
@@ -292,12 +292,12 @@ class Session:
         if self._end_at is not None and now >= self._end_at[0]:
             self.ended = self._end_at[1]
             return
-        hand_window = profile.hand_window_s * SECOND
+        hand_window = profile.control.hand_window_s * SECOND
         if self._data.current is None:
             if now - self._started_at >= hand_window:
                 self._finish(DropReason.HANDSHAKE_TIMEOUT, "the handshake was not completed within hand-window")
             return
-        over = self._liveness.over(profile, self._data.payloads.bytes_in + self._data.bytes_out, now)
+        over = self._liveness.over(profile.liveness, self._data.payloads.bytes_in + self._data.bytes_out, now)
         if over is not None:
             self._finish(*over)
             return
@@ -306,7 +306,7 @@ class Session:
             self._retired = None
         if self._pending is not None and now - self._pending.started_at >= hand_window:
             self._give_up_renegotiation("the client did not complete it within hand-window", now)
-        if self._renegotiation.due(profile, self._data, now):
+        if self._renegotiation.due(profile.renegotiation, self._data, now):
             self._start_renegotiation(now)
 
     # -- records ---------------------------------------------------------------------------------------------------
@@ -413,7 +413,7 @@ class Session:
         self._pending = self._fresh_key(key_id, now)
         self._last_key_id = key_id
         self._pending.reliability.queue(wire.SOFT_RESET_V1, b"")
-        self._renegotiation.restart(self._profile, now)
+        self._renegotiation.restart(self._profile.renegotiation, now)
         return self._pending
 
     def _start_renegotiation(self, now: Nanos) -> None:
@@ -431,7 +431,7 @@ class Session:
         self._counters.drop(DropReason.RENEGOTIATION_FAILED)
         self._events.append(RenegotiationFailed(detail))
         self._pending = None
-        self._renegotiation.restart(self._profile, now)
+        self._renegotiation.restart(self._profile.renegotiation, now)
         self.attention = True
 
     def _advance(self, key: KeyState, now: Nanos, unix: UnixSeconds) -> None:
@@ -490,7 +490,7 @@ class Session:
             self._establish(now)
             return
         self._install(key, now)
-        self._retired, self._retired_until = self._primary, now + self._profile.hand_window_s * SECOND
+        self._retired, self._retired_until = self._primary, now + self._profile.control.hand_window_s * SECOND
         self._primary = key
         self._pending = None
         assert key.tls is not None
@@ -520,17 +520,17 @@ class Session:
         assert agreement is not None
         keys = key.data_keys(self._remote_id, self._session_id, agreement.use_export)
         # OpenVPN ssl.c key_state_soft_reset: the old key goes on sealing for a while, both open.
-        reneg = profile.reneg_s or profile.hand_window_s * 2
-        switch_at = key.started_at + min(profile.hand_window_s, reneg // 2) * SECOND
-        expires_at = key.started_at + profile.tran_window_s * SECOND
+        reneg = profile.renegotiation.reneg_s or profile.control.hand_window_s * 2
+        switch_at = key.started_at + min(profile.control.hand_window_s, reneg // 2) * SECOND
+        expires_at = key.started_at + profile.control.tran_window_s * SECOND
         data_format = DataFormat(
             cipher=agreement.cipher,
-            digest=profile.digest,
+            digest=profile.wrap.digest,
             framing=agreement.framing,
             epoch=agreement.epoch,
             v2=agreement.v2,
-            replay_window=profile.replay_window,
-            replay_time=profile.replay_time_s,
+            replay_window=profile.data.replay_window,
+            replay_time=profile.data.replay_time_s,
         )
         data_key = DataKey.negotiated(key.key_id, data_format, keys, self._random)
         self._data.install(data_key, now, switch_at, max(expires_at, switch_at + 1))

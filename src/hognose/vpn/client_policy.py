@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from hognose.config.model import ClientSettings, ServerConfig
+from hognose.config.model import ServerConfig
 from hognose.openvpn.tls.certificates import NO_NAME
+from hognose.settings import ClientSettings
 from hognose.units import Ipv4Int
 
 DEFAULT_NAME = "DEFAULT"  # of the file that stands for all clients without their own (OpenVPN multi.c)
@@ -33,8 +34,9 @@ class ClientPolicy:
     @staticmethod
     def of(config: ServerConfig) -> ClientPolicy:
         """The part of a config that concerns single clients."""
+        rules = config.admission
         return ClientPolicy(
-            config.clients, config.ccd_exclusive, config.reservations, config.max_clients, config.duplicate_cn
+            rules.clients, rules.ccd_exclusive, rules.reservations, rules.max_clients, rules.duplicate_cn
         )
 
     def settings(self, common_name: str) -> ClientSettings:

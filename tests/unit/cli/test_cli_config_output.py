@@ -30,7 +30,7 @@ def embed(*words: object) -> int:
 
 def served(path: Path) -> int:
     """max-clients of the config that a block device holds."""
-    return parse(blockfile.decode(path.read_bytes(), "f", block_device=True), "f")[0].max_clients
+    return parse(blockfile.decode(path.read_bytes(), "f", block_device=True), "f")[0].admission.max_clients
 
 
 def test_a_new_file_is_for_its_owner_only(config: Path, capsys: Capture) -> None:

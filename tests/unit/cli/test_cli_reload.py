@@ -130,7 +130,7 @@ def test_a_whole_new_text_is_taken_at_once() -> None:
     new = world.source.data = told(text("client-to-client", "max-clients 5"))
     generation = new.split()[3].decode()
     assert world.look() == [f"info config_reloaded generation={generation[:12]} changed=client_to_client,max_clients"]
-    assert [config.max_clients for config in world.applied] == [5]
+    assert [config.admission.max_clients for config in world.applied] == [5]
     world.source.reads.clear()
     assert world.look(5) == []
     assert (world.source.reads, len(world.applied)) == ([(0, HEAD_BYTES)] * 5, 1)
@@ -157,7 +157,7 @@ def test_an_embedded_text_edited_by_hand_is_refused_when_it_rests(marks: Callabl
     assert world.look(3 * LOOKS) == []
     world.source.data = marks(text("max-clients 5"))  # the head is the same
     assert [line.split()[-1] for line in world.look(LOOKS)] == ["changed=max_clients"]
-    assert [config.max_clients for config in world.applied] == [5]
+    assert [config.admission.max_clients for config in world.applied] == [5]
 
 
 def test_a_writer_that_rests_longer_than_two_looks() -> None:
@@ -179,7 +179,7 @@ def test_a_text_without_marks_is_taken_when_it_rests() -> None:
     world.source.data = text("max-clients 6")
     assert world.look(LOOKS) == []
     assert [line.split()[-1] for line in world.look()] == ["changed=max_clients"]
-    assert world.applied[0].max_clients == 6
+    assert world.applied[0].admission.max_clients == 6
     world.source.data += b"client-to-client\n"  # far from the head
     assert [line.split()[-1] for line in world.look(2 * LOOKS)] == ["changed=client_to_client"]
 
@@ -321,19 +321,19 @@ def test_a_sector_of_another_text_in_between(overtaken_at: int) -> None:
 
     world.source._read = overtaken  # type: ignore[method-assign]
     assert len(world.look(2)) == 1
-    assert world.applied[-1].max_clients == 6
+    assert world.applied[-1].admission.max_clients == 6
 
 
 def test_a_plain_text_on_a_block_device_ends_with_a_line() -> None:
     """The rest of a text is lost on a device that is too small; a text between marks says so itself."""
     source = FakeSource(text("client-to-client")[:-1])
-    assert load(source, "server.conf", KeptConsole(), UNIX).config.client_to_client
+    assert load(source, "server.conf", KeptConsole(), UNIX).config.network.client_to_client
     source.block_device = True
     with pytest.raises(ConfigError, match=r"^server\.conf: the last line has no end: the text may be cut short"):
         load(source, "server.conf", KeptConsole(), UNIX)
     for end in (b"", b"\0", bytes(700)):
         source.data = text("client-to-client") + end
-        assert load(source, "server.conf", KeptConsole(), UNIX).config.client_to_client
+        assert load(source, "server.conf", KeptConsole(), UNIX).config.network.client_to_client
 
 
 @pytest.mark.parametrize("keep", [512, 1024, -512])

@@ -76,7 +76,7 @@ def test_it_serves_what_it_is_told(hosted: Hosted) -> None:
     assert hosted.opened == [("/dev/net/tun:tap0", {"mac": bytes.fromhex("020000000042"), "offloads": False})]
     [(loaded, named)] = hosted.served
     assert (named["memory_bytes"], named["sources"]) == (64 << 20, ["signals"])
-    assert (loaded.config.port, loaded.file) == (1194, str(hosted.config))
+    assert (loaded.config.network.port, loaded.file) == (1194, str(hosted.config))
     assert hosted.waited == [2]
     assert hosted.lines == ["info stopped status=0"]
     assert hosted.hangups == [loaded.source.request]  # SIGHUP has the config looked at

@@ -65,7 +65,9 @@ def advised(text: str) -> list[str]:
 
 def strength(config: ServerConfig) -> tuple[object, ...]:
     """Parts of authentication."""
-    return config.policy, config.tls_cert_profile, config.tls_version_min, config.clients, config.ccd_exclusive
+    tls, clients = config.tls, config.admission
+    rules = tls.rules, tls.crl, tls.verify_client_cert, tls.cert_profile, tls.min_version
+    return *rules, clients.clients, clients.ccd_exclusive
 
 
 BASE = strength(parse(config_text(""), "server.conf")[0])
@@ -104,10 +106,12 @@ def test_no_answer_to_a_line_advises_to_weaken_authentication() -> None:
                 config, _ = parse(config_text(f"{better}\n"), "server.conf", allow_no_authentication=True)
             except ConfigError:
                 continue  # it names a file, or is a part of a line
-            policy, profile, version, *_ = strength(config)
-            assert config.policy.verify_client_cert == "require", (line, answer)
-            assert (profile in ("legacy", "preferred"), version >= "1.2") == (True, True), (line, answer)
-            assert policy is not None
+            tls = config.tls
+            assert tls.verify_client_cert == "require", (line, answer)
+            assert (tls.cert_profile in ("legacy", "preferred"), tls.min_version >= "1.2") == (True, True), (
+                line,
+                answer,
+            )
 
 
 @pytest.mark.parametrize("name", AUTHENTICATING)

@@ -6,6 +6,7 @@ import base64
 
 import pytest
 from tests.unit.config.config_samples import BASE, block, config_text, read_vector, static_key
+from tests.unit.settings_by_name import value
 
 from hognose.config.model import ServerConfig
 from hognose.config.parser import parse
@@ -34,10 +35,10 @@ def refuse(extra: str) -> str:
 def test_tls_crypt_v2(words: str, beside: str) -> None:
     extra = f"tls-crypt-v2 [inline]{words}\n" + block("tls-crypt-v2", V2_KEY) + "tls-crypt-v2-max-age 30\n"
     config = parse_extra(extra + (block(beside, static_key()) if beside != "none" else ""))
-    assert (config.tls_crypt_v2_key, config.tls_crypt_v2_max_age, config.wrap) == (V2_BYTES, 30, beside)
-    assert len(config.static_key) == (0 if beside == "none" else 256)
+    assert (config.wrap.v2_key, config.wrap.v2_max_age_days, config.wrap.kind) == (V2_BYTES, 30, beside)
+    assert len(config.wrap.key) == (0 if beside == "none" else 256)
     from_file, _ = parse(config_text(f"tls-crypt-v2 v2.key{words}\n"), "f", {"v2.key": V2_KEY}.__getitem__)
-    assert (from_file.tls_crypt_v2_key, from_file.tls_crypt_v2_max_age) == (V2_BYTES, 0)
+    assert (from_file.wrap.v2_key, from_file.wrap.v2_max_age_days) == (V2_BYTES, 0)
 
 
 @pytest.mark.parametrize(
@@ -68,14 +69,14 @@ def test_tls_crypt_v2_refused(extra: str, expected: str) -> None:
     ],
 )
 def test_data_ciphers(line: str, ciphers: tuple[str, ...]) -> None:
-    assert parse_extra(line + "\n").data_ciphers == ciphers
+    assert parse_extra(line + "\n").data.ciphers == ciphers
 
 
 def test_no_cbc_by_itself_and_a_fallback() -> None:
-    assert not any("CBC" in cipher for cipher in parse_extra("").data_ciphers)
+    assert not any("CBC" in cipher for cipher in parse_extra("").data.ciphers)
     config = parse_extra("data-ciphers-fallback aes-256-cbc\nauth RSA-SHA512\n")
-    assert (config.data_ciphers, config.data_ciphers_fallback) == (DEFAULT_DATA_CIPHERS, "AES-256-CBC")
-    assert config.auth == "SHA512"
+    assert (config.data.ciphers, config.data.fallback_cipher) == (DEFAULT_DATA_CIPHERS, "AES-256-CBC")
+    assert config.wrap.digest == "SHA512"
 
 
 @pytest.mark.parametrize(
@@ -104,7 +105,7 @@ def test_ciphers_that_are_refused(cipher: str) -> None:
     ],
 )
 def test_framing(line: str, framing: str) -> None:
-    assert parse_extra(line + "\n").framing == framing
+    assert parse_extra(line + "\n").data.framing == framing
 
 
 @pytest.mark.parametrize(
@@ -158,13 +159,13 @@ def test_pushes_that_are_refused(option: str) -> None:
 )
 def test_numbers(lines: str, attributes: dict[str, int]) -> None:
     config = parse_extra(lines + "\n")
-    assert {name: getattr(config, name) for name in attributes} == attributes
+    assert {name: value(config, name) for name in attributes} == attributes
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        "replay-window 0", "replay-window 65537", "replay-window 64 601", "reneg-sec 500 600", "reneg-bytes -1",
+        "replay-window 65537", "replay-window 64 601", "reneg-sec 500 600", "reneg-bytes -1",
         "reneg-pkts many", "inactive soon", "inactive 300 -1", "session-timeout 1.5", "status s.log often",
         "status-version 4", "key-method 1", "inactive 99999999999999999999", "compress stub\ncomp-lzo no",
     ],
@@ -186,7 +187,7 @@ def test_numbers_that_are_refused(line: str) -> None:
 )
 def test_ping_and_ping_restart(lines: str, expected: tuple[int, int, int]) -> None:
     config = parse_extra(lines, WITHOUT_KEEPALIVE)
-    assert (config.ping, config.ping_timeout, config.push_ping_restart) == expected
+    assert (config.liveness.ping_s, config.liveness.ping_timeout_s, config.liveness.push_ping_restart_s) == expected
 
 
 @pytest.mark.parametrize(
@@ -204,7 +205,7 @@ def test_unknown_options_may_be_ignored(lines: str) -> None:
 
 
 def test_setenv_opt_is_the_directive_itself() -> None:
-    assert parse_extra("setenv opt port 443\n").port == 443
+    assert parse_extra("setenv opt port 443\n").network.port == 443
     assert refuse("setenv opt plugin x\n").startswith("server.conf:6: plugin: ")
     assert refuse("setenv opt port x\n").startswith("server.conf:6: port: `x` is no number")
     assert refuse("ignore-unknown-option plugin\nplugin x\n").startswith("server.conf:7: plugin: ")

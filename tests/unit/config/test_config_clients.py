@@ -8,9 +8,10 @@ import pytest
 from tests.unit.config.config_samples import block, config_text
 
 from hognose.config.embed import embed
-from hognose.config.model import ClientSettings, ServerConfig, Warned
+from hognose.config.model import ServerConfig, Warned
 from hognose.config.parser import parse
 from hognose.errors import ConfigError
+from hognose.settings import ClientSettings
 from hognose.units import ipv4_int
 
 CCD = {
@@ -53,7 +54,7 @@ def refuse_block(body: str) -> str:
 
 def test_a_directory() -> None:
     config, warned = from_folder(CCD, "ccd-exclusive\n")
-    assert (config.clients, config.ccd_exclusive, warned) == (EXPECTED, True, [])
+    assert (config.admission.clients, config.admission.ccd_exclusive, warned) == (EXPECTED, True, [])
 
 
 def test_the_directory_embedded() -> None:
@@ -62,23 +63,23 @@ def test_the_directory_embedded() -> None:
     assert "<client-config-dir>\n[DEFAULT]\n" in full
     assert "\n[bob smith]\npush-remove " in full
     assert "\r" not in full
-    assert parse(full, "f")[0].clients == EXPECTED
+    assert parse(full, "f")[0].admission.clients == EXPECTED
     assert embed(full, "f", str)[0] == full
 
 
 def test_a_block_with_comments_and_a_head() -> None:
     body = "# all\n\n  [alice]  \n; one\ndisable\n"
-    assert from_block(body)[0].clients == {"alice": ClientSettings(disable=True)}
+    assert from_block(body)[0].admission.clients == {"alice": ClientSettings(disable=True)}
     text = config_text("client-config-dir [inline]\n" + block("client-config-dir", body))
     full, _ = embed(text, "f", str)
     assert "[inline]" not in full
-    assert parse(full, "f")[0].clients == {"alice": ClientSettings(disable=True)}
-    assert from_block("")[0].clients == {}
+    assert parse(full, "f")[0].admission.clients == {"alice": ClientSettings(disable=True)}
+    assert from_block("")[0].admission.clients == {}
 
 
 def test_push_remove_acts_on_the_clients_own_pushes_before_it() -> None:
     config, _ = from_folder({"alice": 'push "route 1.0.0.0"\npush-remove route\npush "route 2.0.0.0"\n'})
-    assert config.clients["alice"] == ClientSettings(push=("route 2.0.0.0",), push_remove=("route",))
+    assert config.admission.clients["alice"] == ClientSettings(push=("route 2.0.0.0",), push_remove=("route",))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +87,7 @@ def test_push_remove_acts_on_the_clients_own_pushes_before_it() -> None:
 )
 def test_ignored_in_a_file(line: str) -> None:
     config, (warning,) = from_folder({"alice": f"\n{line}\n"})
-    assert config.clients == {"alice": ClientSettings()}
+    assert config.admission.clients == {"alice": ClientSettings()}
     assert warning.line == 6
     assert warning.text.startswith(f"ccd/alice:2: {line.split(maxsplit=1)[0]}: ignored: ")
     _, (warning,) = from_block(f"[alice]\n{line}\n")

@@ -38,7 +38,7 @@ def test_ten_thousand() -> None:
     text = embedded(10_000)
     assert len(text) == blockfile.MAX_BYTES
     config, _ = parse(blockfile.decode(text.encode(), "f", block_device=True), "f")
-    lists = RevocationLists(config.policy.crl, load_certificates(authority().pem))
+    lists = RevocationLists(config.tls.crl, load_certificates(authority().pem))
     chains = [(to_der(client_identity(name).certificate),) for name in ("alice", "bob")]
     told = [lists.check(chain, UNIX) for chain in chains]
     assert told[0].endswith("is revoked")

@@ -35,7 +35,8 @@ NOPOOL = BASE.replace("255.255.255.0\n", "255.255.255.0 nopool\n")
 @pytest.mark.parametrize("mask", ["", " 255.255.255.0"])
 def test_a_pool(base: str, mask: str) -> None:
     config, warned = parsed(f"ifconfig-pool 10.8.0.100 10.8.0.199{mask}\n", base)
-    assert config.pool == (config.pool_first, config.pool_last) == (ipv4_int("10.8.0.100"), ipv4_int("10.8.0.199"))
+    network = config.network
+    assert network.pool == (network.pool_first, network.pool_last) == (ipv4_int("10.8.0.100"), ipv4_int("10.8.0.199"))
     assert warned == []
 
 
@@ -64,14 +65,14 @@ IPP = "alice,10.8.0.7\nbob,10.8.0.8,fd00::8\n\n# comment\ncarol,,fd00::9\n"
 def test_reservations_from_a_file_and_from_a_block() -> None:
     reserved = {"alice": ipv4_int("10.8.0.7"), "bob": ipv4_int("10.8.0.8")}
     config, warned = parsed("ifconfig-pool-persist ipp.txt 0\n", files={"ipp.txt": IPP})
-    assert (config.reservations, warned) == (reserved, [])
+    assert (config.admission.reservations, warned) == (reserved, [])
     config, warned = parsed("ifconfig-pool-persist [inline] 600\n" + block("ifconfig-pool-persist", IPP))
-    assert (config.reservations, warned) == (reserved, [])
+    assert (config.admission.reservations, warned) == (reserved, [])
 
 
 def test_an_absent_file_reserves_nothing() -> None:
     config, (warning,) = parsed("ifconfig-pool-persist ipp.txt\n")
-    assert config.reservations == {}
+    assert config.admission.reservations == {}
     assert warning.in_file("f").startswith("f:6: ifconfig-pool-persist: the file is not there: no address is reserved")
     assert parse(config_text("ifconfig-pool-persist ipp.txt\n"), "f")[1] == [warning]  # on a block device
 
@@ -96,14 +97,14 @@ def test_an_absent_file_reserves_nothing() -> None:
 def test_lines_that_no_longer_fit_are_left_out(line: str) -> None:
     extra = "ifconfig-pool 10.8.0.2 10.8.0.49\nifconfig-pool-persist ipp.txt\n"
     config, (warning,) = parsed(extra, files={"ipp.txt": f"alice,10.8.0.7\n{line}\n"})
-    assert config.reservations == {"alice": ipv4_int("10.8.0.7")}
+    assert config.admission.reservations == {"alice": ipv4_int("10.8.0.7")}
     assert warning.text == "1 of its lines left out, the first is line 2: no free address of the pool"
 
 
 def test_a_reservation_gives_way_to_ifconfig_push() -> None:
     extra = "ifconfig-pool-persist ipp.txt\n" + block("client-config-dir", "[bob]\nifconfig-push 10.8.0.7\n")
     config, warned = parsed(extra, files={"ipp.txt": IPP})
-    assert config.reservations == {"bob": ipv4_int("10.8.0.8")}
+    assert config.admission.reservations == {"bob": ipv4_int("10.8.0.8")}
     assert len(warned) == 1
 
 
@@ -134,7 +135,8 @@ def test_a_persist_file_that_cannot_be_read_is_refused() -> None:
 )
 def test_sizes(extra: str, expected: tuple[int, int, str, int]) -> None:
     config, warned = parsed(extra)
-    assert (config.tun_mtu, config.mssfix, config.mssfix_mode, config.max_packet_size) == expected
+    data = config.data
+    assert (data.tun_mtu, data.mssfix, data.mssfix_mode, config.control.max_packet_size) == expected
     assert warned == []
 
 

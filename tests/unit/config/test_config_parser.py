@@ -8,6 +8,7 @@ import re
 import pytest
 from tests.unit.config.config_samples import BASE, block, config_text, identity, read_vector, static_key
 from tests.unit.config.openvpn_words import OPENVPN_WORDS
+from tests.unit.settings_by_name import value as setting
 
 from hognose.config.directives import DIRECTIVES
 from hognose.config.model import ServerConfig
@@ -17,6 +18,7 @@ from hognose.config.rows_network import NETWORK
 from hognose.config.rows_process import PROCESS
 from hognose.config.rows_tls import TLS
 from hognose.errors import ConfigError
+from hognose.settings import AdmissionSettings, ControlSettings
 from hognose.units import ipv4_int
 from hognose.vocabulary import DEFAULT_DATA_CIPHERS
 
@@ -25,6 +27,11 @@ COMMANDS = {
     "config", "genkey", "help", "mktun", "rmtun", "show-ciphers", "show-curves", "show-digests", "show-engines",
     "show-gateway", "show-groups", "show-pkcs11-ids", "show-tls", "test-crypto", "version",
 }  # fmt: skip
+
+
+def pings(config: ServerConfig) -> tuple[int, int, int]:
+    """The ping, the server's time-out, and the clients'."""
+    return config.liveness.ping_s, config.liveness.ping_timeout_s, config.liveness.push_ping_restart_s
 
 
 def parse_extra(extra: str, base: str = BASE) -> ServerConfig:
@@ -43,13 +50,14 @@ def refuse(text: str) -> str:
 
 def test_the_handbooks_config() -> None:
     config, warned = parse(read_vector("server.conf"), "server.conf", read_vector)
-    assert (config.port, config.network, config.prefix_len) == (1194, ipv4_int("10.8.0.0"), 24)
-    assert config.server_address == ipv4_int("10.8.0.1")
-    assert config.pool == (ipv4_int("10.8.0.2"), ipv4_int("10.8.0.254"))
-    assert config.mask == ipv4_int("255.255.255.0")
-    assert (config.ping, config.ping_timeout, config.push_ping_restart) == (10, 60, 30)
-    assert (config.wrap, config.key_direction, config.auth, len(config.static_key)) == ("tls-auth", 0, "SHA1", 256)
-    assert config.data_ciphers == DEFAULT_DATA_CIPHERS
+    assert (config.network.port, config.network.network, config.network.prefix_len) == (1194, ipv4_int("10.8.0.0"), 24)
+    assert config.network.server_address == ipv4_int("10.8.0.1")
+    assert config.network.pool == (ipv4_int("10.8.0.2"), ipv4_int("10.8.0.254"))
+    assert config.network.mask == ipv4_int("255.255.255.0")
+    assert pings(config) == (10, 60, 30)
+    wrap = config.wrap
+    assert (wrap.kind, wrap.direction, wrap.digest, len(wrap.key)) == ("tls-auth", 0, "SHA1", 256)
+    assert config.data.ciphers == DEFAULT_DATA_CIPHERS
     assert [(w.line, w.directive) for w in warned] == [
         (7, "dh"),
         (10, "ifconfig-pool-persist"),
@@ -68,21 +76,21 @@ def test_the_handbooks_slip_is_explained() -> None:
 def test_the_reference_tools_output_is_read_unchanged() -> None:
     config, warned = parse(read_vector("reference-tool.server.conf.full"), "f")
     assert {w.directive for w in warned} == {"persist-key", "persist-tun"}
-    assert (config.wrap, config.key_direction) == ("tls-auth", 0)
-    assert config.static_key == parse(read_vector("server.conf"), "f", read_vector)[0].static_key
-    assert config.data_ciphers == ("AES-128-GCM", "AES-256-GCM", "CHACHA20-POLY1305")
-    assert (config.ping, config.ping_timeout, config.push_ping_restart) == (10, 30, 15)
-    assert (config.hand_window, config.reneg_sec, config.tran_window) == (60, 3600, 3600)
+    assert (config.wrap.kind, config.wrap.direction) == ("tls-auth", 0)
+    assert config.wrap.key == parse(read_vector("server.conf"), "f", read_vector)[0].wrap.key
+    assert config.data.ciphers == ("AES-128-GCM", "AES-256-GCM", "CHACHA20-POLY1305")
+    assert pings(config) == (10, 30, 15)
+    assert (config.control, config.renegotiation.reneg_s) == (ControlSettings(60, 3600, 2, 1250), 3600)
 
 
 def test_the_reference_tools_tls_crypt_v2_output_is_read_unchanged() -> None:
     config, warned = parse(read_vector("reference-tool.tls-crypt-v2.server.conf.full"), "f")
     assert {w.directive for w in warned} == {"persist-key", "persist-tun", "verb"}
-    assert (config.wrap, config.client_to_client) == ("none", True)
+    assert (config.wrap.kind, config.network.client_to_client) == ("none", True)
     body = "".join(read_vector("v2s.key").splitlines()[1:-1])
-    assert config.tls_crypt_v2_key == base64.b64decode(body)
-    assert len(config.tls_crypt_v2_key) == 128
-    assert config.push == ("redirect-gateway def1", "dhcp-option DNS 9.9.9.9")
+    assert config.wrap.v2_key == base64.b64decode(body)
+    assert len(config.wrap.v2_key) == 128
+    assert config.admission.push == ("redirect-gateway def1", "dhcp-option DNS 9.9.9.9")
 
 
 STOCK_SAMPLE = """port 1194
@@ -116,26 +124,28 @@ data-ciphers AES-256-GCM:AES-128-GCM:?CHACHA20-POLY1305:?AES-256-CBC
 
 def test_every_line_of_the_stock_sample_over_tcp() -> None:
     config, warned = parse(STOCK_SAMPLE, "server.conf", read_vector)  # nothing but the four files is read
-    assert (config.max_clients, config.client_to_client, config.duplicate_cn) == (100, True, True)
-    assert config.push == ("redirect-gateway def1 bypass-dhcp",)
-    assert (config.ping, config.ping_timeout, config.push_ping_restart) == (10, 240, 120)
+    assert config.network.client_to_client
+    assert (config.admission.max_clients, config.admission.duplicate_cn) == (100, True)
+    assert config.admission.push == ("redirect-gateway def1 bypass-dhcp",)
+    assert pings(config) == (10, 240, 120)
     assert [w.line for w in warned] == [7, 10, 17, 18, 19, 20, 22, 23, 24, 25]
-    assert (config.status_interval, config.status_version) == (60, 1)
-    assert config.data_ciphers == (*DEFAULT_DATA_CIPHERS, "AES-256-CBC")
+    assert (config.status.status_interval_s, config.status.status_version) == (60, 1)
+    assert config.data.ciphers == (*DEFAULT_DATA_CIPHERS, "AES-256-CBC")
 
 
 def test_defaults() -> None:
     config = parse_extra("")
-    assert (config.port, config.wrap, config.static_key, config.tun_mtu, config.mssfix) == (
+    assert (config.network.port, config.wrap.kind, config.wrap.key, config.data.tun_mtu, config.data.mssfix) == (
         1194,
         "none",
         b"",
         1500,
         1492,
     )
-    assert (config.tls_version_min, config.tls_version_max, config.tls_timeout) == ("1.2", "", 2)
-    assert (config.max_clients, config.client_to_client, config.duplicate_cn, config.push) == (1024, False, False, ())
-    assert (config.hand_window, config.tran_window, config.reneg_sec) == (60, 3600, 3600)
+    assert (config.tls.min_version, config.tls.max_version, config.control.tls_timeout_s) == ("1.2", "", 2)
+    assert not config.network.client_to_client
+    assert config.admission == AdmissionSettings(push=(), duplicate_cn=False, max_clients=1024)
+    assert (config.control, config.renegotiation.reneg_s) == (ControlSettings(60, 3600, 2, 1250), 3600)
 
 
 @pytest.mark.parametrize(
@@ -171,22 +181,22 @@ def test_defaults() -> None:
         ("client-to-client\nclient-to-client", "client_to_client", True),
         ('push "dhcp-option DNS 9.9.9.9"\npush "block-ipv6"', "push", ("dhcp-option DNS 9.9.9.9", "block-ipv6")),
         ("mode server\ntls-server\ndev-type tun\nverify-client-cert require\nremote-cert-tls client", "port", 1194),
-        ("verify-client-cert\nallow-compression no\ntcp-nodelay\nsocket-flags TCP_NODELAY", "tcp_nodelay", True),
+        ("verify-client-cert\nallow-compression no\ntcp-nodelay\nsocket-flags TCP_NODELAY", "port", 1194),
         ("dh none\nexplicit-exit-notify 0", "port", 1194),
     ],
 )
 def test_honoured(line: str, attribute: str, value: object) -> None:
-    assert getattr(parse_extra(line + "\n"), attribute) == value
+    assert setting(parse_extra(line + "\n"), attribute) == value
 
 
 @pytest.mark.parametrize("proto", ["tcp", "tcp-server", "tcp4", "tcp4-server"])
 def test_every_name_of_tcp(proto: str) -> None:
-    assert parse_extra("", BASE.replace("proto tcp", f"proto {proto}")).port == 1194
+    assert parse_extra("", BASE.replace("proto tcp", f"proto {proto}")).network.port == 1194
 
 
 @pytest.mark.parametrize("dev", ["dev tun7", "dev vpn\ndev-type tun"])
 def test_every_name_of_a_tun(dev: str) -> None:
-    assert parse_extra("", BASE.replace("dev tun", dev)).port == 1194
+    assert parse_extra("", BASE.replace("dev tun", dev)).network.port == 1194
 
 
 @pytest.mark.parametrize(
@@ -202,14 +212,14 @@ def test_every_name_of_a_tun(dev: str) -> None:
 )
 def test_wraps(wrap: str, kind: str, direction: int | None) -> None:
     config = parse_extra(wrap)
-    assert (config.wrap, config.static_key, config.key_direction) == (kind, bytes(range(256)), direction)
+    assert (config.wrap.kind, config.wrap.key, config.wrap.direction) == (kind, bytes(range(256)), direction)
 
 
 def test_ping_and_ping_restart_alone_are_this_sides() -> None:
     config, warned = parse(config_text("ping 10\nping-restart 60\n", BASE.replace("keepalive 10 60\n", "")), "f")
-    assert (config.ping, config.ping_timeout, config.push_ping_restart, warned) == (10, 60, 30, [])
+    assert (pings(config), warned) == ((10, 60, 30), [])
     config, warned = parse(config_text("ping-exit 60\n", BASE.replace("keepalive 10 60\n", "")), "f")
-    assert (config.ping, config.ping_timeout, [w.directive for w in warned]) == (0, 60, ["ping-exit"])
+    assert (pings(config), [w.directive for w in warned]) == ((0, 60, 0), ["ping-exit"])
 
 
 @pytest.mark.parametrize(
@@ -233,7 +243,7 @@ def test_warned_of(remove: str, extra: str, directive: str) -> None:
 
 def test_a_single_cipher_never_widens_the_list() -> None:
     config, _ = parse(config_text("data-ciphers AES-256-GCM\ncipher AES-128-GCM\n"), "f")
-    assert config.data_ciphers == ("AES-256-GCM",)
+    assert config.data.ciphers == ("AES-256-GCM",)
 
 
 @pytest.mark.parametrize("name", sorted(name for name, row in DIRECTIVES.items() if row.verdict == "ignore"))

@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 
 import pytest
 from tests.unit.config.config_samples import BASE, BETWEEN, NEXT_UPDATE, block, config_text, crl_pem, identity
+from tests.unit.settings_by_name import value as setting
 
-from hognose.config.model import CertificatePolicy, ServerConfig
+from hognose.config.model import ServerConfig
 from hognose.config.parser import parse
 from hognose.config.tls_names import openssl_cipher
 from hognose.errors import ConfigError
+from hognose.settings import CertificateRules
 
 PRINT = ":".join(f"{value:02X}" for value in range(32))
 SELF_SIGNED = BASE + block("cert", identity()["cert"]) + block("key", identity()["key"])
@@ -30,11 +32,11 @@ def refuse(extra: str) -> str:
 
 def test_a_list_of_revoked_certificates() -> None:
     pem = crl_pem()
-    assert parse_extra(block("crl-verify", pem)).policy == CertificatePolicy(crl=pem)
+    assert parse_extra(block("crl-verify", pem)).tls.crl == pem
     both = pem + crl_pem()
-    assert parse_extra(block("crl-verify", "comment\n" + both)).policy.crl == "comment\n" + both
+    assert parse_extra(block("crl-verify", "comment\n" + both)).tls.crl == "comment\n" + both
     config, _ = parse(config_text("crl-verify crl.pem\n"), "f", {"crl.pem": pem}.__getitem__)
-    assert config.policy.crl == pem
+    assert config.tls.crl == pem
 
 
 @pytest.mark.parametrize(
@@ -72,11 +74,11 @@ def test_lists_that_are_refused(extra: str, expected: str) -> None:
 
 def test_fingerprints_instead_of_a_ca() -> None:
     config, warned = parse(f"{SELF_SIGNED}peer-fingerprint {PRINT}\npeer-fingerprint {PRINT.lower()}\n", "f")
-    assert (config.ca, config.policy.fingerprints, warned) == ("", (bytes(range(32)),), [])
+    assert (config.tls.ca, config.tls.rules.fingerprints, warned) == ("", (bytes(range(32)),), [])
     body = f"# alice\n{PRINT}\n\n  {PRINT.replace('00', 'FF')}\n; the end\n"
     config, warned = parse(SELF_SIGNED + block("peer-fingerprint", body), "f")
-    assert config.policy.fingerprints == (bytes(range(32)), b"\xff" + bytes(range(1, 32)))
-    assert parse_extra(f"peer-fingerprint {PRINT}\n").ca  # both: the chain is asked for too
+    assert config.tls.rules.fingerprints == (bytes(range(32)), b"\xff" + bytes(range(1, 32)))
+    assert parse_extra(f"peer-fingerprint {PRINT}\n").tls.ca  # both: the chain is asked for too
 
 
 def test_a_revocation_list_without_a_ca_is_warned_of() -> None:
@@ -112,7 +114,7 @@ def test_no_authentication_only_by_the_boot_argument(value: str) -> None:
     with pytest.raises(ConfigError, match=expected):
         parse(config_text(line), "f")
     config, (warning,) = parse(config_text(line), "f", allow_no_authentication=True)
-    assert config.policy.verify_client_cert == value
+    assert config.tls.verify_client_cert == value
     assert "--really-no-authentication" in warning.text
 
 
@@ -135,7 +137,7 @@ def test_no_authentication_only_by_the_boot_argument(value: str) -> None:
     ],
 )
 def test_what_a_clients_certificate_must_be(line: str, policy: dict[str, object]) -> None:
-    assert parse_extra(line + "\n").policy == CertificatePolicy(**policy)  # type: ignore[arg-type]
+    assert parse_extra(line + "\n").tls.rules == CertificateRules(**policy)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +154,7 @@ def test_what_a_clients_certificate_must_be(line: str, policy: dict[str, object]
     ],
 )  # fmt: skip
 def test_tls(line: str, attribute: str, value: object) -> None:
-    assert getattr(parse_extra(line + "\n"), attribute) == value
+    assert setting(parse_extra(line + "\n"), attribute) == value
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from scapy.packet import Packet
 from tests.sim.segments import Segment, build, read
 from tests.unit.openvpn.client import ModelClient
 from tests.unit.openvpn.link import authority, client_identity, kit, server_identity
+from tests.unit.settings_by_name import changed
 from tests.world.server import ServerSettings
 from tests.world.today import UNIX
 
@@ -58,9 +59,9 @@ class GatewayWorld:
         self.counters = Counters()
         # Names get addresses in the order in which they come, as a test's reader expects them.
         self._addresses: dict[str, int] = {}
-        self._pool = config.pool
-        if not config.reservations:
-            config = replace(config, reservations=self._addresses)
+        self._pool = config.network.pool
+        if not config.admission.reservations:
+            config = changed(config, reservations=self._addresses)
         self.gateway = assemble(
             config,
             caps=caps or LinkCaps(mac=MAC),

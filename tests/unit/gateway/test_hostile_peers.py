@@ -351,7 +351,7 @@ def test_cve_2023_46849_cve_2025_12106_extremes_of_a_config(directive: str) -> N
         assert directive.split(" ", maxsplit=1)[0] in refusal
         return
     assert "data-ciphers" not in directive  # `cipher BF-CBC` is 2.6's default and means nothing beside data-ciphers
-    assert world.gateway._live.profile.ciphers == ("AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305")
+    assert world.gateway._live.profile.data.ciphers == ("AES-256-GCM", "AES-128-GCM", "CHACHA20-POLY1305")
     alice = world.client("alice")
     assert len(alice.inner(echo(alice.tunnel_address))) == 1
     alice.inner(IP(src=alice.tunnel_address, dst=OUTSIDE) / TCP(sport=7000, dport=80, flags="S", options=[("MSS", 1)]))

@@ -9,6 +9,7 @@ from tests.world.today import UNIX
 
 from hognose.config.model import ServerConfig
 from hognose.gateway.live import CRL_CHECK_INTERVAL, PeriodicTasks
+from hognose.settings import NetworkSettings, StatusSettings, TlsSettings
 from hognose.units import SECOND
 
 DAY = 86_400
@@ -17,8 +18,10 @@ DAY = 86_400
 def config(interval: int = 0) -> ServerConfig:
     identity = server_identity()
     return ServerConfig(
-        1194, 0x0A080000, 24, authority().pem, identity.cert, identity.key, status_interval=interval
-    )  # fmt: skip
+        NetworkSettings(0x0A080000, 24),
+        TlsSettings(authority().pem, identity.cert, identity.key),
+        status=StatusSettings(interval),
+    )
 
 
 def test_status_is_due_every_so_many_seconds() -> None:

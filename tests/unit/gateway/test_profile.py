@@ -7,6 +7,7 @@ from functools import cache
 import pytest
 from tests.unit.config.config_samples import block, read_vector
 from tests.unit.openvpn.link import authority, server_identity
+from tests.unit.settings_by_name import value
 from tests.world.server import ServerSettings
 
 from hognose.config.parser import parse
@@ -29,7 +30,7 @@ def profile(*lines: str) -> ServerProfile:
         ("session-timeout 7200", {"session_timeout_s": 7200}),
         ("hand-window 30", {"hand_window_s": 30}),
         ("tran-window 900", {"tran_window_s": 900}),
-        ("reneg-sec 1000", {"reneg_s": 1000, "reneg_min_s": 900}),  # a tenth off, as OpenVPN's servers
+        ("reneg-sec 1000", {"reneg_s": 1000, "reneg_min_s": 0}),
         ("reneg-sec 1000 400", {"reneg_s": 1000, "reneg_min_s": 400}),
         ("reneg-sec 0", {"reneg_s": 0, "reneg_min_s": 0}),
         ("reneg-bytes 5000", {"reneg_bytes": 5000}),
@@ -47,8 +48,13 @@ def profile(*lines: str) -> ServerProfile:
 )
 def test_settings_of_a_config(line: str, settings: dict[str, object]) -> None:
     found = profile(line)
-    assert {name: getattr(found, name) for name in settings} == settings
+    assert {name: value(found, name) for name in settings} == settings
     assert found.limits == Limits().openvpn
+
+
+@pytest.mark.parametrize(("line", "least"), [("reneg-sec 1000", 900), ("reneg-sec 1000 400", 400), ("reneg-sec 0", 0)])
+def test_a_tenth_of_the_interval_is_taken_off_as_openvpns_servers_do(line: str, least: int) -> None:
+    assert profile(line).renegotiation.least_s == least
 
 
 def test_the_age_of_client_keys_arrives() -> None:

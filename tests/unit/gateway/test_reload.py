@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from scapy.layers.inet import ICMP, IP, UDP
 from tests.unit.gateway.gateway_world import GATEWAY, GatewayWorld, Remote
 from tests.unit.openvpn.link import authority, client_identity, server_identity
+from tests.unit.settings_by_name import changed, value
 from tests.world.pki import Authority
 from tests.world.server import ServerSettings
 from tests.world.today import UNIX
 
-from hognose.config.model import CertificatePolicy, ClientSettings, ServerConfig
+from hognose.config.changes import restart_directives, with_live_settings
+from hognose.config.model import ServerConfig
 from hognose.config.parser import parse
-from hognose.config.reload import LIVE, restart_fields, with_live_fields
 from hognose.drops import DropReason, Stat
 from hognose.errors import ConfigError
 from hognose.gateway.live import LiveConfig
 from hognose.limits import Limits
+from hognose.settings import CertificateRules, ClientSettings
 from hognose.units import ipv4_int
 
 
@@ -119,7 +119,7 @@ def test_fingerprints() -> None:
 def test_what_needs_a_restart_is_named_and_the_live_part_taken() -> None:
     world = GatewayWorld()
     alice = world.client("alice")
-    new = replace(
+    new = changed(
         config('push "dhcp-option DNS 192.0.2.99"', "max-clients 2", "keepalive 7 70"),
         port=1195,
         network=ipv4_int("10.9.0.0"),
@@ -129,7 +129,7 @@ def test_what_needs_a_restart_is_named_and_the_live_part_taken() -> None:
     )
     reconfigure(world, new)
     [event] = world.events_of("config_needs_restart")
-    assert str(event["directives"]).split() == ["port", "server", "ca", "tls-crypt", "keepalive"]
+    assert str(event["directives"]).split() == ["server", "port", "ca", "tls-crypt", "keepalive"]
     assert works(alice)
     bob = world.client("bob", port=40_001)
     assert bob.vpn is not None
@@ -145,7 +145,7 @@ def test_new_addresses_are_for_those_who_come() -> None:
     world = GatewayWorld()
     alice = world.client("alice")
     address = alice.tunnel_address
-    new = replace(
+    new = changed(
         config(), clients={"alice": ClientSettings(address=ipv4_int("10.8.0.200"))}, reservations={"bob": 0x0A0800C9}
     )
     reconfigure(world, new)
@@ -170,7 +170,7 @@ def test_timers_go_by_the_new_config_at_once() -> None:
 def test_a_config_that_tls_refuses_changes_nothing() -> None:
     world = GatewayWorld()
     alice = world.client("alice")
-    new = replace(config("max-clients 1"), policy=CertificatePolicy(crl="no list at all"))
+    new = changed(config("max-clients 1"), crl="no list at all")
     with pytest.raises(ConfigError):
         world.gateway.reconfigure(new, world.now, UNIX)
     assert world.events_of("client_cut") == []
@@ -182,29 +182,28 @@ def test_config_profile_and_policy_change_together_or_not_at_all() -> None:
     live = LiveConfig(config(), Limits())
     before = live.config, live.profile, live.policy
     with pytest.raises(ConfigError):
-        live.change(replace(config(), policy=CertificatePolicy(crl="x"), max_clients=1))
+        live.change(changed(config(), crl="x", max_clients=1))
     assert (live.config, live.profile, live.policy) == before
-    assert live.change(replace(config(), max_clients=1, port=7)) == ["port"]
-    assert (live.config.max_clients, live.policy.max_clients, live.config.port) == (1, 1, 1194)
+    assert live.change(changed(config(), max_clients=1, port=7)) == ["port"]
+    assert (live.config.admission.max_clients, live.policy.max_clients, live.config.network.port) == (1, 1, 1194)
 
 
-def test_live_fields_are_fields() -> None:
-    """Each live setting alone needs no restart; each other one does, and stays as it was."""
+def test_live_settings_alone_need_no_restart() -> None:
+    """Others do, and stay as they were."""
     old = config()
     samples: dict[str, object] = {
         "push": ("x",), "clients": {"a": ClientSettings()}, "ccd_exclusive": True, "reservations": {"a": 1},
         "max_clients": 3, "inactive": 4, "inactive_bytes": 5, "session_timeout": 6, "status_interval": 7,
         "status_version": 2, "connect_freq": (5, 1),
     }  # fmt: skip
-    assert set(samples) == set(LIVE)
-    for name, value in samples.items():
-        new = replace(old, **{name: value})  # type: ignore[arg-type]
-        assert restart_fields(old, new) == []
-        assert getattr(with_live_fields(old, new), name) == value
-    new = replace(old, reneg_sec=1, mssfix_mode="fixed", policy=replace(old.policy, eku="x", crl="y"))
-    assert restart_fields(old, new) == ["reneg-sec", "mssfix", "remote-cert-eku"]
-    kept = with_live_fields(old, new)
-    assert (kept.reneg_sec, kept.policy.eku, kept.policy.crl) == (old.reneg_sec, "", "y")
+    for name, sample in samples.items():
+        new = changed(old, **{name: sample})
+        assert restart_directives(old, new) == []
+        assert value(with_live_settings(old, new), name) == sample
+    new = changed(old, reneg_sec=1, mssfix_mode="fixed", crl="y", rules=CertificateRules(eku="x"))
+    assert restart_directives(old, new) == ["remote-cert-eku", "mssfix", "reneg-sec"]
+    kept = with_live_settings(old, new)
+    assert (kept.renegotiation, kept.tls.rules.eku, kept.tls.crl) == (old.renegotiation, "", "y")
 
 
 def asks(client: Remote, server: str, port: int = 53) -> int | None:

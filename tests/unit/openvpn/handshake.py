@@ -11,9 +11,9 @@ from tests.world.pki import SERVER, Authority, Identity
 from tests.world.today import UNIX
 
 from hognose.errors import PeerError
-from hognose.openvpn.tls.certificates import CertificateRules
-from hognose.openvpn.tls.context import TlsContext, TlsSettings
+from hognose.openvpn.tls.context import TlsContext
 from hognose.openvpn.tls.openssl_endpoint import OpenSslEndpoint
+from hognose.settings import CertificateRules, TlsSettings
 
 DAY = 86_400
 
@@ -28,8 +28,9 @@ class World:
         self.server = self.authority.issue("server", SERVER)
 
     def context(self, rules: CertificateRules | None = None, **settings: object) -> TlsContext:
-        """A context of this world; settings replace TlsSettings' fields."""
-        given = {"ca": self.authority.pem, "cert": self.server.cert, "key": self.server.key, **settings}
+        """A context of this world; settings replace TlsSettings' fields, tls-cert-profile preferred."""
+        own = {"ca": self.authority.pem, "cert": self.server.cert, "key": self.server.key}
+        given = {**own, "cert_profile": "preferred", **settings}
         return TlsContext(TlsSettings(rules=rules or CertificateRules(), **given))  # type: ignore[arg-type]
 
 

@@ -11,14 +11,16 @@ from functools import lru_cache
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from tests.unit.openvpn.client import ClientKit, ModelClient
+from tests.unit.settings_by_name import changed
 from tests.world.pki import SERVER, Authority, Identity
 from tests.world.today import UNIX
 
 from hognose.drops import Counters
 from hognose.openvpn.control.push import Admission
-from hognose.openvpn.profile import ServerProfile, WrapSettings
+from hognose.openvpn.profile import ServerProfile
 from hognose.openvpn.session import Authenticated, Established, Session, SessionEvent
-from hognose.openvpn.tls.context import TlsContext, TlsSettings
+from hognose.openvpn.tls.context import TlsContext
+from hognose.settings import LivenessSettings, RenegotiationSettings, TlsSettings, WrapSettings
 from hognose.units import ipv4_int
 
 SECOND = 1_000_000_000
@@ -68,10 +70,10 @@ def profile(wrap: str = "none", **changes: object) -> ServerProfile:
         tls=tls_context(),
         wrap=settings,
         helpers=("route-gateway 10.8.0.1", "topology subnet"),
-        ping_s=10,
-        ping_timeout_s=60,
+        liveness=LivenessSettings(ping_s=10, ping_timeout_s=60),
+        renegotiation=RenegotiationSettings(reneg_min_s=3600),  # no interval is drawn
     )
-    return replace(base, **changes)  # type: ignore[arg-type]
+    return changed(base, **changes)
 
 
 def kit(wrap: str = "none", **changes: object) -> ClientKit:

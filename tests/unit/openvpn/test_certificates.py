@@ -13,7 +13,8 @@ from tests.world.pki import CLIENT, SERVER, Authority, key_usage, name_of
 
 from hognose.drops import DropReason
 from hognose.errors import ConfigError, PeerError
-from hognose.openvpn.tls.certificates import CertificateRules, check_identity, load_certificates, subject_text
+from hognose.openvpn.tls.certificates import check_identity, check_rules, load_certificates, subject_text
+from hognose.settings import CertificateRules
 
 CN, O, OU, MAIL = (
     NameOID.COMMON_NAME,
@@ -98,7 +99,7 @@ def test_username_fields() -> None:
 @pytest.mark.parametrize("field", ["", "nonsense", "ext:keyUsage", "ext:nonsense", "CN nonsense", "int:CN"])
 def test_username_fields_that_there_are_not(field: str) -> None:
     with pytest.raises(ConfigError, match="x509-username-field: "):
-        CertificateRules(username_field=field)
+        check_rules(CertificateRules(username_field=field))
 
 
 def test_no_common_name_is_needed_where_another_field_names() -> None:
@@ -177,7 +178,7 @@ def test_verify_x509_name() -> None:
     other = CertificateRules(name_kind="name", name="Acme", username_field="O")
     assert check_identity(certificate, other) == "Acme"
     with pytest.raises(ConfigError, match="verify-x509-name: write subject"):
-        CertificateRules(name_kind="nonsense", name="x")
+        check_rules(CertificateRules(name_kind="nonsense", name="x"))
 
 
 # -- usages ------------------------------------------------------------------------------------------------------------
@@ -227,7 +228,7 @@ def test_remote_cert_eku() -> None:
     assert refusal(private, CertificateRules(eku="1.2.3.4"), pinned_only=True) == ""
     assert "lacks clientAuth" in refusal(issue("a", usage=None), CertificateRules(eku="clientAuth"))
     with pytest.raises(ConfigError, match="remote-cert-eku: no key usage is called `nonsense`"):
-        CertificateRules(eku="nonsense")
+        check_rules(CertificateRules(eku="nonsense"))
 
 
 def test_remote_cert_tls() -> None:

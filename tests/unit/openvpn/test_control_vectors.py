@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from tests.unit.openvpn.link import ADMISSION, profile
 from tests.unit.openvpn.test_vectors import VECTORS, load, swap_halves
+from tests.unit.settings_by_name import changed
 
 from hognose.config.keys import parse_tls_crypt_v2_key
 from hognose.drops import Counters, DropReason
@@ -28,7 +29,7 @@ from hognose.openvpn.control.session_wrap import DYNAMIC_LABEL, SessionWrap
 from hognose.openvpn.control.tls_crypt_v2 import split_wrapped_key, unwrap_client_key
 from hognose.openvpn.control.wrap import TlsCryptWrap, make_wrap
 from hognose.openvpn.data.replay import WrapReplay
-from hognose.openvpn.profile import WrapSettings
+from hognose.settings import WrapSettings
 from hognose.units import ipv4_int
 from hognose.wire import openvpn as wire
 
@@ -225,7 +226,7 @@ def agreed(name: str) -> tuple[Any, Agreement | Disagreement, dict[str, str]]:
     info, options, changes = SESSIONS[name]
     pushed = tuple(re.findall(r'^push "(.*)"$', FLOWS[name]["server_conf"] or "", re.MULTILINE))
     helpers = ("route-gateway 10.8.0.1", "topology subnet", "ping 5", "ping-restart 30")
-    ours = replace(profile(), **({"push": pushed, "helpers": helpers} | changes))
+    ours = changed(profile(), **({"push": pushed, "helpers": helpers} | changes))
     client = ClientKeyMessage(b"", b"", b"", options, "", "", info, 0)
     return ours, agreement.agree(ours, client), info
 

@@ -27,7 +27,8 @@ from tests.world.today import UNIX
 
 from hognose.drops import Counters, DropReason
 from hognose.openvpn.session import Disagreed, Established, Renegotiated, Session
-from hognose.openvpn.tls.context import TlsContext, TlsSettings
+from hognose.openvpn.tls.context import TlsContext
+from hognose.settings import TlsSettings
 
 PACKET = b"\x45" + bytes(99)
 OLD_CLIENT = "IV_VER=2.4.0\nIV_PROTO=2\nIV_NCP=2\n"

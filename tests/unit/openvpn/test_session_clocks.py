@@ -13,6 +13,7 @@ from hognose.openvpn.liveness import Liveness
 from hognose.openvpn.renegotiation import RenegotiationClock
 from hognose.openvpn.session import Authenticated, Established, Renegotiated
 from hognose.openvpn.session_events import EndReason
+from hognose.settings import LivenessSettings, RenegotiationSettings
 from hognose.wire import openvpn as wire
 
 # -- from when on ------------------------------------------------------------------------------------------------------
@@ -41,7 +42,7 @@ def test_a_client_that_waited_for_its_admission_has_its_whole_time(changes: dict
 
 def test_both_clocks_to_the_nanosecond() -> None:
     first_packet, established = START, START + 45 * SECOND
-    timeout, inactive = profile(ping_timeout_s=0, session_timeout_s=60), profile(ping_timeout_s=0, inactive_s=60)
+    timeout, inactive = LivenessSettings(session_timeout_s=60), LivenessSettings(inactive_s=60)
     for ours, reason in ((timeout, DropReason.SESSION_TIMEOUT), (inactive, DropReason.INACTIVE)):
         clocks = Liveness(first_packet)
         clocks.established(established)
@@ -58,14 +59,17 @@ def test_both_clocks_to_the_nanosecond() -> None:
 def test_deadlines_count_from_the_same_moment() -> None:
     clocks = Liveness(START)
     clocks.established(START + 45 * SECOND)
-    assert clocks.deadlines(profile(ping_s=0, ping_timeout_s=0, session_timeout_s=60)) == [START + 105 * SECOND]
-    assert clocks.deadlines(profile(ping_s=0, ping_timeout_s=0, inactive_s=80)) == [START + 55 * SECOND]
-    assert clocks.deadlines(profile(ping_s=10, ping_timeout_s=60)) == [START + 10 * SECOND, START + 60 * SECOND]
+    assert clocks.deadlines(LivenessSettings(session_timeout_s=60)) == [START + 105 * SECOND]
+    assert clocks.deadlines(LivenessSettings(inactive_s=80)) == [START + 55 * SECOND]
+    assert clocks.deadlines(LivenessSettings(ping_s=10, ping_timeout_s=60)) == [
+        START + 10 * SECOND,
+        START + 60 * SECOND,
+    ]
 
 
 def test_a_ping_is_due_when_its_deadline_has_come() -> None:
     """Not a nanosecond later, or the loop would come again and again; and not before."""
-    clocks, ours = Liveness(START), profile(ping_s=10, ping_timeout_s=60)
+    clocks, ours = Liveness(START), LivenessSettings(ping_s=10, ping_timeout_s=60)
     assert not clocks.ping_due(ours, START + 10 * SECOND - 1)
     assert clocks.ping_due(ours, START + 10 * SECOND)
     assert clocks.over(ours, 0, START + 60 * SECOND - 1) is None
@@ -88,7 +92,7 @@ def test_data_makes_a_ping_unnecessary() -> None:
 )
 def test_the_least_bytes_of_activity(least: int, traffic: int, active: bool) -> None:
     """OpenVPN forward.h register_activity: as many as that are enough; without a number any packet is."""
-    ours, clocks = profile(ping_timeout_s=0, inactive_s=80, inactive_bytes=least), Liveness(START)
+    ours, clocks = LivenessSettings(inactive_s=80, inactive_bytes=least), Liveness(START)
     clocks.established(START)
     assert clocks.over(ours, traffic, START + 40 * SECOND) is None
     over = clocks.over(ours, traffic, START + 80 * SECOND)
@@ -97,8 +101,7 @@ def test_the_least_bytes_of_activity(least: int, traffic: int, active: bool) -> 
 
 def test_a_client_may_ask_for_new_keys_every_ten_seconds() -> None:
     """The first time at once; what came too early does not put the next one off."""
-    ours = profile()
-    clock = RenegotiationClock(ours, bytes, START)
+    clock = RenegotiationClock(RenegotiationSettings(), bytes, START)
     assert clock.client_may(START)
     assert not clock.client_may(START + 10 * SECOND - 1)
     assert clock.client_may(START + 10 * SECOND)

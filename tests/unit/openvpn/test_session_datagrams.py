@@ -11,8 +11,8 @@ from tests.world.today import UNIX
 
 from hognose.drops import DropReason
 from hognose.openvpn.control.session_wrap import SessionWrap
-from hognose.openvpn.profile import WrapSettings
 from hognose.openvpn.session import Established, Renegotiated
+from hognose.settings import WrapSettings
 from hognose.wire import openvpn as wire
 
 PACKET = b"\x45" + bytes(99)

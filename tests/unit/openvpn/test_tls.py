@@ -23,9 +23,10 @@ from hognose.drops import DropReason
 from hognose.errors import ConfigError, PeerError
 from hognose.openvpn.tls import openssl_binding
 from hognose.openvpn.tls.algorithms import DEFAULT_CIPHERS, cipher_string
-from hognose.openvpn.tls.certificates import NO_NAME, CertificateRules
+from hognose.openvpn.tls.certificates import NO_NAME
 from hognose.openvpn.tls.crl import RevocationLists
 from hognose.openvpn.tls.openssl_endpoint import OpenSslEndpoint
+from hognose.settings import CertificateRules
 
 _DER = Encoding.DER
 
@@ -229,7 +230,7 @@ def test_contexts_that_name_nobody(world: World) -> None:
     with pytest.raises(ConfigError, match="ca: is missing"):
         world.context(ca="")
     with pytest.raises(ConfigError, match="peer-fingerprint: "):
-        CertificateRules(fingerprints=(bytes(20),))
+        world.context(CertificateRules(fingerprints=(bytes(20),)))
 
 
 def test_a_build_without_the_symbol_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from hognose.drops import DropReason
 from hognose.openvpn.control.key_exchange import ServerKeyMessage, parse_client_message, prf_keys
 from hognose.openvpn.control.prf import tls1_prf
 from hognose.openvpn.control.wrap import make_wrap
-from hognose.openvpn.profile import WrapSettings
+from hognose.settings import WrapSettings
 from hognose.wire import openvpn as wire
 
 VECTORS = Path(__file__).resolve().parents[2] / "vectors/openvpn"

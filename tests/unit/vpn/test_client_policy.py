@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from tests.unit.config.config_samples import block
 from tests.unit.gateway.gateway_world import UNIX, GatewayWorld
 from tests.unit.openvpn.client import OPTIONS
+from tests.unit.settings_by_name import changed
 
-from hognose.config.model import ClientSettings
 from hognose.drops import DropReason
+from hognose.settings import ClientSettings
 from hognose.units import ipv4_int
 from hognose.vpn.client_policy import ClientPolicy
 from hognose.wire.openvpn import CONTROL_V1
@@ -134,7 +133,7 @@ def test_clients_without_a_certificate_have_no_name() -> None:
     assert world.gateway.client_count == 2
     assert first.tunnel_address != second.tunnel_address
     assert all("common_name" not in line for line in world.events_of("client_established"))
-    world.gateway.reconfigure(replace(world.config, ccd_exclusive=True), world.now, UNIX)
+    world.gateway.reconfigure(changed(world.config, ccd_exclusive=True), world.now, UNIX)
     world.frames()
     assert [line["reason"] for line in world.events_of("client_cut")] == [NOT_IN_IT, NOT_IN_IT]
     assert world.gateway.client_count == 0

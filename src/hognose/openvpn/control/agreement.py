@@ -53,10 +53,10 @@ def agree(profile: ServerProfile, client: ClientKeyMessage) -> Agreement | Disag
     if option_value(options, "mtu-dynamic") is not None:
         text = "the client uses fragment, which this server does not; remove it from its config"
         return Disagreement(DropReason.FRAMING_MISMATCH, "remove `fragment` from the client's config", text)
-    cipher = choose_cipher(profile.ciphers, peer_info, options, profile.fallback_cipher)
+    cipher = choose_cipher(profile.data.ciphers, peer_info, options, profile.data.fallback_cipher)
     if cipher is None:
         offered = ":".join(client_ciphers(peer_info)) or option_value(options, "cipher") or "none"
-        ours = ":".join(profile.ciphers)
+        ours = ":".join(profile.data.ciphers)
         text = f"no shared data cipher; write `data-ciphers {ours}` in the client's config, it offers {offered}"
         words = "Data channel cipher negotiation failed (no shared cipher)"
         return Disagreement(DropReason.NO_SHARED_CIPHER, words, text)
@@ -73,7 +73,7 @@ def agree(profile: ServerProfile, client: ClientKeyMessage) -> Agreement | Disag
     dynamic = bool(proto & PROTO_DYNAMIC_TLS_CRYPT)
     epoch = bool(proto & PROTO_DATA_EPOCH) and export and v2 and DATA_CIPHERS[cipher].aead
     push: list[str] = []
-    if profile.framing == "migrate" and framing != "none":
+    if profile.data.framing == "migrate" and framing != "none":
         push.append("compress stub-v2" if framing == "stub-v2" else "comp-lzo no")
     if wants_cipher_pushed(peer_info):
         push.append(f"cipher {cipher}")
@@ -96,13 +96,13 @@ def _framing(profile: ServerProfile, peer_info: dict[str, str], options: str) ->
     `compress migrate` (OpenVPN 2.5): a client that has compression is told to use the stub that it can.
     """
     has_compression = option_value(options, "comp-lzo") is not None
-    if profile.framing == "migrate":
+    if profile.data.framing == "migrate":
         if not has_compression:
             return "none"
         return "stub-v2" if peer_info.get("IV_COMP_STUBv2") == "1" else "comp-lzo"
-    if has_compression and profile.framing == "none" and not _pushes_compression(profile):
+    if has_compression and profile.data.framing == "none" and not _pushes_compression(profile):
         return None
-    return profile.framing
+    return profile.data.framing
 
 
 def _pushes_compression(profile: ServerProfile) -> bool:
@@ -154,16 +154,16 @@ def wants_cipher_pushed(peer_info: dict[str, str]) -> bool:
 
 def options_string(profile: ServerProfile, cipher: str | None) -> str:
     """Our side of the options consistency check; mismatches only make clients log a warning."""
-    wrap = profile.wrap
-    parts = ["V4", "dev-type tun", f"link-mtu {profile.tun_mtu + _LINK_MTU_EXTRA}", f"tun-mtu {profile.tun_mtu}"]
+    wrap, tun_mtu = profile.wrap, profile.data.tun_mtu
+    parts = ["V4", "dev-type tun", f"link-mtu {tun_mtu + _LINK_MTU_EXTRA}", f"tun-mtu {tun_mtu}"]
     parts.append(f"proto {profile.link_protocol}")
-    if profile.framing in ("comp-lzo", "stub"):
+    if profile.data.framing in ("comp-lzo", "stub"):
         parts.append("comp-lzo")
     if wrap.kind == "tls-auth" and wrap.direction is not None:
         parts.append(f"keydir {wrap.direction}")
     if cipher is not None:
         parts.append(f"cipher {cipher}")
-    parts += [f"auth {profile.digest}", "keysize 128"]
+    parts += [f"auth {profile.wrap.digest}", "keysize 128"]
     if wrap.kind == "tls-auth":
         parts.append("tls-auth")
     return ",".join([*parts, "key-method 2", "tls-server"])

@@ -50,13 +50,13 @@ class KeyState:
         self.key_id = key_id
         self.started_at = started_at
         self.stage = Stage.RESET
-        self.reliability = Reliability(profile.limits, profile.tls_timeout_s * SECOND)
+        self.reliability = Reliability(profile.limits, profile.control.tls_timeout_s * SECOND)
         self.tls: TlsEndpoint | None = None
         self.client: ClientKeyMessage | None = None
         self.server: ServerKeyMessage | None = None
         self._profile = profile
         self._messages = messages
-        self._chunk = max(_LEAST_CHUNK, profile.max_packet_size - _AROUND - wrap_overhead)
+        self._chunk = max(_LEAST_CHUNK, profile.control.max_packet_size - _AROUND - wrap_overhead)
         self._plaintext = b""
         self._tls_bytes = 0
         self._taken = 0

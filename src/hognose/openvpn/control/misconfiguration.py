@@ -10,7 +10,7 @@ import hmac
 
 from hognose.drops import DropReason
 from hognose.openvpn.control.wrap import TlsCryptWrap
-from hognose.openvpn.profile import WrapSettings
+from hognose.settings import WrapSettings
 from hognose.vocabulary import DIGESTS
 from hognose.wire.openvpn import (
     HARD_RESET_CLIENT_V1,

@@ -44,7 +44,7 @@ def push_options(
         options.append(f"peer-id {admission.peer_id}")
     options += agreement.push
     if "IV_MTU" in peer_info:
-        options.append(f"tun-mtu {profile.tun_mtu}")
+        options.append(f"tun-mtu {profile.data.tun_mtu}")
     return options
 
 

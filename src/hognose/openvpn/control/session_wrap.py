@@ -11,7 +11,7 @@ from hognose.errors import PeerError
 from hognose.openvpn.control.misconfiguration import explain_first_packet
 from hognose.openvpn.control.tls_crypt_v2 import split_wrapped_key, unwrap_client_key
 from hognose.openvpn.control.wrap import ControlWrap, PlainWrap, TlsCryptWrap, make_wrap
-from hognose.openvpn.profile import WrapSettings
+from hognose.settings import WrapSettings
 from hognose.units import UnixSeconds
 from hognose.wire.openvpn import CONTROL_WKC_V1, HARD_RESET_CLIENT_V2, HARD_RESET_CLIENT_V3
 

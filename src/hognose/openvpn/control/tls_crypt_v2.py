@@ -15,13 +15,12 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from hognose.units import UnixSeconds
+from hognose.vocabulary import STATIC_KEY_LEN
 
-SERVER_KEY_LEN = 128
-CLIENT_KEY_LEN = 256
 WRAPPED_MAX = 1024  # OpenVPN TLS_CRYPT_V2_MAX_WKC_LEN
 _TAG_LEN = 32
 _LENGTH_LEN = 2
-WRAPPED_MIN = _TAG_LEN + CLIENT_KEY_LEN + _LENGTH_LEN
+WRAPPED_MIN = _TAG_LEN + STATIC_KEY_LEN + _LENGTH_LEN
 _CONTROL_MIN = 50  # op, session id, ids, tag and one byte of a tls-crypt packet, before the WKc
 METADATA_USER = 0
 METADATA_TIME = 1
@@ -78,4 +77,4 @@ def unwrap_client_key(server_key: bytes, wrapped: bytes) -> ClientKey | None:
     plain = decryptor.update(sealed) + decryptor.finalize()
     if not hmac.compare_digest(tag, hmac.digest(hmac_key, length + plain, "sha256")):
         return None
-    return ClientKey(plain[:CLIENT_KEY_LEN], plain[CLIENT_KEY_LEN:])
+    return ClientKey(plain[:STATIC_KEY_LEN], plain[STATIC_KEY_LEN:])

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from hognose.drops import DropReason
 from hognose.openvpn.data.replay import WrapReplay
-from hognose.openvpn.profile import WrapSettings
+from hognose.settings import WrapSettings
 from hognose.units import UnixSeconds
 from hognose.vocabulary import DIGESTS
 

@@ -10,7 +10,6 @@ import hmac
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -21,6 +20,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hognose.drops import DropReason
 from hognose.errors import ConfigError, PeerError
 from hognose.openvpn.tls import openssl_binding
+from hognose.settings import CertificateRules
 from hognose.vocabulary import FINGERPRINT_LEN, NAME_KINDS
 
 COMMON_NAME_MAX = 64  # bytes of UTF-8: RFC 5280 ub-common-name, OpenVPN TLS_USERNAME_LEN
@@ -51,44 +51,28 @@ _USAGE_BITS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class CertificateRules:
-    """The administrator's demands on a client's own certificate; ConfigError when no certificate can meet one.
-
-    fingerprints: SHA-256, 32 bytes each; () allows all. name_kind: one of NAME_KINDS, of verify-x509-name. key_usage:
-    remote-cert-ku, one value must be contained in the certificate's bits; 0 only asks for the extension. eku:
-    remote-cert-eku, OpenSSL's name or an OID. username_field: words of x509-username-field, spaces between.
-    """
-
-    fingerprints: tuple[bytes, ...] = ()
-    name_kind: str = ""
-    name: str = ""
-    key_usage: tuple[int, ...] = ()
-    eku: str = ""
-    remote_cert_tls: bool = False
-    username_field: str = "CN"
-
-    def __post_init__(self) -> None:
-        if self.name_kind not in NAME_KINDS:
-            raise ConfigError("write subject, name or name-prefix", directive="verify-x509-name")
-        if any(len(fingerprint) != FINGERPRINT_LEN for fingerprint in self.fingerprints):
-            raise ConfigError("write SHA-256 fingerprints, 32 bytes each", directive="peer-fingerprint")
-        if self.eku and not openssl_binding.is_object(self.eku):
-            raise ConfigError(
-                f"no key usage is called `{self.eku}`; write `{_CLIENT_AUTH}`, `clientAuth` or an OID",
-                directive="remote-cert-eku",
-            )
-        if not self.username_field.split():
-            raise ConfigError("write a field name, for example CN", directive="x509-username-field")
-        for field in self.username_field.split():
-            kind, _, name = field.rpartition(":")
-            if (kind == "ext" and name in _ALTERNATIVES) or (not kind and openssl_binding.is_object(name)):
-                continue
-            raise ConfigError(
-                f"`{field}` is no field of a certificate's subject; write one like CN or emailAddress, serialNumber, "
-                "or ext:subjectAltName",
-                directive="x509-username-field",
-            )
+def check_rules(rules: CertificateRules) -> None:
+    """ConfigError when no certificate can meet one of the demands."""
+    if rules.name_kind not in NAME_KINDS:
+        raise ConfigError("write subject, name or name-prefix", directive="verify-x509-name")
+    if any(len(fingerprint) != FINGERPRINT_LEN for fingerprint in rules.fingerprints):
+        raise ConfigError("write SHA-256 fingerprints, 32 bytes each", directive="peer-fingerprint")
+    if rules.eku and not openssl_binding.is_object(rules.eku):
+        raise ConfigError(
+            f"no key usage is called `{rules.eku}`; write `{_CLIENT_AUTH}`, `clientAuth` or an OID",
+            directive="remote-cert-eku",
+        )
+    if not rules.username_field.split():
+        raise ConfigError("write a field name, for example CN", directive="x509-username-field")
+    for field in rules.username_field.split():
+        kind, _, name = field.rpartition(":")
+        if (kind == "ext" and name in _ALTERNATIVES) or (not kind and openssl_binding.is_object(name)):
+            continue
+        raise ConfigError(
+            f"`{field}` is no field of a certificate's subject; write one like CN or emailAddress, serialNumber, "
+            "or ext:subjectAltName",
+            directive="x509-username-field",
+        )
 
 
 @contextmanager

@@ -7,7 +7,6 @@ rules are checked (crl.py, certificates.py) as soon as the handshake is done, be
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from cryptography import x509
@@ -25,8 +24,8 @@ from hognose.openvpn.tls.certificates import (
     MALFORMED,
     NO_NAME,
     UNREADABLE,
-    CertificateRules,
     check_identity,
+    check_rules,
     load_certificates,
     load_der,
     quiet,
@@ -34,36 +33,12 @@ from hognose.openvpn.tls.certificates import (
 from hognose.openvpn.tls.crl import RevocationLists
 from hognose.openvpn.tls.openssl_endpoint import OpenSslEndpoint
 from hognose.openvpn.tls.verify_errors import error_reasons, explain
+from hognose.settings import TlsSettings
 from hognose.units import UnixSeconds
-from hognose.vocabulary import ClientCertificate
 
 _VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
 _OPTIONS = SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE
 _PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
-
-
-@dataclass(frozen=True, slots=True)
-class TlsSettings:
-    """PEM texts ("" for absent), versions "1.2" or "1.3" (max_version "" for the newest), otherwise OpenSSL's names.
-
-    ca "" is allowed with rules.fingerprints: then a certificate is good when it is pinned, regardless of its chain.
-    ciphers, ciphersuites, groups: of tls-cipher, tls-ciphersuites, tls-groups; "" for our own choice. extra_certs is
-    sent along with the server's certificate.
-    """
-
-    ca: str
-    cert: str
-    key: str
-    min_version: str = "1.2"
-    max_version: str = ""
-    ciphers: str = ""
-    ciphersuites: str = ""
-    groups: str = ""
-    cert_profile: str = "preferred"
-    extra_certs: str = ""
-    crl: str = ""
-    verify_client_cert: ClientCertificate = "require"
-    rules: CertificateRules = field(default_factory=CertificateRules)
 
 
 class TlsContext:
@@ -73,6 +48,7 @@ class TlsContext:
     """
 
     def __init__(self, settings: TlsSettings) -> None:
+        check_rules(settings.rules)
         self._settings = settings
         self.warnings: tuple[str, ...] = ()
         self.pinned_only = not settings.ca and bool(settings.rules.fingerprints)

@@ -16,9 +16,8 @@ from hognose.config.keys import ServerKey
 from hognose.config.lexer import Directive
 from hognose.config.tls_names import openssl_cipher
 from hognose.errors import ConfigError
-from hognose.vocabulary import CERT_PROFILES
+from hognose.vocabulary import CERT_PROFILES, DEFAULT_CERT_PROFILE
 
-_DEFAULT_PROFILE = "legacy"
 _GROUP = re.compile(r"[A-Za-z0-9_-]+")
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._=-]*"
 # What OpenSSL understands after a sign, and its one command; anything else would stop the boot.
@@ -38,7 +37,7 @@ _DHE = re.compile(r"k?(DHE|EDH)\b")
 
 
 @dataclass(frozen=True, slots=True)
-class TlsSettings:
+class TlsChoices:
     """Values for OpenSSL, "" for its own choice: suites of TLS 1.2 and of TLS 1.3, groups; and the profile's name."""
 
     cipher: str
@@ -47,7 +46,7 @@ class TlsSettings:
     cert_profile: str
 
 
-def tls_settings(lines: Collected, key: ServerKey, least: str, greatest: str) -> TlsSettings:
+def tls_choices(lines: Collected, key: ServerKey, least: str, greatest: str) -> TlsChoices:
     """The four directives; ConfigError for one with which no client could connect.
 
     least, greatest: of tls-version-min and tls-version-max ("" for the newest).
@@ -55,7 +54,7 @@ def tls_settings(lines: Collected, key: ServerKey, least: str, greatest: str) ->
     profile = _cert_profile(lines)
     level = CERT_PROFILES.index(profile)
     _check_key(lines, key, profile, level)
-    return TlsSettings(
+    return TlsChoices(
         _cipher(lines, key, profile, level, least),
         _ciphersuites(lines, profile, level, greatest),
         _groups(lines, key, least),
@@ -66,7 +65,7 @@ def tls_settings(lines: Collected, key: ServerKey, least: str, greatest: str) ->
 def _cert_profile(lines: Collected) -> str:
     """The strength that certificates must have; `insecure` is understood, and never what is advised."""
     directive = lines.get("tls-cert-profile")
-    profile = directive.words[0] if directive is not None else _DEFAULT_PROFILE
+    profile = directive.words[0] if directive is not None else DEFAULT_CERT_PROFILE
     if directive is not None and profile not in CERT_PROFILES:
         text = f"`{profile}` is not supported; write `tls-cert-profile preferred` or `tls-cert-profile legacy`"
         raise lines.error(directive, text)

@@ -19,8 +19,8 @@ from hognose.config.parser import parse
 from hognose.errors import ConfigError
 from hognose.gateway.live import LiveConfig
 from hognose.limits import Limits
-from hognose.openvpn.tls.certificates import CertificateRules
-from hognose.openvpn.tls.context import TlsContext, TlsSettings
+from hognose.openvpn.tls.context import TlsContext
+from hognose.settings import CertificateRules, TlsSettings
 from hognose.vocabulary import CERT_PROFILES
 
 EC_EXAMPLE = "write `tls-cipher TLS-ECDHE-ECDSA-WITH-AES-256-GCM-SHA384:TLS-ECDHE-ECDSA-WITH-AES-128-GCM-SHA256`"
@@ -96,25 +96,25 @@ def test_lists_of_which_nothing_is_left(key: str, words: str, expected: str) -> 
 )  # fmt: skip
 def test_lists_of_which_something_works(key: str, words: str, kept: str) -> None:
     config, warned = read(f"tls-cipher {words}", key=key)
-    assert (config.tls_cipher, warned) == (kept, [])
+    assert (config.tls.ciphers, warned) == (kept, [])
 
 
 def test_a_name_that_the_image_lacks_is_left_out() -> None:
     config, warned = read(f"tls-cipher NONSENSE-SHA:{ECDSA}")
-    assert config.tls_cipher == "ECDHE-ECDSA-AES256-GCM-SHA384"
+    assert config.tls.ciphers == "ECDHE-ECDSA-AES256-GCM-SHA384"
     assert warned == ["server.conf:7: tls-cipher: `NONSENSE-SHA` is left out: the image's OpenSSL does not have it"]
 
 
 def test_lists_for_a_version_that_is_not_spoken_refuse_nothing() -> None:
     config, warned = read("tls-version-min 1.3", f"tls-cipher {DHE}")
-    assert config.tls_cipher == ""
+    assert config.tls.ciphers == ""
     assert warned == ["server.conf:8: tls-cipher: of no effect: it is about TLS 1.2, and tls-version-min is 1.3"]
     _, warned = read("tls-version-max 1.2", "tls-ciphersuites TLS_AES_128_CCM_8_SHA256")
     assert warned == ["server.conf:8: tls-ciphersuites: of no effect: it is about TLS 1.3, and tls-version-max is 1.2"]
 
 
 def test_suites_of_tls_1_3() -> None:
-    assert read("tls-ciphersuites TLS-AES-128-CCM-8-SHA256:TLS_AES_128_GCM_SHA256")[0].tls_ciphersuites == (
+    assert read("tls-ciphersuites TLS-AES-128-CCM-8-SHA256:TLS_AES_128_GCM_SHA256")[0].tls.ciphersuites == (
         "TLS_AES_128_CCM_8_SHA256:TLS_AES_128_GCM_SHA256"
     )
     weak = refuse("tls-ciphersuites TLS_AES_128_CCM_8_SHA256")
@@ -137,7 +137,7 @@ def test_groups_that_the_image_cannot_set(words: str, better: str) -> None:
     text = refuse(f"tls-groups {words}")
     assert text.startswith(f"server.conf:7: tls-groups: {GROUPS} ")
     assert text.endswith(f"; write `tls-groups {better}`, or remove the line for OpenSSL's own list")
-    assert read(f"tls-groups {better}")[0].tls_groups == better
+    assert read(f"tls-groups {better}")[0].tls.groups == better
 
 
 def test_a_group_of_another_curve_than_the_keys_is_warned_of() -> None:
@@ -238,7 +238,7 @@ def test_openssl_agrees(terms: list[tuple[str, list[str]]], key: str, level: int
     except ConfigError as error:
         refused = str(error)
     else:
-        assert works(config.tls_cipher, key, level), words
+        assert works(config.tls.ciphers, key, level), words
         return
     assert ": tls-cipher: " in refused
     assert not works(words, key, level), words
