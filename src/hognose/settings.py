@@ -165,6 +165,7 @@ class DataSettings:
     tun_mtu: int = setting(1500)
     mssfix: int = setting(1492)
     mssfix_mode: MssfixMode = setting("mtu", directive="mssfix")
+    force_tls_key_material_export: bool = setting(False)  # no keys by OpenVPN's own PRF
 
 
 @dataclass(frozen=True, slots=True)

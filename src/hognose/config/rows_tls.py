@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hognose.config.rows import BYTES_MAX, CERTIFICATES_DECIDE, INT_MAX, Row, honour, ignore, number, reject
+from hognose.config.rows import BYTES_MAX, CERTIFICATES_DECIDE, INT_MAX, Row, flag, honour, ignore, number, reject
 
 _NO_SCRIPT = "no script is ever run"
 _OPENSSL = "OpenSSL's own choice is used"
@@ -155,8 +155,8 @@ TLS: dict[str, Row] = {
     "mute-replay-warnings": ignore("replays are counted, not logged"),
     "replay-persist": ignore("there is no disk to write to"),
     "keying-material-exporter": ignore(_NO_SCRIPT),
-    "force-tls-key-material-export": reject(
-        "not yet: clients that can do it are asked to, others would still get in; remove the line"
+    "force-tls-key-material-export": flag(
+        "only clients that derive data keys by TLS exporters get in (OpenVPN 2.6 and later); others may too when absent"
     ),
     "no-replay": reject("no longer in OpenVPN, and replays are always refused; remove the line"),
     "no-iv": reject("no longer in OpenVPN; remove the line"),

@@ -358,6 +358,20 @@ def test_compression_framings(ours: str, framing: str, lines: tuple[str, ...], p
     assert sum(link.counters.drops) == 0
 
 
+@pytest.mark.parametrize(("proto", "forced", "works"), [(990, True, True), (990 & ~8, True, False), (982, False, True)])
+def test_key_material_exporters_can_be_forced(proto: int, forced: bool, works: bool) -> None:
+    """IV_PROTO's bit 3 says that a client can (OpenVPN ssl.h IV_PROTO_TLS_KEY_EXPORT)."""
+    link = Link(profile(force_tls_key_material_export=forced), kit(peer_info=info(proto)))
+    link.client.start(link.now)
+    link.run(lambda: link.has(Established) or link.session.ended is not None, 20)
+    assert link.has(Established) is works
+    if not works:
+        assert link.session.ended is not None
+        assert link.session.ended.reason is DropReason.BAD_KEY_METHOD
+        [event] = [event for event in link.events if isinstance(event, Disagreed)]
+        assert "force-tls-key-material-export" in event.detail
+
+
 def test_peer_info_of_an_unknown_kind_is_no_reason_to_fail() -> None:
     for text in (
         "",

@@ -53,6 +53,12 @@ def agree(profile: ServerProfile, client: ClientKeyMessage) -> Agreement | Disag
     if option_value(options, "mtu-dynamic") is not None:
         text = "the client uses fragment, which this server does not; remove it from its config"
         return Disagreement(DropReason.FRAMING_MISMATCH, "remove `fragment` from the client's config", text)
+    proto = proto_bits(peer_info)
+    export = bool(proto & PROTO_TLS_KEY_EXPORT)
+    if profile.data.force_tls_key_material_export and not export:
+        text = "the client cannot derive keys by TLS exporters, which force-tls-key-material-export asks for; update it"
+        words = "this server asks for keying material exporters (RFC 5705): OpenVPN 2.6.0 or later"
+        return Disagreement(DropReason.BAD_KEY_METHOD, words, text)
     cipher = choose_cipher(profile.data.ciphers, peer_info, options, profile.data.fallback_cipher)
     if cipher is None:
         offered = ":".join(client_ciphers(peer_info)) or option_value(options, "cipher") or "none"
@@ -67,9 +73,7 @@ def agree(profile: ServerProfile, client: ClientKeyMessage) -> Agreement | Disag
             "write `compress migrate` here or remove it from the client's config"
         )
         return Disagreement(DropReason.FRAMING_MISMATCH, "compression is not enabled on the server", text)
-    proto = proto_bits(peer_info)
     v2 = bool(proto & PROTO_DATA_V2)
-    export = bool(proto & PROTO_TLS_KEY_EXPORT)
     dynamic = bool(proto & PROTO_DYNAMIC_TLS_CRYPT)
     epoch = bool(proto & PROTO_DATA_EPOCH) and export and v2 and DATA_CIPHERS[cipher].aead
     push: list[str] = []
