@@ -24,7 +24,6 @@ TABLE: dict[str, tuple[str, ...]] = {
     "admission": ("fault_containment", "hostile_peers", "peer_bounds"),
     "arrival": ("segment_arrival", "unacceptable_segments", "any_segments"),
     "assemble": ("gateway",),
-    "authentication": ("fault_containment",),
     "collected": ("config_parser", "config_clients"),
     "crl": ("tls", "certificates"),
     "drops": ("values",),

@@ -27,6 +27,7 @@ from hognose.limits import Limits
 from hognose.link import LinkCaps
 from hognose.router.local_endpoints import NO_ENDPOINTS, LocalEndpoints
 from hognose.units import SECOND, ipv4_int, ipv4_text
+from hognose.vpn.authentication import Authenticator
 
 MAC = bytes.fromhex("020000000002")
 ROUTER_MAC = "02:00:00:00:00:01"
@@ -50,6 +51,7 @@ class GatewayWorld:
         no_authentication: bool = False,
         link_endpoints: LocalEndpoints = NO_ENDPOINTS,
         tunnel_endpoints: LocalEndpoints = NO_ENDPOINTS,
+        authenticator: Authenticator | None = None,
     ) -> None:
         text = ServerSettings(authority(), server_identity(), "none", extra=list(lines)).text()
         text = text.replace("10.8.0.0 255.255.255.0", network)
@@ -73,6 +75,7 @@ class GatewayWorld:
             counters=self.counters,
             link_endpoints=link_endpoints,
             tunnel_endpoints=tunnel_endpoints,
+            authenticator=authenticator,
         )
         self.remotes: dict[tuple[str, int], Remote] = {}
         self.outside: list[Packet] = []  # IP packets that went to the router and are no TCP of ours
