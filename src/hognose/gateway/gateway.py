@@ -86,7 +86,10 @@ class Gateway:
             except Exception as error:
                 failures.note("ingress", error, now)
         if now >= self._wake_at:
-            self._run_timers(now, unix)
+            try:
+                self._run_timers(now, unix)
+            except Exception as error:
+                failures.note("timers", error, now)
         self._wake_at = 0
         try:
             out += service.run(now, unix)

@@ -116,8 +116,9 @@ class Admissions:
         self._forget_login(peer)
         if peer.address == 0:
             return
-        if self._table.vacate(peer):
+        if self._table.clients.get(peer.address) is peer:
             self._pool.release(peer.address)
+            self._table.vacate(peer)
         if peer.established_at:
             self._counters.stats[Stat.SESSIONS_ENDED] += 1
             session = peer.session
@@ -227,7 +228,11 @@ class Admissions:
             text = "its fixed address is in use" if settings.address else "no address is free"
             return self._refuse(peer, session, text, DropReason.POOL_EXHAUSTED, now)
         address, same_holder = taken
-        self._table.admit(peer, address)
+        try:
+            self._table.admit(peer, address)
+        except Exception:
+            self._pool.release(address)
+            raise
         peer.advance(PeerEvent.ADMITTED)
         if not same_holder:
             self._nat.forget(address)

@@ -115,9 +115,10 @@ class PeerService:
                 self._contain(self._judge_again, judged, now, unix)
         peers = self.table.by_transport
         for pending in self._source.accepted():
-            self._failures.attempt("accept", now, self._accept, pending, now)
-            if pending.id not in peers:
-                self._failures.attempt("accept", now, pending.abort, now)
+            error = attempt(self._accept, pending, now)
+            if error is not None:
+                self._failures.note("accept", error, now)
+                self._failures.attempt("accept", now, self._refuse, pending, now)
         if self.admissions.waiting:
             self._failures.attempt("verdicts", now, self._take_verdicts, now, unix)
         readable = self._source.readable()
@@ -209,12 +210,19 @@ class PeerService:
         self._counters.stats[Stat.TCP_ACCEPTED] += 1
         transport = self._opener.open(pending)
         peer = Peer(transport, transport.opened_at)
-        crowded = self.scheduler.add_stranger(peer)
         self.table.add(peer)
+        crowded = self.scheduler.add_stranger(peer)
         self.timers.arm(peer, peer.accepted_at + FIRST_RECORD_NS)
         if crowded is not None:
             self._closing.abort(crowded, DropReason.STRANGER_CROWDED, now)
         self._journal.add(EventKind.PEER_CONNECTED, now, conn=transport.id, peer=peer.name)
+
+    def _refuse(self, pending: Pending, now: Nanos) -> None:
+        peer = self.table.by_transport.get(pending.id)
+        if peer is None:
+            pending.abort(now)
+        else:
+            self._closing.abort(peer, DropReason.INTERNAL_ERROR, now)
 
     def _on_readable(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
         if not peer.address and self.scheduler.holds(peer):

@@ -70,12 +70,10 @@ class PeerTable:
         """The client that has a peer id."""
         return self._by_peer_id.get(peer_id)
 
-    def vacate(self, peer: Peer) -> bool:
-        """Let others have a peer's inner address; True when it had one. peer.address stays, for the log."""
-        if self.clients.get(peer.address) is not peer:
-            return False
-        del self.clients[peer.address]
-        return True
+    def vacate(self, peer: Peer) -> None:
+        """Let others have a peer's inner address; peer.address stays, for the log. Idempotent."""
+        if self.clients.get(peer.address) is peer:
+            del self.clients[peer.address]
 
     def leave(self, peer: Peer) -> None:
         """Forget that a peer is a client, and its session. Idempotent."""
