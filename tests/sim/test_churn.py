@@ -213,16 +213,16 @@ def tables(world: GatewayWorld) -> dict[str, int]:
         "pool": len(admissions._pool),
         "NAT flows": nat.flows,
         "connections": len(tcp),
-        "by id": len(tcp._by_id),
-        "TCP timers": len(tcp._timers),
-        "pauses": len(tcp._pauses),
-        "TIME-WAIT": len(tcp._time_wait),
-        "silent": len(tcp._silent or ()),
+        "by id": len(tcp.connections),
+        "TCP timers": tcp.sizes().timers,
+        "pauses": tcp.sizes().pauses,
+        "TIME-WAIT": tcp.sizes().time_wait,
+        "silent": tcp.sizes().silent,
         "before authentication": sum(gateway.service.scheduler.sizes) + gateway.service.scheduler.logins,
         "peer ids": len(gateway.service.table._by_peer_id),
         "sessions": len(gateway.service.table._by_session),
         "logins": len(admissions.waiting),
-        "half open": sum(len(level) for level in tcp._listener._levels),
+        "half open": tcp.sizes().half_open,
     }
 
 

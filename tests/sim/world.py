@@ -182,7 +182,7 @@ class SimWorld:
                 frames = sieve(frames)
             reset = self._about_to_reset(frames)
             out = self.gateway.step(frames, now, UNIX + (now - START) // SECOND)
-            self.facts["connections reset"] += sum(key not in self.gateway._tcp._connections for key in reset)
+            self.facts["connections reset"] += sum(self.gateway._tcp.find(key) is None for key in reset)
             for pieces in out:
                 self._sent(b"".join(pieces), touched)
             for number in touched:
@@ -195,9 +195,9 @@ class SimWorld:
 
     def _about_to_reset(self, frames: list[bytes]) -> set[bytes]:
         """Connections that a RST of their peer has come for."""
-        there = self.gateway._tcp._connections
+        find = self.gateway._tcp.find
         resets = [frame for frame in frames if len(frame) >= 66 and frame[35] == 6 and frame[59] & 4]
-        return {key for frame in resets if (key := frame[38:42] + frame[46:48]) in there}
+        return {key for frame in resets if find(key := frame[38:42] + frame[46:48]) is not None}
 
     def _draw_reload(self) -> int:
         mean = self.settings.mean_reload

@@ -8,7 +8,7 @@
 | tcp/arrival | challenge ACKs of a connection (RFC 5961 section 7) | FixedWindow |
 | vpn/handshake_scheduler | connect-freq (OpenVPN multi.c frequency_limit_event_allowed) | FixedWindow |
 | openvpn/renegotiation | renegotiations that a client begins | FixedWindow |
-| tcp/server | answers to segments of no connection, per group of sources | KeyedWindow |
+| tcp/no_connection | answers to segments of no connection, per group of sources | KeyedWindow |
 | base/journal | log lines about peers, per kind | KeyedWindow |
 
 Two limits have code of their own. router/syn_sieve: budgets of a rate that falls while the flood lasts, spent inside

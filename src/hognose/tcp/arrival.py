@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from hognose.base.rate import FixedWindow
 from hognose.drops import Counters, DropReason
 from hognose.limits import TcpLimits
@@ -36,7 +34,6 @@ class Arrival:
         "_aborting",
         "_challenges",
         "_counters",
-        "_dirty",
         "_iss",
         "_limits",
         "_rcv",
@@ -79,7 +76,6 @@ class Arrival:
         rtt: Nanos,
         limits: TcpLimits,
         counters: Counters,
-        dirty: list[Any],
     ) -> None:
         self.id = conn_id
         self.key = key
@@ -106,14 +102,7 @@ class Arrival:
         self._challenges = FixedWindow(0)
         self._limits = limits
         self._counters = counters
-        self._dirty = dirty  # the server's list of connections to poll
         self._aborting = False
-
-    def touch(self) -> None:
-        """Have the server poll this connection."""
-        if not self.touched:
-            self.touched = True
-            self._dirty.append(self)
 
     # -- segments in -----------------------------------------------------------------------------------------------
 

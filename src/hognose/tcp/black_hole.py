@@ -45,6 +45,12 @@ class BlackHole:
             min(self._usual, SMALLER_MSS[min(attempt // 2, len(SMALLER_MSS) - 1)]) if attempt % 2 == 0 else self._usual
         )
 
+    def restart(self, full: int) -> None:
+        """Take the size that a router asks for as the full one; there is nothing to look for."""
+        self.full = full
+        self.probe = None
+        self.due_at = 0
+
     def search(self, works: int) -> None:
         """Begin to look for a size above `works`, which is known to get through."""
         self._works = works

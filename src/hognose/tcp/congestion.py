@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hognose.tcp.hystart import HyStart
 from hognose.units import SECOND, Nanos
 
 INITIAL_SEGMENTS = 10  # RFC 6928
@@ -14,12 +15,13 @@ _ALPHA = 3 * (1 - _BETA) / (1 + _BETA)  # section 4.3
 class Cubic:
     """The congestion window of one connection."""
 
-    __slots__ = ("_epoch", "_k", "_origin", "_reno", "_w_max", "cwnd", "mss", "ssthresh")
+    __slots__ = ("_epoch", "_k", "_origin", "_reno", "_w_max", "cwnd", "hystart", "mss", "ssthresh")
 
     def __init__(self, mss: int) -> None:
         self.mss = mss
         self.cwnd = INITIAL_SEGMENTS * mss
         self.ssthresh = UNLIMITED
+        self.hystart: HyStart | None = None  # in the first slow start, from its first acknowledgement on
         self._w_max = 0.0  # segments
         self._epoch: Nanos = -1  # start of the current avoidance epoch; -1 = none
         self._origin = 0.0  # segments at the plateau
@@ -46,6 +48,20 @@ class Cubic:
             target = self._reno
         grown = window + (target - window) * min(1.0, segments / window)
         self.cwnd = int(grown * mss)
+
+    def slow_start(self, acked: int, position: int, nxt: int, sent_at: Nanos, now: Nanos) -> int:
+        """Bytes by which the window may grow in the first slow start, which RFC 9406 ends.
+
+        position, nxt: SND.UNA and SND.NXT. sent_at: of the segment that ends at position, -1 when it is not known, as
+        without SACK: then slow start is RFC 5681's.
+        """
+        if self.hystart is None:
+            self.hystart = HyStart(nxt)
+        acked = self.hystart.acknowledged(acked, position, nxt, now - sent_at if sent_at >= 0 else -1)
+        if self.hystart.over:
+            self.ssthresh = self.cwnd
+            self.hystart = None
+        return acked
 
     def lost(self, flight: int) -> None:
         """Decrease the window after a loss found by acknowledgements (RFC 9438 section 4.6, fast convergence 4.7)."""

@@ -14,6 +14,7 @@ from hognose.tcp.arrival import Arrival
 from hognose.tcp.info import ConnectionInfo
 from hognose.tcp.receiver import UNLIMITED
 from hognose.tcp.state import ON_FIN_SENT, CloseReason, TcpState
+from hognose.tcp.time_wait import FinalNumbers
 from hognose.units import Nanos
 from hognose.wire import tcp as wire_tcp
 from hognose.wire.tcp import ACK, FIN, PSH, RST
@@ -24,6 +25,20 @@ _CLOSED = int(TcpState.CLOSED)
 SACK_BLOCKS = 3  # beside timestamps
 
 
+class PollQueue:
+    """Connections of a server that its next poll works on, each once."""
+
+    __slots__ = ("connections",)
+
+    def __init__(self) -> None:
+        self.connections: list[TcpConnection] = []
+
+    def add(self, connection: TcpConnection) -> None:
+        """Add a connection that is not touched yet."""
+        connection.touched = True
+        self.connections.append(connection)
+
+
 class TcpConnection(Arrival):
     """A connection after its handshake; owned by TcpServer.
 
@@ -31,7 +46,8 @@ class TcpConnection(Arrival):
     before that was taken. close_reason is set when the connection is over.
     """
 
-    __slots__ = ()
+    __slots__ = ("poll_queue",)
+    poll_queue: PollQueue  # the server's, which sets it
 
     # -- the user's side -------------------------------------------------------------------------------------------
 
@@ -77,8 +93,8 @@ class TcpConnection(Arrival):
     def take(self, most: int = UNLIMITED) -> list[bytes]:
         """Up to `most` in-order bytes received; ownership passes to the caller."""
         taken = self._rcv.take(most)
-        if self._rcv.ack_now:
-            self.touch()
+        if self._rcv.ack_now and not self.touched:
+            self.poll_queue.add(self)
         return taken
 
     def write(self, pieces: list[bytes]) -> None:
@@ -88,18 +104,21 @@ class TcpConnection(Arrival):
         if sum(map(len, pieces)) > self.send_space:
             raise LocalError("more written than the send queue takes")
         self._snd.buffer.append(pieces)
-        self.touch()
+        if not self.touched:
+            self.poll_queue.add(self)
 
     def close(self, now: Nanos) -> None:
         """Queue a FIN after unsent data. Input still arrives; the caller keeps calling `take` and discards it."""
         if not self._snd.fin_queued and self._state != _CLOSED:
             self._snd.fin_queued = True
-            self.touch()
+            if not self.touched:
+                self.poll_queue.add(self)
 
     def abort(self, now: Nanos) -> None:
         """End the connection; a RST leaves with the next poll."""
         self._aborting = True
-        self.touch()
+        if not self.touched:
+            self.poll_queue.add(self)
 
     # -- segments out ----------------------------------------------------------------------------------------------
 
@@ -179,9 +198,9 @@ class TcpConnection(Arrival):
         return bool(self._rcv.ready) or self._rcv.fin_at >= 0 or self._state == _CLOSED
 
     @property
-    def final_numbers(self) -> tuple[int, int, int, int]:
-        """(SND.NXT, RCV.NXT, timestamp offset, TS.Recent) as wire numbers, for TIME-WAIT; -1, 0 without timestamps."""
-        return (
+    def final_numbers(self) -> FinalNumbers:
+        """The numbers that TIME-WAIT keeps."""
+        return FinalNumbers(
             seqnum.wire(self._iss, self._snd.nxt),
             seqnum.wire(self.irs, self._rcv.nxt),
             *((self._ts_offset, self._ts_recent) if self.path.timestamps else (-1, 0)),

@@ -64,7 +64,7 @@ class ConnectionInfo:
             sacked=recovery.board.total,
             sacked_ranges=len(recovery.board),
             transmissions=len(recovery.rack),
-            first_slow_start=snd.hystart is not None,
+            first_slow_start=snd.cc.hystart is not None,
             size_probe=hole.probe,
             size_candidate=hole.candidate,
             size_found=hole.found,

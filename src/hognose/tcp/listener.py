@@ -106,6 +106,11 @@ class Listener:
     def __len__(self) -> int:
         return sum(map(len, self._levels))
 
+    @property
+    def spent(self) -> int:
+        """Number of handshakes whose cookies are rejected."""
+        return len(self._spent)
+
     def get(self, key: bytes) -> HalfOpen | None:
         """The entry of a peer (4 bytes address, 2 bytes port)."""
         for level in self._levels:
@@ -118,9 +123,11 @@ class Listener:
         for level in self._levels:
             level.pop(key, None)
 
-    def syn(self, key: bytes, seq: int, window: int, options: wire_tcp.Options, now: Nanos) -> Outgoing:
-        """Answer a SYN for the listening port by a SYN-ACK and file an entry. A repeated SYN gets the same answer."""
-        entry = self.get(key)
+    def syn(self, key: bytes, seq: int, options: wire_tcp.Options, entry: HalfOpen | None, now: Nanos) -> Outgoing:
+        """Answer a SYN for the listening port by a SYN-ACK and file an entry. A repeated SYN gets the same answer.
+
+        entry: that of the key so far.
+        """
         if entry is None or entry.irs != seq:
             # RFC 9293 3.10.7.4: another SYN in SYN-RECEIVED of a passive open returns to LISTEN, so it starts anew.
             if entry is None and len(self) >= self._limits.half_open:

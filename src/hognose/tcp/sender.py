@@ -13,7 +13,6 @@ from hognose.limits import TcpLimits
 from hognose.link import GSO_MAX_BYTES
 from hognose.tcp.black_hole import FOLLOWERS, RAISE_AFTER, BlackHole
 from hognose.tcp.congestion import INITIAL_SEGMENTS, UNLIMITED, Cubic
-from hognose.tcp.hystart import HyStart
 from hognose.tcp.rate_reduction import RateReduction
 from hognose.tcp.recovery import Recovery
 from hognose.tcp.sack import DUPLICATE_THRESHOLD
@@ -29,7 +28,7 @@ class Sender:
     """Send state of one connection; the caller turns the segments that `next_segment` names into packets."""
 
     __slots__ = (
-        "_counters", "_high", "buffer", "calm", "cc", "fin_queued", "fin_sent", "hole", "hystart", "max_window", "mss",
+        "_counters", "_high", "buffer", "calm", "cc", "fin_queued", "fin_sent", "hole", "max_window", "mss",
         "nxt", "override", "recovery", "sack", "timers", "una", "window",
     )  # fmt: skip
 
@@ -49,7 +48,6 @@ class Sender:
         self.recovery = Recovery(sack, limits)
         self.timers = SendTimers()
         self.hole = BlackHole(self.mss)
-        self.hystart: HyStart | None = None  # in the first slow start, from its first acknowledgement on
         # In flight when new data was sent last: in the middle of a batch of ACKs it is less than was used.
         self._high = 0
         self._counters = counters
@@ -129,10 +127,8 @@ class Sender:
     def persist_over(self, now: Nanos) -> bool:
         """Handle a persist time-out; False when the peer kept its window shut for too long."""
         patient = self.timers.persist_again(now)
-        if self.window:
-            self.override = True
-            return True
-        return patient
+        self.override = self.override or self.window > 0
+        return patient or self.window > 0
 
     # -- acknowledgements ------------------------------------------------------------------------------------------
 
@@ -152,7 +148,7 @@ class Sender:
             rtt.progressed()
         if busy:
             if self.cc.ssthresh == UNLIMITED:
-                acked = self._slow_start(acked, now)
+                acked = self.cc.slow_start(acked, position, self.nxt, self.recovery.rack.sent_at(position), now)
             self.cc.acked(acked, rtt.srtt, now)
         if self.nxt > position:
             timers.rto_at = now + rtt.rto
@@ -230,21 +226,10 @@ class Sender:
                 hole.due_at = now if self.sack else now + RAISE_AFTER
         if (recovery.point < 0 or recovery.in_rto) and flight * 2 >= self.cc.cwnd:
             if self.cc.ssthresh == UNLIMITED:
-                acked = self._slow_start(acked, now)
+                sent_at = recovery.rack.sent_at(position) if self.calm else -1
+                acked = self.cc.slow_start(acked, position, self.nxt, sent_at, now)
             self.cc.acked(acked, timers.rtt.srtt, now)
         timers.rto_at = now + timers.rtt.rto if self.nxt > position else 0
-
-    def _slow_start(self, acked: int, now: Nanos) -> int:
-        """Bytes by which the window may grow in the first slow start, which RFC 9406 ends."""
-        if self.hystart is None:
-            self.hystart = HyStart(self.nxt)
-        # Without SACK there are no records of when something was sent: slow start is RFC 5681's.
-        sent_at = self.recovery.rack.sent_at(self.una) if self.calm else -1
-        acked = self.hystart.acknowledged(acked, self.una, self.nxt, now - sent_at if sent_at >= 0 else -1)
-        if self.hystart.over:
-            self.cc.ssthresh = self.cc.cwnd
-            self.hystart = None
-        return acked
 
     def _set_window(self, window: int) -> None:
         """Take the window that the peer offers."""
@@ -325,7 +310,7 @@ class Sender:
             recovery.enter(self.nxt, min(flight, self.cc.cwnd), self.mss)
             self.timers.timed_position = -1
             self.timers.tail_at = 0
-            self.hystart = None
+            self.cc.hystart = None
             self.calm = False
             self.cc.lost(flight)
             self._counters.stats[Stat.TCP_RECOVERIES] += 1
@@ -375,9 +360,7 @@ class Sender:
     def set_mss(self, mss: int) -> None:
         """Take a smaller path: segments in flight that were larger are sent again at the new size."""
         if MIN_MSS <= mss < self.mss:
-            self.hole.full = mss
-            self.hole.probe = None
-            self.hole.due_at = 0
+            self.hole.restart(mss)
             self._resize(mss)
             self.recovery.time_out = None
             if self.nxt > self.una:

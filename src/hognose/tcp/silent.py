@@ -49,20 +49,20 @@ class Silent:
     """The table of silent connections of one listening port; each is one bytes object."""
 
     def __init__(
-        self, sources: FairTable[bytes], address: Ipv4Int, port: Port, limits: TcpLimits, counters: Counters
+        self, table: FairTable[bytes], address: Ipv4Int, port: Port, limits: TcpLimits, counters: Counters
     ) -> None:
-        self._sources = sources
+        self.table = table
         self._address = address
         self._port = port
         self._window = limits.syn_window
         self._counters = counters
 
     def __len__(self) -> int:
-        return len(self._sources)
+        return len(self.table)
 
     def get(self, key: bytes) -> SilentPeer | None:
         """The entry of a peer (4 bytes address, 2 bytes port)."""
-        packed = self._sources.get(key)
+        packed = self.table.get(key)
         return self._unpacked(key, packed) if packed is not None else None
 
     def file(self, key: bytes, entry: HalfOpen, window: int, now: Nanos) -> tuple[bytes, SilentPeer] | None:
@@ -77,7 +77,7 @@ class Silent:
         packed = _PACKED.pack(
             entry.irs, entry.iss, entry.mss, options, entry.ts_offset, entry.ts_recent, entry.rtt_ms, window, now
         )
-        gone = self._sources.add(key, packed)
+        gone = self.table.add(key, packed)
         if gone is None:
             return None
         self._counters.drop(DropReason.TCP_SILENT_CROWDED)
@@ -103,7 +103,7 @@ class Silent:
 
     def remove(self, key: bytes) -> None:
         """Remove the entry of a peer that sent its first byte or was reset."""
-        self._sources.remove(key)
+        self.table.remove(key)
 
     def judge(self, key: bytes, peer: SilentPeer, seq: int, ack: int, flags: int, size: int) -> Verdict:
         """Judge a segment with `size` bytes of text (RFC 9293 3.10.7.4, RFC 5961); a valid RST removes the entry."""
@@ -111,7 +111,7 @@ class Silent:
         ahead = (seq - entry.irs - 1) & seqnum.MASK
         if flags & RST:
             if ahead == 0:
-                self._sources.remove(key)
+                self.table.remove(key)
                 return Verdict.NOTHING
             return Verdict.ANSWER if ahead < self._window else Verdict.NOTHING
         if flags & SYN:
@@ -128,17 +128,17 @@ class Silent:
 
     def next_deadline(self) -> Nanos | None:
         """Time at which the oldest entry expires; None without entries."""
-        oldest = self._sources.oldest()
+        oldest = self.table.oldest()
         return int(_PACKED.unpack(oldest[1])[-1]) + SILENT_TIME if oldest is not None else None
 
     def overdue(self, now: Nanos) -> list[tuple[bytes, SilentPeer]]:
         """Remove and return entries whose time is over (TCP_SILENT), to be reset; AT_ONCE at most."""
         found: list[tuple[bytes, SilentPeer]] = []
-        while len(found) < AT_ONCE and (oldest := self._sources.oldest()) is not None:
+        while len(found) < AT_ONCE and (oldest := self.table.oldest()) is not None:
             peer = self._unpacked(*oldest)
             if peer.since + SILENT_TIME > now:
                 break
-            self._sources.remove(oldest[0])
+            self.table.remove(oldest[0])
             found.append((oldest[0], peer))
         self._counters.drop(DropReason.TCP_SILENT, len(found))
         return found

@@ -32,6 +32,7 @@ from hognose.router.forwarding import Forwarder
 from hognose.router.icmp import TunnelIcmp
 from hognose.tcp.connection import TcpConnection
 from hognose.tcp.listener import Listener
+from hognose.tcp.no_connection import NoConnection
 from hognose.tcp.server import TcpServer
 from hognose.vpn.admission import Admissions
 from hognose.vpn.closing import Closing
@@ -145,7 +146,7 @@ def stop(world: GatewayWorld, alice: Remote) -> None:
 Work = Callable[[GatewayWorld, Remote], None]
 POINTS: list[tuple[type, str, Work]] = [
     (TcpServer, "receive", say_something),
-    (TcpServer, "_unknown", connection_only),
+    (NoConnection, "receive", connection_only),
     (TcpServer, "poll", say_something),
     (TcpServer, "handle_deadline", wait),
     (Listener, "syn", connection_only),

@@ -111,17 +111,18 @@ def consistent(world: GatewayWorld) -> None:
     gateway = world.gateway
     tcp, clients, scheduler = gateway._tcp, gateway.service.table.clients, gateway.service.scheduler
     for conn_id, peer in gateway.service.table.by_transport.items():
-        assert tcp._by_id.get(conn_id) is peer.transport._conn
-    for conn in tcp._by_id.values():
-        assert tcp._connections[conn.key] is conn
+        assert tcp.find(peer.transport._conn.key) is peer.transport._conn
+        assert peer.transport._conn.id == conn_id
+    for conn in tcp.connections:
+        assert tcp.find(conn.key) is conn
         assert conn.id in gateway.service.table.by_transport, "a connection without a peer"
-    assert len(tcp._connections) == len(tcp._by_id)
+    assert len(tcp) == len(tcp.connections)
     for address, peer in clients.items():
         assert peer.address == address
         assert gateway.service.table.by_transport.get(peer.transport.id) is peer
     assert len(gateway.service.admissions._pool) == len(clients)
     for table in (scheduler._strangers, scheduler._handshakes, scheduler._logins):
-        for peer in table._items.values():
+        for _, peer in table.items():
             assert gateway.service.table.by_transport.get(peer.transport.id) is peer
 
 

@@ -10,7 +10,7 @@ from tests.unit.tcp.tcp_script import CLIENT, CLIENT_PORT, MASK, MS, PORT, SERVE
 
 from hognose.drops import DropReason, Stat
 from hognose.limits import TcpLimits
-from hognose.tcp.server import ANSWER_GROUPS, ANSWERS_PER_SECOND
+from hognose.tcp.no_connection import ANSWER_GROUPS, ANSWERS_PER_SECOND
 
 
 def test_syn_is_answered_with_all_that_was_offered():

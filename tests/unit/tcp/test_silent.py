@@ -27,8 +27,7 @@ def opened() -> Script:
 
 
 def held(script: Script) -> int:
-    assert script.server._silent is not None
-    return len(script.server._silent)
+    return script.server.sizes().silent
 
 
 def test_the_first_byte_makes_a_connection() -> None:

@@ -163,7 +163,7 @@ def test_what_is_remembered_is_bounded():
         script.open()
         script.send("R")
         script.poll()
-    assert len(script.server._listener._spent) <= HALF_OPEN
+    assert script.server.sizes().spent <= HALF_OPEN
 
 
 def test_cookies_tell_all_options_apart():
