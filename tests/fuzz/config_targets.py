@@ -11,7 +11,7 @@ from tests.fuzz.reader import Reader
 from tests.unit.config.config_samples import BASE, block, config_text, static_key
 from tests.world.today import UNIX
 
-from hognose.cli.reload import read_text
+from hognose.cli.config_watch import read_text
 from hognose.config import blockfile, keys
 from hognose.config.directives import DIRECTIVES
 from hognose.config.embed import embed

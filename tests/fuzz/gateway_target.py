@@ -22,7 +22,7 @@ from hognose.drops import Counters, DropReason
 from hognose.gateway import live
 from hognose.gateway.assemble import Uplink, assemble
 from hognose.gateway.gateway import Gateway
-from hognose.gateway.profile import make_profile
+from hognose.gateway.session_profile import make_profile
 from hognose.limits import IpLimits, Limits, NatLimits, TcpLimits
 from hognose.link import LinkCaps
 from hognose.openvpn.profile import ServerProfile

@@ -12,7 +12,7 @@ import sys
 
 import hognose
 from hognose.cli.arguments import USAGE, ArgumentError, BootArguments, parse_arguments
-from hognose.cli.reload import load
+from hognose.cli.config_watch import load
 from hognose.cli.service import serve, warn_of_arguments
 from hognose.device.tap import open_tap
 from hognose.drops import Counters

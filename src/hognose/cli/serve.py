@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from hognose.cli.arguments import USAGE, ArgumentError, BootArguments, parse_arguments
-from hognose.cli.reload import load
+from hognose.cli.config_watch import load
 from hognose.cli.service import serve, warn_of_arguments
 from hognose.device.tap import open_tap
 from hognose.drops import Counters

@@ -14,7 +14,7 @@ from cryptography.hazmat.backends.openssl import backend
 
 import hognose
 from hognose.cli.arguments import BootArguments
-from hognose.cli.reload import ConfigReload, LoadedConfig
+from hognose.cli.config_watch import ConfigReload, LoadedConfig
 from hognose.device.tap import TapDevice
 from hognose.drops import Counters
 from hognose.events import EventKind

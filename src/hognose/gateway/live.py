@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hognose.config.changes import restart_directives, with_live_settings
 from hognose.config.model import ServerConfig
-from hognose.gateway.profile import make_profile
+from hognose.gateway.session_profile import make_profile
 from hognose.limits import Limits
 from hognose.units import SECOND, Nanos, UnixSeconds
 from hognose.vpn.client_policy import ClientPolicy

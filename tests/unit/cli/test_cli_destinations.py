@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.unit.cli.test_cli_reload import START, FakeSource, KeptConsole, text
+from tests.unit.cli.test_cli_config_watch import START, FakeSource, KeptConsole, text
 from tests.world.today import UNIX
 
 from hognose.cli import serve
 from hognose.cli.arguments import ArgumentError, parse_arguments
-from hognose.cli.reload import ConfigReload, load
+from hognose.cli.config_watch import ConfigReload, load
 from hognose.config.model import ServerConfig
 from hognose.destinations import Reach
 from hognose.errors import ConfigError

@@ -11,7 +11,7 @@ from tests.unit.settings_by_name import value
 from tests.world.server import ServerSettings
 
 from hognose.config.parser import parse
-from hognose.gateway.profile import make_profile
+from hognose.gateway.session_profile import make_profile
 from hognose.limits import Limits
 from hognose.openvpn.profile import ServerProfile
 

@@ -10,7 +10,7 @@ from tests.unit.openvpn.link import authority, server_identity
 from tests.world.server import ServerSettings, with_generation
 from tests.world.today import UNIX
 
-from hognose.cli.reload import CHECK_INTERVAL_NS, WHOLE_INTERVAL_NS, ConfigReload, load
+from hognose.cli.config_watch import CHECK_INTERVAL_NS, WHOLE_INTERVAL_NS, ConfigReload, load
 from hognose.config.model import ServerConfig
 from hognose.errors import ConfigError, DeviceError
 from hognose.host.config_source import HEAD_BYTES, ConfigSource
@@ -115,7 +115,7 @@ def test_without_a_change_one_sector_is_read() -> None:
 
 def test_without_marks_all_is_read_now_and_then_and_nothing_parsed(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(text())
-    monkeypatch.setattr("hognose.cli.reload.parse", None)
+    monkeypatch.setattr("hognose.cli.config_watch.parse", None)
     assert world.look(4 * LOOKS) == []
     whole = [position for position, _ in world.source.reads if position == len(world.source.data)]
     assert len(whole) == 4
