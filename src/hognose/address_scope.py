@@ -7,13 +7,12 @@ program that has to know whether an address may be a source, a neighbour or a de
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TypeVar
 
-from hognose.units import Ipv4Int, ipv4_text, netmask
+from hognose.address import Address, Prefix, mask_value, parse_ipv4
 
-GROUPS = frozenset((0, 0xFFFFFFFF))  # the limited broadcast, its old form too (RFC 1812 section 4.2.3.1)
+GROUPS = frozenset((bytes(4), b"\xff" * 4))  # the limited broadcast, its old form too (RFC 1812 section 4.2.3.1)
 _T = TypeVar("_T")
 
 
@@ -32,73 +31,48 @@ class Scope(Enum):
     RESERVED = auto()  # 240/4 with the limited broadcast, RFC 1112 section 4
 
 
-@dataclass(frozen=True, slots=True)
-class Prefix:
-    """A network; prefix_len 0 to 32, the bits of `network` after it are zero."""
-
-    network: Ipv4Int
-    prefix_len: int
-
-    @classmethod
-    def of(cls, address: Ipv4Int, prefix_len: int) -> Prefix:
-        """The network of a host's address."""
-        return cls(address & netmask(prefix_len), prefix_len)
-
-    @property
-    def last(self) -> Ipv4Int:
-        """Its last address."""
-        return self.network | 0xFFFFFFFF & ~netmask(self.prefix_len)
-
-    @property
-    def broadcasts(self) -> frozenset[Ipv4Int]:
-        """The directed broadcast and the network address (RFC 1812 section 4.2.3.1); none in a /31 (RFC 3021)."""
-        return frozenset((self.network, self.last)) if self.prefix_len < 31 else frozenset()
-
-    def covers(self, other: Prefix) -> bool:
-        """True when every address of the other network is in this one."""
-        return other.prefix_len >= self.prefix_len and self.network <= other.network <= self.last
-
-    def __contains__(self, address: Ipv4Int) -> bool:
-        return self.network <= address <= self.last
-
-    def __str__(self) -> str:
-        return f"{ipv4_text(self.network)}/{self.prefix_len}"
+def _range(text: str) -> Prefix:
+    network, _, length = text.partition("/")
+    return Prefix(parse_ipv4(network), int(length))
 
 
 # First match wins: single addresses stand before the range that they are in.
 SCOPES = (
-    (Prefix(0x00000000, 8), Scope.THIS_NETWORK),
-    (Prefix(0x0A000000, 8), Scope.PRIVATE),
-    (Prefix(0x646464C8, 32), Scope.CLOUD_SERVICE),  # 100.100.100.200, Alibaba Cloud
-    (Prefix(0x64400000, 10), Scope.SHARED),
-    (Prefix(0x7F000000, 8), Scope.LOOPBACK),
-    (Prefix(0xA83F8110, 32), Scope.CLOUD_SERVICE),  # 168.63.129.16, Azure
-    (Prefix(0xA9FEA9FE, 32), Scope.CLOUD_SERVICE),  # 169.254.169.254, most clouds
-    (Prefix(0xA9FE0000, 16), Scope.LINK_LOCAL),
-    (Prefix(0xAC100000, 12), Scope.PRIVATE),
-    (Prefix(0xC00000C0, 32), Scope.CLOUD_SERVICE),  # 192.0.0.192, Oracle Cloud
-    (Prefix(0xC0000000, 24), Scope.PROTOCOL_ASSIGNMENTS),
-    (Prefix(0xC0A80000, 16), Scope.PRIVATE),
-    (Prefix(0xE0000000, 4), Scope.MULTICAST),
-    (Prefix(0xF0000000, 4), Scope.RESERVED),
+    (_range("0.0.0.0/8"), Scope.THIS_NETWORK),
+    (_range("10.0.0.0/8"), Scope.PRIVATE),
+    (_range("100.100.100.200/32"), Scope.CLOUD_SERVICE),  # Alibaba Cloud
+    (_range("100.64.0.0/10"), Scope.SHARED),
+    (_range("127.0.0.0/8"), Scope.LOOPBACK),
+    (_range("168.63.129.16/32"), Scope.CLOUD_SERVICE),  # Azure
+    (_range("169.254.169.254/32"), Scope.CLOUD_SERVICE),  # most clouds
+    (_range("169.254.0.0/16"), Scope.LINK_LOCAL),
+    (_range("172.16.0.0/12"), Scope.PRIVATE),
+    (_range("192.0.0.192/32"), Scope.CLOUD_SERVICE),  # Oracle Cloud
+    (_range("192.0.0.0/24"), Scope.PROTOCOL_ASSIGNMENTS),
+    (_range("192.168.0.0/16"), Scope.PRIVATE),
+    (_range("224.0.0.0/4"), Scope.MULTICAST),
+    (_range("240.0.0.0/4"), Scope.RESERVED),
 )
 NO_HOST = frozenset((Scope.THIS_NETWORK, Scope.LOOPBACK, Scope.MULTICAST, Scope.RESERVED))
 _NO_HOST_OCTETS = frozenset(
     octet
     for prefix, found in SCOPES
     if found in NO_HOST  # each is a /8 or shorter
-    for octet in range(prefix.network >> 24, (prefix.last >> 24) + 1)
+    for octet in range(prefix.network[0], prefix.last[0] + 1)
 )
 
 
-def by_first_octet(ranges: Iterable[tuple[Prefix, _T]]) -> tuple[tuple[tuple[Ipv4Int, Ipv4Int, _T], ...], ...]:
-    """Ranges as (network, mask, value) in their order, for each first octet those that have addresses with it."""
+def by_first_octet(ranges: Iterable[tuple[Prefix, _T]]) -> tuple[tuple[tuple[int, int, _T], ...], ...]:
+    """Ranges as (network, mask, value) in their order, for each first octet those that have addresses with it.
+
+    Networks and masks are numbers, for tests of one address against many ranges.
+    """
     known = list(ranges)
     return tuple(
         tuple(
-            (prefix.network, netmask(prefix.prefix_len), value)
+            (int.from_bytes(prefix.network, "big"), mask_value(prefix.prefix_len), value)
             for prefix, value in known
-            if prefix.network >> 24 <= octet <= prefix.last >> 24
+            if prefix.network[0] <= octet <= prefix.last[0]
         )
         for octet in range(256)
     )
@@ -107,27 +81,28 @@ def by_first_octet(ranges: Iterable[tuple[Prefix, _T]]) -> tuple[tuple[tuple[Ipv
 _BY_FIRST_OCTET = by_first_octet(SCOPES)
 
 
-def scope(address: Ipv4Int) -> Scope:
-    """The use of an address."""
-    for network, mask, found in _BY_FIRST_OCTET[address >> 24]:
-        if address & mask == network:
+def scope(address: Address) -> Scope:
+    """The use of an IPv4 address."""
+    number = int.from_bytes(address, "big")
+    for network, mask, found in _BY_FIRST_OCTET[address[0]]:
+        if number & mask == network:
             return found
     return Scope.UNICAST
 
 
-def is_host(address: Ipv4Int, broadcasts: Container[Ipv4Int] = ()) -> bool:
+def is_host(address: Address, broadcasts: Container[Address] = ()) -> bool:
     """True for what can be one host's own address: a source of packets, a neighbour, a router.
 
     False for 0/8, 127/8, 224/4, 240/4 and the given broadcasts of known networks (RFC 1122 section 3.2.1.3, RFC 1812
     section 5.3.7). Link-local addresses and those of cloud services are hosts': health checks of clouds come from
     there, and some routers have one.
     """
-    return address >> 24 not in _NO_HOST_OCTETS and address not in broadcasts
+    return address[0] not in _NO_HOST_OCTETS and address not in broadcasts
 
 
-def is_group(address: Ipv4Int) -> bool:
+def is_group(address: Address) -> bool:
     """True for destinations of more than one host: multicast, the limited broadcast in both forms.
 
     No ICMP error is sent about these (RFC 1122 section 3.2.2).
     """
-    return address >> 28 == 0xE or address in GROUPS
+    return address[0] >> 4 == 0xE or address in GROUPS

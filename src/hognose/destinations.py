@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from enum import Enum
 
-from hognose.address_scope import GROUPS, NO_HOST, SCOPES, Prefix, Scope, by_first_octet, scope
+from hognose.address import Address, Prefix
+from hognose.address_scope import GROUPS, NO_HOST, SCOPES, Scope, by_first_octet, scope
 from hognose.drops import DropReason
-from hognose.units import Ipv4Int, Port
+from hognose.units import Port
 
 DNS_PORT = 53
 _TCP, _UDP = 6, 17  # protocol numbers of the IPv4 header
@@ -47,9 +48,9 @@ class Destinations:
         *,
         tunnel: Prefix | None = None,
         uplink: Prefix | None = None,
-        router: Ipv4Int | None = None,
+        router: Address | None = None,
         reach: Reach = Reach.ANYWHERE,
-        dns_servers: frozenset[Ipv4Int] = frozenset(),
+        dns_servers: frozenset[Address] = frozenset(),
     ) -> None:
         self.tunnel = tunnel
         self.uplink = uplink
@@ -65,7 +66,7 @@ class Destinations:
         *,
         tunnel: Prefix | None = None,
         reach: Reach | None = None,
-        dns_servers: frozenset[Ipv4Int] | None = None,
+        dns_servers: frozenset[Address] | None = None,
     ) -> Destinations:
         """The same rule with the given values in place of its own."""
         return Destinations(
@@ -76,20 +77,21 @@ class Destinations:
             dns_servers=self.dns_servers if dns_servers is None else dns_servers,
         )
 
-    def refuses(self, destination: Ipv4Int, protocol: int = 0, port: Port = 0) -> DropReason | None:
+    def refuses(self, destination: Address, protocol: int = 0, port: Port = 0) -> DropReason | None:
         """The reason why no packet goes there, or None. port: destination port of UDP and TCP, else ignored.
 
         MULTICAST for what is a group's, broadcasts of the tunnel and the uplink among them (no ICMP error is due),
         MARTIAN, DESTINATION_PROHIBITED (`reach`); for the last two ICMP 3/13 is due (RFC 1812 section 5.3.9).
         """
-        for network, mask, reason in self._by_first_octet[destination >> 24]:
-            if destination & mask == network:
+        number = int.from_bytes(destination, "big")
+        for network, mask, reason in self._by_first_octet[destination[0]]:
+            if number & mask == network:
                 if port == DNS_PORT and protocol in (_UDP, _TCP) and destination in self._open_for_dns:
                     return None
                 return reason
         return None
 
-    def is_open_for_dns(self, address: Ipv4Int) -> bool:
+    def is_open_for_dns(self, address: Address) -> bool:
         """True for a pushed name server whose port 53 is reached, whatever else of it is refused."""
         return address in self._open_for_dns
 
@@ -124,7 +126,7 @@ class Destinations:
             ranges += [(prefix, DropReason.DESTINATION_PROHIBITED) for prefix in private]
         return ranges
 
-    def _may_serve_dns(self, address: Ipv4Int) -> bool:
+    def _may_serve_dns(self, address: Address) -> bool:
         reason = self.refuses(address)
         return reason is not DropReason.MULTICAST and (
             reason is not DropReason.MARTIAN or scope(address) in _MAY_SERVE_DNS

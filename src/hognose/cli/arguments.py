@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from hognose.address_scope import Prefix, is_host
+from hognose.address import Prefix
+from hognose.address_scope import is_host
 from hognose.destinations import Destinations, Reach
 from hognose.events import EventKind
 from hognose.host.console import LEVELS
@@ -117,8 +118,12 @@ class BootArguments:
     @property
     def destinations(self) -> Destinations:
         """The rule for what clients may reach, without the tunnel's network and name servers."""
-        uplink = Prefix.of(self.address, self.prefix_len)
-        return Destinations(uplink=uplink, router=self.gateway, reach=self.clients_may_reach)
+        uplink = Prefix.of(self.address.to_bytes(4, "big"), self.prefix_len)
+        return Destinations(
+            uplink=uplink,
+            router=self.gateway.to_bytes(4, "big") if self.gateway is not None else None,
+            reach=self.clients_may_reach,
+        )
 
 
 def parse_arguments(words: list[str]) -> BootArguments:
@@ -235,7 +240,7 @@ def _address(option: str, value: str) -> Ipv4Int:
         address = ipv4_int(value)
     except ValueError:
         raise ArgumentError(f"{option}: {value!r} is no IPv4 address") from None
-    if not is_host(address):
+    if not is_host(address.to_bytes(4, "big")):
         raise ArgumentError(f"{option}: {value} cannot be a host's address")
     return address
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hognose.address import Address
 from hognose.config.pushed import dns_servers
 from hognose.settings import (
     AdmissionSettings,
@@ -16,7 +17,6 @@ from hognose.settings import (
     TlsSettings,
     WrapSettings,
 )
-from hognose.units import Ipv4Int
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,6 @@ class ServerConfig:
     status: StatusSettings = field(default_factory=StatusSettings)
 
     @property
-    def dns_servers(self) -> frozenset[Ipv4Int]:
+    def dns_servers(self) -> frozenset[Address]:
         """Name servers pushed to any client; computed from all pushes at each call."""
         return dns_servers(self.admission.pushed)

@@ -64,7 +64,7 @@ def tunnel_network(lines: Collected) -> TunnelNetwork:
     if network & inverted:
         better = f"server {ipv4_text(network & mask)} {ipv4_text(mask)}"
         raise lines.error(directive, f"host bits are set; write `{better}`")
-    if not is_host(network):
+    if not is_host(network.to_bytes(4, "big")):
         raise lines.error(directive, f"{ipv4_text(network)} is no network for hosts; write one of RFC 1918")
     if len(directive.words) == 3:
         if directive.words[2] != "nopool":

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hognose.address_scope import Prefix
+from hognose.address import Address, Prefix, address_text, parse_ipv4
 from hognose.destinations import DNS_PORT, Destinations, Reach
 from hognose.errors import ConfigError
-from hognose.units import Ipv4Int, ipv4_int, ipv4_text
 
 _HOST_MASK = "255.255.255.255"
 _OUR_GATEWAY = ("default", "vpn_gateway")  # of a route's third word (OpenVPN route.c)
@@ -26,9 +25,9 @@ class PushedOption:
     line: int
 
 
-def dns_servers(options: Iterable[str]) -> frozenset[Ipv4Int]:
+def dns_servers(options: Iterable[str]) -> frozenset[Address]:
     """IPv4 name servers of `dhcp-option DNS ADDRESS` and `dns server N address ADDRESS[:53] …` (OpenVPN dns.c)."""
-    found: set[Ipv4Int] = set()
+    found: set[Address] = set()
     for option in options:
         words = option.split()
         if words[:2] == ["dhcp-option", "DNS"]:
@@ -57,7 +56,7 @@ def _advice(network: Prefix, refused: Prefix, destinations: Destinations) -> str
     if network.prefix_len == 32:
         servers = destinations.dns_servers | {network.network}
         if destinations.replaced(dns_servers=servers).is_open_for_dns(network.network):
-            ways.append(f'for a name server also write `push "dhcp-option DNS {ipv4_text(network.network)}"`')
+            ways.append(f'for a name server also write `push "dhcp-option DNS {address_text(network.network)}"`')
     looser = [
         reach.value
         for reach in (Reach.NOT_UPLINK, Reach.ANYWHERE)
@@ -82,12 +81,12 @@ def _route(option: str, tunnel: Prefix | None) -> Prefix | None:
         gateway = _address(words[3])
         if gateway is None or tunnel is None or gateway not in tunnel:
             return None
-    hosts = 0xFFFFFFFF & ~mask
+    hosts = 0xFFFFFFFF & ~int.from_bytes(mask, "big")
     return Prefix.of(network, 32 - hosts.bit_length()) if not hosts & (hosts + 1) else None
 
 
-def _address(word: str) -> Ipv4Int | None:
+def _address(word: str) -> Address | None:
     try:
-        return ipv4_int(word)
+        return parse_ipv4(word)
     except ValueError:
         return None

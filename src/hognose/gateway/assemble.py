@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from hognose import address
-from hognose.address_scope import Prefix
+from hognose.address import Prefix
 from hognose.base.containment import Failures
 from hognose.base.fair_table import FairTable
 from hognose.base.journal import Journal
@@ -63,7 +62,7 @@ class Uplink:
     @property
     def prefix(self) -> Prefix:
         """The subnet."""
-        return Prefix.of(self.address, self.prefix_len)
+        return Prefix.of(self.address.to_bytes(4, "big"), self.prefix_len)
 
 
 def check_uplink(config: ServerConfig, uplink: Uplink) -> None:
@@ -76,7 +75,7 @@ def check_uplink(config: ServerConfig, uplink: Uplink) -> None:
             f"{ipv4_text(uplink.address)}/{uplink.prefix_len}; choose another one",
             directive="server",
         )
-    if uplink.gateway is not None and uplink.gateway in Prefix(tunnel.network, tunnel.prefix_len):
+    if uplink.gateway is not None and uplink.gateway & tunnel.mask == tunnel.network:
         raise ConfigError(
             f"--ipv4-gateway={ipv4_text(uplink.gateway)} is in the tunnel network "
             f"{ipv4_text(tunnel.network)}/{tunnel.prefix_len}; choose another one",
@@ -137,14 +136,15 @@ def assemble(
         broadcasts=broadcasts,
     )
     at_link = LocalEndpoints(tcp={**link_endpoints.tcp, network.port: tcp}, udp=link_endpoints.udp)
+    tunnel = Prefix(network.network.to_bytes(4, "big"), network.prefix_len)
     nat = Nat(
         address=uplink.address.to_bytes(4, "big"),
         reserved_ports=at_link.ports | tunnel_endpoints.ports,
         limits=limits.nat,
         random=random,
         counters=counters,
-        tunnel=address.Prefix(network.network.to_bytes(4, "big"), network.prefix_len),
-        broadcasts=frozenset(one.to_bytes(4, "big") for one in broadcasts),
+        tunnel=tunnel,
+        broadcasts=broadcasts,
     )
     journal = Journal(limits.events_per_second, counters)
     first, last = network.pool
@@ -182,9 +182,9 @@ def assemble(
         reassembler=Reassembler(limits.ip, counters),
         counters=counters,
         destinations=Destinations(
-            tunnel=Prefix(network.network, network.prefix_len),
+            tunnel=tunnel,
             uplink=uplink.prefix,
-            router=uplink.gateway,
+            router=uplink.gateway.to_bytes(4, "big") if uplink.gateway is not None else None,
             reach=uplink.clients_may_reach,
             dns_servers=config.dns_servers,
         ),

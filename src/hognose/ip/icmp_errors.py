@@ -43,9 +43,7 @@ def build_error(
 
 def may_answer(original: Buffer) -> bool:
     """False for packets about which no ICMP error is ever sent."""
-    source = int.from_bytes(original[12:16], "big")
-    destination = int.from_bytes(original[16:20], "big")
-    if not is_host(source) or is_group(destination):
+    if not is_host(ipv4.source(original)) or is_group(ipv4.destination(original)):
         return False
     if (original[6] << 8 | original[7]) & ipv4.OFFSET_MASK:
         return False

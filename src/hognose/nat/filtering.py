@@ -46,7 +46,7 @@ class Filtering:
         address, source = self._table.address, key[:4]
         if source == address or source in self._tunnel or source in self._broadcasts:
             return DropReason.NAT_FILTERED
-        if not is_host(int.from_bytes(source, "big")):
+        if not is_host(source):
             return DropReason.NAT_FILTERED
         return Flow(mapping, address, source, int.from_bytes(key[8:10], "big"), now)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Container
 
-from hognose.address_scope import Prefix
+from hognose.address import Address, Prefix
 from hognose.destinations import DNS_PORT, Destinations
 from hognose.drops import Counters, DropReason, Stat
 from hognose.ip.fragments import Reassembler, with_ident
@@ -67,7 +67,7 @@ class Forwarder:
         destinations: the rule for what is beyond the NAT; the tunnel's network alone when absent.
         """
         if destinations is None:
-            destinations = Destinations(tunnel=Prefix(server & mask, mask.bit_count()))
+            destinations = Destinations(tunnel=Prefix((server & mask).to_bytes(4, "big"), mask.bit_count()))
         self._destinations = destinations
         self._server = server
         self._mask = mask
@@ -98,13 +98,13 @@ class Forwarder:
             for_clients(self._endpoints.poll(now), self._tun_mtu, routed)
         return routed
 
-    def change_dns_servers(self, dns_servers: frozenset[Ipv4Int]) -> None:
+    def change_dns_servers(self, dns_servers: frozenset[Address]) -> None:
         """Take the name servers of a new config; flows to those that are refused from now on end."""
         gone = self._destinations.dns_servers - dns_servers
         self._destinations = rule = self._destinations.replaced(dns_servers=dns_servers)
         closed = frozenset(server for server in gone if rule.refuses(server, ipv4.UDP, DNS_PORT) is not None)
         if closed:
-            self._nat.end_flows_to(frozenset(server.to_bytes(4, "big") for server in closed), DNS_PORT)
+            self._nat.end_flows_to(closed, DNS_PORT)
 
     def next_deadline(self) -> Nanos | None:
         """Time at which the oldest incomplete datagram times out, or a server in the tunnel has something to do."""
@@ -181,11 +181,11 @@ class Forwarder:
 
     def _refuses_fragments(self, destination: Ipv4Int) -> DropReason | None:
         """The reason why no fragment to this address is worth to be kept; a name server's port must be seen first."""
-        reason = self._destinations.refuses(destination)
+        reason = self._destinations.refuses(destination.to_bytes(4, "big"))
         if reason is None or reason is DropReason.MULTICAST:
             return reason
         inside = destination & self._mask == self._network or destination == self._outside
-        return None if inside or self._destinations.is_open_for_dns(destination) else reason
+        return None if inside or self._destinations.is_open_for_dns(destination.to_bytes(4, "big")) else reason
 
     def _to_us(self, client: Ipv4Int, packet: bytes, parsed: ipv4.Parsed, routed: Routed, now: Nanos) -> None:
         """Give a packet for the tunnel gateway to the server of its port, or refuse it (RFC 1122 section 3.2.2.1)."""
@@ -207,7 +207,7 @@ class Forwarder:
 
     def _to_client(self, client: Ipv4Int, destination: Ipv4Int, packet: bytes, routed: Routed, now: Nanos) -> None:
         """Forward between clients: only when configured, TTL decremented (RFC 1812 5.3.1); never to broadcasts."""
-        if self._destinations.refuses(destination) is DropReason.MULTICAST:
+        if self._destinations.refuses(destination.to_bytes(4, "big")) is DropReason.MULTICAST:
             self._counters.drop(DropReason.MULTICAST)
             return
         if not self._client_to_client:
@@ -248,10 +248,10 @@ class Forwarder:
     def _to_outside(self, client: Ipv4Int, packet: bytes, parsed: ipv4.Parsed, routed: Routed, now: Nanos) -> None:
         """Send through the NAT, where the rule for destinations allows it."""
         l4, _, protocol, _, _, destination = parsed
-        refused = self._destinations.refuses(destination)
+        refused = self._destinations.refuses(destination.to_bytes(4, "big"))
         if refused is not None:
             port = int.from_bytes(packet[l4 + 2 : l4 + 4], "big")
-            if (refused := self._destinations.refuses(destination, protocol, port)) is not None:
+            if (refused := self._destinations.refuses(destination.to_bytes(4, "big"), protocol, port)) is not None:
                 self._refused(client, packet, refused, routed, now)
                 return
         if len(packet) > self._link_mtu and packet[6] & 0x40:

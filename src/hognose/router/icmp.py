@@ -6,6 +6,7 @@ echo replies are free, because a client's packets are bounded by its turns; erro
 
 from __future__ import annotations
 
+from hognose.address import Address
 from hognose.address_scope import is_host
 from hognose.drops import Counters, DropReason, Stat
 from hognose.ip.icmp_errors import OUTSIDE, RateLimiter, build_error, echo_reply
@@ -33,7 +34,7 @@ class LinkIcmp:
         self,
         *,
         address: Ipv4Int,
-        broadcasts: frozenset[Ipv4Int],
+        broadcasts: frozenset[Address],
         endpoints: LocalEndpoints,
         nat: Nat,
         limiter: RateLimiter,
@@ -56,8 +57,8 @@ class LinkIcmp:
         if isinstance(parsed, DropReason):
             self._counters.drop(parsed)
             return
-        source = int.from_bytes(ipv4.source(data, l3), "big")
-        if source == self._address or not is_host(source, self._broadcasts):
+        source = ipv4.source(data, l3)
+        if int.from_bytes(source, "big") == self._address or not is_host(source, self._broadcasts):
             self._counters.drop(DropReason.MARTIAN)
             return
         icmp_type, code, rest = parsed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from hognose.address import Address
 from hognose.address_scope import is_host
 from hognose.base.fair_table import FairTable
 from hognose.base.rate import KeyedWindow
@@ -64,7 +65,7 @@ class NoConnection:
         random: Random,
         counters: Counters,
         silent: FairTable[bytes] | None,
-        broadcasts: frozenset[Ipv4Int],
+        broadcasts: frozenset[Address],
     ) -> None:
         """Arguments are those of TcpServer."""
         self._address = address
@@ -94,7 +95,7 @@ class NoConnection:
             self._counters.drop(DropReason.BAD_TCP_HEADER)
             return None
         source = int.from_bytes(key[:4], "big")
-        if source == self._address or not is_host(source, self._broadcasts):
+        if source == self._address or not is_host(key[:4], self._broadcasts):
             self._counters.drop(DropReason.MARTIAN)  # RFC 9293 MUST-63; LAND
             return None
         options = wire_tcp.parse_options(packet[l4 + wire_tcp.FIXED_LEN : start])

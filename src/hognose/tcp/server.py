@@ -12,6 +12,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 
+from hognose.address import Address
 from hognose.base.fair_table import FairTable
 from hognose.drops import Counters, DropReason
 from hognose.limits import TcpLimits
@@ -57,7 +58,7 @@ class TcpServer:
         random: Random,
         counters: Counters,
         silent: FairTable[bytes] | None = None,
-        broadcasts: frozenset[Ipv4Int] = frozenset(),
+        broadcasts: frozenset[Address] = frozenset(),
     ) -> None:
         """broadcasts: of the link, no peer's addresses.
 

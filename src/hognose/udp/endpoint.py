@@ -57,7 +57,7 @@ class UdpEndpoint:
             if ones_sum(data[l4 : l4 + length], pseudo_sum(number, ours, udp.PROTOCOL, length)):
                 self._counters.drop(DropReason.BAD_UDP_CHECKSUM)
                 return
-        if source == self._address or not is_host(number):
+        if source == self._address or not is_host(source):
             self._counters.drop(DropReason.MARTIAN)
             return
         if len(self._received) >= self._limits.received:

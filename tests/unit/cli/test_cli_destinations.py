@@ -8,6 +8,7 @@ import pytest
 from tests.unit.cli.test_cli_config_watch import START, FakeSource, KeptConsole, text
 from tests.world.today import UNIX
 
+from hognose.address import parse_ipv4
 from hognose.cli import serve
 from hognose.cli.arguments import ArgumentError, parse_arguments
 from hognose.cli.config_watch import ConfigReload, load
@@ -26,7 +27,7 @@ def test_the_argument(reach: Reach) -> None:
     arguments = parse_arguments([*WORDS[:2], f"--clients-may-reach={reach.value}"])
     rule = arguments.destinations
     assert (arguments.clients_may_reach, rule.reach) == (reach, reach)
-    assert (str(rule.uplink), rule.router) == ("192.168.1.0/24", ipv4_int("192.168.1.1"))
+    assert (str(rule.uplink), rule.router) == ("192.168.1.0/24", parse_ipv4("192.168.1.1"))
     assert parse_arguments([]).clients_may_reach is Reach.ANYWHERE
 
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 import pytest
 from tests.unit.config.config_samples import BASE, block, config_text
 
-from hognose.address_scope import Prefix
+from hognose.address import Prefix, address_text, parse_ipv4
 from hognose.config.parser import parse
 from hognose.config.pushed import dns_servers
 from hognose.destinations import Destinations, Reach
 from hognose.errors import ConfigError
-from hognose.units import ipv4_int, ipv4_text
 
-UPLINK = Prefix.of(ipv4_int("192.168.1.2"), 24)
+UPLINK = Prefix.of(parse_ipv4("192.168.1.2"), 24)
 
 
 def rule(reach: Reach) -> Destinations:
-    return Destinations(uplink=UPLINK, router=ipv4_int("192.168.1.1"), reach=reach)
+    return Destinations(uplink=UPLINK, router=parse_ipv4("192.168.1.1"), reach=reach)
 
 
 def refusal(lines: str, reach: Reach = Reach.ANYWHERE) -> str:
@@ -136,10 +135,10 @@ def test_a_route_of_one_client_in_a_block_and_in_a_file() -> None:
     ],
 )
 def test_name_servers(options: list[str], expected: set[str]) -> None:
-    assert set(map(ipv4_text, dns_servers(options))) == expected
+    assert set(map(address_text, dns_servers(options))) == expected
 
 
 def test_name_servers_of_all_and_of_single_clients() -> None:
     own = block("client-config-dir", "[alice]\npush 'dhcp-option DNS 10.0.0.54'\n[bob]\n")
     config, _ = parse(config_text(f'push "dhcp-option DNS 10.0.0.53"\n{own}'), "server.conf")
-    assert set(map(ipv4_text, config.dns_servers)) == {"10.0.0.53", "10.0.0.54"}
+    assert set(map(address_text, config.dns_servers)) == {"10.0.0.53", "10.0.0.54"}

@@ -9,6 +9,7 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
+from hognose.address import parse_ipv4
 from hognose.drops import Counters, DropReason, Stat
 from hognose.ip.fragments import Reassembler
 from hognose.ip.icmp_errors import RateLimiter
@@ -86,7 +87,7 @@ class LoneIngress:
         us, counters = ipv4_int(US), self.counters
         endpoints = LocalEndpoints(tcp={PORT: engines})  # type: ignore[dict-item]
         icmp = LinkIcmp(
-            address=us, broadcasts=frozenset((ipv4_int("10.0.0.255"),)), endpoints=endpoints, nat=engines,  # type: ignore[arg-type]
+            address=us, broadcasts=frozenset((parse_ipv4("10.0.0.255"),)), endpoints=endpoints, nat=engines,  # type: ignore[arg-type]
             limiter=RateLimiter(limits), counters=counters,
         )  # fmt: skip
         classifier = Classifier(

@@ -10,7 +10,7 @@ from scapy.layers.inet6 import ICMPv6ND_RS, IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
-from hognose.address_scope import Prefix
+from hognose.address import Prefix, parse_ipv4
 from hognose.destinations import Destinations, Reach
 from hognose.drops import Counters, DropReason
 from hognose.ip.fragments import Reassembler, fragment
@@ -217,11 +217,11 @@ def test_what_is_no_ipv4_or_no_unicast_is_counted() -> None:
 
 def uplink_rule(reach: Reach = Reach.ANYWHERE, *dns: str) -> Destinations:
     return Destinations(
-        tunnel=Prefix.of(SERVER, 24),
-        uplink=Prefix.of(ipv4_int("10.0.0.2"), 24),
-        router=ipv4_int("10.0.0.1"),
+        tunnel=Prefix.of(parse_ipv4("10.8.0.1"), 24),
+        uplink=Prefix.of(parse_ipv4("10.0.0.2"), 24),
+        router=parse_ipv4("10.0.0.1"),
         reach=reach,
-        dns_servers=frozenset(map(ipv4_int, dns)),
+        dns_servers=frozenset(map(parse_ipv4, dns)),
     )
 
 
