@@ -387,7 +387,7 @@ def tcp_segments(data: bytes) -> None:
     limits = TcpLimits(half_open=4, connections=2, receive_buffer=8192, send_buffer=8192, reassembly_ranges=4)
     now = 5000 * SECOND
     server = TcpServer(
-        address=OUTSIDE, port=1194, mtu=1500, limits=limits, secret=bytes(32), now=now, unix=0, random=bytes,
+        address=OUTSIDE.to_bytes(4, "big"), port=1194, mtu=1500, limits=limits, secret=bytes(32), now=now, random=bytes,
         counters=counters,
     )  # fmt: skip
     conns = []

@@ -36,13 +36,12 @@ class TcpWorld:
         self.now = start
         self.counters = Counters()
         self.server = TcpServer(
-            address=SERVER,
+            address=SERVER.to_bytes(4, "big"),
             port=PORT,
             mtu=1500,
             limits=limits or TcpLimits(),
             secret=secret,
             now=start,
-            unix=0,
             random=bytes,
             counters=self.counters,
         )

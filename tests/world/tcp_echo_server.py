@@ -105,13 +105,12 @@ class EchoServer:
         self.running = True
         self.largest = {"in": 0, "out": 0}
         self._tcp = TcpServer(
-            address=address,
+            address=address.to_bytes(4, "big"),
             port=port,
             mtu=device.caps.mtu,
             limits=Limits().tcp,
             secret=os.urandom(32),
             now=time.monotonic_ns(),
-            unix=int(time.time()),
             random=os.urandom,
             counters=counters,
         )

@@ -123,13 +123,12 @@ def assemble(
         counters=counters,
     )
     tcp = TcpServer(
-        address=uplink.address,
+        address=uplink.address.to_bytes(4, "big"),
         port=network.port,
         mtu=caps.mtu,
         limits=limits.tcp,
         secret=random(32),
         now=now,
-        unix=unix,
         random=random,
         counters=counters,
         silent=FairTable(limits.handshake.silent, limits.handshake.per_address, limits.handshake.per_prefix),

@@ -11,7 +11,7 @@ from hognose.tcp.path import Path
 from hognose.tcp.receiver import Receiver
 from hognose.tcp.sender import Sender
 from hognose.tcp.state import ON_FIN_ACKED, ON_FIN_RECEIVED, CloseReason, TcpState
-from hognose.units import MS, SECOND, Ipv4Int, Nanos, Port
+from hognose.units import MS, SECOND, Nanos
 from hognose.wire import tcp as wire_tcp
 from hognose.wire.tcp import ACK, FIN, RST, SYN
 
@@ -54,7 +54,6 @@ class Arrival:
         "lingers",
         "opened_at",
         "path",
-        "peer",
         "touched",
     )  # fmt: skip
 
@@ -80,7 +79,6 @@ class Arrival:
         self.id = conn_id
         self.key = key
         self.path = path
-        self.peer: tuple[Ipv4Int, Port] = (path.remote, path.remote_port)
         self.close_reason: CloseReason | None = None
         self.opened_at: Nanos = 0  # time of the end of the handshake
         self.armed: Nanos = 0  # the server's timer heap entry

@@ -7,6 +7,7 @@ once after it and sends it.
 
 from __future__ import annotations
 
+from hognose.address import Endpoint
 from hognose.errors import LocalError
 from hognose.link import Outgoing
 from hognose.tcp import seqnum
@@ -42,14 +43,19 @@ class PollQueue:
 class TcpConnection(Arrival):
     """A connection after its handshake; owned by TcpServer.
 
-    id is never reused. peer is the remote (address, port). eof: the peer has closed its direction and everything
-    before that was taken. close_reason is set when the connection is over.
+    id is never reused. key is the remote address and port as on the wire. eof: the peer has closed its direction and
+    everything before that was taken. close_reason is set when the connection is over.
     """
 
     __slots__ = ("poll_queue",)
     poll_queue: PollQueue  # the server's, which sets it
 
     # -- the user's side -------------------------------------------------------------------------------------------
+
+    @property
+    def peer(self) -> Endpoint:
+        """The remote address and port."""
+        return Endpoint(self.key[:-2], int.from_bytes(self.key[-2:], "big"))
 
     @property
     def waiting(self) -> bool:

@@ -21,7 +21,7 @@ from hognose.tcp import seqnum
 from hognose.tcp.cookies import COOKIE_LIFE, SynCookies
 from hognose.tcp.path import IP_HEADER_LEN, Path
 from hognose.tcp.sender import MIN_MSS
-from hognose.units import MS, US, Ipv4Int, Nanos, Port
+from hognose.units import MS, US, Nanos
 from hognose.wire import tcp as wire_tcp
 from hognose.wire.tcp import ACK, SYN
 
@@ -68,15 +68,13 @@ class Listener:
     def __init__(
         self,
         *,
-        address: Ipv4Int,
-        port: Port,
+        local: bytes,
         mtu: int,
         limits: TcpLimits,
         secret: bytes,
         counters: Counters,
     ) -> None:
-        self._address = address
-        self._port = port
+        """local: address and port as on the wire."""
         self._mss = mtu - IP_HEADER_LEN - wire_tcp.FIXED_LEN
         self._limits = limits
         self._secret = secret
@@ -85,7 +83,7 @@ class Listener:
         self._levels: tuple[OrderedDict[bytes, HalfOpen], ...] = tuple(
             OrderedDict() for _ in range(SYN_ACK_RETRIES + 1)
         )
-        self._local = address.to_bytes(4, "big") + port.to_bytes(2, "big")
+        self._local = local
         self._cookies = SynCookies(secret, self._local)
         self.overflow_at: Nanos = -COOKIE_LIFE - 1  # time of the latest cookie
         self._spent: OrderedDict[bytes, None] = OrderedDict()  # four-tuple and the peer's initial number
@@ -137,7 +135,7 @@ class Listener:
             entry.repeated = True
             if options.timestamps is not None and seqnum.before(entry.ts_recent, options.timestamps[0]):
                 entry.ts_recent = options.timestamps[0]  # RFC 7323 section 4.3: the peer measures from this SYN on
-        return self._answer(entry, now)
+        return self._answer(key, entry, now)
 
     def from_cookie(self, key: bytes, seq: int, ack: int, options: wire_tcp.Options, now: Nanos) -> HalfOpen | None:
         """The entry that the cookie of a third segment stands for, in no table; None without a valid cookie."""
@@ -188,7 +186,7 @@ class Listener:
                     entry.deadline = now + (SYN_ACK_INTERVAL << (retries + 1))
                     entry.repeated = True
                     self._levels[retries + 1][key] = entry
-                    out.append(self._answer(entry, now))
+                    out.append(self._answer(key, entry, now))
 
     def _new(self, key: bytes, seq: int, options: wire_tcp.Options, now: Nanos) -> HalfOpen:
         self.remove(key)
@@ -198,11 +196,10 @@ class Listener:
         return entry
 
     def _entry(self, key: bytes, irs: int, iss: int, options: wire_tcp.Options, now: Nanos) -> HalfOpen:
-        remote, remote_port = int.from_bytes(key[:4], "big"), int.from_bytes(key[4:6], "big")
         timestamps = options.timestamps is not None
         peer_mss = max(MIN_MSS, min(options.mss if options.mss is not None else wire_tcp.DEFAULT_MSS, self._mss))
         return HalfOpen(
-            path=Path(self._address, self._port, remote, remote_port, timestamps),
+            path=Path(self._local, key, timestamps),
             irs=irs,
             iss=iss,
             mss=peer_mss - (12 if timestamps else 0),
@@ -222,7 +219,7 @@ class Listener:
         """A SYN-ACK with a cookie; no entry is made."""
         self.overflow_at = now
         self._counters.stats[Stat.TCP_SYN_COOKIES_SENT] += 1
-        path = Path(self._address, self._port, int.from_bytes(key[:4], "big"), int.from_bytes(key[4:6], "big"), False)
+        path = Path(self._local, key, timestamps=False)
         stamps = None
         if options.timestamps is not None:
             offset = int.from_bytes(self._hash(key)[4:], "big")
@@ -230,11 +227,10 @@ class Listener:
         iss = self._cookies.make(key, seq, options, now)
         return self._syn_ack(path, iss, seq, options.window_scale is not None, options.sack_permitted, stamps)
 
-    def _answer(self, entry: HalfOpen, now: Nanos) -> Outgoing:
+    def _answer(self, key: bytes, entry: HalfOpen, now: Nanos) -> Outgoing:
         """The SYN-ACK of an entry."""
-        path = entry.path
-        plain = Path(path.local, path.local_port, path.remote, path.remote_port, timestamps=False)
-        stamps = ((entry.ts_offset + now // MS) & seqnum.MASK, entry.ts_recent) if path.timestamps else None
+        plain = Path(self._local, key, timestamps=False)
+        stamps = ((entry.ts_offset + now // MS) & seqnum.MASK, entry.ts_recent) if entry.path.timestamps else None
         return self._syn_ack(plain, entry.iss, entry.irs, entry.scaling, entry.sack, stamps)
 
     def _syn_ack(

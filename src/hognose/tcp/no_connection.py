@@ -20,7 +20,7 @@ from hognose.tcp.listener import HalfOpen, Listener
 from hognose.tcp.path import Path
 from hognose.tcp.silent import Silent, SilentPeer, Verdict
 from hognose.tcp.time_wait import TimeWait
-from hognose.units import MS, SECOND, Ipv4Int, Nanos, Port, Random
+from hognose.units import MS, SECOND, Nanos, Port, Random
 from hognose.wire import tcp as wire_tcp
 from hognose.wire.tcp import ACK, FIN, RST, SYN
 
@@ -56,7 +56,7 @@ class NoConnection:
     def __init__(
         self,
         *,
-        address: Ipv4Int,
+        address: Address,
         port: Port,
         mtu: int,
         limits: TcpLimits,
@@ -69,13 +69,13 @@ class NoConnection:
     ) -> None:
         """Arguments are those of TcpServer."""
         self._address = address
-        self._port = port
+        self._local = address + port.to_bytes(2, "big")
         self._limits = limits
         self._broadcasts = broadcasts
         self._random = random
         self._counters = counters
-        self.listener = Listener(address=address, port=port, mtu=mtu, limits=limits, secret=secret, counters=counters)
-        self.silent = Silent(silent, address, port, limits, counters) if silent is not None else None
+        self.listener = Listener(local=self._local, mtu=mtu, limits=limits, secret=secret, counters=counters)
+        self.silent = Silent(silent, self._local, limits, counters) if silent is not None else None
         self.time_wait = TimeWait(limits.connections)
         self._answers = KeyedWindow(now - SECOND)  # per group of sources
         self._grouping = 1
@@ -94,8 +94,8 @@ class NoConnection:
         if start < l4 + wire_tcp.FIXED_LEN or start > end or flags & (SYN | FIN) == SYN | FIN:
             self._counters.drop(DropReason.BAD_TCP_HEADER)
             return None
-        source = int.from_bytes(key[:4], "big")
-        if source == self._address or not is_host(key[:4], self._broadcasts):
+        source = key[:-2]
+        if source == self._address or not is_host(source, self._broadcasts):
             self._counters.drop(DropReason.MARTIAN)  # RFC 9293 MUST-63; LAND
             return None
         options = wire_tcp.parse_options(packet[l4 + wire_tcp.FIXED_LEN : start])
@@ -193,11 +193,10 @@ class NoConnection:
         """Count an answer to a segment of no connection; False when the limit is reached."""
         if self._answers.begins(now):
             self._grouping = int.from_bytes(self._random(4), "big") | 1
-        group = (int.from_bytes(key[:4], "big") * self._grouping & seqnum.MASK) * ANSWER_GROUPS >> 32
+        group = (int.from_bytes(key[:-2], "big") * self._grouping & seqnum.MASK) * ANSWER_GROUPS >> 32
         return self._answers.count(group) <= ANSWERS_PER_SECOND
 
     def _bare(self, key: bytes, seq: int, ack: int, flags: int, stamps: tuple[int, int] | None = None) -> Outgoing:
-        remote, remote_port = int.from_bytes(key[:4], "big"), int.from_bytes(key[4:6], "big")
-        path = Path(self._address, self._port, remote, remote_port, timestamps=stamps is not None)
+        path = Path(self._local, key, timestamps=stamps is not None)
         seq, ack = seq & seqnum.MASK, ack & seqnum.MASK
         return path.segment(seq, ack, flags, 0, stamps or (0, 0), [], 0, wire_tcp.DEFAULT_MSS)

@@ -9,13 +9,12 @@ from __future__ import annotations
 from struct import Struct
 
 from hognose.link import ETHERNET_HDR_LEN, Outgoing
-from hognose.units import Ipv4Int, Port
 from hognose.wire import tcp as wire_tcp
 from hognose.wire import virtio_net
 
 IP_HEADER_LEN = 20
-_IP_TCP_TS = Struct(">BBHHHBBHIIHHIIBBHHHIII")
-_IP_TCP = Struct(">BBHHHBBHIIHHIIBBHHH")
+_IP_TCP_TS = Struct(">BBHHHBBH12sIIBBHHHIII")
+_IP_TCP = Struct(">BBHHHBBH12sIIBBHHH")
 _DONT_FRAGMENT = 0x4000
 _TTL = 64
 _FLAGS_CSUM_START = ETHERNET_HDR_LEN + IP_HEADER_LEN
@@ -25,16 +24,15 @@ _SINGLE = virtio_net.partial_checksum(_FLAGS_CSUM_START, wire_tcp.CHECKSUM_OFFSE
 class Path:
     """Addresses and ports of a connection, and the counter of its IP ids."""
 
-    __slots__ = ("_ident", "_ip_sum", "_pseudo", "local", "local_port", "remote", "remote_port", "timestamps")
+    __slots__ = ("_ends", "_ident", "_ip_sum", "_next_hop", "_pseudo", "timestamps")
 
-    def __init__(self, local: Ipv4Int, local_port: Port, remote: Ipv4Int, remote_port: Port, timestamps: bool) -> None:
-        self.local = local
-        self.local_port = local_port
-        self.remote = remote
-        self.remote_port = remote_port
+    def __init__(self, local: bytes, remote: bytes, timestamps: bool) -> None:
+        """local, remote: an IPv4 address and a port as on the wire, 6 bytes."""
         self.timestamps = timestamps
+        self._ends = local[:4] + remote[:4] + local[4:] + remote[4:]
+        self._next_hop = int.from_bytes(remote[:4], "big")
         self._ident = 0
-        addresses = (local >> 16) + (local & 0xFFFF) + (remote >> 16) + (remote & 0xFFFF)
+        addresses = int.from_bytes(self._ends[:8], "big") % 0xFFFF
         self._ip_sum = 0x4500 + _DONT_FRAGMENT + (_TTL << 8 | 6) + addresses
         self._pseudo = addresses + 6
 
@@ -68,18 +66,18 @@ class Path:
         partial = (self._pseudo + tcp_len) % 0xFFFF
         if self.timestamps:
             head = _IP_TCP_TS.pack(
-                0x45, 0, length, ident, _DONT_FRAGMENT, _TTL, 6, ip_sum, self.local, self.remote,
-                self.local_port, self.remote_port, seq, ack, header_len << 2, flags, window, partial, 0,
+                0x45, 0, length, ident, _DONT_FRAGMENT, _TTL, 6, ip_sum, self._ends,
+                seq, ack, header_len << 2, flags, window, partial, 0,
                 wire_tcp.TIMESTAMP_OPTION, stamps[0], stamps[1],
             )  # fmt: skip
         else:
             head = _IP_TCP.pack(
-                0x45, 0, length, ident, _DONT_FRAGMENT, _TTL, 6, ip_sum, self.local, self.remote,
-                self.local_port, self.remote_port, seq, ack, header_len << 2, flags, window, partial, 0,
+                0x45, 0, length, ident, _DONT_FRAGMENT, _TTL, 6, ip_sum, self._ends,
+                seq, ack, header_len << 2, flags, window, partial, 0,
             )  # fmt: skip
         if size > mss:
             vnet = virtio_net.tcp_super_segment(ETHERNET_HDR_LEN + IP_HEADER_LEN + header_len, mss, _FLAGS_CSUM_START)
         else:
             vnet = _SINGLE
         pieces.insert(0, head + options)
-        return (self.remote, vnet, pieces)
+        return (self._next_hop, vnet, pieces)

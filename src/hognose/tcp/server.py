@@ -21,7 +21,7 @@ from hognose.tcp.connection import PollQueue, TcpConnection
 from hognose.tcp.no_connection import NoConnection, Opening
 from hognose.tcp.path import IP_HEADER_LEN
 from hognose.tcp.state import CloseReason
-from hognose.units import MS, Buffer, Ipv4Int, Nanos, Port, Random, UnixSeconds
+from hognose.units import MS, Buffer, Nanos, Port, Random
 from hognose.wire import tcp as wire_tcp
 from hognose.wire.checksum import ones_sum, pseudo_sum
 
@@ -48,13 +48,12 @@ class TcpServer:
     def __init__(
         self,
         *,
-        address: Ipv4Int,
+        address: Address,
         port: Port,
         mtu: int,
         limits: TcpLimits,
         secret: bytes,
         now: Nanos,
-        unix: UnixSeconds,
         random: Random,
         counters: Counters,
         silent: FairTable[bytes] | None = None,
@@ -66,7 +65,7 @@ class TcpServer:
         """
         if silent is None:
             limits = replace(limits, first_window=limits.receive_buffer, first_ranges=limits.reassembly_ranges)
-        self._address = address
+        self._pseudo = pseudo_sum(0, int.from_bytes(address, "big"), 6, 0)  # without source and length
         self._limits = limits
         self._counters = counters
         self._no_connection = NoConnection(
@@ -131,11 +130,9 @@ class TcpServer:
         gso_size is not needed: everything is counted in bytes.
         """
         key = packet[l3 + 12 : l3 + 16] + packet[l4 : l4 + 2]
-        if not checksum_ok:
-            source = int.from_bytes(key[:4], "big")
-            if ones_sum(packet[l4:end], pseudo_sum(source, self._address, 6, end - l4)):
-                self._counters.drop(DropReason.BAD_TCP_CHECKSUM)
-                return
+        if not checksum_ok and ones_sum(packet[l4:end], self._pseudo + int.from_bytes(key[:-2], "big") + end - l4):
+            self._counters.drop(DropReason.BAD_TCP_CHECKSUM)
+            return
         connection = self._connections.get(key)
         if connection is None:
             opening = self._no_connection.receive(key, packet, l4, end, now, self._out)

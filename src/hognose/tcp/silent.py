@@ -17,7 +17,7 @@ from hognose.limits import TcpLimits
 from hognose.tcp import seqnum
 from hognose.tcp.listener import HalfOpen
 from hognose.tcp.path import Path
-from hognose.units import SECOND, Ipv4Int, Nanos, Port
+from hognose.units import SECOND, Nanos
 from hognose.wire.tcp import ACK, FIN, RST, SYN
 
 SILENT_TIME: Nanos = 10 * SECOND  # docs/security.md, "Before authentication"
@@ -48,12 +48,9 @@ class SilentPeer:
 class Silent:
     """The table of silent connections of one listening port; each is one bytes object."""
 
-    def __init__(
-        self, table: FairTable[bytes], address: Ipv4Int, port: Port, limits: TcpLimits, counters: Counters
-    ) -> None:
+    def __init__(self, table: FairTable[bytes], local: bytes, limits: TcpLimits, counters: Counters) -> None:
         self.table = table
-        self._address = address
-        self._port = port
+        self._local = local  # address and port as on the wire
         self._window = limits.syn_window
         self._counters = counters
 
@@ -85,9 +82,8 @@ class Silent:
 
     def _unpacked(self, key: bytes, packed: bytes) -> SilentPeer:
         irs, iss, mss, options, ts_offset, ts_recent, rtt_ms, window, since = _PACKED.unpack(packed)
-        remote, remote_port = int.from_bytes(key[:4], "big"), int.from_bytes(key[4:6], "big")
         entry = HalfOpen(
-            path=Path(self._address, self._port, remote, remote_port, options & _TIMESTAMPS != 0),
+            path=Path(self._local, key, options & _TIMESTAMPS != 0),
             irs=irs,
             iss=iss,
             mss=mss,

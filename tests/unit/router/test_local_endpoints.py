@@ -8,7 +8,6 @@ from scapy.packet import Packet
 from tests.sim.reference_peer import PeerSettings, ReferencePeer
 from tests.sim.segments import build, parse
 from tests.unit.gateway.gateway_world import ADDRESS, GATEWAY, OUTSIDE, START, GatewayWorld, Remote
-from tests.world.today import UNIX
 
 from hognose.address import Endpoint, parse_ipv4
 from hognose.drops import Counters, DropReason
@@ -53,8 +52,8 @@ def test_the_sender_of_a_quoted_packet(quoted: bytes, found: object) -> None:
 
 def web_server(address: str, port: int, mtu: int = 1500) -> TcpServer:
     return TcpServer(
-        address=ipv4_int(address), port=port, mtu=mtu, limits=TcpLimits(), secret=bytes(32), now=START, unix=UNIX,
-        random=bytes, counters=Counters(),
+        address=parse_ipv4(address), port=port, mtu=mtu, limits=TcpLimits(), secret=bytes(32), now=START, random=bytes,
+        counters=Counters(),
     )  # fmt: skip
 
 

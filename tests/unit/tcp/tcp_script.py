@@ -34,19 +34,21 @@ class Script:
         secret: bytes = bytes(32),
         random: Callable[[int], bytes] = bytes,
         silent: FairTable[bytes] | None = None,
+        local: int = SERVER,
+        port: int = PORT,
     ) -> None:
         self.start = self.now = start
+        self.local, self.local_port = local, port
         self.irs = irs
         self.iss = 0
         self.counters = Counters()
         self.server = TcpServer(
-            address=SERVER,
-            port=PORT,
+            address=local.to_bytes(4, "big"),
+            port=port,
             mtu=mtu,
             limits=limits or TcpLimits(),
             secret=secret,
             now=start,
-            unix=0,
             random=random,
             counters=self.counters,
             silent=silent,
@@ -93,7 +95,7 @@ class Script:
             setattr(segment, name, value)
         if seq is None:
             self.next += len(payload) + segment.has("S") + segment.has("F")
-        packet = build(segment, self.address, self.port, SERVER, PORT)
+        packet = build(segment, self.address, self.port, self.local, self.local_port)
         self.server.receive(packet, 0, 20, len(packet), gso_size, ok, self.now)
 
     def stamp(self) -> int:

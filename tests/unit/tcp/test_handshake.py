@@ -35,7 +35,7 @@ def test_nothing_is_answered_that_was_not_offered():
 def test_the_third_segment_makes_a_connection():
     script = Script()
     conn = script.open()
-    assert conn.peer == (script.address, CLIENT_PORT)
+    assert conn.peer == (script.address.to_bytes(4, "big"), CLIENT_PORT)
     assert conn.id > 0
     assert not conn.eof
     assert len(script.server) == 1

@@ -147,7 +147,7 @@ def test_a_reused_tuple_after_a_reset():
     script.send("R")
     assert script.ended == ["RESET_BY_PEER"], "without waiting for a poll"
     script.irs = 500_000
-    assert script.open().peer == (CLIENT, CLIENT_PORT)
+    assert script.open().peer == (CLIENT.to_bytes(4, "big"), CLIENT_PORT)
 
 
 def test_a_reset_with_the_first_segment():
@@ -283,3 +283,43 @@ def test_memory_per_connection_is_small():
     tracemalloc.stop()
     assert connections < 3_000
     assert half_open < 1_000
+
+
+def test_servers_beside_each_other_do_not_know_each_other():
+    """Of other addresses, ports, secrets and MTUs; one peer speaks to all of them with one address and port."""
+    scripts = [
+        Script(local=0x0A000002, port=1194, secret=bytes(32), mtu=1500),
+        Script(local=0x0A000002, port=443, secret=bytes(32), mtu=1500),
+        Script(local=0x0A080001, port=1194, secret=bytes(32), mtu=1400),
+        Script(local=0x0A000002, port=1194, secret=bytes(range(32)), mtu=1500),
+    ]
+    for script in scripts:
+        script.open()
+    assert len({script.iss for script in scripts}) == 4
+    for number, script in enumerate(scripts):
+        script.send("PA", bytes([number]) * 10)
+        script.write(bytes([number]) * 3000)
+    for number, script in enumerate(scripts):
+        assert script.take() == bytes([number]) * 10
+        sent = script.poll()
+        assert b"".join(segment.payload for segment in sent) == bytes([number]) * 3000
+        assert len(sent[0].payload) == (1348 if number == 2 else 1448)
+        assert script.raw[0][2][0][12:16] == script.local.to_bytes(4, "big")
+        assert len(script.server) == 1
+    scripts[0].send("R", seq=scripts[0].next)
+    assert [len(script.server) for script in scripts] == [0, 1, 1, 1]
+
+
+def test_a_cookie_of_one_server_is_worth_nothing_at_another():
+    limits = TcpLimits(half_open=0)
+    one = Script(local=0x0A000002, port=1194, limits=limits)
+    other = Script(local=0x0A000002, port=443, limits=limits)
+    other.syn()
+    one.syn()
+    other.iss = one.iss
+    other.send("A")
+    assert [segment.flags for segment in other.poll()] == ["R"]
+    assert other.server.accepted() == []
+    one.send("A")
+    assert one.poll() == []
+    assert len(one.server.accepted()) == 1
