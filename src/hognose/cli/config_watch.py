@@ -58,7 +58,7 @@ def load(
     """
     data = read_text(source)
     rule = destinations or Destinations()
-    config = _parse(data, source, file, console, unix, no_authentication, rule)
+    config = _parse(data, source, file, console, unix=unix, no_authentication=no_authentication, destinations=rule)
     return LoadedConfig(source, file, data, config, no_authentication, rule)
 
 
@@ -97,6 +97,7 @@ def _parse(
     source: ConfigSource,
     file: str,
     console: Console,
+    *,
     unix: UnixSeconds,
     no_authentication: bool,
     destinations: Destinations,
@@ -179,7 +180,13 @@ class ConfigReload:
         self._judge(data)
         try:
             config = _parse(
-                data, self._source, self._file, self._console, unix, self._no_authentication, self._destinations
+                data,
+                self._source,
+                self._file,
+                self._console,
+                unix=unix,
+                no_authentication=self._no_authentication,
+                destinations=self._destinations,
             )
             old = self._config
             changed = changed_settings(old, config)

@@ -96,7 +96,10 @@ def decode(data: bytes, file: str, *, block_device: bool = False) -> str:
 
 
 def decode_to_embed(data: bytes, file: str) -> tuple[str, bool]:
-    """Text to embed again, and whether it was changed by hand: between marks that agree with each other it may be."""
+    """Text to embed again, and True when it was changed by hand: between marks that agree with each other it may be.
+
+    ConfigError, with `file`, as of `decode`, and for text with damaged marks.
+    """
     try:
         return decode(data, file), False
     except ConfigError as error:

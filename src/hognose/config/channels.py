@@ -26,14 +26,14 @@ _PUSH_MAX = 255
 
 
 def wrap(lines: Collected) -> WrapSettings:
-    """The control channel's wrap, with the digest of `auth`."""
+    """The control channel's wrap, with the digest of `auth`. ConfigError for bad keys, words and digests."""
     kind, key, direction = _static_wrap(lines)
     v2_key, v2_age = _tls_crypt_v2(lines)
     return WrapSettings(kind, key, direction, _auth(lines), v2_key, v2_age)
 
 
 def data(lines: Collected) -> DataSettings:
-    """The data channel: ciphers, framing, replay window, packet sizes."""
+    """The data channel: ciphers, framing, replay window, packet sizes. ConfigError for what is not supported."""
     mssfix, mode = network.mssfix(lines)
     return lines.filled(
         DataSettings(
@@ -146,7 +146,7 @@ def _data_ciphers_fallback(lines: Collected) -> str:
 
 
 def framing(lines: Collected) -> Compression:
-    """Framing of packets that could be compressed and never are (OpenVPN comp.c)."""
+    """Framing of packets that could be compressed and never are (OpenVPN comp.c); ConfigError for compression."""
     allowed = lines.get("allow-compression")
     if allowed is not None and allowed.words[0] not in ("no", "stub-only"):
         raise lines.error(allowed, f"`{allowed.words[0]}` is not supported: {_MIGRATE}")

@@ -55,7 +55,7 @@ def client_settings(lines: Collected, tunnel: TunnelNetwork, framed: Compression
 
 
 def folder_block(lines: Collected, directive: Directive) -> list[str]:
-    """The lines of the block that stands for a directory, without its tags."""
+    """The lines of the block that stands for a directory, without its tags. ConfigError as of `client_settings`."""
     body: list[str] = []
     for section in _sections(lines, directive):
         body += [f"[{section.name}]", *split_lines(section.text)]
@@ -142,7 +142,10 @@ class _Reader:
         self._address: Ipv4Int = 0
 
     def settings(self) -> ClientSettings:
-        """The lines in order; push-reset and push-remove also act on this client's own pushes before them."""
+        """The lines in order; push-reset and push-remove also act on this client's own pushes before them.
+
+        ConfigError for a line that cannot stand in such a file.
+        """
         section = self._section
         for directive in lex(section.text, section.file, section.first):
             self._take(directive)

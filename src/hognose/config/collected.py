@@ -132,7 +132,7 @@ class Collected:
         return self.word_number(directive, directive.words[at], low, high)
 
     def word_number(self, directive: Directive, word: str, low: int, high: int) -> int:
-        """A word as a decimal number in a range."""
+        """A word as a decimal number; ConfigError unless it is one in the range."""
         if not (word.isascii() and word.isdigit() and len(word) < 20 and low <= int(word) <= high):
             raise self.error(directive, f"`{word}` is no number from {low} to {high}")
         return int(word)
@@ -157,14 +157,14 @@ class Collected:
         return replace(group, **given)  # type: ignore[type-var]
 
     def address(self, directive: Directive, word: str, example: str) -> Ipv4Int:
-        """A word as an IPv4 address."""
+        """A word as an IPv4 address; ConfigError with the example for any other word."""
         try:
             return ipv4_int(word)
         except ValueError:
             raise self.error(directive, f"`{word}` is no IPv4 address; write `{example}`") from None
 
     def choice(self, name: str, default: str, values: tuple[str, ...]) -> str:
-        """The first word, which must be one of the values."""
+        """The first word, default when there is none; ConfigError unless it is one of the values."""
         directive = self.get(name)
         if directive is None or not directive.words:
             return default
@@ -174,7 +174,10 @@ class Collected:
         return directive.words[0]
 
     def text(self, directive: Directive) -> str:
-        """The text of a directive's block or file, lines ended by LF."""
+        """The text of a directive's block or file, lines ended by LF.
+
+        ConfigError for a file that is not embedded, that cannot be read, or whose text cannot be embedded.
+        """
         text = directive.block
         if text is None:
             text = self._read(directive)
@@ -213,7 +216,7 @@ class Collected:
         return False
 
     def folder(self, directive: Directive) -> Mapping[str, str]:
-        """The files of the directory that a directive names, by their names."""
+        """The files of the directory that a directive names, by their names. ConfigError when it cannot be read."""
         path = self.path(directive)
         if self._read_folder is None:
             raise self._not_embedded(directive, f"the directory {path}")

@@ -55,7 +55,7 @@ def check_transport(lines: Collected) -> None:
 
 
 def tunnel_network(lines: Collected) -> TunnelNetwork:
-    """Of `server NETWORK NETMASK [nopool]`."""
+    """The network of `server NETWORK NETMASK [nopool]`; ConfigError when it is absent or no network for clients."""
     directive = lines.need("server", SERVER_EXAMPLE)
     network, mask = (lines.address(directive, word, SERVER_EXAMPLE) for word in directive.words[:2])
     inverted = 0xFFFFFFFF & ~mask
@@ -75,14 +75,14 @@ def tunnel_network(lines: Collected) -> TunnelNetwork:
 
 
 def settings(lines: Collected, tunnel: TunnelNetwork) -> NetworkSettings:
-    """The tunnel network, the addresses for clients, and the port."""
+    """The tunnel network, the addresses for clients, and the port. ConfigError for what is out of range."""
     first, last = pool(lines, tunnel)
     port = lines.number("lport" if "lport" in lines else "port", DEFAULT_PORT, 1, 65_535)
     return lines.filled(NetworkSettings(tunnel.network, tunnel.prefix_len, port, first, last))
 
 
 def pool(lines: Collected, tunnel: TunnelNetwork) -> tuple[Ipv4Int, Ipv4Int]:
-    """First and last address of ifconfig-pool, (0, 0) when it is absent."""
+    """First and last address of ifconfig-pool, (0, 0) when it is absent. ConfigError unless both are clients'."""
     directive = lines.get("ifconfig-pool")
     if directive is None:
         return 0, 0
@@ -104,7 +104,8 @@ def reservations(
     """Address by common name, of ifconfig-pool-persist (OpenVPN pool.c, ifconfig_pool_read).
 
     The file is written by machines: lines that no longer fit are left out with one warning. An absent file is none.
-    bounds: of ifconfig-pool; taken: addresses of ifconfig-push.
+    bounds: of ifconfig-pool; taken: addresses of ifconfig-push. ConfigError for a file that cannot be read, and
+    for more than MAX_RESERVATIONS lines with addresses.
     """
     directive = lines.get("ifconfig-pool-persist")
     if directive is None:
@@ -147,6 +148,7 @@ def mssfix(lines: Collected) -> tuple[int, MssfixMode]:
 
     `mssfix` alone: 1492 with the outer headers when tun-mtu is 1500, else tun-mtu itself (options.c,
     options_set_mssfix). max-packet-size also bounds data packets: `mssfix N mtu` when no mssfix says another.
+    ConfigError for a number out of range or an unknown mode.
     """
     default = DataSettings()
     tun_mtu = lines.filled(default).tun_mtu

@@ -29,7 +29,11 @@ class Identity:
 
 
 def identity(lines: Collected, unix: UnixSeconds | None) -> Identity:
-    """The server's certificate and key, and the authorities of its clients; they must belong together."""
+    """The server's certificate and key, and the authorities of its clients.
+
+    unix: the wall clock for warnings of dates, None for none. ConfigError when one is absent or unreadable, or when the
+    key is not the certificate's.
+    """
     ca = lines.get("ca")
     if ca is None and "peer-fingerprint" not in lines:
         text = "missing; write `ca ca.crt`, or `peer-fingerprint` with the fingerprints of the clients' certificates"
@@ -59,7 +63,7 @@ _ALTERNATIVES = ("ext:subjectAltName", "ext:issuerAltName")
 
 
 def certificate_rules(lines: Collected) -> CertificateRules:
-    """Demands on a client's certificate."""
+    """Demands on a client's certificate; ConfigError for one that is not understood."""
     kind, name = _verify_name(lines)
     return CertificateRules(
         fingerprints=_fingerprints(lines),
@@ -85,7 +89,7 @@ def _username_field(lines: Collected) -> str:
 
 
 def verify_client_cert(lines: Collected, allowed: bool) -> ClientCertificate:
-    """The word of verify-client-cert; allowed: it may let in clients without a certificate."""
+    """The word of verify-client-cert; ConfigError for one that needs no certificate, unless that is allowed."""
     directive = lines.get("verify-client-cert")
     given = directive.words[0] if directive is not None and directive.words else "require"
     for value in get_args(ClientCertificate):
@@ -104,7 +108,7 @@ def verify_client_cert(lines: Collected, allowed: bool) -> ClientCertificate:
 
 
 def crl(lines: Collected, ca: str, unix: UnixSeconds | None) -> str:
-    """PEM text of crl-verify, "" for none; ca and unix: for its warnings."""
+    """PEM text of crl-verify, "" for none; ca and unix: for its warnings. ConfigError when it holds no list."""
     directive = lines.get("crl-verify")
     if directive is None:
         return ""
@@ -179,7 +183,7 @@ def _eku(lines: Collected) -> str:
 
 
 def tls_versions(lines: Collected) -> tuple[str, str]:
-    """Least and greatest version; "" for the greatest that there is."""
+    """Least and greatest version; "" for the greatest that there is. ConfigError for others, and for an empty range."""
     least = _tls_version(lines, "tls-version-min", TLS_VERSIONS[0])
     greatest = _tls_version(lines, "tls-version-max", "")
     directive = lines.get("tls-version-max")

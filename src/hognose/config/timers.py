@@ -9,7 +9,10 @@ from hognose.settings import LivenessSettings, RenegotiationSettings, StatusSett
 
 
 def keepalive(lines: Collected) -> tuple[int, int, int]:
-    """(ping, the server's own time-out, ping-restart to push) as OpenVPN's helper_keepalive has them."""
+    """(ping, the server's own time-out, ping-restart to push) as OpenVPN's helper_keepalive has them.
+
+    ConfigError for a number out of range, and for a restart less than twice the ping.
+    """
     both = lines.get("keepalive")
     if both is None:
         return _ping_alone(lines)
@@ -43,13 +46,13 @@ def _ping_alone(lines: Collected) -> tuple[int, int, int]:
 
 
 def liveness(lines: Collected) -> LivenessSettings:
-    """Pings, and the time-outs of clients."""
+    """Pings, and the time-outs of clients. ConfigError for a number out of range."""
     ping, ping_timeout, restart = keepalive(lines)
     return lines.filled(LivenessSettings(ping, ping_timeout, restart))
 
 
 def renegotiation(lines: Collected) -> RenegotiationSettings:
-    """The times and amounts of reneg-sec, reneg-bytes and reneg-pkts."""
+    """The times and amounts of reneg-sec, reneg-bytes and reneg-pkts. ConfigError when the least is above the most."""
     found = lines.filled(RenegotiationSettings())
     directive, most, least = lines.get("reneg-sec"), found.reneg_s, found.reneg_min_s
     if directive is not None and least > most:
@@ -58,13 +61,16 @@ def renegotiation(lines: Collected) -> RenegotiationSettings:
 
 
 def status(lines: Collected) -> StatusSettings:
-    """The list of clients on the console. `status FILE` alone means every 60 seconds."""
+    """The list of clients on the console. `status FILE` alone means every 60 seconds.
+
+    ConfigError for a number out of range.
+    """
     interval = lines.number("status", 60, 0, INT_MAX, at=1) if "status" in lines else 0
     return lines.filled(StatusSettings(interval))
 
 
 def connect_freq(lines: Collected) -> tuple[int, int]:
-    """(connections, seconds) of connect-freq; (0, 0) without it."""
+    """(connections, seconds) of connect-freq; (0, 0) without it. ConfigError for a number out of range."""
     if "connect-freq" not in lines:
         return 0, 0
     return lines.number("connect-freq", 1, 1, INT_MAX), lines.number("connect-freq", 1, 1, INT_MAX, at=1)
