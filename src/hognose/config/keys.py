@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from hognose.base.pem import UNREADABLE, TooManyListsError, load_certificates, load_revocation_lists
 from hognose.limits import CRL_ENTRIES
 from hognose.units import UnixSeconds
 from hognose.vocabulary import FINGERPRINT_LEN, STATIC_KEY_LEN, TLS_CRYPT_V2_KEY_LEN
@@ -24,11 +25,7 @@ _V2_KEY = re.compile(
     r"-----BEGIN OpenVPN tls-crypt-v2 server key-----\s*([A-Za-z0-9+/=\s]*)"
     r"-----END OpenVPN tls-crypt-v2 server key-----"
 )
-# What cryptography raises over certificates that were changed.
-_UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, x509.InvalidVersion, x509.DuplicateExtension,
-               x509.UnsupportedGeneralNameType, UnsupportedAlgorithm)  # fmt: skip
 _DAMAGED = "holds a certificate that cannot be read; embed the file as its CA has made it"
-_CRL = re.compile(r"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 
 
 class BadPemError(ValueError):
@@ -102,9 +99,11 @@ def check_crl(crl: str, ca: str, unix: UnixSeconds | None) -> list[str]:
     ca: PEM of the authorities, "" for none. unix: the wall clock, None to leave the dates out.
     """
     try:
-        lists = [x509.load_pem_x509_crl(pem.encode()) for pem in _CRL.findall(crl)]
+        lists = load_revocation_lists(crl)
         issuers = [entry.issuer for entry in lists]
-    except (ValueError, UnsupportedAlgorithm):
+    except TooManyListsError as error:
+        raise BadPemError("crl-verify", str(error)) from None
+    except UNREADABLE:
         lists = []
     if not lists:
         raise BadPemError("crl-verify", "no PEM list of revoked certificates (X509 CRL); make one with your CA's tool")
@@ -150,7 +149,7 @@ def check_identity(ca: str, cert: str, key: str, unix: UnixSeconds | None) -> li
         raise BadPemError("key", "no PEM private key") from None
     try:
         public = _public_bytes(own.public_key())
-    except _UNREADABLE:
+    except UNREADABLE:
         raise BadPemError("cert", _DAMAGED) from None
     if _public_bytes(private.public_key()) != public:
         raise BadPemError("key", "the key does not belong to the certificate in `cert`")
@@ -185,27 +184,27 @@ def _date_warnings(
 def _may_sign(certificate: x509.Certificate) -> bool:
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, *_UNREADABLE):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return True  # version 1 certificates have no such extension; unreadable ones are left to the TLS library
 
 
 def _may_serve(certificate: x509.Certificate) -> bool:
     try:
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
-    except (x509.ExtensionNotFound, *_UNREADABLE):
+    except (x509.ExtensionNotFound, *UNREADABLE):
         return True
     return ExtendedKeyUsageOID.SERVER_AUTH in usage or ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE in usage
 
 
 def _load_certificates(directive: str, text: str) -> list[x509.Certificate]:
     try:
-        certificates = x509.load_pem_x509_certificates(text.encode())
-    except _UNREADABLE:
+        certificates = load_certificates(text)
+    except ValueError:
         raise BadPemError(directive, "no PEM certificate") from None
     try:
         for each in certificates:  # the fields of the checks; cryptography reads them when they are asked for
             _ = each.subject, each.issuer, each.not_valid_before_utc, each.not_valid_after_utc
-    except _UNREADABLE:
+    except UNREADABLE:
         raise BadPemError(directive, _DAMAGED) from None
     return certificates
 

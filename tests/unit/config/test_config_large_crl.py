@@ -10,12 +10,13 @@ from tests.unit.config.config_samples import block, config_text
 from tests.unit.openvpn.link import authority, client_identity
 from tests.world.today import UNIX
 
+from hognose.base.pem import load_certificates
 from hognose.config import blockfile
 from hognose.config.embed import embed
 from hognose.config.parser import parse
 from hognose.errors import ConfigError
 from hognose.limits import CRL_ENTRIES
-from hognose.openvpn.tls.certificates import load_certificates, to_der
+from hognose.openvpn.tls.certificates import to_der
 from hognose.openvpn.tls.crl import RevocationLists
 
 SERIAL = 1 << 127  # as long as easy-rsa's are

@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from tests.world.pki import CLIENT, SERVER, Authority, key_usage, name_of
 
+from hognose.base.pem import load_certificates
 from hognose.drops import DropReason
 from hognose.errors import ConfigError, PeerError
-from hognose.openvpn.tls.certificates import check_identity, check_rules, load_certificates, subject_text
+from hognose.openvpn.tls.certificates import check_identity, check_rules, subject_text
 from hognose.settings import CertificateRules
 
 CN, O, OU, MAIL = (

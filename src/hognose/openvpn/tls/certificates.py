@@ -7,16 +7,13 @@ untrusted bytes still: a malformed one becomes a refusal with one sentence, neve
 from __future__ import annotations
 
 import hmac
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from hognose.base.pem import UNREADABLE, quiet
 from hognose.drops import DropReason
 from hognose.errors import ConfigError, PeerError
 from hognose.openvpn.tls import openssl_binding
@@ -35,9 +32,6 @@ _ALTERNATIVES: dict[str, _Alternatives] = {
     "issuerAltName": x509.IssuerAlternativeName,
 }
 _SERIAL = "serialNumber"
-# Exceptions of cryptography for certificates that OpenSSL could still read; found by changing bytes at random.
-UNREADABLE = (ValueError, TypeError, KeyError, OverflowError, x509.InvalidVersion, x509.DuplicateExtension,
-              x509.UnsupportedGeneralNameType, UnsupportedAlgorithm)  # fmt: skip
 # RFC 5280 4.2.1.3, in the order of the bits: 0x80 is digitalSignature.
 _USAGE_BITS = (
     (0x80, "digital_signature"),
@@ -73,32 +67,6 @@ def check_rules(rules: CertificateRules) -> None:
             "or ext:subjectAltName",
             directive="x509-username-field",
         )
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep cryptography's warnings about unusual certificates off standard error; a peer must not cause output."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-
-
-def load_certificates(pem: str) -> list[x509.Certificate]:
-    """Certificates of a PEM text in their order; ValueError when there is none or one is broken."""
-    with quiet():
-        try:
-            return x509.load_pem_x509_certificates(pem.encode())
-        except UNREADABLE:
-            raise ValueError("no readable certificate") from None
-
-
-def load_der(der: bytes) -> x509.Certificate:
-    """One certificate; ValueError when it is broken."""
-    with quiet():
-        try:
-            return x509.load_der_x509_certificate(der)
-        except UNREADABLE:
-            raise ValueError("no readable certificate") from None
 
 
 def to_der(certificate: x509.Certificate) -> bytes:

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 
+from hognose.base.pem import UNREADABLE, load_certificates, load_der, quiet
 from hognose.drops import DropReason
 from hognose.errors import ConfigError, PeerError
 from hognose.openvpn.tls import openssl_binding
@@ -23,12 +24,8 @@ from hognose.openvpn.tls.certificates import (
     CHAIN_MAX,
     MALFORMED,
     NO_NAME,
-    UNREADABLE,
     check_identity,
     check_rules,
-    load_certificates,
-    load_der,
-    quiet,
 )
 from hognose.openvpn.tls.crl import RevocationLists
 from hognose.openvpn.tls.openssl_endpoint import OpenSslEndpoint

@@ -13,14 +13,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import crypto
 
+from hognose.base.pem import CRL_BEGIN, UNREADABLE, load_der, load_revocation_lists
 from hognose.errors import ConfigError
 from hognose.limits import CRL_ENTRIES
 from hognose.openvpn.tls import openssl_binding
-from hognose.openvpn.tls.certificates import UNREADABLE, load_der
 from hognose.units import UnixSeconds
 
-LISTS_MAX = 64
-_BEGIN, _END = "-----BEGIN X509 CRL-----", "-----END X509 CRL-----"
 _UNABLE_TO_GET_CRL, _HAS_EXPIRED, _NOT_YET_VALID, _REVOKED = 3, 12, 11, 23
 _BAD_SIGNATURE = (5, 8)
 
@@ -97,19 +95,13 @@ def _next_update(lists: list[x509.CertificateRevocationList]) -> UnixSeconds | N
 
 
 def _parse(pem: str) -> list[x509.CertificateRevocationList]:
-    """Every list of a PEM text, at least one; text around them is ignored as OpenSSL does."""
-    lists: list[x509.CertificateRevocationList] = []
-    parts = pem.split(_BEGIN)[1:]
-    if not parts:
-        raise ConfigError(f"there is no `{_BEGIN}` in it; write a CRL in PEM form", directive="crl-verify")
-    if len(parts) > LISTS_MAX:
-        raise ConfigError(f"more than {LISTS_MAX} CRLs", directive="crl-verify")
-    for number, part in enumerate(parts, 1):
-        body, mark, _ = part.partition(_END)
-        try:
-            lists.append(x509.load_pem_x509_crl(f"{_BEGIN}{body}{mark}\n".encode()))
-        except UNREADABLE:
-            raise ConfigError(f"CRL {number} is damaged; write it again in PEM form", directive="crl-verify") from None
+    """Every list of a PEM text, at least one; ConfigError for a text that has none, or a broken one."""
+    try:
+        lists = load_revocation_lists(pem)
+    except ValueError as error:
+        raise ConfigError(str(error), directive="crl-verify") from None
+    if not lists:
+        raise ConfigError(f"there is no `{CRL_BEGIN}` in it; write a CRL in PEM form", directive="crl-verify")
     entries = sum(map(len, lists))
     if entries > CRL_ENTRIES:
         raise ConfigError(f"{entries} revoked certificates, more than {CRL_ENTRIES}", directive="crl-verify")

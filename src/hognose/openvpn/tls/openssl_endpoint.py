@@ -6,10 +6,11 @@ from typing import Protocol
 
 from OpenSSL import SSL, crypto
 
+from hognose.base.pem import UNREADABLE, quiet
 from hognose.drops import DropReason
 from hognose.errors import PeerError
 from hognose.openvpn.tls import openssl_binding
-from hognose.openvpn.tls.certificates import MALFORMED, UNREADABLE, fingerprint, quiet, to_der
+from hognose.openvpn.tls.certificates import MALFORMED, fingerprint, to_der
 from hognose.openvpn.tls.verify_errors import error_reasons, explain, explain_tls
 from hognose.units import UnixSeconds
 
