@@ -17,7 +17,7 @@ from tests.unit.openvpn.client import ClientKit, ModelClient
 from tests.unit.openvpn.link import SECOND, Quality, profile
 from tests.world.today import UNIX
 
-from hognose.address import Endpoint
+from hognose.address import Endpoint, parse_ipv4
 from hognose.base.containment import Failures
 from hognose.base.journal import Journal
 from hognose.drops import Counters, DropReason
@@ -26,7 +26,6 @@ from hognose.limits import Limits
 from hognose.link import Outgoing
 from hognose.nat.nat import Nat
 from hognose.openvpn.profile import ServerProfile
-from hognose.units import ipv4_int
 from hognose.vpn.addresses import AddressPool
 from hognose.vpn.admission import Admissions
 from hognose.vpn.authentication import Authenticator, CertificateOnly
@@ -199,9 +198,9 @@ class DatagramWorld:
         admissions = Admissions(
             table=self.table,
             authenticator=authenticator or CertificateOnly(),
-            pool=AddressPool(ipv4_int("10.8.0.2"), ipv4_int("10.8.0.254")),
-            netmask=ipv4_int("255.255.255.0"),
-            server=ipv4_int("10.8.0.1"),
+            pool=AddressPool(parse_ipv4("10.8.0.2"), parse_ipv4("10.8.0.254")),
+            netmask=parse_ipv4("255.255.255.0"),
+            server=parse_ipv4("10.8.0.1"),
             policy=ClientPolicy(duplicate_cn=True),
             nat=cast(Nat, SimpleNamespace(forget=lambda address: None)),
             journal=self.journal,

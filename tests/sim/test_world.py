@@ -77,7 +77,8 @@ def _takes_another_client(world: SimWorld) -> None:
         queued = 0
         for address, packets in to_clients.items():
             count[0] += 1
-            others = [other for other in world.gateway.service.table.clients if other != address]
+            clients = world.gateway.service.table.clients
+            others = [int.from_bytes(one, "big") for one in clients if int.from_bytes(one, "big") != address]
             queued += inner({others[0] if count[0] % 40 == 0 and others else address: packets})
         return queued
 

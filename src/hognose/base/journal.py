@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from hognose.address import Endpoint
 from hognose.base.rate import KeyedWindow
 from hognose.drops import Counters, DropReason, Stat
 from hognose.events import Event, EventKind
-from hognose.units import Ipv4Int, Nanos, Port, ipv4_text
+from hognose.units import Nanos
 
 # Events that a peer without a certificate of ours can cause at will.
 LIMITED = frozenset(
@@ -54,13 +55,13 @@ class Journal:
             directive, _, words = text.partition(": ")
             self.add(EventKind.CONFIG_WARNING, now, where="TLS", directive=directive, text=words)
 
-    def udp_client(self, source: Ipv4Int, port: Port, now: Nanos) -> None:
+    def udp_client(self, source: Endpoint, now: Nanos) -> None:
         """Queue PEER_REJECTED for an OpenVPN client that speaks UDP to us."""
         self.add(
             EventKind.PEER_REJECTED,
             now,
             conn=0,
-            peer=f"{ipv4_text(source)}:{port}",
+            peer=str(source),
             reason=DropReason.PORT_CLOSED.name.lower(),
             detail="an OpenVPN client speaks UDP, this server TCP; write `proto tcp` in its config",
         )

@@ -152,9 +152,9 @@ def assemble(
     admissions = Admissions(
         table=table,
         authenticator=authenticator or CertificateOnly(),
-        pool=AddressPool(first, last),
-        netmask=network.mask,
-        server=network.server_address,
+        pool=AddressPool(first.to_bytes(4, "big"), last.to_bytes(4, "big")),
+        netmask=network.mask.to_bytes(4, "big"),
+        server=network.server_address.to_bytes(4, "big"),
         policy=live.policy,
         nat=nat,
         journal=journal,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hognose.address import Endpoint
 from hognose.base.containment import Failures
 from hognose.base.journal import Journal
 from hognose.config.model import ServerConfig
@@ -112,7 +113,7 @@ class Gateway:
         for error in routed.failures:
             self._journal.failure("ingress", error, now)
         for source, port in routed.udp_clients:
-            self._journal.udp_client(source, port, now)
+            self._journal.udp_client(Endpoint(source.to_bytes(4, "big"), port), now)
 
     def _run_timers(self, now: Nanos, unix: UnixSeconds) -> None:
         failures = self._failures

@@ -50,7 +50,7 @@ class Forwarder:
         *,
         server: Ipv4Int,
         mask: Ipv4Int,
-        clients: Container[Ipv4Int],
+        clients: Container[Address],
         client_to_client: bool,
         link_mtu: int,
         tun_mtu: int,
@@ -120,8 +120,8 @@ class Forwarder:
         """
         routed = Routed({}, [], [], [])
         for first in self._reassembler.handle_deadline(now):
-            client = int.from_bytes(first[12:16], "big")
-            if client in self._clients:
+            if first[12:16] in self._clients:
+                client = int.from_bytes(first[12:16], "big")
                 self._icmp.error(client, first, REASSEMBLY_TIMEOUT, routed, now)
         if self._endpoints is not NO_ENDPOINTS:
             self._endpoints.handle_deadline(now)
@@ -214,7 +214,7 @@ class Forwarder:
             self._counters.drop(DropReason.CLIENT_TO_CLIENT_OFF)
             self._icmp.error(client, packet, ADMIN_PROHIBITED, routed, now)
             return
-        if destination not in self._clients:
+        if destination.to_bytes(4, "big") not in self._clients:
             self._counters.drop(DropReason.NO_ROUTE)
             self._icmp.error(client, packet, HOST_UNREACHABLE, routed, now)
             return

@@ -11,33 +11,34 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 
+from hognose.address import Address
 from hognose.openvpn.tls.certificates import NO_NAME
-from hognose.units import Ipv4Int
 
 
 class AddressPool:
     """Addresses first … last (inclusive) of a tunnel network."""
 
-    def __init__(self, first: Ipv4Int, last: Ipv4Int) -> None:
+    def __init__(self, first: Address, last: Address) -> None:
         self.first = first
         self.last = last
-        self._taken: dict[Ipv4Int, str] = {}
-        self._remembered: dict[str, Ipv4Int] = {}
-        self._holder: dict[Ipv4Int, str] = {}  # the mirror of _remembered
-        self._reservations: Mapping[str, Ipv4Int] = {}
-        self._kept: frozenset[Ipv4Int] = frozenset()
+        self._size = int.from_bytes(last, "big") - int.from_bytes(first, "big") + 1
+        self._taken: dict[Address, str] = {}
+        self._remembered: dict[str, Address] = {}
+        self._holder: dict[Address, str] = {}  # the mirror of _remembered
+        self._reservations: Mapping[str, Address] = {}
+        self._kept: frozenset[Address] = frozenset()
 
     def __len__(self) -> int:
         """Addresses in use."""
         return len(self._taken)
 
-    def reserve(self, reservations: Mapping[str, Ipv4Int], fixed: Iterable[Ipv4Int]) -> None:
+    def reserve(self, reservations: Mapping[str, Address], fixed: Iterable[Address]) -> None:
         """Addresses by name, and further ones that only `take` with that very address gives out."""
         self._reservations = reservations
         self._kept = frozenset((*reservations.values(), *fixed))
 
-    def take(self, name: str, fixed: Ipv4Int = 0) -> tuple[Ipv4Int, bool] | None:
-        """An address for the client `name`, the fixed one if it is not 0; None when there is none.
+    def take(self, name: str, fixed: Address = b"") -> tuple[Address, bool] | None:
+        """An address for the client `name`, the fixed one if it is not b""; None when there is none.
 
         Two clients without a name (NO_NAME) are never taken for one. The bool says that the last holder of the
         address had the same name, so what belonged to the address (NAT flows) may stay.
@@ -50,21 +51,21 @@ class AddressPool:
         self._taken[address] = name
         return address, same_holder
 
-    def release(self, address: Ipv4Int) -> None:
+    def release(self, address: Address) -> None:
         """Give an address back; unknown ones are ignored."""
         self._taken.pop(address, None)
 
-    def _choose(self, name: str) -> Ipv4Int | None:
+    def _choose(self, name: str) -> Address | None:
         for address in (self._reservations.get(name), self._remembered.get(name)):
             if address is not None and address not in self._taken and (
                 address not in self._kept or self._reservations.get(name) == address
             ):  # fmt: skip
                 return address
-        size = self.last - self.first + 1
+        first, size = int.from_bytes(self.first, "big"), self._size
         start = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big") % size
-        fallback: Ipv4Int | None = None
+        fallback: Address | None = None
         for offset in range(size):
-            address = self.first + (start + offset) % size
+            address = (first + (start + offset) % size).to_bytes(len(self.first), "big")
             if address in self._taken or address in self._kept:
                 continue
             if address not in self._holder:
@@ -73,7 +74,7 @@ class AddressPool:
                 fallback = address
         return fallback
 
-    def _remember(self, name: str, address: Ipv4Int) -> None:
+    def _remember(self, name: str, address: Address) -> None:
         other = self._holder.pop(address, None)
         if other is not None:
             self._remembered.pop(other, None)
@@ -84,6 +85,6 @@ class AddressPool:
             self._holder.pop(before, None)
         self._remembered[name] = address
         self._holder[address] = name
-        if len(self._remembered) > self.last - self.first + 1:
+        if len(self._remembered) > self._size:
             oldest = next(iter(self._remembered))
             self._holder.pop(self._remembered.pop(oldest), None)

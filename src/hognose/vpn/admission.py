@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hognose.address import Address, address_text
 from hognose.base.journal import Journal
 from hognose.drops import Counters, DropReason, Stat
 from hognose.events import EventKind
@@ -17,7 +18,7 @@ from hognose.openvpn.session_events import (
     SessionEvent,
 )
 from hognose.openvpn.tls.certificates import NO_NAME
-from hognose.units import SECOND, Ipv4Int, Nanos, UnixSeconds, ipv4_text
+from hognose.units import SECOND, Nanos, UnixSeconds
 from hognose.vpn.addresses import AddressPool
 from hognose.vpn.authentication import Authenticator, AuthRequest, Ticket, Verdict
 from hognose.vpn.client_policy import ClientPolicy
@@ -44,8 +45,8 @@ class Admissions:
         table: PeerTable,
         authenticator: Authenticator,
         pool: AddressPool,
-        netmask: Ipv4Int,
-        server: Ipv4Int,
+        netmask: Address,
+        server: Address,
         policy: ClientPolicy,
         nat: Nat,
         journal: Journal,
@@ -114,7 +115,7 @@ class Admissions:
     def leave(self, peer: Peer, reason: DropReason, now: Nanos, detail: str = "") -> None:
         """Free the address of a peer whose session is over, and write its line. Idempotent."""
         self._forget_login(peer)
-        if peer.address == 0:
+        if not peer.address:
             return
         if self._table.clients.get(peer.address) is peer:
             self._pool.release(peer.address)
@@ -128,7 +129,7 @@ class Admissions:
                 conn=peer.transport.id,
                 peer=peer.name,
                 common_name=peer.common_name,
-                address=ipv4_text(peer.address),
+                address=address_text(peer.address),
                 reason=reason.name.lower(),
                 bytes_in=session.bytes_in if session is not None else 0,
                 bytes_out=session.bytes_out if session is not None else 0,
@@ -223,9 +224,10 @@ class Admissions:
         if len(self._table.clients) >= policy.max_clients:
             return self._refuse(peer, session, "the server is full", DropReason.CLIENTS_FULL, now)
         settings = policy.settings(common_name)
-        taken = self._pool.take(common_name, settings.address)
+        fixed = policy.fixed_address(settings)
+        taken = self._pool.take(common_name, fixed)
         if taken is None:
-            text = "its fixed address is in use" if settings.address else "no address is free"
+            text = "its fixed address is in use" if fixed else "no address is free"
             return self._refuse(peer, session, text, DropReason.POOL_EXHAUSTED, now)
         address, same_holder = taken
         try:
@@ -235,12 +237,12 @@ class Admissions:
             raise
         peer.advance(PeerEvent.ADMITTED)
         if not same_holder:
-            self._nat.forget(address)
+            self._nat.forget(int.from_bytes(address, "big"))
         session.admit(
             Admission(
-                address=address,
-                netmask=self._netmask,
-                route_gateway=self._server,
+                address=int.from_bytes(address, "big"),
+                netmask=int.from_bytes(self._netmask, "big"),
+                route_gateway=int.from_bytes(self._server, "big"),
                 peer_id=peer.peer_id,
                 push=settings.push,
                 push_reset=settings.push_reset,
@@ -282,7 +284,7 @@ class Admissions:
             conn=peer.transport.id,
             peer=peer.name,
             common_name=peer.common_name,
-            address=ipv4_text(peer.address),
+            address=address_text(peer.address),
             cipher=event.cipher,
             key_source=event.key_source,
             wrap=event.wrap,

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from hognose.address import Address
 from hognose.config.model import ServerConfig
 from hognose.openvpn.tls.certificates import NO_NAME
 from hognose.settings import ClientSettings
-from hognose.units import Ipv4Int
 
 DEFAULT_NAME = "DEFAULT"  # of the file that stands for all clients without their own (OpenVPN multi.c)
 _NOTHING = ClientSettings()
@@ -27,7 +27,7 @@ class ClientPolicy:
 
     clients: Mapping[str, ClientSettings] = field(default_factory=dict)
     exclusive: bool = False
-    reservations: Mapping[str, Ipv4Int] = field(default_factory=dict)
+    reservations: Mapping[str, Address] = field(default_factory=dict)
     max_clients: int = 1024
     duplicate_cn: bool = False
 
@@ -35,9 +35,8 @@ class ClientPolicy:
     def of(config: ServerConfig) -> ClientPolicy:
         """The part of a config that concerns single clients."""
         rules = config.admission
-        return ClientPolicy(
-            rules.clients, rules.ccd_exclusive, rules.reservations, rules.max_clients, rules.duplicate_cn
-        )
+        reservations = {name: address.to_bytes(4, "big") for name, address in rules.reservations.items()}
+        return ClientPolicy(rules.clients, rules.ccd_exclusive, reservations, rules.max_clients, rules.duplicate_cn)
 
     def settings(self, common_name: str) -> ClientSettings:
         """A client's own settings, else its mapped file's without the address, else those of DEFAULT, else none."""
@@ -70,9 +69,14 @@ class ClientPolicy:
             return "not in the server's client-config-dir" + _why_not(common_name)
         return ""
 
-    def fixed_addresses(self) -> list[Ipv4Int]:
-        """Addresses of ifconfig-push."""
-        return [settings.address for settings in self.clients.values() if settings.address]
+    @staticmethod
+    def fixed_address(settings: ClientSettings) -> Address:
+        """The address of ifconfig-push, b"" without one."""
+        return settings.address.to_bytes(4, "big") if settings.address else b""
+
+    def fixed_addresses(self) -> list[Address]:
+        """All addresses of ifconfig-push."""
+        return [self.fixed_address(settings) for settings in self.clients.values() if settings.address]
 
     def _has_own_file(self, common_name: str) -> bool:
         return common_name in self.clients and common_name not in (NO_NAME, DEFAULT_NAME)

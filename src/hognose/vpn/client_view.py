@@ -40,7 +40,7 @@ def _view(peer: Peer, session: Session) -> ClientView:
     return ClientView(
         common_name=peer.common_name,
         endpoint=peer.transport.endpoint,
-        address=peer.address.to_bytes(4, "big"),
+        address=peer.address,
         bytes_in=session.bytes_in,
         bytes_out=session.bytes_out,
         authenticated_unix=peer.authenticated_unix,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hognose.address import Address
 from hognose.drops import Counters, DropReason
 from hognose.units import Ipv4Int, Nanos, UnixSeconds
 from hognose.vpn.peer import Peer
@@ -13,7 +14,7 @@ RECORD_OVERHEAD = 32
 class Downlink:
     """The queues of all clients. Bound: queue_bytes wait in a client's transport; the newest packets are dropped."""
 
-    def __init__(self, clients: dict[Ipv4Int, Peer], queue_bytes: int, counters: Counters) -> None:
+    def __init__(self, clients: dict[Address, Peer], queue_bytes: int, counters: Counters) -> None:
         """clients: by inner address; not changed here."""
         self._clients = clients
         self._queue_bytes = queue_bytes
@@ -24,7 +25,7 @@ class Downlink:
         """Queue packets by inner address; returns how many have a client."""
         queued = 0
         for address, packets in to_clients.items():
-            peer = self._clients.get(address)
+            peer = self._clients.get(address.to_bytes(4, "big"))
             if peer is None:
                 self._counters.drop(DropReason.CLIENT_GONE, len(packets))
                 continue

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hognose.address import Address
 from hognose.openvpn.session import Session
-from hognose.units import SECOND, Ipv4Int, Nanos, UnixSeconds
+from hognose.units import SECOND, Nanos, UnixSeconds
 from hognose.vpn.authentication import Ticket
 from hognose.vpn.stages import PeerEvent, Stage, next_stage
 from hognose.vpn.transport import Transport
@@ -20,7 +21,7 @@ NO_PEER_ID = 0xFFFFFF  # all ones: undefined (OpenVPN openvpn.h MAX_PEER_ID)
 
 @dataclass(slots=True)
 class Peer:
-    """State of one connection; address is 0 until the session was admitted.
+    """State of one connection; address is b"" until the session was admitted.
 
     accepted_at: when the transport was there.
     """
@@ -30,7 +31,7 @@ class Peer:
     stage: Stage = Stage.CONNECTED
     session: Session | None = None
     session_id: bytes = b""  # the client's, of its valid hard reset
-    address: Ipv4Int = 0
+    address: Address = b""
     peer_id: int = NO_PEER_ID
     common_name: str = ""  # NO_NAME (certificates.py) also for a client without a certificate
     version: str = ""  # of the client's program, as it says; never "" once it is authenticated

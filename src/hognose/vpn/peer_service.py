@@ -308,10 +308,10 @@ class PeerService:
 
     def _forward(self, peer: Peer, packets: list[bytes], now: Nanos) -> int:
         """Route a client's packets; returns how many went to clients, this one included, and to the link."""
-        if peer.address == 0:
+        if not peer.address:
             self._counters.drop(DropReason.NO_DATA_KEY, len(packets))
             return 0
-        routed = self._router.from_client(peer.address, packets, now)
+        routed = self._router.from_client(int.from_bytes(peer.address, "big"), packets, now)
         to_link = routed.to_link
         self._to_link += to_link
         if routed.to_clients:

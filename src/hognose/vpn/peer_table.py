@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from hognose.address import Endpoint
+from hognose.address import Address, Endpoint
 from hognose.errors import LocalError
-from hognose.units import Ipv4Int
 from hognose.vpn.peer import NO_PEER_ID, Peer
 
 
@@ -18,7 +17,7 @@ class PeerTable:
 
     def __init__(self) -> None:
         self.by_transport: dict[int, Peer] = {}
-        self.clients: dict[Ipv4Int, Peer] = {}
+        self.clients: dict[Address, Peer] = {}
         self._by_session: dict[tuple[Endpoint, bytes], Peer] = {}
         self._by_peer_id: dict[int, Peer] = {}
         self._next_peer_id = 0
@@ -53,7 +52,7 @@ class PeerTable:
 
     # -- clients -----------------------------------------------------------------------------------------------------
 
-    def admit(self, peer: Peer, address: Ipv4Int) -> None:
+    def admit(self, peer: Peer, address: Address) -> None:
         """Give a peer an inner address and a peer id; LocalError when it has one or another has it."""
         if peer.address or address in self.clients:
             raise LocalError("an inner address is given twice")
@@ -78,7 +77,7 @@ class PeerTable:
     def leave(self, peer: Peer) -> None:
         """Forget that a peer is a client, and its session. Idempotent."""
         self.vacate(peer)
-        peer.address = 0
+        peer.address = b""
         if self._by_peer_id.get(peer.peer_id) is peer:
             del self._by_peer_id[peer.peer_id]
         key = peer.transport.endpoint, peer.session_id

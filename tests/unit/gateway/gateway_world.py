@@ -15,10 +15,10 @@ from scapy.packet import Packet
 from tests.sim.segments import Segment, build, read
 from tests.unit.openvpn.client import ModelClient
 from tests.unit.openvpn.link import authority, client_identity, kit, server_identity
-from tests.unit.settings_by_name import changed
 from tests.world.server import ServerSettings
 from tests.world.today import UNIX
 
+from hognose.address import Address
 from hognose.config.parser import parse
 from hognose.drops import Counters, DropReason, Stat
 from hognose.events import Event
@@ -60,10 +60,8 @@ class GatewayWorld:
         self.now = START
         self.counters = Counters()
         # Names get addresses in the order in which they come, as a test's reader expects them.
-        self._addresses: dict[str, int] = {}
+        self._addresses: dict[str, Address] = {}
         self._pool = config.network.pool
-        if not config.admission.reservations:
-            config = changed(config, reservations=self._addresses)
         self.gateway = assemble(
             config,
             caps=caps or LinkCaps(mac=MAC),
@@ -77,6 +75,9 @@ class GatewayWorld:
             tunnel_endpoints=tunnel_endpoints,
             authenticator=authenticator,
         )
+        if not config.admission.reservations:
+            admissions = self.gateway.service.admissions
+            admissions.apply(replace(admissions.policy, reservations=self._addresses))
         self.remotes: dict[tuple[str, int], Remote] = {}
         self.outside: list[Packet] = []  # IP packets that went to the router and are no TCP of ours
         self.super_frames: list[tuple[bytes, bytes]] = []  # (vnet header, packet) of those with GSO
@@ -189,7 +190,7 @@ class GatewayWorld:
         """An OpenVPN client that has begun."""
         first, last = self._pool
         if len(self._addresses) <= last - first:
-            self._addresses.setdefault(name, first + len(self._addresses))
+            self._addresses.setdefault(name, (first + len(self._addresses)).to_bytes(4, "big"))
         remote = self.remote(address, port)
         identity = client_identity(name)
         fields: dict[str, object] = {"cert": identity.cert, "key": identity.key, **changes}

@@ -66,7 +66,7 @@ class World:
         self.forwarder = Forwarder(
             server=SERVER,
             mask=netmask(24),
-            clients={A: 1, B: 2},
+            clients={client.to_bytes(4, "big"): 0 for client in (A, B)},
             client_to_client=self.client_to_client,
             link_mtu=self.link_mtu,
             tun_mtu=self.tun_mtu,

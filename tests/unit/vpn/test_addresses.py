@@ -7,7 +7,32 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hognose.address import Address
 from hognose.vpn.addresses import AddressPool
+
+
+class Pool:
+    """The pool with addresses as numbers."""
+
+    def __init__(self, first: int, last: int) -> None:
+        self.pool = AddressPool(address(first), address(last))
+
+    def __len__(self) -> int:
+        return len(self.pool)
+
+    def take(self, name: str, fixed: int = 0) -> tuple[int, bool] | None:
+        taken = self.pool.take(name, address(fixed) if fixed else b"")
+        return (int.from_bytes(taken[0], "big"), taken[1]) if taken is not None else None
+
+    def release(self, number: int) -> None:
+        self.pool.release(address(number))
+
+    def reserve(self, reservations: dict[str, int], fixed: list[int]) -> None:
+        self.pool.reserve({name: address(number) for name, number in reservations.items()}, map(address, fixed))
+
+
+def address(number: int) -> Address:
+    return number.to_bytes(4, "big")
 
 
 def place(name: str, size: int) -> int:
@@ -16,13 +41,13 @@ def place(name: str, size: int) -> int:
 
 def test_a_name_has_its_place_whoever_came_before() -> None:
     for order in ("abc", "cab"):
-        pool = AddressPool(1000, 1999)
+        pool = Pool(1000, 1999)
         taken = {name: pool.take(name) for name in order}
         assert taken == {name: (1000 + place(name, 1000), False) for name in "abc"}
 
 
 def test_sticky_while_the_server_runs() -> None:
-    pool = AddressPool(10, 13)
+    pool = Pool(10, 13)
     taken = pool.take("a")
     assert taken is not None
     pool.release(taken[0])
@@ -34,7 +59,7 @@ def test_sticky_while_the_server_runs() -> None:
 
 def test_clients_without_a_name_are_not_taken_for_one_another() -> None:
     """NAT flows of one are not the next one's, and a named holder in between is no longer the last one."""
-    pool = AddressPool(10, 11)
+    pool = Pool(10, 11)
     first = pool.take("")
     assert first is not None
     pool.release(first[0])
@@ -48,7 +73,7 @@ def test_clients_without_a_name_are_not_taken_for_one_another() -> None:
 
 
 def test_a_remembered_address_is_given_away_last() -> None:
-    pool = AddressPool(10, 11)
+    pool = Pool(10, 11)
     first = pool.take("a")
     assert first is not None
     pool.release(first[0])
@@ -67,7 +92,7 @@ def names_at(offset: int, size: int, count: int) -> list[str]:
 
 def test_the_oldest_remembered_name_frees_its_address() -> None:
     """No more names are remembered than the pool has addresses; a fixed one outside of the pool counts, too."""
-    pool = AddressPool(10, 12)
+    pool = Pool(10, 12)
     [first], [second, newcomer], [third] = names_at(0, 3, 1), names_at(1, 3, 2), names_at(2, 3, 1)
     for name, address in ((first, 10), (second, 11), (third, 12)):
         assert pool.take(name) == (address, False)
@@ -80,7 +105,7 @@ def test_the_oldest_remembered_name_frees_its_address() -> None:
 
 
 def test_who_came_again_is_not_the_oldest() -> None:
-    pool = AddressPool(10, 12)
+    pool = Pool(10, 12)
     [first], [second], [third, newcomer] = names_at(0, 3, 1), names_at(1, 3, 1), names_at(2, 3, 2)
     for name in (first, second, third, first):
         taken = pool.take(name)
@@ -93,7 +118,7 @@ def test_who_came_again_is_not_the_oldest() -> None:
 
 def test_who_moved_to_another_address_is_not_the_oldest() -> None:
     """It got a fixed one meanwhile: its old one is free at once."""
-    pool = AddressPool(10, 12)
+    pool = Pool(10, 12)
     [first], [second, newcomer], [third] = names_at(0, 3, 1), names_at(1, 3, 2), names_at(2, 3, 1)
     for name, fixed in ((first, 0), (second, 0), (third, 0), (first, 98)):
         taken = pool.take(name, fixed)
@@ -105,16 +130,16 @@ def test_who_moved_to_another_address_is_not_the_oldest() -> None:
 
 
 def test_remembered_names_are_bounded_by_the_pool() -> None:
-    pool = AddressPool(10, 13)
+    pool = Pool(10, 13)
     for number in range(1000):
         assert pool.take(f"n{number}", 5000 + number) == (5000 + number, False)
         pool.release(5000 + number)
-    assert len(pool._remembered) == len(pool._holder) == 4
-    assert set(pool._remembered) == {"n996", "n997", "n998", "n999"}
+    assert len(pool.pool._remembered) == len(pool.pool._holder) == 4
+    assert set(pool.pool._remembered) == {"n996", "n997", "n998", "n999"}
 
 
 def test_reserved_and_fixed_addresses_are_nobody_elses() -> None:
-    pool = AddressPool(10, 12)
+    pool = Pool(10, 12)
     pool.reserve({"a": 11}, [12])
     assert pool.take("x") == (10, False)
     assert pool.take("y") is None
@@ -128,14 +153,14 @@ def test_reserved_and_fixed_addresses_are_nobody_elses() -> None:
 
 
 def test_releasing_an_unknown_address_is_harmless() -> None:
-    pool = AddressPool(10, 10)
+    pool = Pool(10, 10)
     pool.release(99)
     assert pool.take("a") == (10, False)
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 12)), max_size=80))
 def test_never_two_holders(actions: list[tuple[bool, int]]) -> None:
-    pool = AddressPool(100, 104)
+    pool = Pool(100, 104)
     held: dict[int, str] = {}
     for take, n in actions:
         if take:

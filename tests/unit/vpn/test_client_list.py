@@ -41,7 +41,7 @@ class FakeTransport:
 class FakePeer:
     common_name: str = "alice"
     version: str = "2.6.14 linux"
-    address: int = 0x0A080002
+    address: bytes = bytes((10, 8, 0, 2))
     authenticated_unix: int = UNIX
     established_at: int = 1
     session: FakeSession | None = None

@@ -30,7 +30,7 @@ def test_own_settings_stand_before_the_default() -> None:
     policy = ClientPolicy({"alice": own, "DEFAULT": everybody})
     assert policy.settings("alice") is own
     assert policy.settings("bob") is everybody
-    assert policy.fixed_addresses() == [FIXED]
+    assert policy.fixed_addresses() == [FIXED.to_bytes(4, "big")]
     assert ClientPolicy({"alice": own}).settings("bob") == ClientSettings()
 
 

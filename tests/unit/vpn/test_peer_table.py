@@ -16,6 +16,8 @@ from hognose.vpn.peer import NO_PEER_ID, Peer
 from hognose.vpn.peer_table import PeerTable
 from hognose.vpn.transport import Transport
 
+A = bytes((10, 8, 0, 100))
+
 
 def peer(number: int) -> Peer:
     endpoint = Endpoint(bytes((192, 0, 2, number)), 1000 + number)
@@ -25,7 +27,7 @@ def peer(number: int) -> Peer:
 def admitted(table: PeerTable, number: int) -> Peer:
     one = peer(number)
     table.add(one)
-    table.admit(one, number)
+    table.admit(one, bytes((10, 8, 0, number)))
     return one
 
 
@@ -35,19 +37,19 @@ def test_a_peer_is_found_by_every_name_until_it_is_removed() -> None:
         table.add(one)
         table.greet(one, b"session1")
     assert len(table) == 2
-    table.admit(alice, 100)
+    table.admit(alice, A)
     assert table.by_transport == {1: alice, 2: bob}
     assert table.with_session(alice.transport.endpoint, b"session1") is alice
     assert table.with_session(bob.transport.endpoint, b"session1") is bob
     assert table.with_session(bob.transport.endpoint, b"session2") is None
-    assert (alice.peer_id, alice.address, table.clients) == (0, 100, {100: alice})
+    assert (alice.peer_id, alice.address, table.clients) == (0, A, {A: alice})
     assert table.with_peer_id(0) is alice
     assert table.with_peer_id(NO_PEER_ID) is None
     for _ in range(2):
         table.remove(alice)
     assert table.by_transport == {2: bob}
     assert table.clients == {}
-    assert alice.address == 0
+    assert alice.address == b""
     assert table.with_peer_id(0) is None
     assert table.with_session(alice.transport.endpoint, b"session1") is None
 
@@ -56,21 +58,21 @@ def test_an_address_is_given_once() -> None:
     table = PeerTable()
     alice = admitted(table, 5)
     with pytest.raises(LocalError):
-        table.admit(peer(6), 5)
+        table.admit(peer(6), bytes((10, 8, 0, 5)))
     with pytest.raises(LocalError):
-        table.admit(alice, 7)
-    assert table.clients == {5: alice}
+        table.admit(alice, A)
+    assert table.clients == {bytes((10, 8, 0, 5)): alice}
 
 
 def test_a_newcomer_may_have_an_older_peers_address_before_that_has_left() -> None:
     table = PeerTable()
     older, newer = admitted(table, 1), peer(2)
     table.vacate(older)
-    assert older.address == 1, "for its line in the log"
-    table.admit(newer, 1)
+    assert older.address == bytes((10, 8, 0, 1)), "for its line in the log"
+    table.admit(newer, older.address)
     table.vacate(older)
     table.leave(older)
-    assert (table.clients, older.address, newer.address) == ({1: newer}, 0, 1)
+    assert (table.clients, older.address, newer.address) == ({newer.address: newer}, b"", bytes((10, 8, 0, 1)))
 
 
 def test_a_session_id_that_comes_again_names_the_newer_peer() -> None:
@@ -105,4 +107,4 @@ def test_no_two_clients_have_one_peer_id(actions: list[tuple[bool, int]]) -> Non
             one.peer_id: table.with_peer_id(one.peer_id) for one in there.values()
         }
         assert len({one.peer_id for one in there.values()}) == len(there)
-        assert table.clients == there
+        assert table.clients == {bytes((10, 8, 0, number)): one for number, one in there.items()}
