@@ -15,7 +15,7 @@ from tests.unit.config.config_samples import config_text
 from tests.world.server import with_generation
 from tests.world.today import UNIX
 
-from hognose.cli import reload
+from hognose.cli import config_watch
 from hognose.config import parser
 from hognose.config.model import ServerConfig
 from hognose.errors import ConfigError
@@ -93,10 +93,10 @@ def config_damage(data: bytes) -> None:
     def apply(config: ServerConfig, now: int, unix: UnixSeconds) -> None:
         served.append(config)
 
-    with mock.patch.object(reload, "parse", parse):
+    with mock.patch.object(config_watch, "parse", parse):
         now = SECOND
-        loaded = reload.load(device, "f", _Console(), UNIX)
-        watch = reload.ConfigReload(loaded, now=now, apply=apply, console=_Console())
+        loaded = config_watch.load(device, "f", _Console(), UNIX)
+        watch = config_watch.ConfigReload(loaded, now=now, apply=apply, console=_Console())
         for _ in range(STEPS):
             if not reader:
                 break
@@ -106,7 +106,7 @@ def config_damage(data: bytes) -> None:
             if choice != 1 or flips >= 0:
                 _damage(choice, reader, device, order)
             for _ in range(1 + reader.byte() % 3):
-                now += reload.CHECK_INTERVAL_NS
+                now += config_watch.CHECK_INTERVAL_NS
                 watch.check(now, UNIX)
             _start(device, genuine)
     assert all(config.admission.ccd_exclusive and config.tls.rules.remote_cert_tls for config in served)
@@ -142,7 +142,7 @@ def _damage(choice: int, reader: Reader, device: _Device, order: list[bytes]) ->
 def _start(device: _Device, genuine: dict[bytes, ServerConfig]) -> None:
     """A server that begins now takes a whole text, or none."""
     try:
-        config = reload.load(device, "f", _Console(), UNIX).config
+        config = config_watch.load(device, "f", _Console(), UNIX).config
     except ConfigError as error:
         assert str(error).startswith("f")
         return

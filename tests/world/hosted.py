@@ -5,10 +5,10 @@ A user's server takes five times as long; the intervals themselves are tested in
 
 from __future__ import annotations
 
-from hognose.cli import reload
+from hognose.cli import config_watch
 from hognose.cli.main import main
 
-reload.CHECK_INTERVAL_NS //= 5
-reload.WHOLE_INTERVAL_NS //= 5
+config_watch.CHECK_INTERVAL_NS //= 5
+config_watch.WHOLE_INTERVAL_NS //= 5
 
 main()
