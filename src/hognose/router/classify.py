@@ -170,6 +170,6 @@ class Classifier:
         elif data[l3 + 9] == ipv4.UDP and len(routed.udp_clients) < UDP_CLIENTS_MAX:
             l4 = l3 + (data[l3] & 15) * 4
             first = bytes(data[l4 + udp.HEADER_LEN : l4 + udp.HEADER_LEN + 1])
-            if data[l4 + 2] << 8 | data[l4 + 3] == self._port and first in _UDP_RESETS:
+            if first in _UDP_RESETS and data[l4 + 2] << 8 | data[l4 + 3] == self._port:  # first: the header is whole
                 source = int.from_bytes(data[l3 + 12 : l3 + 16], "big")
                 routed.udp_clients.append((source, data[l4] << 8 | data[l4 + 1]))

@@ -194,6 +194,15 @@ def test_other_packets_are_no_clients(other: bytes) -> None:
     assert lone.drops == {"NAT_NO_MAPPING": 1}
 
 
+@pytest.mark.parametrize("size", range(9))
+def test_a_cut_udp_header_is_no_client(size: int) -> None:
+    """Not an exception either: frames of the link may be without padding."""
+    lone = LoneIngress()
+    taken = lone.take(frame(bytes(ip(proto=17, options=[b"\x01\x01\x01\x00"]) / Raw(bytes(size)))))
+    assert (taken.failures, taken.udp_clients) == ([], [])
+    assert lone.drops == {"NAT_NO_MAPPING": 1}
+
+
 def test_eight_clients_over_udp_are_kept_and_all_are_counted() -> None:
     lone = LoneIngress()
     routed = lone.take(*[udp(b"\x38", sport=50_000 + number) for number in range(20)])
