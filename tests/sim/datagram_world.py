@@ -31,7 +31,7 @@ from hognose.vpn.admission import Admissions
 from hognose.vpn.authentication import Authenticator, CertificateOnly
 from hognose.vpn.client_policy import ClientPolicy
 from hognose.vpn.handshake_scheduler import HandshakeScheduler
-from hognose.vpn.peer_service import NEVER, PeerService
+from hognose.vpn.peer_service import PeerService
 from hognose.vpn.peer_table import PeerTable
 from hognose.vpn.transport import Pending, Transport
 
@@ -251,7 +251,7 @@ class DatagramWorld:
         return self.counters.drops[reason]
 
     def step(self) -> None:
-        """What is due at this moment."""
+        """Move datagrams, run timers and turns of this moment."""
         for endpoint, client in self.clients.items():
             for record in client.poll(self.now):
                 self._fly(endpoint, record, to_server=True)
@@ -267,7 +267,7 @@ class DatagramWorld:
         self.events += self.journal.take()
 
     def _next(self, limit: int) -> int:
-        times = [limit, self.service.next_deadline()]
+        times = [limit, self.service.next_deadline().at]
         if self.service.turns.queue:
             times.append(self.now)
         times += [self._air[0][0]] if self._air else []
@@ -277,7 +277,7 @@ class DatagramWorld:
             for negotiation in client.negotiations.values()
             for entry in negotiation.unacked.values()
         ]
-        return max(self.now + 1, min(one for one in times if one != NEVER))
+        return max(self.now + 1, min(times))
 
     def _fly(self, endpoint: Endpoint, record: bytes, *, to_server: bool) -> None:
         quality = self._quality

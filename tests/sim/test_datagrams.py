@@ -27,7 +27,7 @@ def stages(world: DatagramWorld) -> list[Stage]:
 
 
 def echoes(world: DatagramWorld, client: ModelClient, number: int = 1) -> int:
-    """Inner packets that came back of so many."""
+    """Number of inner packets that came back, of `number`."""
     client.packets.clear()
     for _ in range(number):
         client.send(PACKET)

@@ -179,7 +179,7 @@ def _problem(point: Point, at: int) -> str:
     world.frames()
     world.remotes.clear()
     world.rest(700)
-    if world.gateway._nat.flows:  # one that was not seen to end lives as long as any
+    if world.gateway.service.admissions._nat.flows:  # one that was not seen to end lives as long as any
         world.rest(8000)
     left = {table: size for table, size in tables(world).items() if size}
     return f"left behind: {left}" if left else ""

@@ -105,8 +105,8 @@ def _raises(world: SimWorld) -> None:
 
 
 def _forgets_no_flow(world: SimWorld) -> None:
-    world.gateway._nat.forget = lambda client: None  # type: ignore[method-assign]
-    world.gateway._nat.handle_deadline = lambda now: None  # type: ignore[method-assign]
+    world.gateway.service.admissions._nat.forget = lambda client: None  # type: ignore[method-assign]
+    world.gateway.service.admissions._nat.handle_deadline = lambda now: None  # type: ignore[method-assign]
 
 
 @pytest.mark.parametrize(

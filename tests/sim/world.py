@@ -298,7 +298,7 @@ class SimWorld:
         assert self.counters.drops[DropReason.INTERNAL_ERROR] == 0
         assert self.counters.drops[DropReason.SEND_QUEUE_FULL] == 0, "so little traffic fits every queue"
         assert gateway.client_count <= min(len(self.clients) + 1, self.settings.pool or 253)
-        assert gateway._nat.flows <= LIMITS.nat.flows
+        assert gateway.service.admissions._nat.flows <= LIMITS.nat.flows
         assert len(gateway.service.table.by_transport) <= 20 * (len(self.clients) + 10)
 
     def _calm_down(self) -> None:
@@ -321,7 +321,7 @@ class SimWorld:
         gateway, stats = self.gateway, self.counters.stats
         assert gateway.service.table.by_transport == {}
         assert gateway.client_count == 0
-        assert gateway._nat.flows == 0
+        assert gateway.service.admissions._nat.flows == 0
         assert len(gateway._tcp) == 0
         assert stats[Stat.SESSIONS_ESTABLISHED] == stats[Stat.SESSIONS_ENDED]
         assert stats[Stat.NAT_FLOWS_OPENED] == stats[Stat.NAT_FLOWS_EXPIRED] + stats[Stat.NAT_FLOWS_FORGOTTEN]

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from hognose.address import Endpoint
 from hognose.base.containment import Failures
+from hognose.base.deadlines import NEVER, Deadline, Timed, earliest_of, run_due
 from hognose.base.journal import Journal
 from hognose.config.model import ServerConfig
 from hognose.events import Event, EventKind
@@ -26,7 +27,7 @@ from hognose.tcp.server import TcpServer
 from hognose.units import Nanos, UnixSeconds
 from hognose.vpn.client_list import status_lines
 from hognose.vpn.client_view import client_views
-from hognose.vpn.peer_service import NEVER, PeerService
+from hognose.vpn.peer_service import PeerService
 
 
 class Gateway:
@@ -51,16 +52,20 @@ class Gateway:
         self._live = live
         self._periodic_tasks = PeriodicTasks(live.config, now)
         self._tcp = tcp
-        self._nat = nat
-        self._neighbors = neighbors
         self._ingress = ingress
         self._egress = egress
         self._forwarder = forwarder
         self._links = () if link_endpoints is NO_ENDPOINTS else (link_endpoints,)  # servers besides the VPN's
-        self._link_timers = [("local.timer", one.next_deadline, one.handle_deadline) for one in self._links]
+        self._timed: tuple[tuple[str, Timed], ...] = (
+            ("tcp.timer", tcp),
+            ("nat.timer", nat),
+            ("arp.timer", neighbors),
+            *(("local.timer", one) for one in self._links),
+        )
         self.service = service
         self._journal = journal
         self._failures = failures
+        self.waits_for = NEVER  # what next_deadline has found last
         self._wake_at: Nanos = 0  # no timer is due before; 0 from a step to the next call of next_deadline
         self._now: Nanos = now  # of the last step
         self._stopping = False
@@ -119,22 +124,14 @@ class Gateway:
         failures = self._failures
         failures.attempt("timers", now, self.service.handle_deadline, now, unix)
         failures.attempt("routine", now, self._run_periodic_tasks, now, unix)
-        for where, next_deadline, work in (
-            ("tcp.timer", self._tcp.next_deadline, self._tcp.handle_deadline),
-            ("nat.timer", self._nat.next_deadline, self._nat.handle_deadline),
-            ("arp.timer", self._neighbors.next_deadline, self._neighbors.handle_deadline),
-            ("ip.timer", self._forwarder.next_deadline, self._expire_fragments),
-            *self._link_timers,
-        ):
-            failures.attempt(where, now, self._when_due, next_deadline, work, now)
-
-    def _when_due(self, next_deadline: Callable[[], Nanos | None], work: Callable[[Nanos], None], now: Nanos) -> None:
-        due = next_deadline()
-        if due is not None and due <= now:
-            work(now)
+        for where, engine in self._timed:
+            failures.attempt(where, now, run_due, engine, now)
+        failures.attempt("ip.timer", now, self._expire_fragments, now)
 
     def _expire_fragments(self, now: Nanos) -> None:
-        self.service.downlink.deliver(self._forwarder.expire(now).to_clients)
+        due = self._forwarder.next_deadline()
+        if due is not None and due <= now:
+            self.service.downlink.deliver(self._forwarder.expire(now).to_clients)
 
     def _run_periodic_tasks(self, now: Nanos, unix: UnixSeconds) -> None:
         live = self._live
@@ -167,21 +164,22 @@ class Gateway:
         except Exception as error:
             self._failures.note("next_deadline", error, self._now)
             earliest = NEVER
-        retry_at = self._failures.retry_at
-        if retry_at > self._now:  # what was left undone is done soon, and not over and over until then
-            earliest = min(earliest, retry_at) if earliest > self._now else retry_at
-        self._wake_at = earliest
+        retry = Deadline(self._failures.retry_at, "retry")
+        if retry.at > self._now:  # what was left undone is done soon, and not over and over until then
+            earliest = min(earliest, retry) if earliest.at > self._now else retry
+        self.waits_for = earliest
+        self._wake_at = earliest.at
         if self.service.turns.queue or self._ingress.held:
             return self._now
-        return earliest if earliest != NEVER else None
+        return earliest.at if earliest.at != NEVER.at else None
 
-    def _earliest(self) -> Nanos:
-        earliest = min(self._periodic_tasks.next_deadline(self._live.config), self.service.next_deadline())
-        for engine in (self._tcp, self._nat, self._neighbors, self._forwarder, *self._links):
-            deadline = engine.next_deadline()
-            if deadline is not None and deadline < earliest:
-                earliest = deadline
-        return 0 if self._tcp.has_closed else earliest
+    def _earliest(self) -> Deadline:
+        if self._tcp.has_closed:
+            return Deadline(0, "tcp.closed")
+        routine = Deadline(self._periodic_tasks.next_deadline(self._live.config), "routine")
+        earliest = earliest_of(self._timed, min(routine, self.service.next_deadline()))
+        fragments = self._forwarder.next_deadline()
+        return earliest if fragments is None or fragments >= earliest.at else Deadline(fragments, "ip.timer")
 
     @property
     def wants_frames(self) -> bool:

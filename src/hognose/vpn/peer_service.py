@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from hognose.base.containment import Failures, attempt
+from hognose.base.deadlines import NEVER, Deadline
 from hognose.base.journal import Journal
 from hognose.drops import Counters, DropReason, Stat
 from hognose.errors import PeerError
@@ -33,7 +34,6 @@ from hognose.vpn.transport import Opener, Pending, Source
 from hognose.vpn.turns import Turns
 
 QUIET_NS: Nanos = 50 * MS  # after the last bytes of clients, from which on handshakes have all processor time
-NEVER: Nanos = 1 << 63
 _GAVE_UP = "the client gave up in the TLS handshake: its log says why (its ca, verify-x509-name, remote-cert-tls)"
 
 
@@ -154,15 +154,16 @@ class PeerService:
             self._to_link = []
         return to_link
 
-    def next_deadline(self) -> Nanos:
-        """Time of the earliest timer; 0 when clients are to be judged again, NEVER without any."""
+    def next_deadline(self) -> Deadline:
+        """The earliest timer, at 0 when clients are to be judged again; NEVER without any."""
         if self.rejudging.waiting:
-            return 0
-        earliest = self.timers.heap[0][0] if self.timers.heap else NEVER
+            return Deadline(0, "rejudging")
+        earliest = Deadline(self.timers.heap[0][0], "peers") if self.timers.heap else NEVER
         if self.scheduler.busy:
-            earliest = min(earliest, self.scheduler.next_turn_at(self._traffic_at + QUIET_NS))
+            turn_at = self.scheduler.next_turn_at(self._traffic_at + QUIET_NS)
+            earliest = min(earliest, Deadline(turn_at, "handshakes"))
         verdict_at = self.admissions.next_deadline()
-        return earliest if verdict_at is None else min(earliest, verdict_at)
+        return earliest if verdict_at is None else min(earliest, Deadline(verdict_at, "logins"))
 
     def handle_deadline(self, now: Nanos, unix: UnixSeconds) -> None:
         """Run the timers of peers that are due."""

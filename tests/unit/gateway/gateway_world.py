@@ -119,7 +119,9 @@ class GatewayWorld:
         self.frames()
         while not until():
             self.now = self._next_time(limit)
-            assert self.now < limit, f"not within {seconds} s: {self.events[-3:]} {self.counters.non_zero()}"
+            assert self.now < limit, (
+                f"not within {seconds} s: {self.events[-3:]} {self.gateway.waits_for} {self.counters.non_zero()}"
+            )
             self.frames()
 
     def rest(self, seconds: float) -> None:

@@ -548,3 +548,17 @@ def test_a_router_must_not_be_in_the_tunnel_network() -> None:
             continue
         with pytest.raises(ConfigError, match=f"--ipv4-gateway={router} is in the tunnel network 10.8.0.0/24"):
             check_uplink(config, uplink)
+
+
+def test_a_deadline_has_a_reason() -> None:
+    """For a developer who asks why the server wakes up."""
+    world = GatewayWorld("keepalive 10 60")
+    reasons = set()
+    for number in range(3):
+        world.start("alice", port=40_000 + number)
+        for _ in range(40):
+            world.gateway.next_deadline()
+            reasons.add(world.gateway.waits_for.reason)
+            world.rest(0.5)
+    assert {"peers", "tcp.timer"} <= reasons
+    assert reasons <= {"peers", "tcp.timer", "nat.timer", "arp.timer", "routine", "tcp.closed", "handshakes"}
