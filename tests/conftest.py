@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -20,6 +20,8 @@ settings.register_profile("any", deadline=None, database=None, suppress_health_c
 # Every run draws the same examples, in CI and by hand; only `make explore` and a seed given by hand draw new ones.
 settings.register_profile("fixed", settings.get_profile("any"), derandomize=True)
 settings.register_profile("explore", settings.get_profile("any"), derandomize=False, print_blob=True)
+# The same draws; a failure is not made smaller. For the mutation gate, which wants to know no more than that it fails.
+settings.register_profile("unshrunk", settings.get_profile("fixed"), phases=(Phase.explicit, Phase.generate))
 settings.load_profile("fixed")
 
 NEEDED = {

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 from tests import conftest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,6 +51,14 @@ def test_exploring_draws_new_ones_by_its_seed_alone() -> None:
     assert explore.deadline is None
 
 
+def test_the_mutation_gate_draws_the_fixed_ones_and_makes_none_smaller() -> None:
+    fixed, unshrunk = settings.get_profile("fixed"), settings.get_profile("unshrunk")
+    assert unshrunk.derandomize
+    assert unshrunk.max_examples == fixed.max_examples
+    assert {*fixed.phases} - {*unshrunk.phases} >= {Phase.shrink}
+    assert {Phase.explicit, Phase.generate} == {*unshrunk.phases}
+
+
 def test_a_seed_by_hand_chooses_the_profile_that_heeds_it() -> None:
     conftest.pytest_configure(_Asked(hypothesis_seed="5"))  # type: ignore[arg-type]
     assert settings.get_current_profile_name() == "explore"
@@ -76,11 +84,11 @@ def test_no_test_chooses_for_itself() -> None:
     assert found == []
 
 
-def test_only_exploring_asks_for_seeds_and_other_profiles() -> None:
+def test_only_exploring_and_the_mutation_gate_ask_for_seeds_and_other_profiles() -> None:
     asked = re.compile(r"--hypothesis-(seed|profile)")
     found = {path.relative_to(ROOT).as_posix() for path in RUNS if asked.search(path.read_text(encoding="utf-8"))}
     found -= {"tests/conftest.py", "tests/static/test_hypothesis_profile.py"}
-    assert {path for path in found if "/explore/" not in path} == set()
+    assert {path for path in found if "/explore/" not in path} == {"tests/mutants/running.py"}
     assert "tests/explore/properties.py" in found
 
 
