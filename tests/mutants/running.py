@@ -78,22 +78,9 @@ class SourceCopy:
     def run(self, tests: Sequence[Path], cpu: float | None = None) -> Ended:
         """Run test files until one fails, or for `cpu` seconds of CPU time."""
         limits = [f"--as={MEMORY}", *([f"--cpu={max(1, round(cpu))}"] if cpu else [])]
-        words = [
-            "-x",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "-m",
-            "not stress",
-            "--tb=short",
-            "--hypothesis-profile=unshrunk",
-        ]
-        command = ["prlimit", *limits, sys.executable, "-m", "pytest", *words, *map(str, tests)]
-        environment = {
-            **os.environ,
-            "PYTHONPATH": str(self._sources) ,
-            "PYTHONDONTWRITEBYTECODE": "1",
-        }
+        words = ["-x", "-q", "-p", "no:cacheprovider", "--tb=short", "--hypothesis-profile=unshrunk"]
+        command = ["prlimit", *limits, sys.executable, "-m", "pytest", *words, "-m", "not stress", *map(str, tests)]
+        environment = {**os.environ, "PYTHONPATH": str(self._sources), "PYTHONDONTWRITEBYTECODE": "1"}
         with tempfile.TemporaryFile() as output:
             process = subprocess.Popen(
                 command, cwd=self._root, env=environment, stdin=subprocess.DEVNULL, stdout=output,
