@@ -58,6 +58,7 @@ lint: venv
 
 types: venv
 	$(PY) -m mypy
+	$(PY) -m mypy --config-file tests/mypy.ini
 
 check: lint types
 	$(PY) -c 'import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())'

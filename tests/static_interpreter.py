@@ -10,7 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from image_python import INTERPRETER, REPO, build, environment
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from tests.image_python import INTERPRETER, REPO, build, environment  # found through the path above
 
 TOOLS = ("pytest==9.2.0", "pytest-timeout==2.4.0", "hypothesis==6.122.3", "scapy==2.8.0")
 

@@ -23,7 +23,8 @@ def outcomes(
 ) -> Iterator[dict[Cell, Future[results.Result]]]:
     """All selected cells under way, several side by side; each test waits for its own."""
     functions = [item for item in request.session.items if isinstance(item, pytest.Function)]
-    cells = [item.callspec.params["cell"] for item in functions if item.function is test_cell]
+    chosen = [item.callspec.params["cell"] for item in functions if item.function is test_cell]
+    cells = [cell for cell in chosen if isinstance(cell, Cell)]
     futures: dict[Cell, Future[results.Result]] = {cell: Future() for cell in cells}
     folder = tmp_path_factory.mktemp("compat")
 

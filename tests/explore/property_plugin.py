@@ -94,6 +94,7 @@ class Round:
 
 def multiply(item: pytest.Item, factor: float) -> None:
     """Multiply the examples of a property, its own number or the profile's."""
-    test = getattr(item.obj, "__func__", item.obj)  # type: ignore[attr-defined]
+    obj = item.obj  # type: ignore[attr-defined]  # of functions, not of all items
+    test = getattr(obj, "__func__", obj)
     own = test._hypothesis_internal_use_settings
     test._hypothesis_internal_use_settings = settings(own, max_examples=max(1, round(own.max_examples * factor)))

@@ -22,4 +22,4 @@ def derived(seed: int, *names: str | int) -> int:
 
 def seed_urandom(seed: int) -> None:
     """Let `os.urandom` follow from a seed too: models of clients draw from it. OpenSSL's own randomness does not."""
-    os.urandom = random.Random(seed).randbytes  # type: ignore[assignment]
+    os.urandom = random.Random(seed).randbytes

@@ -196,7 +196,7 @@ def _heard(chunks: list[bytes], choice: int, *, together: bool) -> tuple[object,
 
     peer.seq = 5001
     step([Segment(5000, 0, "S", mss=1460)])
-    segments = []
+    segments: list[Segment] = []
     for chunk in chunks:
         if chunk:
             segments.append(Segment(5001 + sum(len(one.payload) for one in segments), peer.ack, "PA", payload=chunk))

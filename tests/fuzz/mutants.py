@@ -89,7 +89,7 @@ class Mutated(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     ) -> ModuleSpec | None:
         if fullname != self._name:
             return None
-        return importlib.util.spec_from_file_location(fullname, self._path, loader=self)  # type: ignore[arg-type]  # duck-typed loader
+        return importlib.util.spec_from_file_location(fullname, self._path, loader=self)
 
     def create_module(self, spec: ModuleSpec) -> None:
         return None

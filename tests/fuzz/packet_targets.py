@@ -18,6 +18,7 @@ from hognose.ip.fragments import Reassembler, fragment
 from hognose.limits import IpLimits, NatLimits, TcpLimits
 from hognose.link import LinkCaps, Outgoing
 from hognose.nat.nat import Nat
+from hognose.tcp.connection import TcpConnection
 from hognose.tcp.reassembly import Reassembly
 from hognose.tcp.server import TcpServer
 from hognose.units import SECOND, ipv4_int
@@ -223,10 +224,10 @@ def ip_fragments(data: bytes) -> None:
         assert len(roomy.handle_deadline(now)) <= model.pass_time(now)
         expected = model.take(packet, now)
         told = roomy.receive(packet, 0, len(packet), now)
-        assert told == {"": None, "bad": DropReason.FRAGMENT_BAD, "overlap": DropReason.FRAGMENT_OVERLAP}.get(
-            expected,
-            expected,  # type: ignore[arg-type]  # not None here
-        )
+        names: dict[object, object] = {
+            "": None, "bad": DropReason.FRAGMENT_BAD, "overlap": DropReason.FRAGMENT_OVERLAP
+        }  # fmt: skip
+        assert told == names.get(expected, expected)
         assert len(roomy._datagrams) == len(model.waiting)
         due = reassembler.next_deadline()
         if due is not None and due <= now:
@@ -390,7 +391,7 @@ def tcp_segments(data: bytes) -> None:
         address=OUTSIDE.to_bytes(4, "big"), port=1194, mtu=1500, limits=limits, secret=bytes(32), now=now, random=bytes,
         counters=counters,
     )  # fmt: skip
-    conns = []
+    conns: list[TcpConnection] = []
     isn = {0: 0, 1: 0, 2: 0}
     for _ in range(40):
         if not reader:

@@ -31,7 +31,7 @@ def error_of(work) -> str:
     try:
         work()
     except OSError as error:
-        return errno.errorcode[error.errno]
+        return errno.errorcode[error.errno or 0]
     return "no error"
 
 
@@ -45,7 +45,7 @@ def memory() -> None:
         block = bytearray(8 * MIB)
         block[-1] = 1
     say("8 MiB were taken and given back 50 times")
-    held = []
+    held: list[bytearray] = []
     try:
         while len(held) < 2000:
             held.append(bytearray(MIB))

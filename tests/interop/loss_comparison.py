@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tests.world import lossy_bridge, tcp_echo_server
 from tests.world.namespaces import own
@@ -124,7 +125,7 @@ def by_linux(size: int) -> float:
     return took
 
 
-def compare(loss: float, seeds: range, rtt_ms: float, megabytes: float) -> dict[str, object]:
+def compare(loss: float, seeds: range, rtt_ms: float, megabytes: float) -> dict[str, Any]:
     """Both senders on every seed in turn; Mbit/s."""
     size = int(megabytes * (1 << 20))
     rates: dict[str, list[float]] = {"hognose": [], "linux": []}

@@ -8,14 +8,10 @@ import select
 import socket
 import struct
 import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "world"))
-
-import lossy_bridge
+from tests.world import lossy_bridge
 
 INTERNET, INTERNET_2 = "198.51.100.7", "198.51.100.8"
 NOBODY = "198.51.100.66"
@@ -110,7 +106,7 @@ def icmp_error(sock: socket.socket, seconds: float = PATIENCE) -> tuple[int, int
 def hops(sock: socket.socket, destination: tuple[str, int], receiver: socket.socket | None = None) -> list[str]:
     """Sources of the answers at each TTL until the destination is reached; receiver: its socket, where it has one."""
     sock.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)
-    found = []
+    found: list[str] = []
     for ttl in range(1, 7):
         sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
         sock.sendto(b"trace", destination)

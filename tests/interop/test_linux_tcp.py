@@ -118,7 +118,7 @@ def world(tmp_path: Path) -> Iterator[Callable[..., World]]:
 def exchange(sock: socket.socket, data: bytes, *, half_close: bool = True) -> bytes:
     """Send everything and read to the end at the same time."""
     sock.setblocking(False)
-    received = []
+    received: list[bytes] = []
     view = memoryview(data)
     deadline = time.monotonic() + PATIENCE_S
     sending = True

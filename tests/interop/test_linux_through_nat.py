@@ -13,18 +13,13 @@ import select
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "world"))
-
-import lossy_bridge
-from namespaces import own
+from tests.world import lossy_bridge
+from tests.world.namespaces import own
 
 from hognose.address import parse_ipv4
 from hognose.device.tap import IFF_NO_PI, TUNSETIFF, TapDevice, open_tap
@@ -222,7 +217,12 @@ def nstat(netns: str, *names: str) -> dict[str, int]:
 
 def transfer(sender: socket.socket, receiver: socket.socket, data: bytes) -> None:
     """Send and receive everything; the digests are equal."""
-    thread = threading.Thread(target=lambda: (sender.sendall(data), sender.shutdown(socket.SHUT_WR)))
+
+    def send() -> None:
+        sender.sendall(data)
+        sender.shutdown(socket.SHUT_WR)
+
+    thread = threading.Thread(target=send)
     thread.start()
     digest = hashlib.sha256()
     while chunk := receiver.recv(1 << 18):

@@ -72,7 +72,10 @@ def started(topology: Topology, folder: Path, stack: ExitStack, *arguments: str)
 
 
 def _narrower(spaces: Namespaces, name: str) -> Callable[[int], None]:
-    return lambda mtu: spaces.run(name, "ip", "link", "set", "eth1", "mtu", str(mtu)) and None
+    def narrow(mtu: int) -> None:
+        spaces.run(name, "ip", "link", "set", "eth1", "mtu", str(mtu))
+
+    return narrow
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,8 @@ def sections(lines: list[str]) -> dict[str, Table]:
     """Version 1: titles, then a line of column names, then rows."""
     found: dict[str, Table] = {}
     titles = {"OpenVPN CLIENT LIST": "CLIENT_LIST", "ROUTING TABLE": "ROUTING_TABLE", "GLOBAL STATS": ""}
-    kind, columns = "", []
+    kind = ""
+    columns: list[str] = []
     for words in csv.reader(lines):
         if words[0] in titles:
             kind, columns = titles[words[0]], []

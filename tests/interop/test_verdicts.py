@@ -132,7 +132,8 @@ class Arena:
 
     def __init__(self, topology: Topology, folder: Path, pki: Pki) -> None:
         self._topology, self._folder, self._pki = topology, folder, pki
-        self._setting, self._rivals = "", None
+        self._setting = ""
+        self._rivals: Rivals | None = None
 
     def rivals(self, setting: str) -> Rivals:
         """Both servers, up."""
@@ -166,7 +167,15 @@ def _unhurried() -> Iterator[None]:
     time.sleep(0.2)
 
 
-@pytest.mark.parametrize("case", sorted(CASES, key=lambda case: list(SETTINGS).index(case.setting)), ids=lambda c: c.id)
+def by_setting(case: Case) -> int:
+    """The order in which the servers are started: each setting once."""
+    return list(SETTINGS).index(case.setting)
+
+
+IN_ORDER: list[Case] = sorted(CASES, key=by_setting)
+
+
+@pytest.mark.parametrize("case", IN_ORDER, ids=lambda case: case.id)
 def test_verdict(arena: Arena, pki: Pki, case: Case) -> None:
     rivals = arena.rivals(case.setting)
     identity = case.client(pki)

@@ -262,9 +262,10 @@ class _Finder:
         if isinstance(value, bool):
             self._replace("constant", node, str(not value))
         elif isinstance(value, int | float):
-            form = hex if isinstance(value, int) and self._text(node).lower().startswith("0x") else repr
+            in_hex = self._text(node).lower().startswith("0x")
             for other in (value + 1, value - 1) if value >= 1 else (value + 1,):
-                self._replace("constant", node, form(other))  # type: ignore[operator]  # hex for whole numbers only
+                written = hex(other) if in_hex and isinstance(other, int) else repr(other)
+                self._replace("constant", node, written)
 
     def _compared(self, node: ast.Compare) -> None:
         left = node.left

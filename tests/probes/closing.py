@@ -124,7 +124,8 @@ def a_fin_is_sent_again(peer: Peer) -> str:
     """A FIN that is not acknowledged is sent again at doubled intervals."""
     conn = closed_by_the_target(peer, acknowledge=False)
     conn.rcv -= 1
-    times, names = [], set()
+    times: list[float] = []
+    names: set[str] = set()
     while len(times) < 3:
         one = conn.next(patience(times, PATIENCE))
         if one is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.probes.peer import MSS_OPTION, Conn, Peer, Wrong, tell_all
 from tests.probes.probe import Linux, probe
 from tests.world import frames
@@ -13,14 +15,14 @@ STRICT_ROUTE = b"\x89\x07\x04\x0a\0\0\x09\x00"
 RECORD_ROUTE = b"\x07\x07\x04\0\0\0\0\x01"
 
 
-def syn_in(peer: Peer, **fields: object) -> str:
+def syn_in(peer: Peer, **fields: Any) -> str:
     """Answer to a SYN in a packet with odd fields."""
     port = peer.port
     peer.frame(peer.packet(6, peer.segment(port, 1000, 0, SYN, options=MSS_OPTION), **fields))
     return tell_all(one.names for one in peer.all(port))
 
 
-def fragments_of(peer: Peer, text: bytes, cuts: list[tuple[int, int, bool]], **fields: object) -> list[bytes]:
+def fragments_of(peer: Peer, text: bytes, cuts: list[tuple[int, int, bool]], **fields: Any) -> list[bytes]:
     """A TCP segment in fragments: from, to, and whether more follow."""
     ident = peer.port
     return [
@@ -185,7 +187,7 @@ def short_frames(peer: Peer) -> str:
 # -- ICMP echo -----------------------------------------------------------------------------------------------------
 
 
-def echo(peer: Peer, payload: bytes = b"0123456789", *, wrong: int = 0, **fields: object) -> str:
+def echo(peer: Peer, payload: bytes = b"0123456789", *, wrong: int = 0, **fields: Any) -> str:
     """Answer to an echo request."""
     peer.frame(peer.packet(1, frames.icmp(8, 0, 0x12345678, payload, wrong), flags=0, **fields))
     return tell_all(echo_told(one, payload) for one in peer.icmp())

@@ -8,6 +8,7 @@ import struct
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from tests.world import frames
 from tests.world.frames import ACK, PSH, RST, SYN, Icmp, Segment
@@ -68,17 +69,17 @@ class Peer:
         mac = self.target.mac if to is None else to
         self.wire.send(frames.ethernet(mac, self.host.mac, kind, packet, bytes(padding)))
 
-    def packet(self, protocol: int, payload: bytes, *, source: str = "", to: str = "", **fields: object) -> bytes:
+    def packet(self, protocol: int, payload: bytes, *, source: str = "", to: str = "", **fields: Any) -> bytes:
         """An IPv4 packet from us to the target, unless other addresses are named."""
         addresses = (source or self.host.address, to or self.target.address)
-        return frames.ipv4(*addresses, protocol, payload, **fields)  # type: ignore[arg-type]  # fields of any type
+        return frames.ipv4(*addresses, protocol, payload, **fields)
 
-    def segment(self, port: int, seq: int, ack: int, flags: int, **fields: object) -> bytes:
+    def segment(self, port: int, seq: int, ack: int, flags: int, **fields: Any) -> bytes:
         """The text of a TCP segment from us to the target's port."""
         source, to = (self.host.address, port), (self.target.address, self.target.port)
-        return frames.tcp(source, to, seq, ack, flags, **fields)  # type: ignore[arg-type]  # likewise
+        return frames.tcp(source, to, seq, ack, flags, **fields)
 
-    def tell(self, port: int, seq: int, ack: int, flags: int, **fields: object) -> None:
+    def tell(self, port: int, seq: int, ack: int, flags: int, **fields: Any) -> None:
         """Send a TCP segment."""
         self.frame(self.packet(6, self.segment(port, seq, ack, flags, **fields)))
 
@@ -110,7 +111,7 @@ class Peer:
             raise Wrong(f"{found.names} came, not {frames.flag_names(flags)}")
         return found
 
-    def knock(self, port: int, seq: int, **fields: object) -> Segment:
+    def knock(self, port: int, seq: int, **fields: Any) -> Segment:
         """The answer to a SYN, which is sent again as clients send it again."""
         for seconds in (3, 3, PATIENCE):
             self.tell(port, seq, 0, SYN, **fields)
@@ -171,7 +172,7 @@ class Peer:
         conn.in_window(window)
         return conn
 
-    def syn(self, options: bytes, **fields: object) -> Segment:
+    def syn(self, options: bytes, **fields: Any) -> Segment:
         """The answer to one SYN with these options; the connection is not gone on with."""
         port = self.port
         self.tell(port, 1000, 0, SYN, options=options, **fields)
@@ -210,7 +211,7 @@ class Conn:
 
     def send(
         self, flags: int = ACK, data: bytes = b"", *, seq: int = 0, ack: int = 0, options: bytes = b"",
-        window: int | None = None, stamp: int | None = 0, **fields: object,
+        window: int | None = None, stamp: int | None = 0, **fields: Any,
     ) -> None:  # fmt: skip
         """A segment; seq and ack are distances from the right numbers, stamp one from our clock, None leaves it out."""
         if self.clock >= 0 and stamp is not None:

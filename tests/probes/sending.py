@@ -139,7 +139,8 @@ def time_outs(peer: Peer) -> str:
     """Text that is never acknowledged is sent again at doubled intervals (RFC 6298 5.5)."""
     conn = peer.open()
     conn.say(conn.reset_record)
-    times, sizes = [], set()
+    times: list[float] = []
+    sizes: set[int] = set()
     while len(times) < 4:
         one = conn.next(patience(times, PATIENCE))
         if one is None:
@@ -171,7 +172,8 @@ def a_closed_window(peer: Peer) -> str:
     conn.in_window(0)
     conn.ask_for_much()
     conn.all(grace=0)
-    times, text = [], 0
+    times: list[float] = []
+    text = 0
     until = time.monotonic() + 30
     while len(times) < 4 and (left := until - time.monotonic()) > 0:
         one = conn.next(left)
@@ -246,7 +248,7 @@ def size_after(peer: Peer, kind: int, code: int, rest: int, *, seq: int = 0, wro
     if len(flight[0].data) != 1460:
         raise Wrong(f"segments of {len(flight[0].data)} bytes")
     complain(peer, flight[0], kind, code, rest, seq=seq, wrong=wrong)
-    sizes = []
+    sizes: list[int] = []
     until = time.monotonic() + 8
     while not sizes and (left := until - time.monotonic()) > 0:
         one = conn.next(left)

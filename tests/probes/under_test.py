@@ -41,4 +41,5 @@ def chosen(request: pytest.FixtureRequest) -> list[Probe]:
     """The probes of the module's tests that this run has."""
     tests = [item for item in request.session.items if isinstance(item, pytest.Function)]
     here = [item for item in tests if item.module is request.module and "probe" in item.fixturenames]
-    return list(dict.fromkeys(item.callspec.params["probe"] for item in here))
+    probes = dict.fromkeys(item.callspec.params["probe"] for item in here)
+    return [probe for probe in probes if isinstance(probe, Probe)]

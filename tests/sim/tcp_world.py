@@ -101,11 +101,11 @@ class TcpWorld:
         peer.out.clear()
 
     def _serve(self) -> None:
-        for connection in self.server.accepted():
+        for accepted in self.server.accepted():
             assert self.connection is None
-            self.connection = connection
-        for connection in self.server.readable():
-            self.received += b"".join(connection.take())
+            self.connection = accepted
+        for readable in self.server.readable():
+            self.received += b"".join(readable.take())
         self.closed += self.server.closed()
         connection = self.connection
         if connection is None or connection.close_reason is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from tests.world.impairment import Impairment
 
 from hognose.limits import TcpLimits
 from hognose.tcp.hystart import HyStart
+from hognose.tcp.state import CloseReason
 
 MS = 1_000_000
 MIB = 1 << 20
@@ -21,8 +23,8 @@ LOSSES = (0.0, 0.01, 0.05)
 BYTES = random.Random(1).randbytes(10 * MIB)
 
 
-def bad_link(loss: float, **changes: object) -> Impairment:
-    values: dict[str, object] = {"loss": loss, "delay_ns": 5 * MS}
+def bad_link(loss: float, **changes: Any) -> Impairment:
+    values: dict[str, Any] = {"loss": loss, "delay_ns": 5 * MS}
     if loss:
         values |= {"jitter_ns": MS // 10, "duplicate": loss / 2, "reorder": 0.02, "reorder_ns": 3 * MS}
     return Impairment(**(values | changes))
@@ -32,7 +34,7 @@ def check(world: TcpWorld, up: bytes, down: bytes) -> None:
     world.run()
     assert bytes(world.received) == up
     assert bytes(world.peer.received) == down
-    assert [connection.close_reason.name for connection in world.closed] == ["FINISHED"]
+    assert [connection.close_reason for connection in world.closed] == [CloseReason.FINISHED]
     assert len(world.server) == 0
 
 

@@ -244,8 +244,14 @@ class SimClient:
         """EXIT and FIN, FIN, RST, a cable that is pulled, or a new connection beside the old one."""
         how = self.random.choice(("EXIT", "FIN", "RST", "silence", "again"))
         self.world.facts[f"ends: {how}"] += 1
+
+        def exit_and_fin() -> None:
+            tunnel.vpn.say("EXIT", now)
+            tunnel.flush(now)
+            tunnel.peer.close(now)
+
         ways: dict[str, Callable[[], None]] = {
-            "EXIT": lambda: (tunnel.vpn.say("EXIT", now), tunnel.flush(now), tunnel.peer.close(now))[0],
+            "EXIT": exit_and_fin,
             "FIN": lambda: tunnel.peer.close(now),
             "RST": lambda: tunnel.peer.abort(now),
         }

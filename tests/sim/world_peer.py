@@ -101,7 +101,7 @@ class Tunnel:
     def next_resend(self) -> int | None:
         """Time at which the OpenVPN client repeats a control packet."""
         times = [entry[2] for n in self.vpn.negotiations.values() for entry in n.unacked.values()]
-        return min(times, default=None)  # type: ignore[type-var, return-value]
+        return min(times, default=None)
 
     def exchange(self, now: int) -> list[bytes]:
         """Between TCP and OpenVPN, both ways; the inner packets that came."""

@@ -54,7 +54,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_pages_that_are_cited_exist() -> None:
     """In comments, messages and commands too. mkosi.conf stays as it is: its hash names the builder tree."""
     examples = {"test_language.py", "mkosi.conf"}
-    lost = set()
+    lost: set[str] = set()
     for path in FILES:
         if (path.suffix in CITING or path.name in ("Makefile", "hognose-qemu")) and path.name not in examples:
             named = re.findall(r"(?<![\w/.-])(?:docs|facts)/[\w/-]+\.md\b", path.read_text(encoding="utf-8"))

@@ -24,13 +24,14 @@ def emissions() -> Iterator[tuple[str, str, set[str]]]:
             fields = {keyword.arg or "**" for keyword in node.keywords}
             for argument in node.args:
                 if isinstance(argument, ast.Dict):
-                    fields |= {key.value if isinstance(key, ast.Constant) else "**" for key in argument.keys}
+                    fields |= {str(key.value) if isinstance(key, ast.Constant) else "**" for key in argument.keys}
             yield f"{path.relative_to(SOURCE)}:{node.lineno}", kinds[0], fields
 
 
 def _kind(node: ast.expr) -> str:
-    is_kind = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "EventKind"
-    return node.attr if is_kind else ""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "EventKind":
+        return node.attr
+    return ""
 
 
 def test_every_emission_uses_the_fields_of_the_table() -> None:

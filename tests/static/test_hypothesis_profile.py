@@ -76,8 +76,9 @@ def test_no_test_chooses_for_itself() -> None:
             if isinstance(node, ast.Call) and ast.unparse(node.func) in ("settings", "hypothesis.settings"):
                 names = {word.arg for word in node.keywords}
                 found += [f"{path.relative_to(ROOT)}:{node.lineno}: {name}" for name in names & OF_THE_PROFILE]
-            chooses = isinstance(node, ast.Attribute) and node.attr in ("load_profile", "register_profile")
-            if chooses and path not in (CONFTEST, Path(__file__)):
+            if not isinstance(node, ast.Attribute) or path in (CONFTEST, Path(__file__)):
+                pass
+            elif node.attr in ("load_profile", "register_profile"):
                 found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}")
             if isinstance(node, ast.ImportFrom) and node.module == "hypothesis":
                 found += [f"{path.relative_to(ROOT)}: {each.name}" for each in node.names if each.name == "seed"]

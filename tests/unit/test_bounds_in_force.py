@@ -70,7 +70,7 @@ def test_the_last_sixteen_packets_wait_for_a_neighbor() -> None:
         table.wait((router, VNET, [bytes((number,))]), router, NOW)
     assert drops(counters) == {"ARP_QUEUE_FULL": 24}
     answer = ARP(op=2, hwsrc="02:00:00:00:00:01", psrc="10.0.0.1", hwdst="02:00:00:00:00:02", pdst="10.0.0.2")
-    released = [pieces for _, (_, _, pieces) in table.receive(bytes(answer), 0, NOW)]
+    released = [pieces for _, _, pieces in table.receive(bytes(answer), 0, NOW)]
     assert released == [[bytes((number,))] for number in range(24, 40)]
 
 

@@ -27,11 +27,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-if __package__:
-    from .impairment import Channel, Impairment
-else:
-    sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-    from impairment import Channel, Impairment
+if not __package__:  # run as a script
+    sys.path.insert(0, os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..")))
+
+from tests.world.impairment import Channel, Impairment
 
 CLONE_NEWNET = 0x40000000
 TUNSETIFF = 0x400454CA

@@ -25,7 +25,7 @@ from .today import TODAY
 
 CLIENT = ExtendedKeyUsageOID.CLIENT_AUTH
 SERVER = ExtendedKeyUsageOID.SERVER_AUTH
-_CURVES = {"P-256": ec.SECP256R1, "P-384": ec.SECP384R1, "P-521": ec.SECP521R1}
+_CURVES: dict[str, ec.EllipticCurve] = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521R1()}
 # sha256WithRSAEncryption and its elder sisters: DER of the OID, all of one length (RFC 4055, RFC 8017).
 _WITH_RSA = {"sha256": bytes.fromhex("06092a864886f70d01010b"), "sha1": bytes.fromhex("06092a864886f70d010105"),
              "md5": bytes.fromhex("06092a864886f70d010104")}  # fmt: skip
@@ -76,7 +76,7 @@ class Authority:
         self._key = private_key(key, name)
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._digest = digest
-        self._today = today if parent is None else parent._today
+        self._today: datetime = today if parent is None else parent._today
         signer, issuer = (self._key, self._name) if parent is None else (parent._key, parent._name)
         builder = _builder(self._name, issuer, self._key, self._today + timedelta(days=start_days), days)
         builder = builder.add_extension(x509.BasicConstraints(is_ca, path_length if is_ca else None), True)
@@ -179,7 +179,7 @@ def key_usage(*names: str) -> x509.KeyUsage:
 def private_key(kind: str, salt: str = "") -> PrivateKey:
     """A key: P-256, P-384, P-521, Ed25519 fresh; RSA1024, RSA2048, RSA4096 made once per salt, they take long."""
     if kind in _CURVES:
-        return ec.generate_private_key(_CURVES[kind]())
+        return ec.generate_private_key(_CURVES[kind])
     if kind == "Ed25519":
         return ed25519.Ed25519PrivateKey.generate()
     return _rsa_key(int(kind.removeprefix("RSA")), salt)

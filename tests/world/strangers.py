@@ -55,8 +55,8 @@ def silent(target: str, count: int, prefixes: int) -> dict[str, object]:
             selector.register(begin(target, source(number, prefixes)), selectors.EVENT_WRITE)
             number += 1
         for key, _ in selector.select(1):
+            assert isinstance(key.fileobj, socket.socket)
             sock = key.fileobj
-            assert isinstance(sock, socket.socket)
             selector.unregister(sock)
             if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
                 failed += 1
@@ -126,8 +126,8 @@ def hello(target: str, rate: int, sources: int, seconds: int) -> dict[str, objec
                 selector.unregister(sock)
             sock.close()
         for key, _ in selector.select(0.005):
+            assert isinstance(key.fileobj, socket.socket)
             sock = key.fileobj
-            assert isinstance(sock, socket.socket)
             try:
                 if key.data == "connect":
                     record = RESET % (started % 10**8)

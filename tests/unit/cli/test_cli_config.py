@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,9 +22,9 @@ SERVER_CONF = str(VECTORS / "server.conf")
 _WITH_FILE = b"proto tcp\ndev tun\nserver 10.8.0.0 255.255.255.0\nca %s\ncert x\nkey x\n"
 
 
-def run_tool(module: str, *words: str, **options: object) -> subprocess.CompletedProcess[bytes]:
+def run_tool(module: str, *words: str, **options: Any) -> subprocess.CompletedProcess[bytes]:
     """The tool as a process of its own."""
-    return subprocess.run([sys.executable, "-m", module, *words], capture_output=True, check=False, **options)  # type: ignore[call-overload, no-any-return]
+    return subprocess.run([sys.executable, "-m", module, *words], capture_output=True, check=False, **options)
 
 
 def test_embed_by_both_names(capsysbinary: pytest.CaptureFixture[bytes], tmp_path: Path) -> None:

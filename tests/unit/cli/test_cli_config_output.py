@@ -176,7 +176,12 @@ def test_an_update_that_is_interrupted_is_never_a_config(
     full = config.parent / "server.conf.full"
     full.write_bytes(before)
     monkeypatch.setattr(os, "pwrite", one_sector)
-    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(len(states)), fsync(fd)))
+
+    def noted(fd: int) -> None:
+        synced.append(len(states))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
     assert embed("--update", full, config) == 0
     monkeypatch.undo()
     sectors = len(before) // 512

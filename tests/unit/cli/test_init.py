@@ -276,7 +276,7 @@ def test_it_serves_frames_and_ends_at_the_button(started: Started, monkeypatch: 
     assert lines[-2:] == ["info stopped status=0", "hognose: exit status 0"]
     assert (kept, collected) == ([TWO_GIB], ["frozen"])
     theirs.setblocking(False)
-    answers = []
+    answers: list[bytes] = []
     while not answers or answers[-1]:
         try:
             answers.append(theirs.recv(2000)[12:])

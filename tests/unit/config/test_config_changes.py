@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass, replace
+from typing import Any
 
 import pytest
 from tests.unit.config.config_samples import block, config_text, static_key
@@ -52,7 +53,8 @@ def test_every_setting(group: str, name: str) -> None:
 @pytest.mark.parametrize("name", [each.name for each in fields(CertificateRules)])
 def test_every_demand_on_certificates(name: str) -> None:
     rules = OLD.tls.rules
-    new = changed(OLD, rules=replace(rules, **{name: other(getattr(rules, name))}))
+    change: dict[str, Any] = {name: other(getattr(rules, name))}
+    new = changed(OLD, rules=replace(rules, **change))
     restart = restart_directives(OLD, new)
     assert (restart == []) == (name == "fingerprints")
     assert set(restart) <= set(DIRECTIVES)

@@ -80,9 +80,9 @@ def test_padding(tail: str, block_size: int) -> None:
 
 
 def test_the_size_is_doubled_when_it_is_three_quarters_full() -> None:
-    def size(comment: int, **options: int) -> int:
+    def size(comment: int, device_size: int = 0) -> int:
         text = config_text("") + ("# " + "x" * 61 + "\n") * (comment // 64)
-        return len(embed(text, "f", no_file, **options)[0].encode())
+        return len(embed(text, "f", no_file, device_size=device_size)[0].encode())
 
     body = len(config_text().encode())
     for size_before, doubled in ((65_536, 131_072), (131_072, 262_144), (524_288, 1_048_576), (1_048_576, 1_048_576)):

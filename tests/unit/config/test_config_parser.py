@@ -384,4 +384,4 @@ def test_files_that_cannot_be_read() -> None:
             parse(text, "server.conf", reader)
     for content in (identity()["ca"] + "\0", identity()["ca"] + "</ca>\n"):
         with pytest.raises(ConfigError, match=r"ca\.crt is not a text file that can be embedded"):
-            parse(text, "server.conf", lambda _, content=content: content)
+            parse(text, "server.conf", {"ca.crt": content}.__getitem__)

@@ -67,11 +67,11 @@ def test_a_sieve_that_takes_everything_ends_too(pair: tuple[TapDevice, socket.so
         read += 1
         return b"frame"
 
-    tap.os.read = endless  # type: ignore[attr-defined]  # a module seen through another
+    tap.os.read = endless  # a module seen through another
     try:
         assert device.read_batch(lambda frames: []) == []
     finally:
-        tap.os.read = os_read  # type: ignore[attr-defined]  # likewise
+        tap.os.read = os_read
     assert read == SIEVED_MAX
 
 

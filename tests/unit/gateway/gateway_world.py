@@ -265,7 +265,7 @@ class Remote:
         if self.vpn is not None and not (self.silent or self.closed or self.reset):
             for negotiation in self.vpn.negotiations.values():
                 for entry in negotiation.unacked.values():
-                    yield entry[2]  # type: ignore[misc]
+                    yield entry[2]
 
     def poll(self) -> list[bytes]:
         """Frames to send now."""

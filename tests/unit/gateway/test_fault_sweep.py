@@ -37,6 +37,7 @@ from hognose.router.egress import Egress
 from hognose.tcp.silent import Silent
 from hognose.vpn.handshake_scheduler import HandshakeScheduler
 from hognose.vpn.peer_service import PeerService
+from hognose.vpn.streams import StreamTransport
 
 pytestmark = pytest.mark.stress
 
@@ -111,6 +112,7 @@ def consistent(world: GatewayWorld) -> None:
     gateway = world.gateway
     tcp, clients, scheduler = gateway._tcp, gateway.service.table.clients, gateway.service.scheduler
     for conn_id, peer in gateway.service.table.by_transport.items():
+        assert isinstance(peer.transport, StreamTransport)
         assert tcp.find(peer.transport._conn.key) is peer.transport._conn
         assert peer.transport._conn.id == conn_id
     for conn in tcp.connections:

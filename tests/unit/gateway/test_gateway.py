@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
@@ -84,7 +85,7 @@ def test_traffic_to_the_internet_and_back() -> None:
 def test_uploads_leave_as_super_frames_and_downloads_are_cut() -> None:
     world = GatewayWorld()
     alice = world.client()
-    flow = {"sport": 5000, "dport": 80}
+    flow: dict[str, Any] = {"sport": 5000, "dport": 80}
     alice.inner(IP(src="10.8.0.2", dst=OUTSIDE) / TCP(**flow, flags="S", seq=100))
     outside_port = world.outside[0][TCP].sport
     world.ip(IP(src=OUTSIDE, dst=ADDRESS) / TCP(sport=80, dport=outside_port, flags="SA", seq=900, ack=101))
@@ -173,7 +174,7 @@ def test_several_sessions_of_one_name_when_configured() -> None:
 def refused(world: GatewayWorld, name: str = "late", address: str = "192.0.2.99") -> str:
     """The reason that a client is told."""
     late = world.start(name, address)
-    world.run(lambda: any("AUTH_FAILED" in message for message in late.vpn.messages if late.vpn))
+    world.run(lambda: late.vpn is not None and any("AUTH_FAILED" in message for message in late.vpn.messages))
     assert late.vpn is not None
     world.run(lambda: late.closed, 10)
     [event] = world.events_of("client_refused")

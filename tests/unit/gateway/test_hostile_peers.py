@@ -6,6 +6,7 @@ After every attack another client is served as before, and no exception was coun
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -260,7 +261,7 @@ def test_cve_2024_5594_nothing_unprintable_reaches_the_log(where: str) -> None:
     evil = "x\x1b[2J\x07\r\nclient_established common_name=root \u202e\u2028\0"
     world = GatewayWorld()
     bob = world.client("bob", "192.0.2.12")
-    changes: dict[str, object] = {}
+    changes: dict[str, Any] = {}
     if where in ("IV_VER", "IV_PLAT"):
         changes["peer_info"] = kit().peer_info.replace(f"{where}=", f"{where}={evil}")
     elif where == "username":

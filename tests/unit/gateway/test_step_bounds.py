@@ -17,6 +17,7 @@ from tests.world.today import UNIX
 from hognose.drops import DropReason, Stat
 from hognose.limits import StepLimits
 from hognose.units import KIB, MS, SECOND
+from hognose.vpn.streams import StreamTransport
 from hognose.vpn.turns import Turns
 
 # -- turns -------------------------------------------------------------------------------------------------------------
@@ -66,6 +67,7 @@ def test_a_client_alone_has_two_hundred_and_fifty_six_records_and_256_kibibytes_
     alice.send((b"\0\4\x4f" + bytes(3)) * 90_000)  # data of a key that is none
     world.gateway.step(alice.poll(), world.now, UNIX)
     [one] = world.gateway.service.table.by_transport.values()
+    assert isinstance(one.transport, StreamTransport)
     assert world.dropped(DropReason.NO_DATA_KEY) - before == 256
     assert len(one.transport._splitter._rest) == 256 * KIB - 256 * 6
     for step in range(2, 5):
@@ -119,7 +121,8 @@ def test_half_a_mebibyte_waits_for_a_client_that_does_not_read() -> None:
     packet = IP(src="10.8.0.2", dst="10.8.0.3") / UDP(sport=1, dport=2) / bytes(1172)  # 1200 bytes, 1226 on the wire
     for _ in range(20):
         alice.inner(*[packet] * 40)
-    queued = max(one.transport._conn.send_queued for one in world.gateway.service.table.by_transport.values())
+    transports = [one.transport for one in world.gateway.service.table.by_transport.values()]
+    queued = max(one._conn.send_queued for one in transports if isinstance(one, StreamTransport))
     assert 512 * KIB - 1300 < queued <= 512 * KIB
     assert world.dropped(DropReason.SEND_QUEUE_FULL) == 800 - queued // 1226
 

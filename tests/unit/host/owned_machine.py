@@ -30,7 +30,7 @@ class OwnedMachine:
         for module in modules:
             patch.setattr(module, "os", self)
             patch.setattr(module, "open", self.open_file, raising=False)
-        patch.setitem(sys.modules, "_pid1", SimpleNamespace(syscall=self._syscall))  # type: ignore[arg-type]
+        patch.setitem(sys.modules, "_pid1", SimpleNamespace(syscall=self._syscall))
         return self
 
     def put(self, path: str, text: str = "") -> Path:

@@ -38,7 +38,7 @@ def test_freed_memory_stays_in_the_heap() -> None:
 def test_what_the_images_own_heap_is_told(monkeypatch: pytest.MonkeyPatch, memory: int, step: int) -> None:
     """Steps of 1/32 of the memory, 16 MiB at the most; the heap never shrinks (malloc.h: -3, -1, -2)."""
     told: dict[int, int] = {}
-    monkeypatch.setitem(sys.modules, "_pid1", SimpleNamespace(mallopt=told.__setitem__))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "_pid1", SimpleNamespace(mallopt=told.__setitem__))
     keep_memory(memory)
     assert told == {-3: 32 << 20, -1: 1 << 30, -2: step}
 
@@ -50,9 +50,9 @@ def test_a_libc_without_these_settings_is_left_alone(monkeypatch: pytest.MonkeyP
         looked.append(name)
         return object()
 
-    monkeypatch.setitem(sys.modules, "_pid1", None)  # type: ignore[arg-type]  # its import fails
+    monkeypatch.setitem(sys.modules, "_pid1", None)  # its import fails
     monkeypatch.setattr("ctypes.CDLL", lookup)
     keep_memory(512 << 20)
-    monkeypatch.setitem(sys.modules, "ctypes", None)  # type: ignore[arg-type]  # likewise
+    monkeypatch.setitem(sys.modules, "ctypes", None)  # likewise
     keep_memory(512 << 20)
     assert looked == [None]

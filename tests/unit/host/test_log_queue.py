@@ -225,10 +225,11 @@ def test_every_line_is_there_once_or_counted(steps: list[tuple[int, int, int]]) 
         number += 1
         if error == errno.EPIPE and reader.failed:  # between its times the queue does not ask
             texts.append(b"")
-            texts[-2], reader.got = bytes(reader.got), bytearray()
+            texts[-2] = bytes(reader.got)
+            reader.got = bytearray()
         reader.now += passed * MS
         assert queue._bytes <= 200 + 10
-    texts[-1] = reader.got + read_on(queue, reader)
+    texts[-1] = bytes(reader.got) + read_on(queue, reader)
     queue.end([])
     found = [line for text in texts for line in text[: text.rfind(b"\n") + 1].splitlines()]
     told = -sum(int(line) for line in found if line.startswith(b"-"))

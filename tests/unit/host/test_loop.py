@@ -50,7 +50,7 @@ class World:
         self.status: list[str] = []
         monkeypatch.setattr(clock, "monotonic", lambda: self.now)
         monkeypatch.setattr(clock, "wall", lambda: UNIX)
-        monkeypatch.setattr(loop.select, "poll", lambda: self)  # type: ignore[attr-defined]
+        monkeypatch.setattr(loop.select, "poll", lambda: self)
         self.log = log
         self._stream = log.open("w")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +19,7 @@ from hognose.wire import ipv4
 NOW = 5_000_000_000
 
 
-def datagram(size: int, ident: int = 7, source: str = "1.2.3.4", **fields: object) -> bytes:
+def datagram(size: int, ident: int = 7, source: str = "1.2.3.4", **fields: Any) -> bytes:
     payload = bytes(i * 7 & 0xFF for i in range(size))
     return bytes(IP(src=source, dst="10.0.0.2", id=ident, flags=0, **fields) / UDP(sport=5, dport=6) / Raw(payload))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from hognose.wire import icmpv4, ipv4
 US = ipv4_int("10.8.0.1")
 
 
-def packet(payload: object = None, **fields: object) -> bytes:
+def packet(payload: object = None, **fields: Any) -> bytes:
     return bytes(
         IP(**{"src": "10.8.0.2", "dst": "1.2.3.4", **fields}) / (payload or UDP(sport=1, dport=2) / Raw(b"data"))
     )

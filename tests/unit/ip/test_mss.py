@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from scapy.packet import Raw
 from hognose.ip.mss import clamp
 
 
-def syn(tcp_options: object, tcp_flags: str = "S", **fields: object) -> bytes:
+def syn(tcp_options: object, tcp_flags: str = "S", **fields: Any) -> bytes:
     return bytes(IP(**{"src": "10.8.0.2", "dst": "1.2.3.4", **fields}) / TCP(flags=tcp_flags, options=tcp_options))
 
 

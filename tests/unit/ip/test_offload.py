@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -28,7 +30,7 @@ def partial(packet: bytes, offset: int) -> bytes:
     return packet[: 20 + offset] + pseudo.to_bytes(2, "big") + packet[22 + offset :]
 
 
-def tcp(payload: bytes, flags: str = "A", options: object = (), **fields: object) -> IP:
+def tcp(payload: bytes, flags: str = "A", options: object = (), **fields: Any) -> IP:
     ip = IP(**{"src": "10.0.0.2", "dst": "1.2.3.4", "id": 65534, "flags": "DF", "tos": 4, "ttl": 63, **fields})
     return (
         ip / TCP(sport=40000, dport=80, seq=2**32 - 500, ack=77, flags=flags, window=99, options=options) / Raw(payload)

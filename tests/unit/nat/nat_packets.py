@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from typing import Any
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Packet, Raw
@@ -24,19 +26,20 @@ VPN_PORT = 1194
 TIMESTAMP = [("NOP", None), ("NOP", None), ("Timestamp", (1, 2))]
 NOTHING = LinkCaps(b"\2\0\0\0\0\1", tx_csum=False, tx_tso4=False)
 FRAME_L3 = 26
+Make = Callable[..., IP]  # udp, tcp or echo; a field of scapy's packets takes values of several types
 
 
 class Bench:
     """A Nat with its clock and what it sent; clients are 1 (CLIENT) and 2 (OTHER) unless said otherwise."""
 
-    def __init__(self, start: int = 1000 * SECOND, **bounds: int) -> None:
+    def __init__(self, start: int = 1000 * SECOND, limits: NatLimits | None = None) -> None:
         self.now = start
         self.counters = Counters()
         self.seed = random.Random(5)
         self.nat = Nat(
             address=parse_ipv4(OUTSIDE),
             reserved_ports=frozenset({(6, VPN_PORT)}),
-            limits=NatLimits(**bounds),
+            limits=limits or NatLimits(),
             random=self.seed.randbytes,
             counters=self.counters,
             tunnel=Prefix(parse_ipv4("10.8.0.0"), 24),
@@ -71,6 +74,18 @@ class Bench:
             return result
         return result[0], [IP(inner) for inner in result[1]]
 
+    def accept(self, packet: Packet | bytes, gso_size: int = 0, partial: bool = False) -> tuple[int, list[IP]]:
+        """`receive` of what comes in."""
+        result = self.receive(packet, gso_size, partial)
+        assert isinstance(result, tuple), result
+        return result
+
+    def accept_error(self, packet: Packet | bytes) -> tuple[int, IP]:
+        """`receive_error` of what comes in."""
+        result = self.receive_error(packet)
+        assert isinstance(result, tuple), result
+        return result
+
     def receive_error(self, packet: Packet | bytes) -> tuple[int, IP] | DropReason:
         data = bytes(packet)
         frame = bytes(FRAME_L3) + data + b"padding"
@@ -90,20 +105,22 @@ class Bench:
 
 
 def udp(
-    sport: int = 5000, dport: int = 3478, payload: bytes = b"data", src: str = CLIENT, dst: str = SERVER, **ip: object
-):
+    sport: int = 5000, dport: int = 3478, payload: bytes = b"data", src: str = CLIENT, dst: str = SERVER, **ip: Any
+) -> IP:
     return IP(**{"src": src, "dst": dst, "id": 7, **ip}) / UDP(sport=sport, dport=dport) / Raw(payload)
 
 
 def tcp(
     sport: int = 5000, dport: int = 80, flags: str = "A", payload: bytes = b"", seq: int = 1, ack: int = 9,
-    src: str = CLIENT, dst: str = SERVER, options: object = (), ident: int = 7, ipflags: object = "DF", **ip: object,
-):  # fmt: skip
+    src: str = CLIENT, dst: str = SERVER, options: object = (), ident: int = 7, ipflags: object = "DF", **ip: Any,
+) -> IP:  # fmt: skip
     header = TCP(sport=sport, dport=dport, flags=flags, seq=seq, ack=ack, options=options, window=500)
     return IP(**{"src": src, "dst": dst, "id": ident, "flags": ipflags, **ip}) / header / Raw(payload)
 
 
-def echo(ident: int = 33, kind: int = 8, src: str = CLIENT, dst: str = SERVER, payload: bytes = b"ping", **ip: object):
+def echo(
+    ident: int = 33, kind: int = 8, src: str = CLIENT, dst: str = SERVER, payload: bytes = b"ping", **ip: Any
+) -> IP:
     return IP(**{"src": src, "dst": dst, **ip}) / ICMP(type=kind, id=ident, seq=3) / Raw(payload)
 
 

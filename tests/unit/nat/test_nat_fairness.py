@@ -37,7 +37,7 @@ def spray(bench: Bench, client: int, source: int, count: int) -> int:
 @pytest.mark.parametrize("limits", [NatLimits(), Limits.for_memory(128 * MIB).nat])
 def test_a_client_with_65536_flows_takes_nothing_from_another(limits: NatLimits) -> None:
     live = 1000
-    bench = Bench(flows=limits.flows, flows_per_client=limits.flows_per_client)
+    bench = Bench(limits=NatLimits(flows=limits.flows, flows_per_client=limits.flows_per_client))
     other = ipv4_int(OTHER)
     assert spray(bench, 2, other, live) == live
     for _ in range(3):  # again and again, also while the first ones end
@@ -62,7 +62,7 @@ def _outside(bench: Bench, source: int, sport: int) -> int:
 
 
 def test_many_greedy_clients_leave_room_for_one_more() -> None:
-    bench = Bench(flows=2048, flows_per_client=1024)
+    bench = Bench(limits=NatLimits(flows=2048, flows_per_client=1024))
     for client in range(1, 12):
         spray(bench, client, ipv4_int(f"10.8.1.{client}"), 1100)
     assert bench.nat.flows <= 2048
@@ -122,17 +122,16 @@ def test_no_port_is_shadowed(actions: list[tuple[int, int, int, str]]) -> None:
             for dport in (99, 80, VPN_PORT, 5000):
                 packet = make(port, dport, src=src, dst=OUTSIDE if verb == "hair" else SERVER)
                 if verb == "hair":
-                    result = bench.nat.hairpin(client, bytes(packet), bench.now)
-                    if isinstance(result, tuple):
-                        assert result[0] in (1, 2, 3)  # never the victim, who sent nothing to our address
+                    met = bench.nat.hairpin(client, bytes(packet), bench.now)
+                    if isinstance(met, tuple):
+                        assert met[0] in (1, 2, 3)  # never the victim, who sent nothing to our address
                 else:
                     (out,) = bench.send(packet, client=client)
                     assert out.sport != 5000
                     assert protocol != 6 or out.sport != VPN_PORT
         for make, sport in ((udp, 99), (tcp, 80)):
-            result = bench.receive(make(sport, 5000, src=SERVER, dst=OUTSIDE))
-            assert isinstance(result, tuple)
-            assert (result[0], result[1][0].dst) == (9, victim)
+            to, (inner,) = bench.accept(make(sport, 5000, src=SERVER, dst=OUTSIDE))
+            assert (to, inner.dst) == (9, victim)
             assert isinstance(bench.receive(tcp(4000, VPN_PORT, "S", src=SERVER, dst=OUTSIDE)), DropReason)
 
 

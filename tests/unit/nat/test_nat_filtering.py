@@ -5,29 +5,30 @@ from __future__ import annotations
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Raw
-from tests.unit.nat.nat_packets import CLIENT, OTHER, OUTSIDE, SERVER, STRANGER, Bench, echo, rebuilt, tcp, udp
+from tests.unit.nat.nat_packets import CLIENT, OTHER, OUTSIDE, SERVER, STRANGER, Bench, Make, echo, rebuilt, tcp, udp
 
 from hognose.drops import DropReason
+from hognose.limits import NatLimits
 from hognose.nat.flow_timeouts import TCP_ESTABLISHED, TCP_TRANSITORY, UDP_TIMEOUT
 from hognose.units import MS, SECOND
 
 L4 = {6: TCP, 17: UDP}
 
 
-def opened(make: object) -> tuple[Bench, int]:
+def opened(make: Make) -> tuple[Bench, int]:
     """Inside port 5000 of client 1, translated, and its outside port."""
-    bench = Bench(endpoint_independent_filtering=True)
-    bench.send(make(5000, 99, src=OTHER), client=2)  # type: ignore[operator]
-    (left,) = bench.send(make(5000, 99))  # type: ignore[operator]
+    bench = Bench(limits=NatLimits(endpoint_independent_filtering=True))
+    bench.send(make(5000, 99, src=OTHER), client=2)
+    (left,) = bench.send(make(5000, 99))
     assert left.sport != 5000
     return bench, left.sport
 
 
 @pytest.mark.parametrize("make", [tcp, udp])
-def test_every_outside_host_comes_in(make: object) -> None:
+def test_every_outside_host_comes_in(make: Make) -> None:
     bench, port = opened(make)
     for source, sport in ((STRANGER, 7), (SERVER, 8)):
-        packet = make(sport, port, src=source, dst=OUTSIDE, payload=b"hello", ttl=9)  # type: ignore[operator]
+        packet = make(sport, port, src=source, dst=OUTSIDE, payload=b"hello", ttl=9)
         result = bench.receive(packet)
         assert isinstance(result, tuple)
         client, (inner,) = result
@@ -37,7 +38,7 @@ def test_every_outside_host_comes_in(make: object) -> None:
         assert client == 1
         assert bytes(inner) == rebuilt(expected)
     assert bench.nat.flows == 2
-    unmapped = make(7, port ^ 1, src=STRANGER, dst=OUTSIDE)  # type: ignore[operator]
+    unmapped = make(7, port ^ 1, src=STRANGER, dst=OUTSIDE)
     assert bench.receive(unmapped) is DropReason.NAT_NO_MAPPING
 
 
@@ -87,7 +88,7 @@ def test_a_connection_from_outside_lives_like_any_other() -> None:
 
 def test_an_error_about_an_accepted_packet_goes_out() -> None:
     bench, port = opened(udp)
-    _, (arrived,) = bench.receive(udp(7, port, src=STRANGER, dst=OUTSIDE, ttl=30))  # type: ignore[misc]
+    _, (arrived,) = bench.accept(udp(7, port, src=STRANGER, dst=OUTSIDE, ttl=30))
     error = IP(src=CLIENT, dst=STRANGER, ttl=50) / ICMP(type=3, code=3) / Raw(bytes(arrived))
     (sent,) = bench.send(error)
     quoted = udp(7, port, src=STRANGER, dst=OUTSIDE, ttl=29)
@@ -113,14 +114,14 @@ def test_hairpin_needs_no_answer_either() -> None:
 
 
 @pytest.mark.parametrize("make", [tcp, udp])
-def test_an_error_about_what_was_never_sent_stays_outside(make: object) -> None:
+def test_an_error_about_what_was_never_sent_stays_outside(make: Make) -> None:
     """Any host may send to a mapped port, but an error has to be about a packet that a flow of ours has sent."""
     bench, port = opened(make)
-    quoted = make(port, 7, src=OUTSIDE, dst=STRANGER)  # type: ignore[operator]
+    quoted = make(port, 7, src=OUTSIDE, dst=STRANGER)
     error = IP(src=STRANGER, dst=OUTSIDE) / ICMP(type=3, code=3) / Raw(bytes(quoted))
     assert bench.receive_error(error) is DropReason.NAT_NO_MAPPING
-    came = make(7, port, src=STRANGER, dst=OUTSIDE)  # type: ignore[operator]
+    came = make(7, port, src=STRANGER, dst=OUTSIDE)
     assert isinstance(bench.receive(came), tuple)  # what is let in does not change that: nothing was answered
     assert bench.receive_error(error) is DropReason.NAT_NO_MAPPING
-    bench.send(make(5000, 7, dst=STRANGER))  # type: ignore[operator]
+    bench.send(make(5000, 7, dst=STRANGER))
     assert isinstance(bench.receive_error(error), tuple)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scapy.layers.inet import IP
+from scapy.packet import Packet
 from tests.unit.nat.nat_packets import OUTSIDE, SERVER, Bench, echo, tcp, udp
 
 from hognose.drops import DropReason, Stat
@@ -24,7 +26,7 @@ from hognose.units import MS, SECOND
 SLACK = 2 * GRANULARITY
 
 
-def back(flags: str, dport: int = 5000):
+def back(flags: str, dport: int = 5000) -> IP:
     return tcp(80, dport, flags=flags, src=SERVER, dst=OUTSIDE)
 
 
@@ -57,9 +59,9 @@ def lives(bench: Bench, timeout: int) -> None:
         (tcp(), TCP_TRANSITORY),
     ],
 )
-def test_unanswered(packet: object, timeout: int, start: int) -> None:
+def test_unanswered(packet: Packet, timeout: int, start: int) -> None:
     bench = Bench(start)
-    bench.send(packet)  # type: ignore[arg-type]
+    bench.send(packet)
     lives(bench, timeout)
 
 

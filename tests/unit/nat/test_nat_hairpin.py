@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_RR
 from scapy.packet import Packet, Raw
-from tests.unit.nat.nat_packets import CLIENT, OTHER, OUTSIDE, SERVER, VPN_PORT, Bench, echo, rebuilt, tcp, udp
+from tests.unit.nat.nat_packets import CLIENT, OTHER, OUTSIDE, SERVER, VPN_PORT, Bench, Make, echo, rebuilt, tcp, udp
 
 from hognose.drops import DropReason
+from hognose.limits import NatLimits
 from hognose.nat.flow_timeouts import TCP_TRANSITORY, UDP_TIMEOUT
 from hognose.units import SECOND
 
@@ -21,13 +22,20 @@ def hairpin(bench: Bench, packet: IP, client: int) -> tuple[int, IP] | DropReaso
     return result if isinstance(result, DropReason) else (result[0], IP(result[1]))
 
 
-def met(make: object, **bounds: object) -> tuple[Bench, int, int]:
+def hairpinned(bench: Bench, packet: IP, client: int) -> tuple[int, IP]:
+    """`hairpin` of what comes through."""
+    result = hairpin(bench, packet, client)
+    assert isinstance(result, tuple), result
+    return result
+
+
+def met(make: Make) -> tuple[Bench, int, int]:
     """Both clients use inside port 5000 and have sent to each other's outside port; the bench and these ports."""
-    bench = Bench(**bounds)  # type: ignore[arg-type]
-    (one,) = bench.send(make(5000, 99))  # type: ignore[operator]
-    (two,) = bench.send(make(5000, 99, src=OTHER), client=2)  # type: ignore[operator]
+    bench = Bench()
+    (one,) = bench.send(make(5000, 99))
+    (two,) = bench.send(make(5000, 99, src=OTHER), client=2)
     assert one.sport != two.sport
-    assert hairpin(bench, make(5000, two.sport, dst=OUTSIDE), 1) is DropReason.NAT_FILTERED  # type: ignore[operator]
+    assert hairpin(bench, make(5000, two.sport, dst=OUTSIDE), 1) is DropReason.NAT_FILTERED
     return bench, one.sport, two.sport
 
 
@@ -39,12 +47,12 @@ def met(make: object, **bounds: object) -> tuple[Bench, int, int]:
     st.integers(0, 255),
     st.sampled_from((None, [IPOption_RR(routers=["0.0.0.0"])])),
 )
-def test_both_ways_with_the_external_source(make: object, payload: bytes, ttl: int, tos: int, options: object) -> None:
+def test_both_ways_with_the_external_source(make: Make, payload: bytes, ttl: int, tos: int, options: object) -> None:
     bench, one, two = met(make)
     for _ in range(2):
         for client, source, inside, to, other_inside in ((2, two, OTHER, one, CLIENT), (1, one, CLIENT, two, OTHER)):
             fields = {"options": options} if options and make is udp else {}
-            sent = make(5000, to, payload=payload, src=inside, dst=OUTSIDE, ttl=ttl, tos=tos, **fields)  # type: ignore[operator]
+            sent = make(5000, to, payload=payload, src=inside, dst=OUTSIDE, ttl=ttl, tos=tos, **fields)
             result = hairpin(bench, sent, client)
             assert isinstance(result, tuple)
             number, inner = result
@@ -59,7 +67,7 @@ def test_a_bad_checksum_stays_bad() -> None:
     bench, one, two = met(udp)
     packet = IP(bytes(udp(5000, one, src=OTHER, dst=OUTSIDE)))
     packet[UDP].chksum = (packet[UDP].chksum + 7) % 0xFFFF
-    _, inner = hairpin(bench, packet, 2)  # type: ignore[misc]
+    _, inner = hairpinned(bench, packet, 2)
     assert (inner[UDP].chksum - IP(rebuilt(inner))[UDP].chksum) % 0xFFFF == 7
     assert two
 
@@ -69,7 +77,7 @@ def test_a_client_meets_itself() -> None:
     for sport, dport in ((5000, 6000), (6000, 5000)):
         bench.send(udp(sport, 99))
         hairpin(bench, udp(sport, dport, dst=OUTSIDE), 1)
-    client, inner = hairpin(bench, udp(5000, 6000, dst=OUTSIDE), 1)  # type: ignore[misc]
+    client, inner = hairpinned(bench, udp(5000, 6000, dst=OUTSIDE), 1)
     assert (client, inner.src, inner.sport, inner.dst, inner.dport) == (1, OUTSIDE, 5000, CLIENT, 6000)
 
 
@@ -94,12 +102,12 @@ def test_nothing_of_the_link_matches_a_hairpin_flow() -> None:
 
 
 @pytest.mark.parametrize("make", [tcp, udp])
-def test_ports_that_are_nobodys_open_nothing(make: object) -> None:
+def test_ports_that_are_nobodys_open_nothing(make: Make) -> None:
     bench = Bench()
     for port in (1, 40_000):
-        assert hairpin(bench, make(5000, port, dst=OUTSIDE), 1) is DropReason.NAT_NO_MAPPING  # type: ignore[operator]
+        assert hairpin(bench, make(5000, port, dst=OUTSIDE), 1) is DropReason.NAT_NO_MAPPING
     reserved = DropReason.DESTINATION_PROHIBITED if make is tcp else DropReason.NAT_NO_MAPPING
-    assert hairpin(bench, make(5000, VPN_PORT, dst=OUTSIDE), 1) is reserved  # type: ignore[operator]
+    assert hairpin(bench, make(5000, VPN_PORT, dst=OUTSIDE), 1) is reserved
     assert bench.nat.flows == 0
 
 
@@ -124,7 +132,7 @@ def test_refused(packet: IP, reason: DropReason) -> None:
 
 
 def test_bounds_hold_here_too() -> None:
-    bench = Bench(flows_per_client=1)
+    bench = Bench(limits=NatLimits(flows_per_client=1))
     bench.send(udp(5000, 99))
     bench.send(udp(6000, 99, src=OTHER), client=2)
     assert hairpin(bench, udp(5000, 6000, dst=OUTSIDE), 1) is DropReason.NAT_CLIENT_FULL
@@ -148,10 +156,10 @@ def complaint(quoted: Packet, src: str, kind: int = 3, code: int = 3, ttl: int =
 
 @pytest.mark.parametrize("make", [tcp, udp])
 @pytest.mark.parametrize(("kind", "code"), [(3, 3), (3, 4), (11, 1)])
-def test_errors_come_back(make: object, kind: int, code: int) -> None:
+def test_errors_come_back(make: Make, kind: int, code: int) -> None:
     bench, one, two = met(make)
-    sent = make(5000, one, payload=b"hello", src=OTHER, dst=OUTSIDE)  # type: ignore[operator]
-    _, arrived = hairpin(bench, sent, 2)  # type: ignore[misc]
+    sent = make(5000, one, payload=b"hello", src=OTHER, dst=OUTSIDE)
+    _, arrived = hairpinned(bench, sent, 2)
     result = hairpin(bench, complaint(arrived, CLIENT, kind, code), 1)
     assert isinstance(result, tuple)
     client, error = result

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP, IPOption_RR
 from scapy.packet import Raw
@@ -14,7 +16,7 @@ ROUTER = "9.9.9.9"
 INNER_ROUTER = "10.8.0.2"
 
 
-def error(quoted: IP | bytes, src: str = ROUTER, dst: str = OUTSIDE, kind: int = 3, code: int = 1, **ip: object) -> IP:
+def error(quoted: IP | bytes, src: str = ROUTER, dst: str = OUTSIDE, kind: int = 3, code: int = 1, **ip: Any) -> IP:
     return (
         IP(**{"src": src, "dst": dst, "ttl": 50, **ip})
         / ICMP(type=kind, code=code, nexthopmtu=1400)
@@ -65,7 +67,7 @@ def rebuilt_header(packet: IP) -> IP:
 def test_inward_with_only_eight_bytes_quoted(packet: IP) -> None:
     bench = crowded()
     (left,) = bench.send(packet)
-    _, inner = bench.receive_error(error(bytes(left)[:28]))  # type: ignore[misc]
+    _, inner = bench.accept_error(error(bytes(left)[:28]))
     quoted = IP(bytes(packet))
     quoted.ttl -= 1
     assert bytes(inner)[28:] == rebuilt(quoted)[:28]
@@ -75,7 +77,7 @@ def test_inward_with_only_eight_bytes_quoted(packet: IP) -> None:
 def test_outward() -> None:
     bench = crowded()
     (left,) = bench.send(udp(5000, 3478))
-    arrived = bench.receive(udp(3478, left.sport, src=SERVER, dst=OUTSIDE, ttl=30))[1][0]  # type: ignore[index]
+    arrived = bench.accept(udp(3478, left.sport, src=SERVER, dst=OUTSIDE, ttl=30))[1][0]
     complaint = error(arrived, src=CLIENT, dst=SERVER, code=3)
     (sent,) = bench.send(complaint)
     quoted = udp(3478, left.sport, src=SERVER, dst=OUTSIDE, ttl=29)
@@ -85,7 +87,7 @@ def test_outward() -> None:
 def test_outward_about_an_echo_reply() -> None:
     bench = crowded()
     (left,) = bench.send(echo(5000))
-    arrived = bench.receive(echo(left[ICMP].id, kind=0, src=SERVER, dst=OUTSIDE))[1][0]  # type: ignore[index]
+    arrived = bench.accept(echo(left[ICMP].id, kind=0, src=SERVER, dst=OUTSIDE))[1][0]
     (sent,) = bench.send(error(arrived, src=CLIENT, dst=SERVER, kind=11, code=1))
     quoted = echo(left[ICMP].id, kind=0, src=SERVER, dst=OUTSIDE, ttl=63)
     assert bytes(sent) == bytes(error(quoted, src=OUTSIDE, dst=SERVER, kind=11, code=1, ttl=49))
@@ -118,7 +120,7 @@ def test_options_of_the_error_itself_are_kept() -> None:
     bench = crowded()
     (left,) = bench.send(udp(5000))
     outer = error(left, options=[IPOption_RR(routers=["0.0.0.0"])])
-    _, inner = bench.receive_error(outer)  # type: ignore[misc]
+    _, inner = bench.accept_error(outer)
     assert inner.ihl > 5
     assert bytes(inner) == rebuilt(inner)
 
@@ -173,7 +175,7 @@ def test_a_corrupt_quoted_checksum_stays_corrupt() -> None:
     (left,) = bench.send(packet)
     wrong = IP(bytes(left))
     wrong[TCP].chksum = (wrong[TCP].chksum + 7) % 0xFFFF
-    _, inner = bench.receive_error(error(wrong))  # type: ignore[misc]
+    _, inner = bench.accept_error(error(wrong))
     quoted = IP(bytes(inner)[28:])
     assert (quoted[TCP].chksum - IP(rebuilt(quoted))[TCP].chksum) % 0xFFFF == 7
 

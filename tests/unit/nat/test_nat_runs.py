@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP
-from scapy.packet import Raw
+from scapy.packet import Packet, Raw
 from tests.unit.nat.nat_packets import CLIENT, NOTHING, OTHER, OUTSIDE, SERVER, TIMESTAMP, Bench, rebuilt, tcp, udp
 
 from hognose.drops import DropReason
@@ -21,7 +23,7 @@ START = 2**32 - 3000  # the sequence numbers wrap within a run
 
 
 def segments(
-    payload: bytes, mss: int, *, sport: int = 5000, push: bool = True, ident: int = 65530, **fields: object
+    payload: bytes, mss: int, *, sport: int = 5000, push: bool = True, ident: int = 65530, **fields: Any
 ) -> list[IP]:
     """The data packets of one write, as a TCP sender cuts them."""
     packets = []
@@ -34,7 +36,7 @@ def segments(
                 payload=payload[at : at + mss],
                 seq=(START + at) % 2**32,
                 ident=(ident + index) % 65536,
-                **fields,  # type: ignore[arg-type]
+                **fields,
             )
         )
     return packets
@@ -121,11 +123,17 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_packet_that_differs_ends_the_run(change: dict[str, object]) -> None:
+def test_a_packet_that_differs_ends_the_run(change: dict[str, Any]) -> None:
     bench = opened()
     first, second, third, fourth = segments(bytes(2000), 500, options=TIMESTAMP, push=False)
-    fields = {"flags": "A", "payload": bytes(500), "seq": third.seq, "ident": third.id, "options": TIMESTAMP}
-    odd = tcp(**{**fields, **change})  # type: ignore[arg-type]
+    fields: dict[str, Any] = {
+        "flags": "A",
+        "payload": bytes(500),
+        "seq": third.seq,
+        "ident": third.id,
+        "options": TIMESTAMP,
+    }
+    odd = tcp(**{**fields, **change})
     out, rest = bench.hot(first, second, odd, fourth)
     assert rest == []
     assert sizes(out)[0] == 2
@@ -142,15 +150,15 @@ def test_a_packet_that_differs_ends_the_run(change: dict[str, object]) -> None:
         {"ipflags": 0, "ttl": 128, "chksum": "kept"},  # the same header sum as DF with TTL 64
     ],
 )
-def test_a_deceptive_packet_is_not_taken_into_a_run(change: dict[str, object]) -> None:
+def test_a_deceptive_packet_is_not_taken_into_a_run(change: dict[str, Any]) -> None:
     bench = opened()
     packets = [bytes(packet) for packet in segments(bytes(2000), 500, push=False)]
     change = dict(change)
     trailer = change.pop("trailer", b"")
     if change.get("chksum") == "kept":
         change["chksum"] = int.from_bytes(packets[2][10:12], "big")
-    odd = tcp(payload=bytes(500), seq=(START + 1000) % 2**32, ident=65532, **change)  # type: ignore[arg-type]
-    packets[2] = bytes(odd) + trailer  # type: ignore[operator]
+    odd = tcp(payload=bytes(500), seq=(START + 1000) % 2**32, ident=65532, **change)
+    packets[2] = bytes(odd) + trailer
     out, rest = bench.hot(*packets)
     assert sizes(out)[0] == 2
     assert rest == ([packets[2]] if "ipflags" not in change else [])
@@ -257,9 +265,9 @@ def test_a_corrupt_packet_in_a_run_is_never_repaired(index: int, at: int, flip: 
         b"",
     ],
 )
-def test_the_rest_is_returned_untouched(packet: object) -> None:
+def test_the_rest_is_returned_untouched(packet: Packet | bytes) -> None:
     bench = opened()
-    data = [bytes(tcp(6001)), bytes(packet), bytes(tcp(6002))]  # type: ignore[call-overload]
+    data = [bytes(tcp(6001)), bytes(packet), bytes(tcp(6002))]
     out, rest = bench.hot(data[0], tcp(), data[1], data[2])
     assert sorted(rest) == sorted(data)
     assert rest.index(data[0]) < rest.index(data[2])  # order within a protocol
@@ -280,11 +288,11 @@ def test_the_rest_is_returned_untouched(packet: object) -> None:
         IP(src=CLIENT, dst=SERVER, id=7, proto=17) / Raw(bytes(udp())[20:24] + b"\0\x0d" + bytes(udp())[26:]),
     ],
 )
-def test_the_rest_of_udp(packet: object) -> None:
+def test_the_rest_of_udp(packet: Packet | bytes) -> None:
     bench = Bench()
     bench.send(udp())
-    out, rest = bench.hot(packet, udp())  # type: ignore[arg-type]
-    assert rest == [bytes(packet)]  # type: ignore[call-overload]
+    out, rest = bench.hot(packet, udp())
+    assert rest == [bytes(packet)]
     assert len(out) == 1
 
 
@@ -311,8 +319,16 @@ def test_a_super_segment_becomes_inner_packets(
     bench.send(tcp(5000, src=OTHER), client=2)
     (left,) = bench.send(tcp(5000))  # its port is translated
     payload = payload[: gso * 30]
-    fields = {"flags": flags, "seq": START, "options": options, "ident": 65530, "src": SERVER, "dst": OUTSIDE, "tos": 4}
-    whole = tcp(80, left.sport, payload=payload, **fields)  # type: ignore[arg-type]
+    fields: dict[str, Any] = {
+        "flags": flags,
+        "seq": START,
+        "options": options,
+        "ident": 65530,
+        "src": SERVER,
+        "dst": OUTSIDE,
+        "tos": 4,
+    }
+    whole = tcp(80, left.sport, payload=payload, **fields)
     data = bytes(26) + bytes(whole)
     result = bench.nat.inbound(kind(data), 26, len(data), gso, True, bench.now)
     assert isinstance(result, tuple)
@@ -324,7 +340,7 @@ def test_a_super_segment_becomes_inner_packets(
     for index, at in enumerate(starts):
         last = at + gso >= len(payload)
         mask = (0xFFFF if last else ~0x09) & (0xFFFF if index == 0 else ~0x80)
-        piece = tcp(80, 5000, payload=payload[at : at + gso], **{**fields, "dst": CLIENT, "ttl": 63})  # type: ignore[arg-type]
+        piece = tcp(80, 5000, payload=payload[at : at + gso], **{**fields, "dst": CLIENT, "ttl": 63})
         piece[TCP].flags = int(whole[TCP].flags) & mask
         piece[TCP].seq = (START + at) % 2**32
         piece[IP].id = (65530 + index) % 65536
@@ -338,16 +354,16 @@ def test_a_super_segment_becomes_inner_packets(
 def test_sequence_numbers_wrap_within_a_super_segment() -> None:
     bench = opened()
     whole = tcp(80, 5000, payload=bytes(300), seq=2**32 - 100, src=SERVER, dst=OUTSIDE)
-    _, inner = bench.receive(whole, 100)  # type: ignore[misc]
+    _, inner = bench.accept(whole, 100)
     assert [packet.seq for packet in inner] == [2**32 - 100, 0, 100]
     assert all(bytes(packet) == rebuilt(packet) for packet in inner)
 
 
 def test_one_segment_keeps_every_flag() -> None:
     bench = opened()
-    fields = {"payload": bytes(100), "flags": "CEPA", "options": TIMESTAMP, "src": SERVER}
-    _, (inner,) = bench.receive(tcp(80, 5000, dst=OUTSIDE, **fields), 100)  # type: ignore[arg-type, misc]
-    assert bytes(inner) == bytes(tcp(80, 5000, dst=CLIENT, ttl=63, **fields))  # type: ignore[arg-type]
+    fields: dict[str, Any] = {"payload": bytes(100), "flags": "CEPA", "options": TIMESTAMP, "src": SERVER}
+    _, (inner,) = bench.accept(tcp(80, 5000, dst=OUTSIDE, **fields), 100)
+    assert bytes(inner) == bytes(tcp(80, 5000, dst=CLIENT, ttl=63, **fields))
 
 
 def test_a_super_segment_with_a_bad_header() -> None:

@@ -12,6 +12,7 @@ import os
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
@@ -63,7 +64,7 @@ class _Negotiation:
     next_out: int = 0
     next_in: int = 0
     early: dict[int, bytes] = field(default_factory=dict)
-    unacked: dict[int, list[object]] = field(default_factory=dict)  # id -> [opcode, payload, due]
+    unacked: dict[int, list[Any]] = field(default_factory=dict)  # id -> [opcode, payload, due]
     waiting: list[tuple[int, list[object]]] = field(default_factory=list)  # likewise, until there is room in flight
     acks: list[int] = field(default_factory=list)
     sent_key: bytes = b""
@@ -145,9 +146,9 @@ class ModelClient:
         for negotiation in self.negotiations.values():
             self._fly(negotiation)
             for message_id, entry in negotiation.unacked.items():
-                if entry[2] <= now:  # type: ignore[operator]
+                if entry[2] <= now:
                     entry[2] = now + RESEND
-                    self._out.append(self._control(negotiation, entry[0], message_id, entry[1]))  # type: ignore[arg-type]
+                    self._out.append(self._control(negotiation, entry[0], message_id, entry[1]))
             while negotiation.acks:
                 self._out.append(self._control(negotiation, 5, None, b""))
         out, self._out = self._out, []
@@ -196,7 +197,8 @@ class ModelClient:
         if self.kit.hello_padding:
             context.set_alpn_protos([b"x" * 200] * (self.kit.hello_padding // 200))
         context.use_certificate(x509.load_pem_x509_certificate(self.kit.cert.encode()))
-        context.use_privatekey(load_pem_private_key(self.kit.key.encode(), None))
+        key: Any = load_pem_private_key(self.kit.key.encode(), None)  # of a type that a certificate can have
+        context.use_privatekey(key)
         if self.kit.max_tls is not None:
             context.set_max_proto_version(self.kit.max_tls)
         store = context.get_cert_store()

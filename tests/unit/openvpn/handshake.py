@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
@@ -27,11 +28,11 @@ class World:
     def __post_init__(self) -> None:
         self.server = self.authority.issue("server", SERVER)
 
-    def context(self, rules: CertificateRules | None = None, **settings: object) -> TlsContext:
+    def context(self, rules: CertificateRules | None = None, **settings: Any) -> TlsContext:
         """A context of this world; settings replace TlsSettings' fields, tls-cert-profile preferred."""
         own = {"ca": self.authority.pem, "cert": self.server.cert, "key": self.server.key}
         given = {**own, "cert_profile": "preferred", **settings}
-        return TlsContext(TlsSettings(rules=rules or CertificateRules(), **given))  # type: ignore[arg-type]
+        return TlsContext(TlsSettings(rules=rules or CertificateRules(), **given))
 
 
 def client(identity: Identity | None, minimum: int = 0, maximum: int = 0, ciphers: str = "") -> SSL.Connection:

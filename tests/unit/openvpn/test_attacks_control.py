@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -290,7 +291,7 @@ RECORDS = st.one_of(
 @pytest.mark.parametrize("stage", STAGES)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wrap=st.sampled_from(WRAPS), parts=st.lists(RECORDS, max_size=10))
-def test_anything_at_any_stage_never_raises(stage: str, wrap: str, parts: list[tuple[str, object]]) -> None:
+def test_anything_at_any_stage_never_raises(stage: str, wrap: str, parts: list[tuple[str, Any]]) -> None:
     """Arbitrary records, wrapped well or not, arbitrary plaintext under TLS, arbitrary payloads under data keys."""
     link = at_stage(stage, wrap)
     client = link.client
@@ -299,16 +300,16 @@ def test_anything_at_any_stage_never_raises(stage: str, wrap: str, parts: list[t
             assert isinstance(what, bytes)
             give(link, what)
         elif kind == "wrapped":
-            opcode, key_id, body = what  # type: ignore[misc]
+            opcode, key_id, body = what
             give(link, control(client, opcode, key_id, body.replace(b"server", client.server_sid or bytes(8))))
         elif kind == "text" and client.negotiations and client.negotiations[0].done:
-            client.say_bytes(what, link.now, key_id=0)  # type: ignore[arg-type]
+            client.say_bytes(what, link.now, key_id=0)
             give(link, *client.poll(link.now))
         elif kind == "data" and client.data_keys:
-            key_id, payload = what  # type: ignore[misc]
+            key_id, payload = what
             give(link, client.seal_payload(payload, key_id if key_id in client.data_keys else 0))
         elif kind == "wait":
-            link.now += what * SECOND // 10  # type: ignore[operator]
+            link.now += what * SECOND // 10
             link.session.handle_deadline(link.now, UNIX)
             link.session.poll(link.now, UNIX)
     link.session.take_events()

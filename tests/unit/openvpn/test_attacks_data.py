@@ -165,7 +165,7 @@ def test_cve_2016_6329_no_cipher_of_64_bit_blocks(name: str) -> None:
     for info in (f"IV_PROTO=6\nIV_CIPHERS={name}\n", "IV_PROTO=6\n"):
         link = Link(profile(), kit(peer_info=info, options=f"V4,dev-type tun,cipher {name}"))
         link.client.start(link.now)
-        link.run(lambda link=link: link.session.ended is not None, 20)  # type: ignore[misc]
+        link.run(lambda link=link: link.session.ended is not None, 20)
         assert link.session.ended is not None
         assert link.session.ended.reason is DropReason.NO_SHARED_CIPHER
 

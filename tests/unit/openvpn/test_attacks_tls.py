@@ -12,6 +12,7 @@ from hognose.drops import DropReason
 from hognose.limits import OpenvpnLimits
 from hognose.openvpn.control.key_state import KeyState
 from hognose.openvpn.session_events import Renegotiated
+from hognose.openvpn.tls import openssl_binding
 from hognose.wire import openvpn as wire
 
 LIMITS = OpenvpnLimits()
@@ -118,7 +119,7 @@ def test_a_request_for_renegotiation_of_tls_1_2_is_refused_in_few_bytes() -> Non
     link.connect()
     link.rest(1)
     tls = link.client.negotiations[0].tls
-    assert SSL._lib.SSL_renegotiate(tls._ssl) == 1  # type: ignore[attr-defined]
+    assert openssl_binding._lib.SSL_renegotiate(tls._ssl) == 1
     with pytest.raises(SSL.WantReadError):
         tls.do_handshake()
     link.client._flush(link.client.negotiations[0], link.now)

@@ -30,7 +30,8 @@ RECORDS = st.lists(st.binary(min_size=1, max_size=300), max_size=20)
 @given(RECORDS, st.lists(st.integers(1, 40), min_size=1, max_size=60))
 def test_any_split_of_a_stream_gives_the_same_records(records: list[bytes], cuts: list[int]) -> None:
     stream = b"".join(join(records))
-    splitter, found, at = RecordSplitter(2048), [], 0
+    splitter, at = RecordSplitter(2048), 0
+    found: list[bytes] = []
     while at < len(stream):
         size = cuts[len(found) % len(cuts)]
         found += splitter.feed([stream[at : at + size]])

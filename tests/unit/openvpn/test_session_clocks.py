@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.unit.openvpn.client import OCC_EXIT, PEER_INFO
 from tests.unit.openvpn.link import ADMISSION, SECOND, START, Link, kit, profile
@@ -24,7 +26,7 @@ from hognose.wire import openvpn as wire
     [({"session_timeout_s": 60}, DropReason.SESSION_TIMEOUT), ({"inactive_s": 60}, DropReason.INACTIVE)],
     ids=["session-timeout", "inactive"],
 )
-def test_a_client_that_waited_for_its_admission_has_its_whole_time(changes: dict[str, int], reason: DropReason) -> None:
+def test_a_client_that_waited_for_its_admission_has_its_whole_time(changes: dict[str, Any], reason: DropReason) -> None:
     """A minute from the moment at which the data channel works, 40 seconds after the first packet."""
     link = Link(profile(ping_timeout_s=0, hand_window_s=55, **changes), kit(), admit=False)
     link.client.start(link.now)
@@ -132,8 +134,8 @@ def test_attempts_that_fail_never_take_the_id_of_the_key_in_use() -> None:
 # -- after the end -----------------------------------------------------------------------------------------------------
 
 
-def established(info: str = PEER_INFO, **changes: object) -> Link:
-    settings = {"ping_timeout_s": 0, "ciphers": ("AES-256-GCM", "AES-256-CBC"), **changes}
+def established(info: str = PEER_INFO, **changes: Any) -> Link:
+    settings: dict[str, Any] = {"ping_timeout_s": 0, "ciphers": ("AES-256-GCM", "AES-256-CBC"), **changes}
     ours = profile(**settings)
     link = Link(ours, kit(peer_info=info))
     link.connect()

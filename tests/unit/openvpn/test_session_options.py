@@ -101,7 +101,7 @@ def test_reneg_sec_lies_between_min_and_max_and_differs() -> None:
         link = Link(profile(reneg_s=400, reneg_min_s=200, ping_timeout_s=0), kit())
         link.connect()
         begin = link.now
-        link.run(lambda link=link: bool(renegotiations(link)), 410)  # type: ignore[misc]
+        link.run(lambda link=link: bool(renegotiations(link)), 410)
         found.append((link.now - begin) // SECOND)
     assert all(199 <= seconds <= 401 for seconds in found)
     assert len(set(found)) > 6
@@ -383,6 +383,6 @@ def test_peer_info_of_an_unknown_kind_is_no_reason_to_fail() -> None:
     ):
         link = Link(profile(fallback_cipher="AES-256-GCM"), kit(peer_info=text))
         link.client.start(link.now)
-        link.run(lambda link=link: link.has(Established) or link.session.ended is not None, 20)  # type: ignore[misc]
+        link.run(lambda link=link: link.has(Established) or link.session.ended is not None, 20)
         link.session.receive([b"\x30" + bytes(40)], link.now, UNIX)
         assert link.has(Established)

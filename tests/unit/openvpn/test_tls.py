@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -364,7 +365,7 @@ def test_groups(world: World, alice: Identity) -> None:
         ({"cert": "weak"}, "cert: OpenSSL refuses it"),
     ],
 )
-def test_settings_that_cannot_work(world: World, settings: dict[str, str], words: str) -> None:
+def test_settings_that_cannot_work(world: World, settings: dict[str, Any], words: str) -> None:
     if settings.get("key") in ("other", "encrypted", "x25519"):
         settings = {"key": _odd_keys(world)[settings["key"]]}
     if settings.get("cert") == "weak":
@@ -392,7 +393,8 @@ def test_warnings_reach_the_context(world: World) -> None:
 def test_further_certificates_are_sent_along(world: World, alice: Identity) -> None:
     middle = Authority("Middle", parent=world.authority)
     own = middle.issue("server", SERVER)
-    for settings in ({"cert": own.cert + middle.pem}, {"cert": own.cert, "extra_certs": middle.pem}):
+    choices: list[dict[str, Any]] = [{"cert": own.cert + middle.pem}, {"cert": own.cert, "extra_certs": middle.pem}]
+    for settings in choices:
         ours = client(alice)
         handshake(world.context(key=own.key, **settings), ours)
         chain = ours.get_peer_cert_chain(as_cryptography=True)

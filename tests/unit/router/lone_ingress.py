@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from typing import Any
 
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
@@ -39,7 +40,7 @@ class Engines:
     inbound_answers: list[object] = field(default_factory=list)
     calls: list[tuple[object, ...]] = field(default_factory=list)
     overflow_at: int = 0
-    kept: object = None
+    kept: int | None = None
 
     def receive(self, *given: object) -> object:
         """The TCP server's seven, or the neighbor table's three."""
@@ -73,7 +74,7 @@ class Engines:
     def sift(self, frames: list[bytes]) -> list[bytes]:
         if self.kept is None:
             raise RuntimeError("a bug")
-        return frames[: self.kept]  # type: ignore[misc]
+        return frames[: self.kept]
 
 
 class LoneIngress:
@@ -127,7 +128,7 @@ def vnet(flags: int = 0, gso: int = 0, size: int = 0) -> bytes:
     return struct.pack("<BBHHHHH", flags, gso, 54, size, 34, 16, 0)
 
 
-def ip(**fields: object) -> Packet:
+def ip(**fields: Any) -> Packet:
     return IP(**{"src": HOST, "dst": US, **fields})
 
 
@@ -135,7 +136,7 @@ def segment(payload: bytes = b"", flags: str = "PA", port: int = PORT, **fields:
     return ip(**fields) / TCP(sport=40_000, dport=port, flags=flags) / Raw(payload)
 
 
-def answer(size: int = 60, to: int = CLIENT, count: int = 1, **fields: object) -> tuple[int, list[bytes]]:
+def answer(size: int = 60, to: int = CLIENT, count: int = 1, **fields: Any) -> tuple[int, list[bytes]]:
     """Results of the NAT for a packet: `count` of them for a client."""
     packet = bytes(IP(src=HOST, dst="10.8.0.2", **fields) / UDP(sport=53, dport=5000) / Raw(bytes(size - 28)))
     return to, [packet] * count

@@ -93,7 +93,7 @@ class World:
         raw = [bytes(packet) for packet in packets]
         routed = self.forwarder.from_client(client, raw, now)
         self.egress.send(routed.to_link, now)
-        frames = [Ether(b"".join(pieces)[12:]) for pieces in self.egress.take()]
+        frames: list[Packet] = [Ether(b"".join(pieces)[12:]) for pieces in self.egress.take()]
         return frames, {to: [IP(packet) for packet in packets] for to, packets in routed.to_clients.items()}
 
     def dropped(self, reason: DropReason) -> int:
@@ -335,8 +335,8 @@ def test_a_pushed_name_server_answers_on_port_53_only(server: str) -> None:
     frames = [frame for piece in reversed(fragment(large, 1500)) for frame in world.send(IP(piece))[0]]
     assert sum(len(frame[IP].payload) for frame in frames) == 3008
     assert world.nat.flows == 3
-    for packet in of_every_kind(server):
-        frames, inner = world.send(packet)
+    for refused in of_every_kind(server):
+        frames, inner = world.send(refused)
         assert (frames, inner[A][0][ICMP].code) == ([], 13)
     assert world.nat.flows == 3
 

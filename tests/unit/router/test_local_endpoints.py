@@ -96,7 +96,7 @@ class Browser:
 def whole(packet: Packet) -> bool:
     """True for a packet whose checksums are right, as scapy makes them."""
     again = packet.copy()
-    del again.chksum, again.getlayer(1).chksum
+    del again.chksum, again.payload.chksum
     return bytes(IP(bytes(again))) == bytes(packet)
 
 

@@ -6,6 +6,7 @@ Numbers are relative: the peer's SYN is 0 and its first byte 1, and so are ours.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from tests.sim.segments import Segment, build, read
 
@@ -56,7 +57,7 @@ class Script:
         self.edge = 0  # relative right edge of the window that we have offered, as the wire says it
         self.scale = 0
         self.ts = True
-        self.conn: TcpConnection | None = None
+        self._conn: TcpConnection | None = None
         self.next = 0  # what the peer sends next, relative
         self.seen = 0  # relative end of what we have sent: the default acknowledgement
         self.ts_base = 7_000_000
@@ -98,13 +99,19 @@ class Script:
         packet = build(segment, self.address, self.port, self.local, self.local_port)
         self.server.receive(packet, 0, 20, len(packet), gso_size, ok, self.now)
 
+    @property
+    def conn(self) -> TcpConnection:
+        """The connection that `open` has made."""
+        assert self._conn is not None
+        return self._conn
+
     def stamp(self) -> int:
         """The peer's timestamp clock."""
         return (self.ts_base + (self.now - self.start) // MS) & MASK
 
     def syn(self, **changes: object) -> list[Segment]:
         """Send a SYN with the usual options and return the answer; the script learns our ISN from it."""
-        options: dict[str, object] = {"mss": 1460, "scale": 7, "sack_ok": True}
+        options: dict[str, Any] = {"mss": 1460, "scale": 7, "sack_ok": True}
         self.next = 0
         self.send("S", ts=(self.stamp(), 0) if self.ts else None, **(options | changes))
         answers = self.poll(relative=False)
@@ -122,8 +129,12 @@ class Script:
         self.now += int(after * MS)
         self.send("A", window=window)
         assert self.poll() == []
-        [self.conn] = self.server.accepted()
-        return self.conn
+        return self.accept()
+
+    def accept(self) -> TcpConnection:
+        """The one connection that has become the user's."""
+        [self._conn] = self.server.accepted()
+        return self._conn
 
     # -- our side
 
@@ -170,7 +181,6 @@ class Script:
         return b"".join(part for conn in self.server.readable() for part in conn.take())
 
     def write(self, data: bytes, piece: int = 0) -> None:
-        assert self.conn is not None
         size = piece or max(1, len(data))
         self.conn.write([data[at : at + size] for at in range(0, len(data), size)])
 

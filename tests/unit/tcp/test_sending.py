@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.unit.tcp.tcp_script import MS, Script
 
@@ -13,7 +15,7 @@ MSS = 1448
 WIDE = 60_000  # with scale 7: more than any test sends
 
 
-def opened(**changes: object) -> Script:
+def opened(**changes: Any) -> Script:
     script = Script()
     script.open(**({"window": WIDE} | changes))
     return script

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from tests.sim.segments import Segment
 from tests.unit.tcp.tcp_script import MS, Script
@@ -22,7 +24,7 @@ def timed_out(*, stamps: bool, segments: int = 20, sack: bool = True) -> tuple[S
     return script, first, echo
 
 
-def answer(script: Script, ack: int, echo: int, **changes: object) -> list[Segment]:
+def answer(script: Script, ack: int, echo: int, **changes: Any) -> list[Segment]:
     """An acknowledgement of the peer that echoes such a timestamp."""
     stamps = (script.stamp(), echo) if script.ts else None
     script.send("A", ack=ack, window=WIDE, ts=stamps, **changes)

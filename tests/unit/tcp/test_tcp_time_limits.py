@@ -35,7 +35,7 @@ def unmeasured() -> Script:
     script.wait(260)
     script.send("A", window=WIDE)
     script.poll()
-    [script.conn] = script.server.accepted()
+    script.accept()
     return script
 
 

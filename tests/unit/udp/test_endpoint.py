@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from scapy.layers.inet import IP, UDP
 from scapy.packet import Packet, Raw
@@ -33,8 +35,8 @@ class Port:
         self.endpoint.receive(bytes(before) + raw + bytes(9), before, l4, before + len(raw), checksum_ok)
         return self.endpoint.take()
 
-    def sent(self) -> list[Packet]:
-        found = []
+    def sent(self) -> list[IP]:
+        found: list[IP] = []
         for to, vnet, pieces in self.endpoint.poll():
             packet = IP(b"".join(pieces))
             assert (vnet, to) == (virtio_net.PLAIN, int.from_bytes(parse_ipv4(packet.dst), "big"))
@@ -46,7 +48,7 @@ class Port:
         return {reason.name: self.counters.drops[reason] for reason in DropReason if self.counters.drops[reason]}
 
 
-def packet(payload: bytes = b"query", src: str = THEM, options: list[bytes] | None = None, **fields: object) -> Packet:
+def packet(payload: bytes = b"query", src: str = THEM, options: list[bytes] | None = None, **fields: Any) -> IP:
     head = IP(src=src, dst=US, options=options or [])
     return IP(bytes(head / UDP(sport=40_000, dport=PORT, **fields) / Raw(payload)))
 

@@ -17,9 +17,11 @@ from hognose.drops import Counters, DropReason
 from hognose.limits import HandshakeLimits, Limits, TcpLimits
 from hognose.openvpn.session import Session
 from hognose.openvpn.tls.context import TlsContext
+from hognose.openvpn.tls.openssl_endpoint import OpenSslEndpoint
 from hognose.units import MS, SECOND
 from hognose.vpn.handshake_scheduler import AT_ONCE, BURST, HandshakeScheduler
 from hognose.vpn.peer import Peer
+from hognose.vpn.streams import StreamTransport
 
 HEX = KEY.hex()
 STATIC_KEY = [
@@ -176,7 +178,12 @@ def test_an_office_of_two_hundred_behind_one_address() -> None:
 def test_tls_begins_with_the_first_control_message_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
     original = TlsContext.accept
-    monkeypatch.setattr(TlsContext, "accept", lambda self, unix: made.append(1) or original(self, unix))
+
+    def accept(self: TlsContext, unix: int) -> OpenSslEndpoint:
+        made.append(1)
+        return original(self, unix)
+
+    monkeypatch.setattr(TlsContext, "accept", accept)
     world = GatewayWorld(*WRAPS["tls-auth"])
     for number, probe in enumerate(PROBES.values()):
         world.remote("192.0.2.99", 30_000 + number).send(probe(world, "tls-auth"))
@@ -210,6 +217,7 @@ def test_a_stranger_that_waits_for_its_turn_fills_a_small_window(size: int, coun
     tracemalloc.stop()
     [peer] = world.gateway.service.table.by_transport.values()
     window = TcpLimits().first_window
+    assert isinstance(peer.transport, StreamTransport)
     assert peer.transport._conn.info().ready_bytes == min(count + 1, window)
     assert peer.transport._conn.info().receive_window == max(0, window - count - 1)
     assert cost < 2 * window
@@ -237,9 +245,12 @@ def test_a_client_has_the_whole_window(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_who_gives_up_waiting_takes_nobodys_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
     original = Session.receive
-    monkeypatch.setattr(
-        Session, "receive", lambda self, records, now, unix: made.append(1) or original(self, records, now, unix)
-    )
+
+    def receive(self: Session, records: list[bytes], now: int, unix: int) -> None:
+        made.append(1)
+        original(self, records, now, unix)
+
+    monkeypatch.setattr(Session, "receive", receive)
     world = GatewayWorld()
     world.client("alice").inner(echo("10.8.0.2"))
     scheduler = world.gateway.service.scheduler

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,7 +51,7 @@ def test_parse_takes_every_buffer() -> None:
     assert ipv4.parse(data, 0, 28) == expected
 
 
-def packet(**changes: object) -> bytes:
+def packet(**changes: Any) -> bytes:
     return bytes(IP(**{"src": "1.2.3.4", "dst": "5.6.7.8", "proto": 17, **changes}) / Raw(b"12345678"))
 
 
