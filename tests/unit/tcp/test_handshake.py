@@ -92,7 +92,7 @@ def test_the_round_trip_of_the_handshake_is_measured(stamps):
     script.now += 40 * MS
     script.send("A")
     script.poll()
-    [script.conn] = script.server.accepted()
+    script.accept()
     assert script.conn.info().srtt == 40 * MS
     assert script.conn.info().rto == 200 * MS
 
