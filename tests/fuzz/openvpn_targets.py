@@ -29,7 +29,8 @@ from hognose.openvpn.data.formats import DataFormat
 from hognose.openvpn.data.keyring import DataKey, Keyring
 from hognose.openvpn.framing import RecordSplitter
 from hognose.openvpn.profile import ServerProfile
-from hognose.openvpn.session import Authenticated, Session
+from hognose.openvpn.session import Session
+from hognose.openvpn.session_events import Authenticated
 from hognose.settings import WrapSettings
 from hognose.vocabulary import FRAMINGS
 from hognose.wire.openvpn import ACK_V1, MAX_ACKS, build_control_body, parse_control_body

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from hognose.drops import DropReason
 from hognose.settings import LivenessSettings
 from hognose.units import SECOND, Nanos
 
 _INACTIVE_STEPS = 8  # looks of `inactive` at the byte counters in its span; traffic itself costs nothing
+
+
+@dataclass(frozen=True, slots=True)
+class LivenessState:
+    """Liveness as plain data: times in the clock of its caller."""
+
+    last_received: Nanos
+    last_sent: Nanos
+    started_at: Nanos
+    active_at: Nanos
+    bytes_at_active: int
+    look_at: Nanos
 
 
 class Liveness:
@@ -25,6 +39,18 @@ class Liveness:
     def established(self, now: Nanos) -> None:
         """Begin inactive and session-timeout: the data channel works from now on."""
         self._started_at = self._active_at = self._look_at = now
+
+    def export(self) -> LivenessState:
+        """The times as plain data, for `restore`."""
+        return LivenessState(
+            self.last_received, self.last_sent, self._started_at, self._active_at, self._bytes_at_active, self._look_at
+        )
+
+    def restore(self, state: LivenessState) -> None:
+        """Go on with the times of another session."""
+        self.last_received, self.last_sent = state.last_received, state.last_sent
+        self._started_at, self._active_at = state.started_at, state.active_at
+        self._bytes_at_active, self._look_at = state.bytes_at_active, state.look_at
 
     def ping_due(self, settings: LivenessSettings, now: Nanos) -> bool:
         """True when nothing was sent for `ping` seconds."""

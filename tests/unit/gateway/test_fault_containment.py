@@ -25,6 +25,7 @@ from hognose.drops import DropReason
 from hognose.ip.fragments import Reassembler
 from hognose.ip.neighbor import NeighborTable
 from hognose.nat.nat import Nat
+from hognose.openvpn.control.negotiations import Negotiations
 from hognose.openvpn.data.keyring import Keyring
 from hognose.openvpn.framing import RecordSplitter
 from hognose.openvpn.session import Session
@@ -164,7 +165,7 @@ POINTS: list[tuple[type, str, Work]] = [
     (Session, "admit", newcomer),
     (Session, "next_deadline", newcomer),
     (Session, "handle_deadline", wait),
-    (Session, "_key_for", renegotiate),
+    (Negotiations, "find", renegotiate),
     (Keyring, "open", say_something),
     (Keyring, "ping", wait),
     (Admissions, "handle_events", newcomer),

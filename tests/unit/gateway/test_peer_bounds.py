@@ -36,10 +36,11 @@ LIMITS = Limits(
 FIXED = {
     "TcpConnection.key": 6, "TcpConnection.peer": 2, "Rack.records[]": 4, "StreamTransport.key": 6,
     "StreamTransport.endpoint": 2, "Peer.session_id": 8,
-    "Session.session_id": 8, "Session.remote_id": 8, "Session.certificate": 32, "OpenSslEndpoint.sha256": 32,
+    "Negotiations.session_id": 8, "Negotiations.remote_id": 8, "OpenSslEndpoint.sha256": 32,
     "ClientKeyMessage.pre_master": 48, "ClientKeyMessage.random1": 32, "ClientKeyMessage.random2": 32,
     "ServerKeyMessage.random1": 32, "ServerKeyMessage.random2": 32, "Agreement.push": 4,
-    "SessionWrap.base_key": 256, "TlsCryptWrap.receive_hmac": 32, "TlsCryptWrap.receive_key": 32,
+    "SessionWrap.base_key": 256, "SessionWrap.dynamic_key": 256,
+    "TlsCryptWrap.receive_hmac": 32, "TlsCryptWrap.receive_key": 32,
     "TlsCryptWrap.send_hmac": 32, "TlsCryptWrap.send_key": 32, "Keyring.head": 4, "AeadRecords.open_iv": 8,
     "AeadRecords.seal_iv": 8, "AeadRecords.keys": 256, "CbcRecords.keys": 256, "EpochRecords.keys": 256,
     "EpochKey.secret": 32, "EpochKey.iv_tail": 4, "CbcRecords.open_hmac": 64,
@@ -71,8 +72,8 @@ BOUNDS: dict[str, Bound] = {
     "_Message.payload": total("OpenvpnLimits.record_len"),
     "KeyState.plaintext": total("OpenvpnLimits.handshake_bytes"),
     "MessageReader.rest": total("OpenvpnLimits.control_string"),
-    "Session.events": entries("OpenvpnLimits.control_turn", plus=1),  # drained in the step that made them
-    "Session.peer_info": entries("openvpn.control.key_exchange:PEER_INFO_LINES"),
+    "ControlChannel.events": entries("OpenvpnLimits.control_turn", plus=1),  # drained in the step that made them
+    "ClientOptions.peer_info": entries("openvpn.control.key_exchange:PEER_INFO_LINES"),
     "ClientKeyMessage.peer_info": entries("openvpn.control.key_exchange:PEER_INFO_LINES"),
     "OpenSslEndpoint.chain": total("OpenvpnLimits.handshake_bytes"),
     # the data channel
@@ -291,7 +292,7 @@ STATES: list[Callable[[GatewayWorld], Remote]] = [
 FILLED = {
     "Reassembly.starts": 1.0, "Reassembly.ends": 1.0, "Reassembly.chunks[]": 1.0, "Reassembly.recent": 1.0,
     "Reliability.early": 0.9, "RecordSplitter.rest": 0.8, "MessageReader.rest": 0.9, "SendBuffer.pieces": 0.4,
-    "ClientKeyMessage.peer_info": 1.0, "Keyring.keys": 1.0, "ReplayWindow.marks": 0.02, "Scoreboard.starts": 0.9,
+    "ClientOptions.peer_info": 1.0, "Keyring.keys": 1.0, "ReplayWindow.marks": 0.02, "Scoreboard.starts": 0.9,
     "Reliability.recent": 1.0, "KeyState.plaintext": 0.05,
 }  # fmt: skip
 

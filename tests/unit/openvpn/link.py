@@ -16,9 +16,11 @@ from tests.world.pki import SERVER, Authority, Identity
 from tests.world.today import UNIX
 
 from hognose.drops import Counters
+from hognose.openvpn.control.negotiations import Negotiations
 from hognose.openvpn.control.push import Admission
 from hognose.openvpn.profile import ServerProfile
-from hognose.openvpn.session import Authenticated, Established, Session, SessionEvent
+from hognose.openvpn.session import Session
+from hognose.openvpn.session_events import Authenticated, Established, SessionEvent
 from hognose.openvpn.tls.context import TlsContext
 from hognose.settings import LivenessSettings, RenegotiationSettings, TlsSettings, WrapSettings
 from hognose.units import ipv4_int
@@ -118,6 +120,11 @@ class Link:
         self._random = random.Random(seed)
         self._air: list[tuple[int, int, bool, bytes]] = []
         self._number = 0
+
+    @property
+    def negotiations(self) -> Negotiations:
+        """The session's."""
+        return self.session.control.negotiations
 
     def connect(self) -> None:
         """Until the client has its options."""

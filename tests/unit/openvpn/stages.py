@@ -9,7 +9,8 @@ from tests.unit.openvpn.link import ADMISSION, SECOND, START, Link, kit, profile
 from tests.world.today import UNIX
 
 from hognose.drops import Counters, DropReason
-from hognose.openvpn.session import Authenticated, Established, Renegotiated, Session
+from hognose.openvpn.session import Session
+from hognose.openvpn.session_events import Authenticated, Established, Renegotiated
 from hognose.wire import openvpn as wire
 
 PACKET = b"\x45" + bytes(99)
@@ -34,7 +35,10 @@ def at_stage(stage: str, wrap: str = "none", **changes: object) -> Link:
         link.session.poll(link.now, UNIX)
         return link
     if stage == "TLS":
-        link.run(lambda: link.session._primary is not None and link.session._primary.tls is not None, 5)
+        link.run(
+            lambda: link.negotiations.primary is not None and link.negotiations.primary.tls is not None,
+            5,
+        )
         return link
     if stage == "not acknowledged":
         return _without_acknowledgement(link)
@@ -55,7 +59,10 @@ def _later(link: Link, stage: str) -> None:
     link.rest(11)
     if stage == "renegotiating":
         link.client.renegotiate(link.now)
-        link.run(lambda: link.session._pending is not None and link.session._pending.tls is not None, 10)
+        link.run(
+            lambda: link.negotiations.pending is not None and link.negotiations.pending.tls is not None,
+            10,
+        )
     elif stage == "renegotiated":
         link.client.renegotiate(link.now)
         link.run(lambda: link.has(Renegotiated), 10)

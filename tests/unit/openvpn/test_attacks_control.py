@@ -31,7 +31,7 @@ from tests.unit.openvpn.stages import (
 from tests.world.today import UNIX
 
 from hognose.drops import DropReason
-from hognose.openvpn.session import Renegotiated
+from hognose.openvpn.session_events import Renegotiated
 from hognose.wire import openvpn as wire
 
 # -- tls-crypt-v2 ------------------------------------------------------------------------------------------------------
@@ -43,8 +43,8 @@ from hognose.wire import openvpn as wire
 def test_cve_2025_2704_a_client_key_in_the_middle_of_a_session(stage: str, opcode: int, corrupt: str) -> None:
     """CVE-2025-2704: a second client key, good or not, is not installed and breaks nothing."""
     link = at_stage(stage, "tls-crypt-v2")
-    key_before = link.session._wrap._base
-    metadata = link.session._wrap.metadata
+    key_before = link.negotiations.wrap._base
+    metadata = link.negotiations.wrap.metadata
     good = link.client.kit.wrapped_key
     wrapped = {
         "": good,
@@ -57,8 +57,8 @@ def test_cve_2025_2704_a_client_key_in_the_middle_of_a_session(stage: str, opcod
     for key_id in (0, 1, 2):
         give(link, control(link.client, opcode, key_id, body_of(0)))
         give(link, control(link.client, opcode, key_id, body_of(5, b"x" if stage == "" else b"")))
-    assert link.session._wrap._base is key_before
-    assert link.session._wrap.metadata == metadata
+    assert link.negotiations.wrap._base is key_before
+    assert link.negotiations.wrap.metadata == metadata
     assert link.session.ended is None
     if stage in ("established", "renegotiated"):
         alive(link)

@@ -20,7 +20,7 @@ from hognose.openvpn.data.cbc import CbcRecords
 from hognose.openvpn.data.epoch import FUTURE_KEYS, LAST_COUNTER, LAST_EPOCH, EpochRecords
 from hognose.openvpn.data.formats import DataFormat
 from hognose.openvpn.data.usage_limits import LAST_PACKET_ID, RENEGOTIATE_AT
-from hognose.openvpn.session import Established, Renegotiated
+from hognose.openvpn.session_events import Established, Renegotiated
 from hognose.wire import openvpn as wire
 
 # -- packet ids that run out -------------------------------------------------------------------------------------------
@@ -33,7 +33,7 @@ def test_cve_2017_7479_packet_ids_never_wrap(info: str) -> None:
     link.client.start(link.now)
     link.run(lambda: link.has(Established), 20)
     link.rest(1)
-    key = link.session._data.current
+    key = link.session.data.current
     assert key is not None
     counter = key.records
     assert isinstance(counter, AeadRecords | CbcRecords)
@@ -75,10 +75,10 @@ def test_wrap_packet_ids_begin_a_new_window_at_their_end() -> None:
     """The control wrap's 32-bit ids go on under a later time, which a receiver takes as a new window."""
     link = Link(profile("tls-crypt"), kit("tls-crypt"))
     link.connect()
-    link.session._wrap._base._ids._next = 0xFFFFFFFE  # type: ignore[attr-defined]
+    link.negotiations.wrap._base._ids._next = 0xFFFFFFFE  # type: ignore[attr-defined]
     seen = []
     for _ in range(3):
-        link.session._primary.send_message("INFO,x")  # type: ignore[union-attr]
+        link.negotiations.primary.send_message("INFO,x")  # type: ignore[union-attr]
         [record] = link.session.poll(link.now, UNIX)
         seen.append((int.from_bytes(record[13:17], "big"), int.from_bytes(record[9:13], "big")))
         link.client.receive(record, link.now)
@@ -136,7 +136,7 @@ def test_cve_2017_7479_epoch_counters_never_wrap() -> None:
     link = Link(profile(reneg_s=0, ping_timeout_s=0), kit(peer_info=EPOCH))
     link.connect()
     alive(link)
-    key = link.session._data.current
+    key = link.session.data.current
     assert key is not None
     records = key.records
     assert isinstance(records, EpochRecords)

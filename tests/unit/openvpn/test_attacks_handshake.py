@@ -25,7 +25,7 @@ from tests.world.today import UNIX
 from hognose.drops import Counters, DropReason
 from hognose.limits import OpenvpnLimits
 from hognose.openvpn.control.messages import MessageReader
-from hognose.openvpn.session import Authenticated, Established
+from hognose.openvpn.session_events import Authenticated, Established
 from hognose.wire import openvpn as wire
 
 # -- the key exchange message ------------------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ def test_cve_2014_8104_every_truncation_of_the_key_message(size: int) -> None:
     if not whole:
         assert link.session.ended is not None
         # Old clients leave out what they do not have: a cut between two strings is a whole message, without peer info.
-        between = link.session._primary is not None and link.session._primary.client is not None
+        between = link.negotiations.primary is not None and link.negotiations.primary.client is not None
         assert link.session.ended.reason is (DropReason.NO_SHARED_CIPHER if between else DropReason.HANDSHAKE_TIMEOUT)
         assert between == (size in BOUNDARIES)
     assert not link.has(Established)
@@ -178,7 +178,7 @@ def test_cve_2020_11810_data_before_there_are_keys(stage: str) -> None:
             give(link, bytes((opcode << 3,)) + bytes(size))
     assert link.inner == []
     assert link.counters.drops[DropReason.NO_DATA_KEY] == 12
-    assert link.session._data.current is None
+    assert link.session.data.current is None
 
 
 def test_cve_2020_11810_data_under_unknown_keys_keeps_nobody_alive() -> None:
@@ -217,10 +217,10 @@ def test_cve_2020_15078_no_push_before_our_key_message_is_acknowledged() -> None
     """CVE-2020-15078: admission alone is not enough either; the key must be ACTIVE on both sides."""
     link = at_stage("not acknowledged")
     assert not link.has(Established)
-    assert link.session._primary is not None
-    assert not link.session._primary.reliability.idle
+    assert link.negotiations.primary is not None
+    assert not link.negotiations.primary.reliability.idle
     link.session.take_events()
-    assert link.session._data.current is None
+    assert link.session.data.current is None
     link.run(lambda: link.client.established, 10)
     assert len(link.client.messages) == 1
 
@@ -277,7 +277,7 @@ def test_a_client_that_asks_and_never_acknowledges_costs_nothing_more() -> None:
         link.session.handle_deadline(link.now, UNIX)
         link.client.negotiations[0].unacked.clear()
         link.client.say("PUSH_REQUEST", link.now)
-        primary = link.session._primary
+        primary = link.negotiations.primary
         assert primary is not None
         assert len(primary.reliability._queue) + len(primary.reliability._flying) <= 1
     assert link.session.ended.reason is DropReason.RETRANSMIT_LIMIT
@@ -308,7 +308,7 @@ def test_cve_2024_5594_control_strings_with_anything_in_them(plaintext: bytes, s
         link.rest(0.01)
     link.rest(1)
     assert link.session.ended is None
-    assert len(link.session._messages._rest) <= 4096
+    assert len(link.negotiations._messages._rest) <= 4096
     replies = [message for message in link.client.messages if message.startswith("PUSH_REPLY")]
     assert len(replies) == (stage in ("established", "renegotiated"))
     link.client.say_bytes(b"\0EXIT\0", link.now)

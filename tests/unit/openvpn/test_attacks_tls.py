@@ -30,7 +30,7 @@ def give(link: Link, *payloads: bytes, acks: bool = False) -> None:
     """Control messages of a client that reads no answers; with acks it says that it has them all."""
     client = link.client
     negotiation = client.negotiations[0]
-    primary = link.session._primary
+    primary = link.negotiations.primary
     assert primary is not None
     ids: tuple[int, ...] = ()
     for payload in payloads:
@@ -54,7 +54,7 @@ def test_key_updates_that_are_never_acknowledged_end_the_session(in_one: int) ->
     most = 0
     for _ in range(2000):
         give(link, b"".join(records.key_update() for _ in range(in_one)))
-        most = max(most, waiting(link.session._primary))
+        most = max(most, waiting(link.negotiations.primary))
         if link.session.ended is not None:
             break
     assert link.session.ended is not None
@@ -66,7 +66,7 @@ def test_key_updates_that_are_acknowledged_cost_a_turn_each() -> None:
     link, records = established()
     for _ in range(1000):
         give(link, records.key_update(), acks=True)
-        assert waiting(link.session._primary) < 5 * 300
+        assert waiting(link.negotiations.primary) < 5 * 300
     assert link.session.ended is None
     assert link.session.receive([link.client.seal(PACKET)], link.now, UNIX) == [PACKET]
 
@@ -75,7 +75,7 @@ def test_a_peer_that_takes_no_answer_is_gone_after_two_minutes() -> None:
     """A few bytes that wait, for ever: its data keeps it alive otherwise."""
     link, records = established()
     give(link, records.key_update(), records.key_update())  # OpenSSL answers the first when the next record comes
-    assert 0 < waiting(link.session._primary) < 300
+    assert 0 < waiting(link.negotiations.primary) < 300
     begin = link.now
     while link.session.ended is None:
         link.now += 1_000_000_000
@@ -125,6 +125,6 @@ def test_a_request_for_renegotiation_of_tls_1_2_is_refused_in_few_bytes() -> Non
     link.client._flush(link.client.negotiations[0], link.now)
     for record in link.client.poll(link.now):
         link.session.receive([record], link.now, UNIX)
-    primary = link.session._primary
+    primary = link.negotiations.primary
     assert primary is not None
     assert primary.reliability.waiting_bytes < 400

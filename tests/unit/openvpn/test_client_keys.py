@@ -11,7 +11,8 @@ from tests.world.today import UNIX
 
 from hognose.drops import Counters, DropReason
 from hognose.openvpn.control.tls_crypt_v2 import ClientKey, split_wrapped_key
-from hognose.openvpn.session import Authenticated, Session
+from hognose.openvpn.session import Session
+from hognose.openvpn.session_events import Authenticated
 from hognose.settings import WrapSettings
 
 DAY = 86_400

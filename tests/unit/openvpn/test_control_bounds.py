@@ -15,7 +15,7 @@ from hognose.limits import OpenvpnLimits
 from hognose.openvpn.control.key_state import KeyState, Stage
 from hognose.openvpn.control.messages import MessageReader
 from hognose.openvpn.control.reliability import Reliability
-from hognose.openvpn.session import Authenticated
+from hognose.openvpn.session_events import Authenticated
 from hognose.wire import openvpn as wire
 
 SECOND = 1_000_000_000

@@ -26,7 +26,8 @@ from tests.world.pki import SERVER, Authority
 from tests.world.today import UNIX
 
 from hognose.drops import Counters, DropReason
-from hognose.openvpn.session import Disagreed, Established, Renegotiated, Session
+from hognose.openvpn.session import Session
+from hognose.openvpn.session_events import Disagreed, Established, Renegotiated
 from hognose.openvpn.tls.context import TlsContext
 from hognose.settings import TlsSettings
 
@@ -485,7 +486,10 @@ def test_a_handshake_that_a_reload_overtakes_is_judged_by_the_new_list() -> None
     old = profile()
     link = Link(old, kit())
     link.client.start(link.now)
-    link.run(lambda: link.session._primary is not None and link.session._primary.tls is not None, 10)
+    link.run(
+        lambda: link.negotiations.primary is not None and link.negotiations.primary.tls is not None,
+        10,
+    )
     identity = server_identity()
     crl = authority().revocation_list(client_identity(), start_days=-400, days=4000)
     wanted = TlsSettings(authority().pem, identity.cert, identity.key, crl=crl)

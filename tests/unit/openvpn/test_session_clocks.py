@@ -13,8 +13,7 @@ from tests.world.today import UNIX
 from hognose.drops import DropReason
 from hognose.openvpn.liveness import Liveness
 from hognose.openvpn.renegotiation import RenegotiationClock
-from hognose.openvpn.session import Authenticated, Established, Renegotiated
-from hognose.openvpn.session_events import EndReason
+from hognose.openvpn.session_events import Authenticated, EndReason, Established, Renegotiated
 from hognose.settings import LivenessSettings, RenegotiationSettings
 from hognose.wire import openvpn as wire
 
@@ -160,7 +159,7 @@ def test_a_goodbye_with_the_last_packets_begins_no_renegotiation(info: str, limi
     packets = [link.client.seal(PACKET) for _ in range(20)]
     assert link.session.receive([*packets, link.client.seal(OCC_EXIT)], link.now, UNIX) == [PACKET] * 20
     assert link.session.ended == EndReason(DropReason.PEER_EXIT, "the client said goodbye")
-    assert link.session._pending is None
+    assert link.negotiations.pending is None
     assert answers(link) == []
 
 
@@ -186,7 +185,7 @@ def test_a_soft_reset_after_the_goodbye_begins_nothing(how: str, batches: int) -
     while link.session.has_work:
         link.session.work(link.now, UNIX)
     assert link.session.ended == EndReason(DropReason.PEER_EXIT, "the client said goodbye")
-    assert link.session._pending is None
+    assert link.negotiations.pending is None
     assert set(answers(link)) <= {wire.ACK_V1}
 
 
@@ -205,7 +204,10 @@ def test_what_comes_after_the_goodbye_is_not_opened(how: str) -> None:
 def test_a_goodbye_ends_a_renegotiation_under_way() -> None:
     link = established()
     link.client.renegotiate(link.now)
-    link.run(lambda: link.session._pending is not None and link.session._pending.tls is not None, 10)
+    link.run(
+        lambda: link.negotiations.pending is not None and link.negotiations.pending.tls is not None,
+        10,
+    )
     link.session.poll(link.now, UNIX)
     link.session.receive([link.client.seal(OCC_EXIT)], link.now, UNIX)
     assert link.session.ended == EndReason(DropReason.PEER_EXIT, "the client said goodbye")
@@ -223,7 +225,7 @@ def test_a_session_that_is_to_end_begins_no_renegotiation(direction: str) -> Non
     else:
         link.now += 4 * SECOND
         link.session.handle_deadline(link.now, UNIX)
-    assert link.session._pending is None
+    assert link.negotiations.pending is None
     assert wire.SOFT_RESET_V1 not in {record[0] >> 3 for record in link.session.poll(link.now, UNIX)}
     link.now += 5 * SECOND
     link.session.handle_deadline(link.now, UNIX)

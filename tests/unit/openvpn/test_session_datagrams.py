@@ -11,7 +11,7 @@ from tests.world.today import UNIX
 
 from hognose.drops import DropReason
 from hognose.openvpn.control.session_wrap import SessionWrap
-from hognose.openvpn.session import Established, Renegotiated
+from hognose.openvpn.session_events import Established, Renegotiated
 from hognose.settings import WrapSettings
 from hognose.wire import openvpn as wire
 
@@ -31,7 +31,7 @@ def renegotiate(link: Link, who: str, seconds: float = 60) -> None:
     if who in ("client", "both"):
         link.client.renegotiate(link.now)
     if who in ("server", "both"):
-        link.session._start_renegotiation(link.now)
+        link.session.control.renegotiate(link.now)
     link.run(lambda: count(link) > before and link.client._newest in link.client.data_keys, seconds)
 
 
@@ -94,8 +94,8 @@ def test_key_ids_go_on_after_a_renegotiation_that_failed(failed_by: str, then_by
     if failed_by == "client":
         link.client.renegotiate(link.now)
     else:
-        link.session._start_renegotiation(link.now)
-    link.run(lambda: 1 in link.client.negotiations and link.session._pending is not None, 5)
+        link.session.control.renegotiate(link.now)
+    link.run(lambda: 1 in link.client.negotiations and link.negotiations.pending is not None, 5)
     link.down = False
     link.rest(12)
     link.client.negotiations.pop(1)
@@ -130,9 +130,9 @@ def test_the_key_in_use_keeps_its_id_however_many_attempts_fail() -> None:
     seen = []
     link.down = False
     for _ in range(8):
-        link.session._start_renegotiation(link.now)
-        assert link.session._pending is not None
-        seen.append(link.session._pending.key_id)
+        link.session.control.renegotiate(link.now)
+        assert link.negotiations.pending is not None
+        seen.append(link.negotiations.pending.key_id)
         link.rest(12)
     assert seen == [2, 3, 4, 5, 6, 7, 2, 3]
     link.down = True
@@ -148,7 +148,7 @@ def test_a_client_that_negotiates_more_often_than_we_change_keys_loses_nothing()
     for key_id in (1, 2, 3):
         link.client.renegotiate(link.now)
         # Between its soft reset and the new key's use we seal with the newest key that there is.
-        link.run(lambda: link.session._pending is not None, 10)
+        link.run(lambda: link.negotiations.pending is not None, 10)
         [record] = link.session.seal([PACKET], link.now)
         assert record[0] & 7 == key_id - 1
         link.rest(12)
@@ -186,7 +186,7 @@ def test_no_packet_is_lost_while_keys_change_on_a_reordering_link(who: str, seed
             if who != "server":
                 link.client.renegotiate(link.now)
             if who != "client":
-                link.session._start_renegotiation(link.now)
+                link.session.control.renegotiate(link.now)
         traffic()
         link.rest(0.01)
     link.rest(1)

@@ -16,7 +16,8 @@ from tests.world.pki import Identity, name_of
 from tests.world.today import UNIX
 
 from hognose.drops import Counters, DropReason
-from hognose.openvpn.session import Established, Session
+from hognose.openvpn.session import Session
+from hognose.openvpn.session_events import Established
 from hognose.wire import openvpn as wire
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -120,7 +121,7 @@ def test_cve_2017_7521_cve_2017_7522_certificates_of_odd_kinds(kind: str) -> Non
         link = Link(profile(), kit(cert=identity.cert, key=identity.key))
         link.client.start(link.now)
         link.run(lambda: link.has(Established) or link.session.ended is not None, 20)
-        seen.add("" if link.session._primary is None else link.session._primary.common_name)
+        seen.add("" if link.negotiations.primary is None else link.negotiations.primary.common_name)
         if link.session.ended is not None:
             seen.add("")
             assert not link.has(Established)

@@ -12,7 +12,7 @@ from tests.unit.openvpn.link import ADMISSION, SECOND, Link, kit, profile
 from tests.world.today import UNIX
 
 from hognose.drops import DropReason
-from hognose.openvpn.session import Authenticated, Disagreed, Established, Renegotiated
+from hognose.openvpn.session_events import Authenticated, Disagreed, Established, Renegotiated
 from hognose.wire import openvpn as wire
 
 PACKET = b"\x45" + bytes(99)

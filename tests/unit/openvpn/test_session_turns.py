@@ -196,7 +196,7 @@ def test_one_message_gives_sixty_four_strings(stage: str) -> None:
 def test_repeated_messages_of_a_megabyte_are_answered_with_few_records() -> None:
     """Each batch is answered by one acknowledgement of eight; what is kept does not grow (16-20 s before)."""
     link = at_stage("established")
-    key = link.session._primary
+    key = link.negotiations.primary
     assert key is not None
     batch = [control(link.client, wire.CONTROL_V1, 0, body_of(n % 4)) for n in range(256)]
     answers = 0

@@ -5,6 +5,7 @@ A session has one for its first keys and one more for each renegotiation (OpenVP
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum
 
 from hognose.drops import DropReason
@@ -13,7 +14,7 @@ from hognose.openvpn.control import key_exchange
 from hognose.openvpn.control.agreement import options_string
 from hognose.openvpn.control.key_exchange import ClientKeyMessage, ServerKeyMessage
 from hognose.openvpn.control.messages import MessageReader
-from hognose.openvpn.control.reliability import Reliability
+from hognose.openvpn.control.reliability import Reliability, ReliabilityState
 from hognose.openvpn.profile import ServerProfile
 from hognose.openvpn.tls.context import TlsContext
 from hognose.openvpn.tls.openssl_endpoint import TlsEndpoint
@@ -34,6 +35,23 @@ class Stage(IntEnum):
     AUTHENTICATED = 2  # TLS done, the client's key message is here
     SENT_KEY = 3  # ours is queued
     ACTIVE = 4  # ours was acknowledged: both have all they need
+
+
+@dataclass(frozen=True, slots=True)
+class ClientIdentity:
+    """The certificate that a client has shown: name, SHA-256 of it, and its DER chain, the client's own first."""
+
+    common_name: str = ""
+    certificate_sha256: bytes = b""
+    chain: tuple[bytes, ...] = ()
+
+    @property
+    def certificate(self) -> tuple[str, bytes]:
+        """Name and SHA-256: the same client again has the same ones."""
+        return self.common_name, self.certificate_sha256
+
+
+NO_IDENTITY = ClientIdentity()
 
 
 class KeyState:
@@ -57,6 +75,7 @@ class KeyState:
         self._profile = profile
         self._messages = messages
         self._chunk = max(_LEAST_CHUNK, profile.control.max_packet_size - _AROUND - wrap_overhead)
+        self._restored = NO_IDENTITY  # of a negotiation whose TLS connection is in another process
         self._plaintext = b""
         self._tls_bytes = 0
         self._taken = 0
@@ -66,9 +85,25 @@ class KeyState:
         return self._profile.tls is tls
 
     @property
+    def identity(self) -> ClientIdentity:
+        """The client's certificate; an empty one before TLS is done."""
+        tls = self.tls
+        if tls is None:
+            return self._restored
+        if not tls.handshake_done:
+            return NO_IDENTITY
+        return ClientIdentity(tls.common_name, tls.certificate_sha256, tls.peer_chain)
+
+    @property
     def common_name(self) -> str:
         """The client's name by its certificate; "" before TLS is done."""
-        return self.tls.common_name if self.tls is not None else ""
+        return self.identity.common_name
+
+    def restore(self, identity: ClientIdentity, reliability: ReliabilityState) -> None:
+        """Become an ACTIVE negotiation without its TLS: it acknowledges what comes, and acts on none of it."""
+        self.stage = Stage.ACTIVE
+        self._restored = identity
+        self.reliability.restore(reliability)
 
     def take(self, unix: UnixSeconds) -> tuple[list[str], bool]:
         """Take the next message in order: control strings that came with it, and True when TLS had a flight to do.
@@ -88,6 +123,8 @@ class KeyState:
         if opcode not in (CONTROL_V1, CONTROL_WKC_V1) or not payload:
             return [], False
         if self.tls is None:
+            if self.stage is Stage.ACTIVE:  # restored
+                return [], False
             self.tls = self._profile.tls.accept(unix)
             self.stage = Stage.TLS
         if self.stage < Stage.ACTIVE:

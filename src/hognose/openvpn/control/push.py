@@ -1,13 +1,15 @@
-"""The PUSH_REPLY (OpenVPN push.c): options for a client, in one control message or several."""
+"""The PUSH_REPLY (OpenVPN push.c): options for a client, in one control message or several, and their time."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from hognose.openvpn.control.agreement import Agreement
+from hognose.openvpn.control.key_state import KeyState
 from hognose.openvpn.profile import ServerProfile
-from hognose.units import Ipv4Int, ipv4_text
+from hognose.units import SECOND, Ipv4Int, Nanos, ipv4_text
 
+PUSH_RESEND_GUARD: Nanos = 30 * SECOND  # OpenVPN push.c: no second reply to requests that crossed the first
 _REPLY = "PUSH_REPLY"
 CHUNK = 940  # bytes; OpenVPN closes a chunk before an option makes it this long (PUSH_BUNDLE_SIZE minus its safety)
 
@@ -66,3 +68,27 @@ def push_replies(options: list[str]) -> list[str]:
         ",".join([_REPLY, *chunk, f"push-continuation {1 if index == last else 2}"])
         for index, chunk in enumerate(chunks)
     ]
+
+
+class Push:
+    """The options of one client. requested: it has asked for them; admission: None before it is let in."""
+
+    __slots__ = ("admission", "requested", "sent_at")
+
+    def __init__(self) -> None:
+        self.admission: Admission | None = None
+        self.requested = False
+        self.sent_at: Nanos = -PUSH_RESEND_GUARD
+
+    def send(
+        self, key: KeyState, profile: ServerProfile, agreement: Agreement, peer_info: dict[str, str], now: Nanos
+    ) -> None:
+        """Queue the PUSH_REPLY, at most once in PUSH_RESEND_GUARD.
+
+        Nothing while a message before it is still on its way: a peer that takes none could fill the queue.
+        """
+        if self.admission is None or now - self.sent_at < PUSH_RESEND_GUARD or not key.reliability.idle:
+            return
+        self.sent_at = now
+        for reply in push_replies(push_options(profile, self.admission, agreement, peer_info)):
+            key.send_message(reply)

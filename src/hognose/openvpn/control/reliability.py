@@ -32,6 +32,17 @@ class _Message:
     early: int = 0  # repetitions because later messages were acknowledged
 
 
+@dataclass(frozen=True, slots=True)
+class ReliabilityState:
+    """Numbers of a Reliability; waiting: (opcode, message id, payload) of messages that are not acknowledged."""
+
+    next_send: int
+    next_receive: int
+    acks: tuple[int, ...]
+    recent: tuple[int, ...]
+    waiting: tuple[tuple[int, int, bytes], ...]
+
+
 class Reliability:
     """Both directions of one key's control messages. timeout: the first interval of repetition (tls-timeout)."""
 
@@ -144,6 +155,19 @@ class Reliability:
     def next_deadline(self) -> Nanos | None:
         """Time at which the next message is due again; None when none is in flight."""
         return min((message.due for message in self._flying), default=None)
+
+    def export(self) -> ReliabilityState:
+        """State as plain data, for `restore`; messages that came too early are left out."""
+        waiting = tuple((one.opcode, one.message_id, one.payload) for one in (*self._flying, *self._queue))
+        return ReliabilityState(self._next_send, self._next_receive, tuple(self._acks), tuple(self._recent), waiting)
+
+    def restore(self, state: ReliabilityState) -> None:
+        """Go on after another one: what was not acknowledged is sent again."""
+        self._next_send, self._next_receive = state.next_send, state.next_receive
+        self._acks, self._recent = list(state.acks), list(state.recent)
+        for opcode, message_id, payload in state.waiting:
+            self._queue.append(_Message(opcode, message_id, payload, self._timeout))
+            self.waiting_bytes += len(payload) + MESSAGE_COST
 
     def _take_acks(self, limit: int) -> tuple[int, ...]:
         taken = self._acks[:limit]

@@ -6,11 +6,13 @@ key ids from 1 on are under a key that the first TLS connection gave (OpenVPN tl
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 from hognose.drops import DropReason
 from hognose.errors import PeerError
 from hognose.openvpn.control.misconfiguration import explain_first_packet
 from hognose.openvpn.control.tls_crypt_v2 import split_wrapped_key, unwrap_client_key
-from hognose.openvpn.control.wrap import ControlWrap, PlainWrap, TlsCryptWrap, make_wrap
+from hognose.openvpn.control.wrap import ControlWrap, PlainWrap, TlsCryptWrap, WrapState, make_wrap
 from hognose.settings import WrapSettings
 from hognose.units import UnixSeconds
 from hognose.wire.openvpn import CONTROL_WKC_V1, HARD_RESET_CLIENT_V2, HARD_RESET_CLIENT_V3
@@ -18,6 +20,18 @@ from hognose.wire.openvpn import CONTROL_WKC_V1, HARD_RESET_CLIENT_V2, HARD_RESE
 Opened = tuple[bytes, bytes]  # sender's session id, body
 DYNAMIC_LABEL = "EXPORTER-OpenVPN-dynamic-tls-crypt"
 DYNAMIC_LEN = 256
+
+
+@dataclass(frozen=True, slots=True)
+class SessionWrapState:
+    """SessionWrap as plain data; dynamic_key: 256 bytes, b"" without dynamic tls-crypt."""
+
+    kind: str
+    metadata: str
+    base_key: bytes
+    base: WrapState
+    dynamic_key: bytes
+    dynamic: WrapState
 
 
 class SessionWrap:
@@ -28,6 +42,7 @@ class SessionWrap:
         self._base: ControlWrap = PlainWrap()
         self._base_key = b""  # 256 bytes, b"" without a wrap
         self._dynamic: TlsCryptWrap | None = None
+        self._dynamic_key = b""
         self.kind: str = "none"
         self.metadata = ""
 
@@ -115,4 +130,25 @@ class SessionWrap:
         if self._dynamic is None:
             base = self._base_key or bytes(DYNAMIC_LEN)
             key = int.from_bytes(base, "big") ^ int.from_bytes(exported, "big")
-            self._dynamic = TlsCryptWrap(key.to_bytes(DYNAMIC_LEN, "big"))
+            self._dynamic_key = key.to_bytes(DYNAMIC_LEN, "big")
+            self._dynamic = TlsCryptWrap(self._dynamic_key)
+
+    def export(self) -> SessionWrapState:
+        """Keys and packet ids as plain data, for `restore`."""
+        dynamic = WrapState() if self._dynamic is None else self._dynamic.export()
+        return SessionWrapState(
+            self.kind, self.metadata, self._base_key, self._base.export(), self._dynamic_key, dynamic
+        )
+
+    def restore(self, state: SessionWrapState) -> None:
+        """Go on after the packets of another session; direction and digest of tls-auth are those of the settings."""
+        self.kind, self.metadata, self._base_key = state.kind, state.metadata, state.base_key
+        if state.kind == "tls-auth":
+            self._base = make_wrap(replace(self._settings, kind="tls-auth", key=state.base_key))
+        elif state.kind != "none":
+            self._base = TlsCryptWrap(state.base_key)
+        self._base.restore(state.base)
+        if state.dynamic_key:
+            self._dynamic_key = state.dynamic_key
+            self._dynamic = TlsCryptWrap(state.dynamic_key)
+            self._dynamic.restore(state.dynamic)

@@ -7,6 +7,7 @@ object belongs to one session: it counts its own packet ids and remembers the pe
 from __future__ import annotations
 
 import hmac
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from cryptography.hazmat.primitives.ciphers import Cipher
@@ -14,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.ciphers.modes import CTR
 
 from hognose.drops import DropReason
-from hognose.openvpn.data.replay import WrapReplay
+from hognose.openvpn.data.replay import ReplayState, WrapReplay
 from hognose.settings import WrapSettings
 from hognose.units import UnixSeconds
 from hognose.vocabulary import DIGESTS
@@ -22,6 +23,16 @@ from hognose.vocabulary import DIGESTS
 _SID_END = 9  # opcode(1) session id(8)
 _ID_LEN = 8  # packet id(4) time(4)
 _TAG_LEN = 32
+
+
+@dataclass(frozen=True, slots=True)
+class WrapState:
+    """Packet ids of a wrap: our last one and its time, the peer's time and its window."""
+
+    last_id: int = 0
+    time: UnixSeconds = 0
+    peer_time: UnixSeconds = 0
+    replay: ReplayState = field(default_factory=ReplayState)
 
 
 class ControlWrap(Protocol):
@@ -34,6 +45,12 @@ class ControlWrap(Protocol):
 
     def open(self, record: bytes) -> tuple[bytes, bytes] | DropReason:
         """(sender's session id, body), or the reason: BAD_CONTROL_PACKET, BAD_HMAC, CONTROL_REPLAY."""
+
+    def export(self) -> WrapState:
+        """The packet ids, for `restore`."""
+
+    def restore(self, state: WrapState) -> None:
+        """Go on after the packets of another wrap under the same key."""
 
 
 class PlainWrap:
@@ -51,15 +68,31 @@ class PlainWrap:
             return DropReason.BAD_CONTROL_PACKET
         return record[1:_SID_END], record[_SID_END:]
 
+    def export(self) -> WrapState:
+        """No packet ids."""
+        return WrapState()
+
+    def restore(self, state: WrapState) -> None:
+        """Nothing to take."""
+
 
 class _Ids:
-    """Our packet ids: a counter from 1 under the time at which it started (OpenVPN packet_id_alloc_outgoing)."""
+    """Packet ids: ours are a counter from 1 under the time at which it started (OpenVPN packet_id_alloc_outgoing)."""
 
-    __slots__ = ("_next", "_time")
+    __slots__ = ("_next", "_time", "replay")
 
     def __init__(self) -> None:
         self._next = 0
         self._time = 0
+        self.replay = WrapReplay()
+
+    def export(self) -> WrapState:
+        peer_time, replay = self.replay.export()
+        return WrapState(self._next, self._time, peer_time, replay)
+
+    def restore(self, state: WrapState) -> None:
+        self._next, self._time = state.last_id, state.time
+        self.replay.restore(state.peer_time, state.replay)
 
     def take(self, unix: UnixSeconds) -> bytes:
         if self._time == 0 or self._next >= 0xFFFFFFFF:
@@ -81,7 +114,6 @@ class TlsAuthWrap:
         self._send = second if direction == 1 else first
         self._receive = second if direction == 0 else first
         self._ids = _Ids()
-        self._replay = WrapReplay()
 
     def seal(self, first: int, session_id: bytes, body: bytes, unix: UnixSeconds) -> bytes:
         """A record for a body."""
@@ -100,9 +132,17 @@ class TlsAuthWrap:
             record[_SID_END:tag_end], hmac.digest(self._receive, ids + head + body, self._digest)
         ):
             return DropReason.BAD_HMAC
-        if not self._replay.accept(int.from_bytes(ids[4:], "big"), int.from_bytes(ids[:4], "big")):
+        if not self._ids.replay.accept(int.from_bytes(ids[4:], "big"), int.from_bytes(ids[:4], "big")):
             return DropReason.CONTROL_REPLAY
         return head[1:], body
+
+    def export(self) -> WrapState:
+        """The packet ids, for `restore`."""
+        return self._ids.export()
+
+    def restore(self, state: WrapState) -> None:
+        """Go on after the packets of another wrap under the same key."""
+        self._ids.restore(state)
 
 
 class TlsCryptWrap:
@@ -115,7 +155,6 @@ class TlsCryptWrap:
         self._send_key, self._send_hmac = key[0:32], key[64:96]
         self._receive_key, self._receive_hmac = key[128:160], key[192:224]
         self._ids = _Ids()
-        self._replay = WrapReplay()
 
     def seal(self, first: int, session_id: bytes, body: bytes, unix: UnixSeconds) -> bytes:
         """A record for a body."""
@@ -135,9 +174,17 @@ class TlsCryptWrap:
         body = decryptor.update(record[body_start:]) + decryptor.finalize()
         if not hmac.compare_digest(tag, hmac.digest(self._receive_hmac, head + body, "sha256")):
             return DropReason.BAD_HMAC
-        if not self._replay.accept(int.from_bytes(head[13:17], "big"), int.from_bytes(head[9:13], "big")):
+        if not self._ids.replay.accept(int.from_bytes(head[13:17], "big"), int.from_bytes(head[9:13], "big")):
             return DropReason.CONTROL_REPLAY
         return head[1:_SID_END], body
+
+    def export(self) -> WrapState:
+        """The packet ids, for `restore`."""
+        return self._ids.export()
+
+    def restore(self, state: WrapState) -> None:
+        """Go on after the packets of another wrap under the same key."""
+        self._ids.restore(state)
 
 
 def make_wrap(settings: WrapSettings) -> ControlWrap:

@@ -100,6 +100,15 @@ class WrapReplay:
         self._time = 0
         self._window = ReplayWindow()
 
+    def export(self) -> tuple[int, ReplayState]:
+        """The time, and the numbers of its window, for `restore`."""
+        return self._time, self._window.export()
+
+    def restore(self, time: int, state: ReplayState) -> None:
+        """Take the state of another one."""
+        self._time = time
+        self._window.restore(state)
+
     def accept(self, time: int, packet_id: int) -> bool:
         """time is the sender's, in seconds; it names the window, nothing is compared with our clock."""
         if time < self._time:

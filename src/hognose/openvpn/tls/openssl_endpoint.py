@@ -1,4 +1,4 @@
-"""One TLS server connection over memory BIOs (pyOpenSSL), behind a small protocol that tests can fake."""
+"""One TLS server connection over memory BIOs (pyOpenSSL), with a small protocol that tests can fake."""
 
 from __future__ import annotations
 
