@@ -105,9 +105,22 @@ class Listener:
         return sum(map(len, self._levels))
 
     @property
-    def spent(self) -> int:
-        """Number of handshakes whose cookies are rejected."""
-        return len(self._spent)
+    def spent(self) -> tuple[bytes, ...]:
+        """Handshakes whose cookies are rejected: key and the peer's initial number, the oldest first."""
+        return tuple(self._spent)
+
+    def entries(self) -> list[list[tuple[bytes, HalfOpen]]]:
+        """Keys and entries by the number of repeats, the next one due first."""
+        return [list(level.items()) for level in self._levels]
+
+    def restore(
+        self, entries: list[list[tuple[bytes, HalfOpen]]], spent: tuple[bytes, ...], overflow_at: Nanos
+    ) -> None:
+        """Take over entries, spent handshakes and the time of the latest cookie."""
+        for level, found in zip(self._levels, entries, strict=True):
+            level.update(found)
+        self._spent.update(dict.fromkeys(spent))
+        self.overflow_at = overflow_at
 
     def get(self, key: bytes) -> HalfOpen | None:
         """The entry of a peer (4 bytes address, 2 bytes port)."""

@@ -15,9 +15,12 @@ from heapq import heappop, heappush
 from hognose.address import Address
 from hognose.base.fair_table import FairTable
 from hognose.drops import Counters, DropReason
+from hognose.errors import LocalError
 from hognose.limits import TcpLimits
 from hognose.link import Outgoing
 from hognose.tcp.connection import PollQueue, TcpConnection
+from hognose.tcp.export import TcpServerState, made_of, part_of
+from hognose.tcp.listener import HalfOpen
 from hognose.tcp.no_connection import NoConnection, Opening
 from hognose.tcp.path import IP_HEADER_LEN
 from hognose.tcp.state import CloseReason
@@ -67,13 +70,14 @@ class TcpServer:
             limits = replace(limits, first_window=limits.receive_buffer, first_ranges=limits.reassembly_ranges)
         self._pseudo = pseudo_sum(0, int.from_bytes(address, "big"), 6, 0)  # without source and length
         self._limits = limits
+        self._secret = secret[:32]
         self._counters = counters
         self._no_connection = NoConnection(
             address=address,
             port=port,
             mtu=mtu,
             limits=limits,
-            secret=secret[:32],
+            secret=self._secret,
             now=now,
             random=random,
             counters=counters,
@@ -111,7 +115,7 @@ class TcpServer:
         return TcpSizes(
             connections=len(self._connections),
             half_open=len(unconnected.listener),
-            spent=unconnected.listener.spent,
+            spent=len(unconnected.listener.spent),
             silent=len(unconnected.silent.table) if unconnected.silent is not None else 0,
             time_wait=len(unconnected.time_wait),
             timers=len(self._timers),
@@ -266,6 +270,53 @@ class TcpServer:
             connection.path_mtu(mtu - IP_HEADER_LEN - wire_tcp.FIXED_LEN, int.from_bytes(l4[4:8], "big"))
             if not connection.touched:
                 self._poll_queue.add(connection)
+
+    # -- state -----------------------------------------------------------------------------------------------------
+
+    def export(self) -> TcpServerState:
+        """The state between two steps: after `poll`, with `accepted` and `closed` drained, else LocalError.
+
+        Counts of answers per second are left out; they begin anew.
+        """
+        if self._out or self._accepted or self._closed or self._poll_queue.connections:
+            raise LocalError("the state of TCP was asked for in the middle of a step")
+        unconnected = self._no_connection
+        return TcpServerState(
+            secret=self._secret,
+            next_id=self._next_id,
+            connections=tuple(part_of(connection) for connection in self._by_id.values()),
+            half_open=tuple(
+                tuple((key, part_of(entry)) for key, entry in level) for level in unconnected.listener.entries()
+            ),
+            overflow_at=unconnected.listener.overflow_at,
+            spent=unconnected.listener.spent,
+            silent=tuple(unconnected.silent.table.items()) if unconnected.silent is not None else (),
+            time_wait=unconnected.time_wait.export(),
+        )
+
+    def restore(self, state: TcpServerState) -> None:
+        """Take a state over. The server is new, with the same address, port, secret and limits.
+
+        Every connection is polled once and is readable if it has input. ValueError for another version's state, or
+        another secret's.
+        """
+        if state.secret != self._secret:
+            raise ValueError("the state of TCP is of another secret")
+        unconnected = self._no_connection
+        levels = [[(key, made_of(HalfOpen, part)) for key, part in level] for level in state.half_open]
+        unconnected.listener.restore(levels, state.spent, state.overflow_at)
+        for key, packed in state.silent:
+            if unconnected.silent is not None:
+                unconnected.silent.table.add(key, packed)
+        unconnected.time_wait.restore(state.time_wait)
+        for part in state.connections:
+            connection = made_of(TcpConnection, part, self._counters, self._limits, self._poll_queue)
+            connection.armed = 0
+            connection.has_pause = False
+            self._connections[connection.key] = self._by_id[connection.id] = connection
+            self._poll_queue.add(connection)
+        self._next_id = state.next_id
+        self._received = True
 
     def _after(self, connection: TcpConnection, now: Nanos) -> None:
         """Keep the timer heap and the tables in step with a connection that was worked on."""

@@ -50,6 +50,15 @@ class TimeWait:
             return True
         return False
 
+    def export(self) -> tuple[tuple[bytes, Nanos, tuple[int, int, int, int]], ...]:
+        """Key, expiry and numbers of each entry, the oldest first."""
+        return tuple((key, expiry, (*numbers,)) for key, (expiry, numbers) in self.entries.items())
+
+    def restore(self, state: tuple[tuple[bytes, Nanos, tuple[int, int, int, int]], ...]) -> None:
+        """Take over what `export` of another table gave."""
+        for key, expiry, numbers in state:
+            self.entries[key] = (expiry, FinalNumbers(*numbers))
+
     def handle_deadline(self, now: Nanos) -> None:
         """Remove the entries whose time is over."""
         entries = self.entries
