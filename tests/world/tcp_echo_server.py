@@ -129,6 +129,7 @@ class EchoServer:
             wait = 200.0 if deadline is None else max(0.0, min(200.0, (deadline - time.monotonic_ns()) / 1e6))
             poller.poll(wait)
             self.step(time.monotonic_ns())
+        self.step(time.monotonic_ns())  # what the last round has sent may have ended a connection
 
     def step(self, now: int) -> None:
         """One round, as the gateway does it: drain, process, poll once, write."""
