@@ -56,6 +56,14 @@ def mask_value(prefix_len: int, length: int = IPV4_LEN) -> int:
     return (1 << bits) - (1 << bits - prefix_len)
 
 
+def prefix_len_of(mask: Address) -> int:
+    """Number of the leading ones of a netmask; ValueError when a one follows a zero."""
+    hosts = ~int.from_bytes(mask, "big") & (1 << 8 * len(mask)) - 1
+    if hosts & hosts + 1:
+        raise ValueError(f"not a netmask: {address_text(mask)}")
+    return 8 * len(mask) - hosts.bit_length()
+
+
 @dataclass(frozen=True, slots=True)
 class Prefix:
     """A network; prefix_len 0 to 32 or 128, the bits of `network` after it are zero, or ValueError."""

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import Field, dataclass, field
 from typing import Any, Literal, TypeVar
 
-from hognose.units import Ipv4Int, Port, netmask
+from hognose.address import Address, Prefix
+from hognose.units import Port
 from hognose.vocabulary import (
     DEFAULT_CERT_PROFILE,
     DEFAULT_DATA_CIPHERS,
@@ -206,38 +207,30 @@ class RenegotiationSettings:
 
 @dataclass(frozen=True, slots=True)
 class NetworkSettings:
-    """The tunnel network, of which the first address is the server's, and the port; pool 0: all other addresses."""
+    """The tunnel network, of which the first address is the server's, and the port; pool b"": all other addresses."""
 
-    network: Ipv4Int = needed(directive="server")
-    prefix_len: int = needed(directive="server")
+    tunnel: Prefix = needed("network", directive="server")
     port: Port = setting(DEFAULT_PORT)
-    pool_first: Ipv4Int = setting(0, directive="ifconfig-pool")
-    pool_last: Ipv4Int = setting(0, directive="ifconfig-pool")
+    pool_first: Address = setting(b"", directive="ifconfig-pool")
+    pool_last: Address = setting(b"", directive="ifconfig-pool")
     client_to_client: bool = setting(False)
 
     @property
-    def mask(self) -> Ipv4Int:
-        """Netmask of the tunnel network."""
-        return netmask(self.prefix_len)
-
-    @property
-    def server_address(self) -> Ipv4Int:
+    def server_address(self) -> Address:
         """The tunnel gateway: the first address."""
-        return self.network + 1
+        return self.tunnel.at(1)
 
     @property
-    def pool(self) -> tuple[Ipv4Int, Ipv4Int]:
+    def pool(self) -> tuple[Address, Address]:
         """First and last address for clients."""
-        if self.pool_first:
-            return self.pool_first, self.pool_last
-        return self.network + 2, (self.network | (0xFFFFFFFF & ~self.mask)) - 1
+        return (self.pool_first, self.pool_last) if self.pool_first else (self.tunnel.at(2), self.tunnel.at(-2))
 
 
 @dataclass(frozen=True, slots=True)
 class ClientSettings:
-    """Settings of client-config-dir for one common name; address 0 when it has no ifconfig-push."""
+    """Settings of client-config-dir for one common name; address b"" when it has no ifconfig-push."""
 
-    address: Ipv4Int = 0
+    address: Address = b""
     push: tuple[str, ...] = ()
     push_reset: bool = False  # none of the server's pushes, only this client's own
     push_remove: tuple[str, ...] = ()  # the server's pushes that begin so are left out
@@ -260,7 +253,7 @@ class AdmissionSettings:
         default_factory=dict, metadata=_told("", "client-config-dir", 0, True)
     )
     ccd_exclusive: bool = setting(False, live=True)
-    reservations: Mapping[str, Ipv4Int] = field(
+    reservations: Mapping[str, Address] = field(
         default_factory=dict, metadata=_told("", "ifconfig-pool-persist", 0, True)
     )
     connect_freq: tuple[int, int] = setting((0, 0), live=True)

@@ -47,8 +47,12 @@ def gateway(authority: Authority) -> Any:
         f"data-ciphers AES-256-GCM\n<ca>\n{authority.pem}</ca>\n"
         f"<cert>\n{server.cert}</cert>\n<key>\n{server.key}</key>\n"
     )
+    # Trees before settings.py have addresses as numbers.
+    numbers = "Ipv4Int" in str(Uplink.__annotations__["address"])
+    own, router = ((each if numbers else each.to_bytes(4, "big")) for each in (ADDRESS, ROUTER))
+    uplink = Uplink(own, 24, router)  # type: ignore[arg-type]
     return assemble(
-        parse(text, "server.conf")[0], caps=LinkCaps(mac=MAC), uplink=Uplink(ADDRESS, 24, ROUTER), limits=Limits(),
+        parse(text, "server.conf")[0], caps=LinkCaps(mac=MAC), uplink=uplink, limits=Limits(),
         random=os.urandom, now=1000 * SECOND, unix=UNIX, counters=Counters(),
     )  # fmt: skip
 

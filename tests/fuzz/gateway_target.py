@@ -31,6 +31,7 @@ from hognose.wire import icmpv4, ipv4
 
 MAC, ROUTER_MAC = bytes.fromhex("020000000002"), bytes.fromhex("020000000001")
 ROUTER = ipv4_int("10.0.0.1")
+UPLINK = Uplink(OUTSIDE.to_bytes(4, "big"), 24, ROUTER.to_bytes(4, "big"))
 HEAD = MAC + ROUTER_MAC
 LIMITS = Limits(
     tcp=TcpLimits(half_open=4, connections=4),
@@ -65,7 +66,7 @@ def _started(counters: Counters, now: int) -> Gateway:
 
     with mock.patch.object(live, "make_profile", _same_profile):
         gateway = assemble(
-            _config(), caps=LinkCaps(mac=MAC), uplink=Uplink(OUTSIDE, 24, ROUTER), limits=LIMITS, random=random,
+            _config(), caps=LinkCaps(mac=MAC), uplink=UPLINK, limits=LIMITS, random=random,
             now=now, unix=UNIX, counters=counters,
         )  # fmt: skip
     arp = struct.pack(">HHBBH6sI6sI", 1, 0x0800, 6, 4, 2, ROUTER_MAC, ROUTER, MAC, OUTSIDE)

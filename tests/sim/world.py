@@ -37,6 +37,7 @@ from hognose.units import ipv4_int
 SECOND = 1_000_000_000
 MAC, ROUTER_MAC = bytes.fromhex("020000000002"), bytes.fromhex("020000000001")
 ADDRESS, ROUTER, OUTSIDE = ipv4_int("10.0.0.2"), ipv4_int("10.0.0.1"), ipv4_int("198.51.100.7")
+UPLINK = Uplink(ADDRESS.to_bytes(4, "big"), 24, ROUTER.to_bytes(4, "big"))
 PORT = 1194
 START = 1000 * SECOND
 HEAD = bytes(12) + MAC + ROUTER_MAC + b"\x08\0"
@@ -82,7 +83,7 @@ class SimWorld:
         self.now = START
         self.counters = Counters()
         self.gateway = assemble(
-            self._config(), caps=LinkCaps(mac=MAC), uplink=Uplink(ADDRESS, 24, ROUTER), limits=LIMITS,
+            self._config(), caps=LinkCaps(mac=MAC), uplink=UPLINK, limits=LIMITS,
             random=random.Random(-settings.seed).randbytes, now=START, unix=UNIX, counters=self.counters,
         )  # fmt: skip
         self.facts: Counter[str] = Counter()

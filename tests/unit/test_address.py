@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hognose.address import Endpoint, Prefix, address_text, mask_value, parse_ipv4, parse_ipv6
+from hognose.address import Endpoint, Prefix, address_text, mask_value, parse_ipv4, parse_ipv6, prefix_len_of
 
 ADDRESSES = st.one_of(st.binary(min_size=4, max_size=4), st.binary(min_size=16, max_size=16))
 
@@ -91,3 +91,15 @@ def test_bits_beyond_the_prefix_are_refused() -> None:
         Prefix(parse_ipv4("10.8.0.1"), 24)
     assert mask_value(24) == 0xFFFFFF00
     assert mask_value(0) == 0
+
+
+@given(st.sampled_from((4, 16)), st.data())
+def test_masks_to_prefix_lengths(length: int, data: st.DataObject) -> None:
+    prefix_len = data.draw(st.integers(0, 8 * length))
+    assert prefix_len_of(mask_value(prefix_len, length).to_bytes(length, "big")) == prefix_len
+
+
+@pytest.mark.parametrize("mask", ["255.0.255.0", "0.0.0.255", "255.255.255.1", "127.0.0.0"])
+def test_masks_with_holes(mask: str) -> None:
+    with pytest.raises(ValueError, match=f"not a netmask: {mask}"):
+        prefix_len_of(parse_ipv4(mask))

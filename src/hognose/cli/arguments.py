@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from hognose.address import Prefix
+from hognose.address import Address, Prefix, address_text, parse_ipv4
 from hognose.address_scope import is_host
 from hognose.destinations import Destinations, Reach
 from hognose.events import EventKind
 from hognose.host.console import LEVELS
-from hognose.units import Ipv4Int, ipv4_int, ipv4_text, netmask
 
 USAGE = """arguments:
   --ipv4=ADDRESS/PREFIX      the server's own address, for example 10.0.0.2/24
@@ -92,16 +91,16 @@ class ArgumentError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class BootArguments:
-    """Values of the arguments; address, nat_flows and nat_flows_per_client are 0 when their arguments are absent.
+    """Values of the arguments; address b"", nat_flows and nat_flows_per_client 0 when their arguments are absent.
 
     endpoint_independent_filtering: --nat-filtering=endpoint-independent. handshake_limits: fields of HandshakeLimits
     that arguments set.
     log_sources: levels of single sources, as Console takes them. warnings: one line each for the log.
     """
 
-    address: Ipv4Int = 0
+    address: Address = b""
     prefix_len: int = 0
-    gateway: Ipv4Int | None = None
+    gateway: Address | None = None
     log_level: str = "info"
     name: str = "hognose"
     help: bool = False
@@ -118,10 +117,10 @@ class BootArguments:
     @property
     def destinations(self) -> Destinations:
         """The rule for what clients may reach, without the tunnel's network and name servers."""
-        uplink = Prefix.of(self.address.to_bytes(4, "big"), self.prefix_len)
+        uplink = Prefix.of(self.address or bytes(4), self.prefix_len)
         return Destinations(
             uplink=uplink,
-            router=self.gateway.to_bytes(4, "big") if self.gateway is not None else None,
+            router=self.gateway,
             reach=self.clients_may_reach,
         )
 
@@ -204,12 +203,12 @@ def _refuse_ipv6(option: str, value: str) -> None:
     raise ArgumentError(f"{option}={value} is not yet supported: {_NO_IPV6}; leave it out or write {option}={wanted}")
 
 
-def _check(address: Ipv4Int, prefix_len: int, gateway: Ipv4Int | None) -> None:
+def _check(address: Address, prefix_len: int, gateway: Address | None) -> None:
     """ArgumentError unless the gateway is a neighbour; of a single address (/32) any router can be one."""
     if gateway is None or not address:
         return
-    if prefix_len < 32 and (gateway ^ address) & netmask(prefix_len):
-        raise ArgumentError(f"--ipv4-gateway={ipv4_text(gateway)} is not in {ipv4_text(address)}/{prefix_len}")
+    if prefix_len < 32 and gateway not in Prefix.of(address, prefix_len):
+        raise ArgumentError(f"--ipv4-gateway={address_text(gateway)} is not in {address_text(address)}/{prefix_len}")
     if gateway == address:
         raise ArgumentError("--ipv4-gateway is the server's own address")
 
@@ -224,23 +223,22 @@ def _check_handshake_limits(asked: dict[str, int]) -> None:
         )
 
 
-def _network(value: str) -> tuple[Ipv4Int, int]:
+def _network(value: str) -> tuple[Address, int]:
     text, separator, prefix = value.partition("/")
     if not separator or not (prefix.isascii() and prefix.isdigit() and len(prefix) < 4 and 8 <= int(prefix) <= 32):
         raise ArgumentError(f"--ipv4={value} is not ADDRESS/PREFIX, for example 10.0.0.2/24")
     address = _address("--ipv4", text)
-    inverted = 0xFFFFFFFF & ~netmask(int(prefix))
-    if inverted > 1 and address & inverted in (0, inverted):
+    if address in Prefix.of(address, int(prefix)).broadcasts:
         raise ArgumentError(f"--ipv4={value} is a network or broadcast address")
     return address, int(prefix)
 
 
-def _address(option: str, value: str) -> Ipv4Int:
+def _address(option: str, value: str) -> Address:
     try:
-        address = ipv4_int(value)
+        address = parse_ipv4(value)
     except ValueError:
         raise ArgumentError(f"{option}: {value!r} is no IPv4 address") from None
-    if not is_host(address.to_bytes(4, "big")):
+    if not is_host(address):
         raise ArgumentError(f"{option}: {value} cannot be a host's address")
     return address
 

@@ -13,6 +13,7 @@ import cryptography
 from cryptography.hazmat.backends.openssl import backend
 
 import hognose
+from hognose.address import address_text
 from hognose.cli.arguments import BootArguments
 from hognose.cli.config_watch import ConfigReload, LoadedConfig
 from hognose.device.tap import TapDevice
@@ -22,7 +23,6 @@ from hognose.gateway.assemble import Uplink, assemble
 from hognose.host import clock, heap, loop
 from hognose.host.console import Console
 from hognose.limits import Limits
-from hognose.units import ipv4_text
 
 
 def bounds(memory_bytes: int, arguments: BootArguments, max_clients: int = 0) -> Limits:
@@ -90,13 +90,13 @@ def serve(
         openssl=backend.openssl_version_text().split()[1],
         cryptography=cryptography.__version__,
         kernel=os.uname().release,
-        address=f"{ipv4_text(arguments.address)}/{arguments.prefix_len}",
-        gateway=ipv4_text(arguments.gateway) if arguments.gateway is not None else "none",
+        address=f"{address_text(arguments.address)}/{arguments.prefix_len}",
+        gateway=address_text(arguments.gateway) if arguments.gateway is not None else "none",
         port=config.network.port,
         mac=caps.mac.hex(":"),
         mtu=caps.mtu,
         offloads=f"rx_gso:{int(caps.rx_gso)},tx_csum:{int(caps.tx_csum)},tx_tso4:{int(caps.tx_tso4)}",
-        tunnel=f"{ipv4_text(config.network.network)}/{config.network.prefix_len}",
+        tunnel=str(config.network.tunnel),
         name=arguments.name,
     )
     heap.keep_memory(memory_bytes)

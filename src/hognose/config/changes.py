@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import Field, fields, is_dataclass, replace
 from typing import Any, TypeVar
 
+from hognose.address import Prefix
 from hognose.config.model import ServerConfig
 from hognose.settings import directive_of, is_live, setting_name
 
@@ -44,10 +45,14 @@ def _changed(old: Any, new: Any) -> Iterator[Field[Any]]:
     """Fields of groups, and of groups in them, that differ."""
     for each in fields(old):
         before, after = getattr(old, each.name), getattr(new, each.name)
-        if is_dataclass(before):
+        if _is_group(before):
             yield from _changed(before, after)
         elif before != after:
             yield each
+
+
+def _is_group(value: object) -> bool:
+    return is_dataclass(value) and not isinstance(value, Prefix)
 
 
 def _merged(old: _T, new: _T) -> _T:
@@ -55,7 +60,7 @@ def _merged(old: _T, new: _T) -> _T:
     taken: dict[str, Any] = {}
     for each in fields(old):  # type: ignore[arg-type]  # every caller has a dataclass
         before, after = getattr(old, each.name), getattr(new, each.name)
-        if is_dataclass(before):
+        if _is_group(before):
             taken[each.name] = _merged(before, after)
         elif is_live(each):
             taken[each.name] = after

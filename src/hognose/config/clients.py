@@ -11,15 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from hognose.address import Address, Prefix, address_text, parse_ipv4
 from hognose.config.channels import check_push
 from hognose.config.collected import Collected
 from hognose.config.directives import DIRECTIVES
 from hognose.config.lexer import Directive, lex, split_lines
-from hognose.config.network import TunnelNetwork
+from hognose.config.network import is_for_clients
 from hognose.config.pushed import PushedOption
 from hognose.errors import ConfigError
 from hognose.settings import ClientSettings
-from hognose.units import Ipv4Int, ipv4_int, ipv4_text, netmask
 from hognose.vocabulary import Compression
 
 MAX_FILES = 16_384
@@ -40,7 +40,7 @@ class _Section:
     text: str
 
 
-def client_settings(lines: Collected, tunnel: TunnelNetwork, framed: Compression) -> dict[str, ClientSettings]:
+def client_settings(lines: Collected, tunnel: Prefix, framed: Compression) -> dict[str, ClientSettings]:
     """By common name. ConfigError names the file in the directory, or the line of the config in its block."""
     directive = lines.get("client-config-dir")
     if directive is None:
@@ -48,7 +48,7 @@ def client_settings(lines: Collected, tunnel: TunnelNetwork, framed: Compression
             raise lines.error(exclusive, "there is no client-config-dir; write `client-config-dir ccd`")
         return {}
     clients: dict[str, ClientSettings] = {}
-    owners: dict[Ipv4Int, str] = {}
+    owners: dict[Address, str] = {}
     for section in _sections(lines, directive):
         clients[section.name] = _Reader(lines, directive, section, tunnel, framed, owners).settings()
     return clients
@@ -126,9 +126,9 @@ class _Reader:
         lines: Collected,
         place: Directive,
         section: _Section,
-        tunnel: TunnelNetwork,
+        tunnel: Prefix,
         framed: Compression,
-        owners: dict[Ipv4Int, str],
+        owners: dict[Address, str],
     ) -> None:
         self._lines = lines
         self._place = place
@@ -139,7 +139,7 @@ class _Reader:
         self._push: list[str] = []
         self._remove: list[str] = []
         self._reset = self._disable = False
-        self._address: Ipv4Int = 0
+        self._address: Address = b""
 
     def settings(self) -> ClientSettings:
         """The lines in order; push-reset and push-remove also act on this client's own pushes before them.
@@ -180,28 +180,26 @@ class _Reader:
     def _fix_address(self, directive: Directive) -> None:
         """ifconfig-push ADDRESS [NETMASK [ALIAS]]; the alias of OpenVPN, another NAT in front, is refused."""
         tunnel, name = self._tunnel, self._section.name
-        mask = ipv4_text(netmask(tunnel.prefix_len))
-        example = f"ifconfig-push {ipv4_text(tunnel.network + 2)} {mask}"
+        mask = address_text(tunnel.mask)
+        example = f"ifconfig-push {address_text(tunnel.at(2))} {mask}"
         try:
-            address = ipv4_int(directive.words[0])
+            address = parse_ipv4(directive.words[0])
         except ValueError:
             raise self._error(directive, f"`{directive.words[0]}` is no IPv4 address; write `{example}`") from None
-        if not tunnel.is_for_clients(address):
-            text = (
-                f"{ipv4_text(address)} is no client's address in the network of `server`; write for example `{example}`"
-            )
-            raise self._error(directive, text)
+        text = address_text(address)
+        if not is_for_clients(tunnel, address):
+            where = "is no client's address in the network of `server`"
+            raise self._error(directive, f"{text} {where}; write for example `{example}`")
         if directive.words[1:] not in ((), (mask,)):
-            raise self._error(
-                directive, f"only the netmask of `server` can follow; write `ifconfig-push {ipv4_text(address)} {mask}`"
-            )
+            better = f"ifconfig-push {text} {mask}"
+            raise self._error(directive, f"only the netmask of `server` can follow; write `{better}`")
         if name == DEFAULT:
             raise self._error(directive, "one address cannot serve many clients; write it in the client's own file")
         if self._address:
             raise self._error(directive, "given twice; keep one")
         owner = self._owners.setdefault(address, name)
         if owner != name:
-            raise self._error(directive, f"{ipv4_text(address)} is already the address of {owner}; write another one")
+            raise self._error(directive, f"{text} is already the address of {owner}; write another one")
         self._address = address
 
     def _other(self, directive: Directive) -> None:

@@ -7,6 +7,7 @@ from dataclasses import fields, replace
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
+from hognose.address import Address, parse_ipv4
 from hognose.config.directives import DIRECTIVES, SILENT
 from hognose.config.lexer import INLINE, Directive, split_lines
 from hognose.config.model import Warned
@@ -14,7 +15,6 @@ from hognose.config.pushed import PushedOption
 from hognose.config.rows import Row
 from hognose.errors import ConfigError
 from hognose.settings import directive_of, value_word
-from hognose.units import Ipv4Int, ipv4_int
 
 ReadFile = Callable[[str], str]
 ReadFolder = Callable[[str], Mapping[str, str]]
@@ -156,10 +156,10 @@ class Collected:
                 given[each.name] = self.number(name, getattr(group, each.name), low, high, at=at)
         return replace(group, **given)  # type: ignore[type-var]
 
-    def address(self, directive: Directive, word: str, example: str) -> Ipv4Int:
+    def address(self, directive: Directive, word: str, example: str) -> Address:
         """A word as an IPv4 address; ConfigError with the example for any other word."""
         try:
-            return ipv4_int(word)
+            return parse_ipv4(word)
         except ValueError:
             raise self.error(directive, f"`{word}` is no IPv4 address; write `{example}`") from None
 

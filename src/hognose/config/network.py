@@ -3,40 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
+from hognose.address import Address, Prefix, address_text, parse_ipv4, prefix_len_of
 from hognose.address_scope import is_host
 from hognose.config.collected import SERVER_EXAMPLE, Collected
 from hognose.config.lexer import Directive, split_lines
 from hognose.config.rows import INT_MAX
 from hognose.errors import ConfigError
 from hognose.settings import DEFAULT_PORT, ControlSettings, DataSettings, MssfixMode, NetworkSettings
-from hognose.units import Ipv4Int, ipv4_int, ipv4_text, netmask
 
 MAX_RESERVATIONS = 65_536
 _TCP = ("tcp", "tcp-server", "tcp4", "tcp4-server")
 
 
-@dataclass(frozen=True, slots=True)
-class TunnelNetwork:
-    """The network of `server`; its first address is ours."""
-
-    network: Ipv4Int
-    prefix_len: int
-
-    @property
-    def server_address(self) -> Ipv4Int:
-        """The tunnel gateway."""
-        return self.network + 1
-
-    @property
-    def broadcast(self) -> Ipv4Int:
-        """The last address, no host's."""
-        return self.network | 0xFFFFFFFF & ~netmask(self.prefix_len)
-
-    def is_for_clients(self, address: Ipv4Int) -> bool:
-        """True for an address that a client may have."""
-        return self.server_address < address < self.broadcast
+def is_for_clients(tunnel: Prefix, address: Address) -> bool:
+    """True for an address of the tunnel that a client may have: the first is the server's, the last the broadcast."""
+    return tunnel.at(1) < address < tunnel.last
 
 
 def check_transport(lines: Collected) -> None:
@@ -54,53 +36,57 @@ def check_transport(lines: Collected) -> None:
         raise lines.error(dev, f"`{dev.words[0]}` is not supported; write `dev tun`")
 
 
-def tunnel_network(lines: Collected) -> TunnelNetwork:
+def tunnel_network(lines: Collected) -> Prefix:
     """The network of `server NETWORK NETMASK [nopool]`; ConfigError when it is absent or no network for clients."""
     directive = lines.need("server", SERVER_EXAMPLE)
     network, mask = (lines.address(directive, word, SERVER_EXAMPLE) for word in directive.words[:2])
-    inverted = 0xFFFFFFFF & ~mask
-    if inverted & (inverted + 1) or not 3 <= inverted.bit_length() <= 24:
+    try:
+        prefix_len = prefix_len_of(mask)
+    except ValueError:
+        prefix_len = 0
+    if not 8 <= prefix_len <= 29:
         raise lines.error(directive, "the netmask must be one of 255.0.0.0 … 255.255.255.248")
-    if network & inverted:
-        better = f"server {ipv4_text(network & mask)} {ipv4_text(mask)}"
+    tunnel = Prefix.of(network, prefix_len)
+    if network != tunnel.network:
+        better = f"server {address_text(tunnel.network)} {address_text(mask)}"
         raise lines.error(directive, f"host bits are set; write `{better}`")
-    if not is_host(network.to_bytes(4, "big")):
-        raise lines.error(directive, f"{ipv4_text(network)} is no network for hosts; write one of RFC 1918")
+    if not is_host(network):
+        raise lines.error(directive, f"{address_text(network)} is no network for hosts; write one of RFC 1918")
     if len(directive.words) == 3:
         if directive.words[2] != "nopool":
             raise lines.error(directive, "the third word can only be `nopool`")
         if "ifconfig-pool" not in lines:
             raise lines.error(directive, "`nopool` wants a pool; write `ifconfig-pool FIRST LAST` or leave it out")
-    return TunnelNetwork(network, 32 - inverted.bit_length())
+    return tunnel
 
 
-def settings(lines: Collected, tunnel: TunnelNetwork) -> NetworkSettings:
+def settings(lines: Collected, tunnel: Prefix) -> NetworkSettings:
     """The tunnel network, the addresses for clients, and the port. ConfigError for what is out of range."""
     first, last = pool(lines, tunnel)
     port = lines.number("lport" if "lport" in lines else "port", DEFAULT_PORT, 1, 65_535)
-    return lines.filled(NetworkSettings(tunnel.network, tunnel.prefix_len, port, first, last))
+    return lines.filled(NetworkSettings(tunnel, port, first, last))
 
 
-def pool(lines: Collected, tunnel: TunnelNetwork) -> tuple[Ipv4Int, Ipv4Int]:
-    """First and last address of ifconfig-pool, (0, 0) when it is absent. ConfigError unless both are clients'."""
+def pool(lines: Collected, tunnel: Prefix) -> tuple[Address, Address]:
+    """First and last address of ifconfig-pool, (b"", b"") when it is absent. ConfigError unless both are clients'."""
     directive = lines.get("ifconfig-pool")
     if directive is None:
-        return 0, 0
-    example = f"ifconfig-pool {ipv4_text(tunnel.network + 2)} {ipv4_text(tunnel.broadcast - 1)}"
+        return b"", b""
+    example = f"ifconfig-pool {address_text(tunnel.at(2))} {address_text(tunnel.at(-2))}"
     first, last = (lines.address(directive, word, example) for word in directive.words[:2])
-    if not (tunnel.is_for_clients(first) and tunnel.is_for_clients(last) and first <= last):
+    if not (is_for_clients(tunnel, first) and is_for_clients(tunnel, last) and first <= last):
         what = "two addresses inside of `server` and behind its first one, which is ours, are needed"
         raise lines.error(directive, f"{what}; write `{example}` or a part of it")
     if len(directive.words) == 3:
-        mask = ipv4_text(netmask(tunnel.prefix_len))
+        mask = address_text(tunnel.mask)
         if directive.words[2] != mask:
             raise lines.error(directive, f"the netmask is not that of `server`; write {mask} or leave it out")
     return first, last
 
 
 def reservations(
-    lines: Collected, tunnel: TunnelNetwork, bounds: tuple[Ipv4Int, Ipv4Int], taken: Collection[Ipv4Int]
-) -> dict[str, Ipv4Int]:
+    lines: Collected, tunnel: Prefix, bounds: tuple[Address, Address], taken: Collection[Address]
+) -> dict[str, Address]:
     """Address by common name, of ifconfig-pool-persist (OpenVPN pool.c, ifconfig_pool_read).
 
     The file is written by machines: lines that no longer fit are left out with one warning. An absent file is none.
@@ -115,21 +101,21 @@ def reservations(
         text = "the file is not there: no address is reserved; a client's follows from its name"
         lines.warn(directive, text)
         return {}
-    first, last = bounds if bounds[0] else (tunnel.network + 2, tunnel.broadcast - 1)
-    reserved: dict[str, Ipv4Int] = {}
+    first, last = bounds if bounds[0] else (tunnel.at(2), tunnel.at(-2))
+    reserved: dict[str, Address] = {}
     used = set(taken)
     odd: list[str] = []
     for number, line in enumerate(split_lines(lines.text(directive)), 1):
         if not line.strip() or line[0] in "#;":
             continue
         name, _, rest = line.partition(",")
-        address_text = rest.partition(",")[0].strip()
-        if name and not address_text and rest:
+        word = rest.partition(",")[0].strip()
+        if name and not word and rest:
             continue  # only an IPv6 address
         try:
-            address = ipv4_int(address_text)
+            address = parse_ipv4(word)
         except ValueError:
-            address = 0
+            address = b""
         if len(reserved) == MAX_RESERVATIONS:
             raise lines.error(directive, f"more than {MAX_RESERVATIONS} addresses")
         if not (name and first <= address <= last) or address in used or name in reserved:

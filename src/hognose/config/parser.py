@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hognose.address import Prefix
 from hognose.config import channels, clients, keys, network, pki, timers
 from hognose.config.collected import Collected, ReadFile, ReadFolder
 from hognose.config.lexer import lex
@@ -120,8 +119,7 @@ def _check_exclusive(lines: Collected) -> None:
 
 def _check_routes(lines: Collected, config: ServerConfig, destinations: Destinations) -> None:
     """Pushed routes, in the order of the config."""
-    tunnel = Prefix(config.network.network.to_bytes(4, "big"), config.network.prefix_len)
-    destinations = destinations.replaced(tunnel=tunnel, dns_servers=config.dns_servers)
+    destinations = destinations.replaced(tunnel=config.network.tunnel, dns_servers=config.dns_servers)
     check_routes(sorted(lines.pushed, key=lambda option: (option.file != lines.file, option.line)), destinations)
 
 

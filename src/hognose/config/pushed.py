@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from hognose.address import Address, Prefix, address_text, parse_ipv4
+from hognose.address import Address, Prefix, address_text, parse_ipv4, prefix_len_of
 from hognose.destinations import DNS_PORT, Destinations, Reach
 from hognose.errors import ConfigError
 
@@ -81,8 +81,10 @@ def _route(option: str, tunnel: Prefix | None) -> Prefix | None:
         gateway = _address(words[3])
         if gateway is None or tunnel is None or gateway not in tunnel:
             return None
-    hosts = 0xFFFFFFFF & ~int.from_bytes(mask, "big")
-    return Prefix.of(network, 32 - hosts.bit_length()) if not hosts & (hosts + 1) else None
+    try:
+        return Prefix.of(network, prefix_len_of(mask))
+    except ValueError:
+        return None
 
 
 def _address(word: str) -> Address | None:

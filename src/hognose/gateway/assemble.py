@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from hognose.address import Prefix
+from hognose.address import Address, Prefix, address_text
 from hognose.base.containment import Failures
 from hognose.base.fair_table import FairTable
 from hognose.base.journal import Journal
@@ -30,7 +30,7 @@ from hognose.router.ingress import Ingress
 from hognose.router.local_endpoints import NO_ENDPOINTS, LocalEndpoints
 from hognose.router.syn_sieve import SynSieve
 from hognose.tcp.server import TcpServer
-from hognose.units import Ipv4Int, Nanos, Random, UnixSeconds, ipv4_text, netmask
+from hognose.units import Nanos, Random, UnixSeconds
 from hognose.vpn.addresses import AddressPool
 from hognose.vpn.admission import Admissions
 from hognose.vpn.authentication import Authenticator, CertificateOnly
@@ -54,31 +54,29 @@ class Uplink:
     clients_may_reach: of --clients-may-reach.
     """
 
-    address: Ipv4Int
+    address: Address
     prefix_len: int
-    gateway: Ipv4Int | None
+    gateway: Address | None
     clients_may_reach: Reach = Reach.ANYWHERE
 
     @property
     def prefix(self) -> Prefix:
         """The subnet."""
-        return Prefix.of(self.address.to_bytes(4, "big"), self.prefix_len)
+        return Prefix.of(self.address, self.prefix_len)
 
 
 def check_uplink(config: ServerConfig, uplink: Uplink) -> None:
     """ConfigError when the tunnel network overlaps the uplink's or holds its router (RFC 4787 REQ-7)."""
-    tunnel = config.network
-    mask = min(tunnel.mask, netmask(uplink.prefix_len))
-    if (tunnel.network ^ uplink.address) & mask == 0:
+    tunnel = config.network.tunnel
+    if tunnel.overlaps(uplink.prefix):
         raise ConfigError(
-            f"the tunnel network {ipv4_text(tunnel.network)}/{tunnel.prefix_len} overlaps the uplink's "
-            f"{ipv4_text(uplink.address)}/{uplink.prefix_len}; choose another one",
+            f"the tunnel network {tunnel} overlaps the uplink's "
+            f"{address_text(uplink.address)}/{uplink.prefix_len}; choose another one",
             directive="server",
         )
-    if uplink.gateway is not None and uplink.gateway & tunnel.mask == tunnel.network:
+    if uplink.gateway is not None and uplink.gateway in tunnel:
         raise ConfigError(
-            f"--ipv4-gateway={ipv4_text(uplink.gateway)} is in the tunnel network "
-            f"{ipv4_text(tunnel.network)}/{tunnel.prefix_len}; choose another one",
+            f"--ipv4-gateway={address_text(uplink.gateway)} is in the tunnel network {tunnel}; choose another one",
             directive="server",
         )
 
@@ -107,23 +105,24 @@ def assemble(
     """
     check_uplink(config, uplink)
     network, data = config.network, config.data
+    own = int.from_bytes(uplink.address, "big")
     if network.port in link_endpoints.tcp:
         raise ValueError(f"TCP port {network.port} is the VPN's")
     live = LiveConfig(config, limits)
     broadcasts = uplink.prefix.broadcasts
     mss = max(_SMALLEST_MSS, data.mssfix - _MSS_OVERHEAD[data.mssfix_mode]) if data.mssfix else _NO_CLAMP
-    neighbors = NeighborTable(mac=caps.mac, address=uplink.address, limits=limits.ip, counters=counters)
+    neighbors = NeighborTable(mac=caps.mac, address=own, limits=limits.ip, counters=counters)
     neighbors.announce()
     egress = Egress(
         caps=caps,
-        address=uplink.address,
+        address=own,
         prefix_len=uplink.prefix_len,
-        gateway=uplink.gateway,
+        gateway=int.from_bytes(uplink.gateway, "big") if uplink.gateway is not None else None,
         neighbors=neighbors,
         counters=counters,
     )
     tcp = TcpServer(
-        address=uplink.address.to_bytes(4, "big"),
+        address=uplink.address,
         port=network.port,
         mtu=caps.mtu,
         limits=limits.tcp,
@@ -135,9 +134,9 @@ def assemble(
         broadcasts=broadcasts,
     )
     at_link = LocalEndpoints(tcp={**link_endpoints.tcp, network.port: tcp}, udp=link_endpoints.udp)
-    tunnel = Prefix(network.network.to_bytes(4, "big"), network.prefix_len)
+    tunnel = network.tunnel
     nat = Nat(
-        address=uplink.address.to_bytes(4, "big"),
+        address=uplink.address,
         reserved_ports=at_link.ports | tunnel_endpoints.ports,
         limits=limits.nat,
         random=random,
@@ -152,9 +151,9 @@ def assemble(
     admissions = Admissions(
         table=table,
         authenticator=authenticator or CertificateOnly(),
-        pool=AddressPool(first.to_bytes(4, "big"), last.to_bytes(4, "big")),
-        netmask=network.mask.to_bytes(4, "big"),
-        server=network.server_address.to_bytes(4, "big"),
+        pool=AddressPool(first, last),
+        netmask=tunnel.mask,
+        server=network.server_address,
         policy=live.policy,
         nat=nat,
         journal=journal,
@@ -162,8 +161,8 @@ def assemble(
     )
     limiter = RateLimiter(limits.ip)
     forwarder = Forwarder(
-        server=network.server_address,
-        mask=network.mask,
+        server=int.from_bytes(network.server_address, "big"),
+        mask=int.from_bytes(tunnel.mask, "big"),
         clients=MappingProxyType(table.clients),
         client_to_client=network.client_to_client,
         link_mtu=caps.mtu,
@@ -172,7 +171,7 @@ def assemble(
         nat=nat,
         endpoints=tunnel_endpoints,
         icmp=TunnelIcmp(
-            address=network.server_address,
+            address=int.from_bytes(network.server_address, "big"),
             tun_mtu=data.tun_mtu,
             endpoints=tunnel_endpoints,
             limiter=limiter,
@@ -183,7 +182,7 @@ def assemble(
         destinations=Destinations(
             tunnel=tunnel,
             uplink=uplink.prefix,
-            router=uplink.gateway.to_bytes(4, "big") if uplink.gateway is not None else None,
+            router=uplink.gateway,
             reach=uplink.clients_may_reach,
             dns_servers=config.dns_servers,
         ),
@@ -191,14 +190,14 @@ def assemble(
     syn_sieve = SynSieve(network.port, limits.tcp.syns_per_second, random(32))
     classifier = Classifier(
         mac=caps.mac,
-        address=uplink.address,
+        address=own,
         port=network.port,
         mss=mss,
         tun_mtu=data.tun_mtu,
         endpoints=at_link,
         syn_sieve=syn_sieve,
         icmp=LinkIcmp(
-            address=uplink.address,
+            address=own,
             broadcasts=broadcasts,
             endpoints=at_link,
             nat=nat,
@@ -212,7 +211,7 @@ def assemble(
     )
     ingress = Ingress(
         caps=caps,
-        address=uplink.address,
+        address=own,
         vpn=tcp,
         endpoints=at_link,
         classifier=classifier,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from hognose.address import address_text
 from hognose.config.model import ServerConfig
 from hognose.limits import Limits
 from hognose.openvpn.profile import ServerProfile
 from hognose.openvpn.tls.context import TlsContext
-from hognose.units import ipv4_text
 
 
 def make_profile(config: ServerConfig, limits: Limits) -> ServerProfile:
@@ -26,7 +26,7 @@ def make_profile(config: ServerConfig, limits: Limits) -> ServerProfile:
 
 def _helpers(config: ServerConfig) -> tuple[str, ...]:
     """Pushes that follow from `server`, `keepalive` and our TCP (OpenVPN helper.c)."""
-    helpers = [f"route-gateway {ipv4_text(config.network.server_address)}", "topology subnet"]
+    helpers = [f"route-gateway {address_text(config.network.server_address)}", "topology subnet"]
     if config.liveness.ping_s:
         helpers.append(f"ping {config.liveness.ping_s}")
     if config.liveness.push_ping_restart_s:

@@ -224,7 +224,7 @@ class Admissions:
         if len(self._table.clients) >= policy.max_clients:
             return self._refuse(peer, session, "the server is full", DropReason.CLIENTS_FULL, now)
         settings = policy.settings(common_name)
-        fixed = policy.fixed_address(settings)
+        fixed = settings.address
         taken = self._pool.take(common_name, fixed)
         if taken is None:
             text = "its fixed address is in use" if fixed else "no address is free"

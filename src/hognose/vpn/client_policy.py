@@ -35,8 +35,9 @@ class ClientPolicy:
     def of(config: ServerConfig) -> ClientPolicy:
         """The part of a config that concerns single clients."""
         rules = config.admission
-        reservations = {name: address.to_bytes(4, "big") for name, address in rules.reservations.items()}
-        return ClientPolicy(rules.clients, rules.ccd_exclusive, reservations, rules.max_clients, rules.duplicate_cn)
+        return ClientPolicy(
+            rules.clients, rules.ccd_exclusive, rules.reservations, rules.max_clients, rules.duplicate_cn
+        )
 
     def settings(self, common_name: str) -> ClientSettings:
         """A client's own settings, else its mapped file's without the address, else those of DEFAULT, else none."""
@@ -44,7 +45,7 @@ class ClientPolicy:
             return self.clients[common_name]
         mapped = self.mapped_file(common_name)
         if mapped:
-            return replace(self.clients[mapped], address=0)
+            return replace(self.clients[mapped], address=b"")
         return self.clients.get(DEFAULT_NAME, _NOTHING)
 
     def mapped_file(self, common_name: str) -> str:
@@ -69,14 +70,9 @@ class ClientPolicy:
             return "not in the server's client-config-dir" + _why_not(common_name)
         return ""
 
-    @staticmethod
-    def fixed_address(settings: ClientSettings) -> Address:
-        """The address of ifconfig-push, b"" without one."""
-        return settings.address.to_bytes(4, "big") if settings.address else b""
-
     def fixed_addresses(self) -> list[Address]:
         """All addresses of ifconfig-push."""
-        return [self.fixed_address(settings) for settings in self.clients.values() if settings.address]
+        return [settings.address for settings in self.clients.values() if settings.address]
 
     def _has_own_file(self, common_name: str) -> bool:
         return common_name in self.clients and common_name not in (NO_NAME, DEFAULT_NAME)

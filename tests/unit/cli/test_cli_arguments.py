@@ -8,30 +8,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hognose.address import parse_ipv4
 from hognose.cli.arguments import USAGE, ArgumentError, BootArguments, parse_arguments
 from hognose.cli.service import bounds
 from hognose.limits import MIB, HandshakeLimits, Limits
-from hognose.units import ipv4_int
 
 BY_IPV4 = "the server is reached by IPv4 only"
 
 
 def test_the_reference_launch_line() -> None:
     arguments = parse_arguments(["--ipv4=10.0.0.2/24", "--ipv4-gateway=10.0.0.1"])
-    assert arguments == BootArguments(ipv4_int("10.0.0.2"), 24, ipv4_int("10.0.0.1"))
+    assert arguments == BootArguments(parse_ipv4("10.0.0.2"), 24, parse_ipv4("10.0.0.1"))
 
 
 def test_nothing_given() -> None:
-    assert parse_arguments([]) == BootArguments(0, 0, None, "info", "hognose", False)
+    assert parse_arguments([]) == BootArguments(b"", 0, None, "info", "hognose", False)
 
 
 @pytest.mark.parametrize(
     ("words", "attribute", "value"),
     [
         (["--ipv4", "10.0.0.2/24"], "prefix_len", 24),
-        (["--ipv4=10.0.0.0/31"], "address", ipv4_int("10.0.0.0")),
+        (["--ipv4=10.0.0.0/31"], "address", parse_ipv4("10.0.0.0")),
         (["--ipv4=10.0.0.2/32"], "prefix_len", 32),
-        (["--ipv4=10.0.0.2/8", "--ipv4-gateway", "10.255.0.1"], "gateway", ipv4_int("10.255.0.1")),
+        (["--ipv4=10.0.0.2/8", "--ipv4-gateway", "10.255.0.1"], "gateway", parse_ipv4("10.255.0.1")),
         (["-l", "debug"], "log_level", "debug"),
         (["-ldebug"], "log_level", "debug"),
         (["-l=debug"], "log_level", "debug"),
@@ -228,6 +228,10 @@ def test_the_bounds_of_strangers() -> None:
     words = ["--strangers-silent=20000", "--strangers=9000", "--handshakes=16", "--handshake-cpu-percent=5"]
     for memory in (64 * MIB, 1024 * MIB):
         limits = bounds(memory, parse_arguments(words), max_clients=100)
-        assert limits.handshake == HandshakeLimits(silent=20_000, strangers=9000, handshakes=16, percent_of_time=5)
+        waiting = Limits.for_memory(memory).handshake.authenticating
+        expected = HandshakeLimits(
+            silent=20_000, strangers=9000, handshakes=16, authenticating=waiting, percent_of_time=5
+        )
+        assert limits.handshake == expected
         assert limits.tcp.connections == 9116
     assert bounds(64 * MIB, BootArguments(), max_clients=1024).tcp.connections == 256 + 256 + 1024

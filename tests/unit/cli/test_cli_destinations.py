@@ -16,7 +16,6 @@ from hognose.config.model import ServerConfig
 from hognose.destinations import Reach
 from hognose.errors import ConfigError
 from hognose.host.status import ExitStatus
-from hognose.units import ipv4_int
 
 WORDS = ["--ipv4=192.168.1.2/24", "--ipv4-gateway=192.168.1.1", "--clients-may-reach=not-private"]
 ROUTE = 'push "route 192.168.7.0 255.255.255.0"'
@@ -40,7 +39,7 @@ def test_another_value() -> None:
 @pytest.mark.parametrize("router", ["169.254.0.1", "100.64.0.1", "203.0.113.1"])
 def test_a_single_address_may_have_any_router(router: str) -> None:
     arguments = parse_arguments(["--ipv4=203.0.113.66/32", f"--ipv4-gateway={router}"])
-    assert arguments.gateway == ipv4_int(router)
+    assert arguments.gateway == parse_ipv4(router)
     with pytest.raises(ArgumentError):
         parse_arguments(["--ipv4=203.0.113.66/32", "--ipv4-gateway=203.0.113.66"])
 

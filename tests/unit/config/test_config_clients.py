@@ -7,12 +7,12 @@ from collections.abc import Mapping
 import pytest
 from tests.unit.config.config_samples import block, config_text
 
+from hognose.address import parse_ipv4
 from hognose.config.embed import embed
 from hognose.config.model import ServerConfig, Warned
 from hognose.config.parser import parse
 from hognose.errors import ConfigError
 from hognose.settings import ClientSettings
-from hognose.units import ipv4_int
 
 CCD = {
     "alice": "# mine\r\nifconfig-push 10.8.0.50 255.255.255.0\r\npush 'route 192.168.7.0 255.255.255.0'\r\n",
@@ -22,8 +22,8 @@ CCD = {
     "empty": "",
 }
 EXPECTED = {
-    "alice": ClientSettings(address=ipv4_int("10.8.0.50"), push=("route 192.168.7.0 255.255.255.0",)),
-    "bob smith": ClientSettings(address=ipv4_int("10.8.0.51"), push_remove=("dhcp-option DNS",)),
+    "alice": ClientSettings(address=parse_ipv4("10.8.0.50"), push=("route 192.168.7.0 255.255.255.0",)),
+    "bob smith": ClientSettings(address=parse_ipv4("10.8.0.51"), push_remove=("dhcp-option DNS",)),
     "carol": ClientSettings(disable=True),
     "DEFAULT": ClientSettings(push=("dhcp-option DNS 10.8.0.1",), push_reset=True),
     "empty": ClientSettings(),

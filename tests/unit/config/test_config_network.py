@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from tests.unit.config.config_samples import BASE, block, config_text
 
+from hognose.address import parse_ipv4
 from hognose.config.model import ServerConfig, Warned
 from hognose.config.parser import parse
 from hognose.errors import ConfigError
-from hognose.units import ipv4_int
 
 
 def parsed(extra: str, base: str = BASE, files: dict[str, str] | None = None) -> tuple[ServerConfig, list[Warned]]:
@@ -36,7 +36,9 @@ NOPOOL = BASE.replace("255.255.255.0\n", "255.255.255.0 nopool\n")
 def test_a_pool(base: str, mask: str) -> None:
     config, warned = parsed(f"ifconfig-pool 10.8.0.100 10.8.0.199{mask}\n", base)
     network = config.network
-    assert network.pool == (network.pool_first, network.pool_last) == (ipv4_int("10.8.0.100"), ipv4_int("10.8.0.199"))
+    assert (
+        network.pool == (network.pool_first, network.pool_last) == (parse_ipv4("10.8.0.100"), parse_ipv4("10.8.0.199"))
+    )
     assert warned == []
 
 
@@ -63,7 +65,7 @@ IPP = "alice,10.8.0.7\nbob,10.8.0.8,fd00::8\n\n# comment\ncarol,,fd00::9\n"
 
 
 def test_reservations_from_a_file_and_from_a_block() -> None:
-    reserved = {"alice": ipv4_int("10.8.0.7"), "bob": ipv4_int("10.8.0.8")}
+    reserved = {"alice": parse_ipv4("10.8.0.7"), "bob": parse_ipv4("10.8.0.8")}
     config, warned = parsed("ifconfig-pool-persist ipp.txt 0\n", files={"ipp.txt": IPP})
     assert (config.admission.reservations, warned) == (reserved, [])
     config, warned = parsed("ifconfig-pool-persist [inline] 600\n" + block("ifconfig-pool-persist", IPP))
@@ -97,14 +99,14 @@ def test_an_absent_file_reserves_nothing() -> None:
 def test_lines_that_no_longer_fit_are_left_out(line: str) -> None:
     extra = "ifconfig-pool 10.8.0.2 10.8.0.49\nifconfig-pool-persist ipp.txt\n"
     config, (warning,) = parsed(extra, files={"ipp.txt": f"alice,10.8.0.7\n{line}\n"})
-    assert config.admission.reservations == {"alice": ipv4_int("10.8.0.7")}
+    assert config.admission.reservations == {"alice": parse_ipv4("10.8.0.7")}
     assert warning.text == "1 of its lines left out, the first is line 2: no free address of the pool"
 
 
 def test_a_reservation_gives_way_to_ifconfig_push() -> None:
     extra = "ifconfig-pool-persist ipp.txt\n" + block("client-config-dir", "[bob]\nifconfig-push 10.8.0.7\n")
     config, warned = parsed(extra, files={"ipp.txt": IPP})
-    assert config.admission.reservations == {"bob": ipv4_int("10.8.0.8")}
+    assert config.admission.reservations == {"bob": parse_ipv4("10.8.0.8")}
     assert len(warned) == 1
 
 

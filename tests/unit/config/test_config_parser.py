@@ -10,6 +10,7 @@ from tests.unit.config.config_samples import BASE, block, config_text, identity,
 from tests.unit.config.openvpn_words import OPENVPN_WORDS
 from tests.unit.settings_by_name import value as setting
 
+from hognose.address import parse_ipv4
 from hognose.config.directives import DIRECTIVES
 from hognose.config.model import ServerConfig
 from hognose.config.parser import parse
@@ -19,7 +20,6 @@ from hognose.config.rows_process import PROCESS
 from hognose.config.rows_tls import TLS
 from hognose.errors import ConfigError
 from hognose.settings import AdmissionSettings, ControlSettings
-from hognose.units import ipv4_int
 from hognose.vocabulary import DEFAULT_DATA_CIPHERS
 
 # Standalone commands that `openvpn --help` shows among the directives.
@@ -50,10 +50,9 @@ def refuse(text: str) -> str:
 
 def test_the_handbooks_config() -> None:
     config, warned = parse(read_vector("server.conf"), "server.conf", read_vector)
-    assert (config.network.port, config.network.network, config.network.prefix_len) == (1194, ipv4_int("10.8.0.0"), 24)
-    assert config.network.server_address == ipv4_int("10.8.0.1")
-    assert config.network.pool == (ipv4_int("10.8.0.2"), ipv4_int("10.8.0.254"))
-    assert config.network.mask == ipv4_int("255.255.255.0")
+    assert (config.network.port, str(config.network.tunnel)) == (1194, "10.8.0.0/24")
+    assert config.network.server_address == parse_ipv4("10.8.0.1")
+    assert config.network.pool == (parse_ipv4("10.8.0.2"), parse_ipv4("10.8.0.254"))
     assert pings(config) == (10, 60, 30)
     wrap = config.wrap
     assert (wrap.kind, wrap.direction, wrap.digest, len(wrap.key)) == ("tls-auth", 0, "SHA1", 256)

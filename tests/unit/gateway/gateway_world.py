@@ -18,7 +18,7 @@ from tests.unit.openvpn.link import authority, client_identity, kit, server_iden
 from tests.world.server import ServerSettings
 from tests.world.today import UNIX
 
-from hognose.address import Address
+from hognose.address import Address, parse_ipv4
 from hognose.config.parser import parse
 from hognose.drops import Counters, DropReason, Stat
 from hognose.events import Event
@@ -65,7 +65,7 @@ class GatewayWorld:
         self.gateway = assemble(
             config,
             caps=caps or LinkCaps(mac=MAC),
-            uplink=Uplink(ipv4_int(ADDRESS), 24, ipv4_int(router) if router else None),
+            uplink=Uplink(parse_ipv4(ADDRESS), 24, parse_ipv4(router) if router else None),
             limits=limits or Limits(),
             random=_random(),
             now=self.now,
@@ -190,7 +190,7 @@ class GatewayWorld:
 
     def start(self, name: str = "alice", address: str = "192.0.2.11", port: int = 40_000, **changes: object) -> Remote:
         """An OpenVPN client that has begun."""
-        first, last = self._pool
+        first, last = (int.from_bytes(each, "big") for each in self._pool)
         if len(self._addresses) <= last - first:
             self._addresses.setdefault(name, (first + len(self._addresses)).to_bytes(4, "big"))
         remote = self.remote(address, port)

@@ -13,11 +13,12 @@ from tests.unit.gateway.gateway_world import ADDRESS, GATEWAY, OUTSIDE, GatewayW
 from tests.unit.openvpn.client import OCC_EXIT, PING
 from tests.world.pki import Authority
 
+from hognose.address import parse_ipv4
 from hognose.drops import DropReason, Stat
 from hognose.errors import ConfigError
 from hognose.gateway.assemble import Uplink, check_uplink
 from hognose.limits import Limits
-from hognose.units import KIB, SECOND, ipv4_int
+from hognose.units import KIB, SECOND
 
 RESET = b"\x38" + bytes(range(1, 9)) + b"\0" + bytes(4)  # a client's hard reset without any wrap
 
@@ -543,7 +544,7 @@ def test_a_router_must_not_be_in_the_tunnel_network() -> None:
     """It can be anywhere when --ipv4 is a /32."""
     config = GatewayWorld().config
     for router, fits in (("10.8.0.1", False), ("10.8.0.255", False), ("10.9.0.1", True), ("169.254.0.1", True)):
-        uplink = Uplink(ipv4_int("203.0.113.66"), 32, ipv4_int(router))
+        uplink = Uplink(parse_ipv4("203.0.113.66"), 32, parse_ipv4(router))
         if fits:
             check_uplink(config, uplink)
             continue

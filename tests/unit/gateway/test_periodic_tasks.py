@@ -7,6 +7,7 @@ from tests.unit.gateway.gateway_world import GatewayWorld
 from tests.unit.openvpn.link import authority, server_identity
 from tests.world.today import UNIX
 
+from hognose.address import Prefix
 from hognose.config.model import ServerConfig
 from hognose.gateway.live import CRL_CHECK_INTERVAL, PeriodicTasks
 from hognose.settings import NetworkSettings, StatusSettings, TlsSettings
@@ -18,7 +19,7 @@ DAY = 86_400
 def config(interval: int = 0) -> ServerConfig:
     identity = server_identity()
     return ServerConfig(
-        NetworkSettings(0x0A080000, 24),
+        NetworkSettings(Prefix(bytes((10, 8, 0, 0)), 24)),
         TlsSettings(authority().pem, identity.cert, identity.key),
         status=StatusSettings(interval),
     )

@@ -11,6 +11,7 @@ from tests.world.pki import Authority
 from tests.world.server import ServerSettings
 from tests.world.today import UNIX
 
+from hognose.address import Prefix, parse_ipv4
 from hognose.config.changes import restart_directives, with_live_settings
 from hognose.config.model import ServerConfig
 from hognose.config.parser import parse
@@ -19,7 +20,6 @@ from hognose.errors import ConfigError
 from hognose.gateway.live import LiveConfig
 from hognose.limits import Limits
 from hognose.settings import CertificateRules, ClientSettings
-from hognose.units import ipv4_int
 
 
 def config(*lines: str) -> ServerConfig:
@@ -122,7 +122,7 @@ def test_what_needs_a_restart_is_named_and_the_live_part_taken() -> None:
     new = changed(
         config('push "dhcp-option DNS 192.0.2.99"', "max-clients 2", "keepalive 7 70"),
         port=1195,
-        network=ipv4_int("10.9.0.0"),
+        tunnel=Prefix(bytes((10, 9, 0, 0)), 24),
         ca=Authority("Other CA").pem,
         wrap="tls-crypt",
         static_key=bytes(256),
@@ -146,7 +146,9 @@ def test_new_addresses_are_for_those_who_come() -> None:
     alice = world.client("alice")
     address = alice.tunnel_address
     new = changed(
-        config(), clients={"alice": ClientSettings(address=ipv4_int("10.8.0.200"))}, reservations={"bob": 0x0A0800C9}
+        config(),
+        clients={"alice": ClientSettings(address=parse_ipv4("10.8.0.200"))},
+        reservations={"bob": parse_ipv4("10.8.0.201")},
     )
     reconfigure(world, new)
     assert works(alice)
@@ -192,8 +194,9 @@ def test_live_settings_alone_need_no_restart() -> None:
     """Others do, and stay as they were."""
     old = config()
     samples: dict[str, object] = {
-        "push": ("x",), "clients": {"a": ClientSettings()}, "ccd_exclusive": True, "reservations": {"a": 1},
-        "max_clients": 3, "inactive": 4, "inactive_bytes": 5, "session_timeout": 6, "status_interval": 7,
+        "push": ("x",), "clients": {"a": ClientSettings()}, "ccd_exclusive": True,
+        "reservations": {"a": parse_ipv4("10.8.0.9")}, "max_clients": 3, "inactive": 4, "inactive_bytes": 5,
+        "session_timeout": 6, "status_interval": 7,
         "status_version": 2, "connect_freq": (5, 1),
     }  # fmt: skip
     for name, sample in samples.items():

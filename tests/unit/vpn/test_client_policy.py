@@ -8,13 +8,13 @@ from tests.unit.gateway.gateway_world import UNIX, GatewayWorld
 from tests.unit.openvpn.client import OPTIONS
 from tests.unit.settings_by_name import changed
 
+from hognose.address import parse_ipv4
 from hognose.drops import DropReason
 from hognose.settings import ClientSettings
-from hognose.units import ipv4_int
 from hognose.vpn.client_policy import ClientPolicy
 from hognose.wire.openvpn import CONTROL_V1
 
-FIXED = ipv4_int("10.8.0.9")
+FIXED = parse_ipv4("10.8.0.9")
 
 
 def pushes(world: GatewayWorld, name: str, port: int) -> list[str]:
@@ -30,7 +30,7 @@ def test_own_settings_stand_before_the_default() -> None:
     policy = ClientPolicy({"alice": own, "DEFAULT": everybody})
     assert policy.settings("alice") is own
     assert policy.settings("bob") is everybody
-    assert policy.fixed_addresses() == [FIXED.to_bytes(4, "big")]
+    assert policy.fixed_addresses() == [FIXED]
     assert ClientPolicy({"alice": own}).settings("bob") == ClientSettings()
 
 
