@@ -69,6 +69,15 @@ def readme_lines() -> list[list[str]]:
     return [" ".join(shlex.split(line)).split() for line in lines]
 
 
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "dataflow.md", "where.md", "glossary.md"])
+def test_the_files_that_a_page_names_exist(page: str) -> None:
+    """Below src/hognose, or below the repository's root."""
+    text = (ROOT / "docs" / "dev" / page).read_text(encoding="utf-8")
+    named = re.findall(r"`((?:\w+/)*\w+\.(?:py|c|h|S))`", text)
+    assert len(named) > 3
+    assert [name for name in named if not any((top / name).is_file() for top in (ROOT / "src" / "hognose", ROOT))] == []
+
+
 def test_the_host_recipe_is_the_one_that_the_tests_run() -> None:
     lines = readme_lines()
     assert [line for line in RECIPE if line.split() not in lines] == []
