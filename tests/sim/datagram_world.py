@@ -200,7 +200,6 @@ class DatagramWorld:
             authenticator=authenticator or CertificateOnly(),
             pool=AddressPool(parse_ipv4("10.8.0.2"), parse_ipv4("10.8.0.254")),
             netmask=parse_ipv4("255.255.255.0"),
-            server=parse_ipv4("10.8.0.1"),
             policy=ClientPolicy(duplicate_cn=True),
             nat=cast(Nat, SimpleNamespace(forget=lambda address: None)),
             journal=self.journal,

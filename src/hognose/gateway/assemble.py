@@ -153,7 +153,6 @@ def assemble(
         authenticator=authenticator or CertificateOnly(),
         pool=AddressPool(first, last),
         netmask=tunnel.mask,
-        server=network.server_address,
         policy=live.policy,
         nat=nat,
         journal=journal,

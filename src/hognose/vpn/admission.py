@@ -46,7 +46,6 @@ class Admissions:
         authenticator: Authenticator,
         pool: AddressPool,
         netmask: Address,
-        server: Address,
         policy: ClientPolicy,
         nat: Nat,
         journal: Journal,
@@ -56,7 +55,6 @@ class Admissions:
         self._authenticator = authenticator
         self._pool = pool
         self._netmask = netmask
-        self._server = server
         self._nat = nat
         self._journal = journal
         self._counters = counters
@@ -240,9 +238,8 @@ class Admissions:
             self._nat.forget(int.from_bytes(address, "big"))
         session.admit(
             Admission(
-                address=int.from_bytes(address, "big"),
-                netmask=int.from_bytes(self._netmask, "big"),
-                route_gateway=int.from_bytes(self._server, "big"),
+                address=address,
+                netmask=self._netmask,
                 peer_id=peer.peer_id,
                 push=settings.push,
                 push_reset=settings.push_reset,

@@ -1,6 +1,6 @@
 """The question whether a client may log in, and the two ways to answer it: at once, or later by a ticket.
 
-TLS and the certificate were checked before (openvpn/tls.py), the rules for single clients as well (client_policy.py).
+TLS and the certificate were checked before (openvpn/tls/), the rules for single clients as well (client_policy.py).
 What is left is what an authenticator knows: today nothing more, later a password or a second factor.
 """
 

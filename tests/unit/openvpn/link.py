@@ -23,7 +23,6 @@ from hognose.openvpn.session import Session
 from hognose.openvpn.session_events import Authenticated, Established, SessionEvent
 from hognose.openvpn.tls.context import TlsContext
 from hognose.settings import LivenessSettings, RenegotiationSettings, TlsSettings, WrapSettings
-from hognose.units import ipv4_int
 
 SECOND = 1_000_000_000
 KEY = bytes(range(256))
@@ -201,4 +200,4 @@ class Link:
             heapq.heappush(self._air, (self.now + quality.delay + late, self._number, to_server, record))
 
 
-ADMISSION = Admission(ipv4_int("10.8.0.2"), ipv4_int("255.255.255.0"), ipv4_int("10.8.0.1"), 7)
+ADMISSION = Admission(bytes((10, 8, 0, 2)), bytes((255, 255, 255, 0)), 7)

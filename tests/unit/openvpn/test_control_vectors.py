@@ -30,7 +30,6 @@ from hognose.openvpn.control.tls_crypt_v2 import split_wrapped_key, unwrap_clien
 from hognose.openvpn.control.wrap import TlsCryptWrap, make_wrap
 from hognose.openvpn.data.replay import WrapReplay
 from hognose.settings import WrapSettings
-from hognose.units import ipv4_int
 from hognose.wire import openvpn as wire
 
 V2 = load("tls_crypt_v2")
@@ -235,7 +234,7 @@ def agreed(name: str) -> tuple[Any, Agreement | Disagreement, dict[str, str]]:
 def test_the_push_reply_is_that_of_a_real_server(name: str) -> None:
     ours, agreement, info = agreed(name)
     assert isinstance(agreement, Agreement)
-    admission = replace(ADMISSION, address=ipv4_int("10.8.0.2"), peer_id=0)
+    admission = replace(ADMISSION, address=bytes((10, 8, 0, 2)), peer_id=0)
     replies = push_replies(push_options(ours, admission, agreement, info))
     want = [text for direction, text in FLOWS[name]["messages"] if direction == "s2c" and text.startswith("PUSH_REPLY")]
     if name == "compmig":  # theirs has it before what is the client's own; the order means nothing

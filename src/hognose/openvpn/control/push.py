@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hognose.address import Address, address_text
 from hognose.openvpn.control.agreement import Agreement
 from hognose.openvpn.control.key_state import KeyState
 from hognose.openvpn.profile import ServerProfile
-from hognose.units import SECOND, Ipv4Int, Nanos, ipv4_text
+from hognose.units import SECOND, Nanos
 
 PUSH_RESEND_GUARD: Nanos = 30 * SECOND  # OpenVPN push.c: no second reply to requests that crossed the first
 _REPLY = "PUSH_REPLY"
@@ -22,9 +23,8 @@ class Admission:
     words (client-config-dir; OpenVPN push.c push_reset, push_remove_option).
     """
 
-    address: Ipv4Int
-    netmask: Ipv4Int
-    route_gateway: Ipv4Int
+    address: Address
+    netmask: Address
     peer_id: int
     push: tuple[str, ...] = ()
     push_reset: bool = False
@@ -41,7 +41,7 @@ def push_options(
     common = [*(() if admission.push_reset else profile.push), *profile.helpers]
     options = [option for option in common if not option.startswith(admission.push_remove)]
     options += admission.push
-    options.append(f"ifconfig {ipv4_text(admission.address)} {ipv4_text(admission.netmask)}")
+    options.append(f"ifconfig {address_text(admission.address)} {address_text(admission.netmask)}")
     if agreement.v2:
         options.append(f"peer-id {admission.peer_id}")
     options += agreement.push
