@@ -24,6 +24,7 @@ TAG_LEN = 16  # bytes, of every AEAD cipher
 BLOCK_LEN = 16  # bytes, of AES: a CBC cipher's block and IV
 STATIC_KEY_LEN = 256  # bytes of an OpenVPN static key file: two halves of cipher key(64) and HMAC key(64)
 TLS_CRYPT_V2_KEY_LEN = 128  # bytes of a tls-crypt-v2 server key: one such half
+ALL_OTHERS = "DEFAULT"  # file of client-config-dir for all clients without their own (OpenVPN multi.c)
 FINGERPRINT_LEN = 32  # bytes of a SHA-256
 
 

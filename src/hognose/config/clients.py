@@ -20,11 +20,10 @@ from hognose.config.network import is_for_clients
 from hognose.config.pushed import PushedOption
 from hognose.errors import ConfigError
 from hognose.settings import ClientSettings
-from hognose.vocabulary import Compression
+from hognose.vocabulary import ALL_OTHERS, Compression
 
 MAX_FILES = 16_384
 MAX_NAME = 255
-DEFAULT = "DEFAULT"
 _NO_NAME = "this name cannot be a client's"
 _WORDS = {"ifconfig-push": (1, 3), "push": (1, 1), "push-reset": (0, 0), "push-remove": (1, 1), "disable": (0, 0)}
 _ELSEWHERE = "is for all clients alike; write it in the server's config"
@@ -193,7 +192,7 @@ class _Reader:
         if directive.words[1:] not in ((), (mask,)):
             better = f"ifconfig-push {text} {mask}"
             raise self._error(directive, f"only the netmask of `server` can follow; write `{better}`")
-        if name == DEFAULT:
+        if name == ALL_OTHERS:
             raise self._error(directive, "one address cannot serve many clients; write it in the client's own file")
         if self._address:
             raise self._error(directive, "given twice; keep one")

@@ -14,8 +14,8 @@ from hognose.address import Address
 from hognose.config.model import ServerConfig
 from hognose.openvpn.tls.certificates import NO_NAME
 from hognose.settings import ClientSettings
+from hognose.vocabulary import ALL_OTHERS
 
-DEFAULT_NAME = "DEFAULT"  # of the file that stands for all clients without their own (OpenVPN multi.c)
 _NOTHING = ClientSettings()
 _UNIX = str.maketrans("/", "_")
 _WINDOWS = str.maketrans(dict.fromkeys('/\\:*?"<>|', "_"))
@@ -46,7 +46,7 @@ class ClientPolicy:
         mapped = self.mapped_file(common_name)
         if mapped:
             return replace(self.clients[mapped], address=b"")
-        return self.clients.get(DEFAULT_NAME, _NOTHING)
+        return self.clients.get(ALL_OTHERS, _NOTHING)
 
     def mapped_file(self, common_name: str) -> str:
         """The file that OpenVPN would find for a client without its own by changing its name; "" for none."""
@@ -75,13 +75,13 @@ class ClientPolicy:
         return [settings.address for settings in self.clients.values() if settings.address]
 
     def _has_own_file(self, common_name: str) -> bool:
-        return common_name in self.clients and common_name not in (NO_NAME, DEFAULT_NAME)
+        return common_name in self.clients and common_name not in (NO_NAME, ALL_OTHERS)
 
 
 def _why_not(common_name: str) -> str:
     """The reason why no file can ever be this client's own."""
-    if common_name == DEFAULT_NAME:
-        return f": the file {DEFAULT_NAME} is that of all clients without their own"
+    if common_name == ALL_OTHERS:
+        return f": the file {ALL_OTHERS} is that of all clients without their own"
     if "/" in common_name or common_name in (".", ".."):
         return ": no file can have its name"
     return ""
