@@ -44,7 +44,6 @@ TABLE: dict[str, tuple[str, ...]] = {
     "listener": ("handshake", "syn_cookies", "tcp_time_limits"),
     "live": ("periodic_tasks",),
     "misconfiguration": ("session_options",),
-    "negotiations": ("session_clocks", "session_datagrams", "attacks_control"),
     "outbound": ("nat_runs", "nat"),
     "path": ("black_hole", "sending"),
     "payloads": ("data_formats", "attacks_data"),

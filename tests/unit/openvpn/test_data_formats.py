@@ -380,3 +380,35 @@ def test_no_authentic_payload_does_any_harm(form: DataFormat, payload: bytes, pa
     assert made.open([from_client(form, packet_id, payload)], 0, opened) == 1
     assert made.payloads.control_payloads + len(opened) >= 1
     assert len(opened) + sum(counters.drops) <= 1
+
+
+def test_packet_ids_never_wrap() -> None:
+    counters = Counters()
+    channel = Keyring(counters)
+    key = DataKey.negotiated(0, DataFormat("AES-256-GCM"), bytes(range(256)))
+    channel.install(key, 0, 0, 0)
+    assert not channel.worn_out
+    assert isinstance(key.records, AeadRecords)
+    key.records.next_id = RENEGOTIATE_AT
+    assert channel.worn_out
+    key.records.next_id = LAST_PACKET_ID - 1
+    assert len(channel.seal([b"a"], 0)) == 1
+    assert channel.seal([b"a", b"b"], 0) == []
+    assert counters.drops[DropReason.NO_DATA_KEY] == 2
+    assert channel.ping(0) == []
+
+
+def test_v1_records_that_do_not_open() -> None:
+    counters = Counters()
+    server, client = Keyring(counters), Keyring(counters)
+    keys, form = bytes(range(256)), DataFormat("AES-256-GCM", v2=False)
+    server.install(DataKey.negotiated(0, form, keys), 0, 0, 0)
+    client.install(DataKey.negotiated(0, form, keys[128:] + keys[:128]), 0, 0, 0)
+    [good] = client.seal([b"\x45packet"], 0)
+    packets: list[bytes] = []
+    bad = good[:-1] + bytes((good[-1] ^ 1,))
+    assert server.open([bad, good, good, good[:10], b"\x31" + good[1:]], 0, packets) == 5
+    assert packets == [b"\x45packet"]
+    drops = counters.drops
+    assert (drops[DropReason.DATA_AUTHENTICATION], drops[DropReason.DATA_REPLAY]) == (1, 1)
+    assert (drops[DropReason.BAD_DATA_PACKET], drops[DropReason.NO_DATA_KEY]) == (1, 1)

@@ -10,7 +10,7 @@ from tests.unit.openvpn import data_packets as by_hand
 from hognose.drops import Counters, DropReason
 from hognose.openvpn.data.formats import MAX_REPLAY_TIME, DataFormat
 from hognose.openvpn.data.keyring import DataKey, Keyring
-from hognose.openvpn.data.replay import NEVER, REAP_INTERVAL, ReplayWindow
+from hognose.openvpn.data.replay import NEVER, REAP_INTERVAL, WINDOW, ReplayWindow, WrapReplay
 from hognose.units import MS, SECOND
 
 KEYS = bytes(range(256))
@@ -128,3 +128,24 @@ def test_marks_are_bounded() -> None:
             window.tick(now)
         window.accept(window.highest + 1)
     assert len(window._marks) <= MAX_REPLAY_TIME + REAP_INTERVAL // SECOND + 1
+
+
+@given(st.lists(st.integers(0, 300), max_size=200))
+def test_the_window_agrees_with_a_set(ids: list[int]) -> None:
+    window, seen, highest = ReplayWindow(), set(), 0
+    for packet_id in ids:
+        expected = packet_id > 0 and packet_id not in seen and packet_id > highest - WINDOW
+        assert window.accept(packet_id) is expected
+        if expected:
+            seen.add(packet_id)
+            highest = max(highest, packet_id)
+
+
+def test_wrap_replay_by_time_and_id() -> None:
+    replay = WrapReplay()
+    assert replay.accept(100, 1)
+    assert not replay.accept(100, 1)
+    assert replay.accept(100, 2)
+    assert not replay.accept(99, 3)
+    assert replay.accept(101, 1)
+    assert not replay.accept(100, 9)
