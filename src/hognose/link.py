@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hognose.units import Ipv4Int
+from hognose.address import Address
 
 VNET_HDR_LEN = 12
 ETHERNET_HDR_LEN = 14
@@ -17,7 +17,7 @@ GSO_MAX_BYTES = 65_535 - 512  # largest IP packet we build as a super-segment; 1
 # (next destination address, 12-byte vnet header with offsets counted from a 14-byte Ethernet header,
 #  pieces of one IPv4 packet: the first piece begins with the IPv4 header and holds the whole L4 header).
 # The receiver of an Outgoing owns the list; the pieces are read-only.
-Outgoing = tuple[Ipv4Int, bytes, list[bytes]]
+Outgoing = tuple[Address, bytes, list[bytes]]
 
 
 @dataclass(frozen=True, slots=True)

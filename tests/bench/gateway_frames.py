@@ -197,7 +197,7 @@ class Bench:
             frames = []
             for frame in sent:
                 if frame[24:26] == b"\x08\0":
-                    for segment in read((HOST, frame[:12], [frame[26:]])):
+                    for segment in read((frame[42:46], frame[:12], [frame[26:]])):
                         tunnel.peer.receive(segment, self.now)
                 elif frame[32:34] == b"\0\1" and frame[50:54] == ROUTER.to_bytes(4, "big"):
                     answer = b"\0\1\x08\0\6\4\0\2" + ROUTER_MAC + frame[50:54] + MAC + ADDRESS.to_bytes(4, "big")

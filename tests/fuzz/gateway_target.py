@@ -16,6 +16,7 @@ from tests.unit.openvpn.link import authority, server_identity
 from tests.world.server import ServerSettings
 from tests.world.today import UNIX
 
+from hognose.address import parse_ipv4
 from hognose.config.model import ServerConfig
 from hognose.config.parser import parse as parse_config
 from hognose.drops import Counters, DropReason
@@ -26,18 +27,23 @@ from hognose.gateway.session_profile import make_profile
 from hognose.limits import IpLimits, Limits, NatLimits, TcpLimits
 from hognose.link import LinkCaps
 from hognose.openvpn.profile import ServerProfile
-from hognose.units import SECOND, ipv4_int
+from hognose.units import SECOND
 from hognose.wire import icmpv4, ipv4
 
 MAC, ROUTER_MAC = bytes.fromhex("020000000002"), bytes.fromhex("020000000001")
-ROUTER = ipv4_int("10.0.0.1")
-UPLINK = Uplink(OUTSIDE.to_bytes(4, "big"), 24, ROUTER.to_bytes(4, "big"))
+ROUTER = parse_ipv4("10.0.0.1")
+UPLINK = Uplink(OUTSIDE, 24, ROUTER)
 HEAD = MAC + ROUTER_MAC
 LIMITS = Limits(
     tcp=TcpLimits(half_open=4, connections=4),
     nat=NatLimits(flows=16, flows_per_client=8),
     ip=IpLimits(neighbors=4, reassembly_datagrams=4),
 )
+
+
+def _packet(segment: Segment) -> bytes:
+    """A segment for the VPN's port."""
+    return build(segment, int.from_bytes(SERVER, "big"), 40_000, int.from_bytes(OUTSIDE, "big"), 1194)
 
 
 @lru_cache(maxsize=1)
@@ -69,7 +75,7 @@ def _started(counters: Counters, now: int) -> Gateway:
             _config(), caps=LinkCaps(mac=MAC), uplink=UPLINK, limits=LIMITS, random=random,
             now=now, unix=UNIX, counters=counters,
         )  # fmt: skip
-    arp = struct.pack(">HHBBH6sI6sI", 1, 0x0800, 6, 4, 2, ROUTER_MAC, ROUTER, MAC, OUTSIDE)
+    arp = struct.pack(">HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 2, ROUTER_MAC, ROUTER, MAC, OUTSIDE)
     ping = ipv4.build(SERVER, OUTSIDE, 1, 12) + icmpv4.build(8, 0, 1 << 16, b"ping")
     for frame in (HEAD + b"\x08\0" + ping, HEAD + b"\x08\x06" + arp):  # an unrequested answer is not taken
         out = gateway.step([bytes(12) + frame], now, UNIX)
@@ -100,7 +106,7 @@ def gateway_frames(data: bytes) -> None:
             now += (choice >> 3) * SECOND
         else:
             segment = peer.says(kind, choice >> 3, reader)
-            frames.append(bytes(12) + HEAD + b"\x08\0" + build(segment, SERVER, 40_000, OUTSIDE, 1194))
+            frames.append(bytes(12) + HEAD + b"\x08\0" + _packet(segment))
         if sieve := gateway.sieve(now):
             frames = sieve(frames)
         for pieces in gateway.step(frames, now, UNIX):
@@ -185,7 +191,7 @@ def _heard(chunks: list[bytes], choice: int, *, together: bool) -> tuple[object,
 
     def step(segments: list[Segment]) -> None:
         nonlocal answer
-        frames = [bytes(12) + HEAD + b"\x08\0" + build(one, SERVER, 40_000, OUTSIDE, 1194) for one in segments]
+        frames = [bytes(12) + HEAD + b"\x08\0" + _packet(one) for one in segments]
         while True:
             answers = [b"".join(pieces) for pieces in gateway.step(frames, now, UNIX)]
             before = peer.ack
@@ -193,7 +199,18 @@ def _heard(chunks: list[bytes], choice: int, *, together: bool) -> tuple[object,
                 answer += peer.hears(frame)
             if peer.ack == before or peer.closed == "R":
                 break
-            frames = [bytes(12) + HEAD + b"\x08\0" + build(Segment(peer.seq, peer.ack), SERVER, 40_000, OUTSIDE, 1194)]
+            frames = [
+                bytes(12)
+                + HEAD
+                + b"\x08\0"
+                + build(
+                    Segment(peer.seq, peer.ack),
+                    int.from_bytes(SERVER, "big"),
+                    40_000,
+                    int.from_bytes(OUTSIDE, "big"),
+                    1194,
+                )
+            ]
 
     peer.seq = 5001
     step([Segment(5000, 0, "S", mss=1460)])

@@ -12,6 +12,7 @@ from tests.fuzz import models
 from tests.fuzz.reader import Reader
 from tests.sim.segments import ones_complement
 
+from hognose.address import parse_ipv4
 from hognose.drops import Counters, DropReason
 from hognose.ip import icmp_errors, mss, offload
 from hognose.ip.fragments import Reassembler, fragment
@@ -21,10 +22,10 @@ from hognose.nat.nat import Nat
 from hognose.tcp.connection import TcpConnection
 from hognose.tcp.reassembly import Reassembly
 from hognose.tcp.server import TcpServer
-from hognose.units import SECOND, ipv4_int
+from hognose.units import SECOND
 from hognose.wire import icmpv4, ipv4, tcp, udp
 
-OUTSIDE, CLIENT, OTHER, SERVER = (ipv4_int(a) for a in ("10.0.0.2", "10.8.0.2", "10.8.0.3", "1.2.3.4"))
+OUTSIDE, CLIENT, OTHER, SERVER = (parse_ipv4(a) for a in ("10.0.0.2", "10.8.0.2", "10.8.0.3", "1.2.3.4"))
 NOTHING = LinkCaps(b"\2\0\0\0\0\1", tx_csum=False, tx_tso4=False)
 LIMITS = IpLimits(reassembly_datagrams=8, reassembly_bytes=80_000, reassembly_per_source=4)
 
@@ -50,7 +51,7 @@ def _l4_good(packet: bytes) -> bool:
     return ones_complement(_pseudo(packet, l4) + body) == 0
 
 
-def ip_packet(reader: Reader, source: int, destination: int) -> bytes:
+def ip_packet(reader: Reader, source: bytes, destination: bytes) -> bytes:
     """A packet whose header is right, unless the fuzzer says otherwise, around its bytes; L4 checksums likewise."""
     choice = reader.byte()
     protocol = (6, 17, 1, reader.byte())[choice & 3]
@@ -62,7 +63,7 @@ def ip_packet(reader: Reader, source: int, destination: int) -> bytes:
     head_len = 20 + len(options)
     body = body[: 65535 - head_len]
     head = struct.pack(
-        ">BBHHHBBHII", 0x40 | head_len // 4, 0, head_len + len(body), 7, word, ttl, protocol, 0, source, destination
+        ">BBHHHBBH4s4s", 0x40 | head_len // 4, 0, head_len + len(body), 7, word, ttl, protocol, 0, source, destination
     )
     head += options
     head = head[:10] + struct.pack(">H", ones_complement(head)) + head[12:]
@@ -98,7 +99,7 @@ def ipv4_header(data: bytes) -> None:
         if not isinstance(result, DropReason):
             l4, end, protocol, word, source, destination = result
             assert 20 <= l4 <= end <= len(packet)
-            assert (protocol, source, destination) == struct.unpack_from(">9xB2xII", packet)
+            assert (protocol, source, destination) == struct.unpack_from(">9xB2x4s4s", packet)
             whole = packet[:end]
             icmp_errors.build_error(whole, source=OUTSIDE, icmp_type=3, code=1)
             for piece in fragment(whole, 68 + (data[1] & 127)) if end > 68 else ():
@@ -280,7 +281,7 @@ def nat_rewrite(data: bytes) -> None:
     reader = Reader(data)
     counters = Counters()
     nat = Nat(
-        address=OUTSIDE.to_bytes(4, "big"),
+        address=OUTSIDE,
         reserved_ports=frozenset({(6, 1194)}),
         limits=NatLimits(flows=12, flows_per_client=8),
         random=seeded.Random(5).randbytes,
@@ -304,7 +305,7 @@ def nat_rewrite(data: bytes) -> None:
             _inbound(nat, reader, choice, sent[(choice >> 4) % len(sent)], now, asked)
         else:
             client = 1 + (choice & 1)
-            packet = ip_packet(reader, CLIENT if client == 1 else OTHER, SERVER + (choice >> 4 & 1))
+            packet = ip_packet(reader, CLIENT if client == 1 else OTHER, SERVER[:3] + bytes((4 + (choice >> 4 & 1),)))
             out: list[Outgoing] = []
             good = _l4_good(packet)
             for rest in nat.outbound(client, [packet, packet] if choice & 8 else [packet], now, out):
@@ -313,7 +314,7 @@ def nat_rewrite(data: bytes) -> None:
             for _, _, pieces in offload.lower(out, NOTHING):
                 translated = b"".join(pieces)
                 sent.append(translated)
-                assert translated[12:16] == OUTSIDE.to_bytes(4, "big")
+                assert translated[12:16] == OUTSIDE
                 assert not isinstance(ipv4.parse(translated, 0, len(translated)), DropReason)
                 assert _l4_good(translated) or not good
                 asked[_answer_key(translated)] = client
@@ -333,7 +334,7 @@ def _answer_key(packet: bytes) -> bytes:
 
 def _inbound(nat: Nat, reader: Reader, choice: int, ours: bytes, now: int, asked: dict[bytes, int]) -> None:
     """Something that may belong to a flow: an answer with its ports, an error that quotes it, or anything."""
-    packet = ip_packet(reader, int.from_bytes(ours[16:20], "big"), OUTSIDE)
+    packet = ip_packet(reader, ours[16:20], OUTSIDE)
     l4, ours_l4 = (packet[0] & 15) * 4, (ours[0] & 15) * 4
     if choice & 4 and packet[9] == 1:
         message = icmpv4.build((3, 11, 12, 5)[choice >> 6], choice >> 3 & 7, 0, ours[: 20 + (choice & 0xF8)])
@@ -373,7 +374,7 @@ def _inbound(nat: Nat, reader: Reader, choice: int, ours: bytes, now: int, asked
     assert packet[8] > 1
     good = _l4_good(packet) or gso_size
     for one in inner:
-        assert one[16:20] == (CLIENT if client == 1 else OTHER).to_bytes(4, "big"), "another client's packet"
+        assert one[16:20] == (CLIENT if client == 1 else OTHER), "another client's packet"
         assert not isinstance(ipv4.parse(one, 0, len(one)), DropReason)
         assert _l4_good(one) or not good
 
@@ -388,7 +389,7 @@ def tcp_segments(data: bytes) -> None:
     limits = TcpLimits(half_open=4, connections=2, receive_buffer=8192, send_buffer=8192, reassembly_ranges=4)
     now = 5000 * SECOND
     server = TcpServer(
-        address=OUTSIDE.to_bytes(4, "big"), port=1194, mtu=1500, limits=limits, secret=bytes(32), now=now, random=bytes,
+        address=OUTSIDE, port=1194, mtu=1500, limits=limits, secret=bytes(32), now=now, random=bytes,
         counters=counters,
     )  # fmt: skip
     conns: list[TcpConnection] = []

@@ -31,12 +31,11 @@ from hognose.ip.offload import lower
 from hognose.limits import IpLimits, NatLimits
 from hognose.link import L3_OFFSET, LinkCaps, Outgoing
 from hognose.nat.nat import Nat
-from hognose.units import ipv4_int
 from hognose.wire import icmpv4, ipv4, virtio_net
 
 CLIENT_NS, OUTSIDE_NS = (f"{own('hn-linat')}-{side}" for side in ("client", "outside"))
 CLIENT, OUTSIDE, SERVER = "10.8.0.2", "10.0.0.2", "10.0.0.1"
-TUNNEL_GATEWAY = ipv4_int("10.8.0.1")
+TUNNEL_GATEWAY = parse_ipv4("10.8.0.1")
 TUN_MTU, LINK_MTU = 1400, 1500
 OUR_MAC = bytes.fromhex("020000000042")
 IFF_TUN = 1

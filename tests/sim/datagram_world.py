@@ -159,14 +159,14 @@ class DatagramPort:
 
 
 class Answer(NamedTuple):
-    to_clients: dict[int, list[bytes]]
+    to_clients: dict[bytes, list[bytes]]
     to_link: list[Outgoing]
 
 
 class EchoRouter:
     """Sends every inner packet back to its client."""
 
-    def from_client(self, client: int, packets: list[bytes], now: int) -> Answer:
+    def from_client(self, client: bytes, packets: list[bytes], now: int) -> Answer:
         return Answer({client: packets}, [])
 
 

@@ -83,7 +83,7 @@ def build(segment: Segment, source: int, sport: int, destination: int, dport: in
     return ip + tcp
 
 
-def read(outgoing: tuple[int, bytes, list[bytes]]) -> list[Segment]:
+def read(outgoing: tuple[bytes, bytes, list[bytes]]) -> list[Segment]:
     """The segments that a device with TSO makes of an Outgoing; its headers and partial checksum are checked."""
     destination, vnet, pieces = outgoing
     packet = b"".join(pieces)
@@ -93,7 +93,7 @@ def read(outgoing: tuple[int, bytes, list[bytes]]) -> list[Segment]:
     assert packet[0] == 0x45
     assert struct.unpack_from(">H", packet, 2)[0] == len(packet) <= 65535
     assert ones_complement(packet[:20]) == 0, "IPv4 header checksum"
-    assert struct.unpack_from(">I", packet, 16)[0] == destination
+    assert packet[16:20] == destination
     assert (flags, csum_start, csum_offset) == (1, 34, 16)
     partial = ones_complement(pseudo(packet)) ^ 0xFFFF
     assert struct.unpack_from(">H", packet, 36)[0] % 0xFFFF == partial % 0xFFFF, "partial checksum"

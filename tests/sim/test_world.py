@@ -58,7 +58,7 @@ def _loses_a_packet(world: SimWorld) -> None:
     downlink, count = world.gateway.service.downlink, [0]
     inner = downlink.deliver
 
-    def deliver(to_clients: dict[int, list[bytes]]) -> int:
+    def deliver(to_clients: dict[bytes, list[bytes]]) -> int:
         kept = {}
         for address, packets in to_clients.items():
             count[0] += 1
@@ -73,12 +73,11 @@ def _takes_another_client(world: SimWorld) -> None:
     downlink, count = world.gateway.service.downlink, [0]
     inner = downlink.deliver
 
-    def deliver(to_clients: dict[int, list[bytes]]) -> int:
+    def deliver(to_clients: dict[bytes, list[bytes]]) -> int:
         queued = 0
         for address, packets in to_clients.items():
             count[0] += 1
-            clients = world.gateway.service.table.clients
-            others = [int.from_bytes(one, "big") for one in clients if int.from_bytes(one, "big") != address]
+            others = [one for one in world.gateway.service.table.clients if one != address]
             queued += inner({others[0] if count[0] % 40 == 0 and others else address: packets})
         return queued
 

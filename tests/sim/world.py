@@ -265,7 +265,7 @@ class SimWorld:
             self.hostile.hears(packet)
             return
         port = int.from_bytes(packet[22:24], "big")
-        for segment in read((destination, frame[:12], [packet])):
+        for segment in read((packet[16:20], frame[:12], [packet])):
             client.hears_of_gaps(port, segment)
             client.down.offer(build(segment, ADDRESS, PORT, destination, port), self.now)
         touched.add(client.number)

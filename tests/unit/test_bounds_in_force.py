@@ -12,6 +12,7 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP
 from tests.unit.tcp.tcp_script import Script
 
+from hognose.address import Prefix, parse_ipv4
 from hognose.base.fair_table import FairTable
 from hognose.drops import Counters, DropReason, Stat
 from hognose.host.log_queue import LogQueue
@@ -20,10 +21,10 @@ from hognose.ip.fragments import Reassembler
 from hognose.ip.icmp_errors import RateLimiter
 from hognose.ip.neighbor import NeighborTable
 from hognose.limits import HandshakeLimits, IpLimits, Limits, LogLimits
-from hognose.units import KIB, MIB, SECOND, ipv4_int
+from hognose.units import KIB, MIB, SECOND
 
 NOW = 1000 * SECOND
-US = ipv4_int("10.0.0.2")
+US = parse_ipv4("10.0.0.2")
 VNET = bytes(12)
 
 
@@ -56,16 +57,17 @@ def neighbors() -> tuple[NeighborTable, Counters]:
 def test_a_thousand_and_twenty_four_neighbors_are_known() -> None:
     """One client walks a large subnet."""
     table, counters = neighbors()
-    first = ipv4_int("10.0.4.0")
+    first = Prefix.of(parse_ipv4("10.0.0.0"), 16)
     for number in range(1030):
-        table.wait((first + number, VNET, [bytes(20)]), first + number, NOW)
+        hop = first.at(1024 + number)
+        table.wait((hop, VNET, [bytes(20)]), hop, NOW)
     assert len(table._entries) == len(table._holding) == 1024
     assert drops(counters) == {"ARP_QUEUE_FULL": 6}
 
 
 def test_the_last_sixteen_packets_wait_for_a_neighbor() -> None:
     table, counters = neighbors()
-    router = ipv4_int("10.0.0.1")
+    router = parse_ipv4("10.0.0.1")
     for number in range(40):
         table.wait((router, VNET, [bytes((number,))]), router, NOW)
     assert drops(counters) == {"ARP_QUEUE_FULL": 24}
@@ -100,10 +102,10 @@ def test_fifty_icmp_errors_a_second_for_all_and_ten_for_one() -> None:
     limiter = RateLimiter(IpLimits())
     for second in range(3):
         now = NOW + second * SECOND
-        assert sum(limiter.allow(client, now) for client in range(200)) == 50
+        assert sum(limiter.allow(bytes((client,)), now) for client in range(200)) == 50
     limiter = RateLimiter(IpLimits())
     for second in range(3):
-        assert sum(limiter.allow(1, NOW + second * SECOND) for _ in range(200)) == 10
+        assert sum(limiter.allow(b"1", NOW + second * SECOND) for _ in range(200)) == 10
 
 
 # -- strangers ---------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ import sys
 import time
 from collections import deque
 
+from hognose.address import parse_ipv4
 from hognose.device.tap import TapDevice, open_tap
 from hognose.drops import Counters, DropReason
 from hognose.ip.offload import lower
@@ -28,7 +29,6 @@ from hognose.limits import Limits
 from hognose.link import L3_OFFSET
 from hognose.tcp.connection import TcpConnection
 from hognose.tcp.server import TcpServer
-from hognose.units import ipv4_int
 from hognose.wire import ethernet, ipv4
 
 CHUNK = 60_000  # bytes per piece written
@@ -98,14 +98,14 @@ class Service:
 class EchoServer:
     """ARP in ten lines, IPv4 by hognose.wire, the TCP under test, and the services on it."""
 
-    def __init__(self, device: TapDevice, address: int, port: int, counters: Counters) -> None:
+    def __init__(self, device: TapDevice, address: bytes, port: int, counters: Counters) -> None:
         self._device, self._address, self._port, self._counters = device, address, port, counters
-        self._macs: dict[int, bytes] = {}
+        self._macs: dict[bytes, bytes] = {}
         self._services: dict[int, tuple[TcpConnection, Service]] = {}
         self.running = True
         self.largest = {"in": 0, "out": 0}
         self._tcp = TcpServer(
-            address=address.to_bytes(4, "big"),
+            address=address,
             port=port,
             mtu=device.caps.mtu,
             limits=Limits().tcp,
@@ -181,7 +181,7 @@ class EchoServer:
 
     def _answer_arp(self, frame: bytes) -> None:
         sender_mac, sender, target = struct.unpack_from(">8x6s4s6x4s", frame, L3_OFFSET)
-        if frame[L3_OFFSET + 6 : L3_OFFSET + 8] != b"\0\1" or target != self._address.to_bytes(4, "big"):
+        if frame[L3_OFFSET + 6 : L3_OFFSET + 8] != b"\0\1" or target != self._address:
             return
         mac = self._device.caps.mac
         answer = b"\0\1\x08\0\x06\4\0\2" + mac + target + sender_mac + sender
@@ -198,7 +198,7 @@ def main(argv: list[str]) -> int:
     arguments = parser.parse_args(argv)
     counters = Counters()
     device = open_tap(arguments.device, counters, mac=arguments.mac, offloads=not arguments.no_offload)
-    server = EchoServer(device, ipv4_int(arguments.address), arguments.port, counters)
+    server = EchoServer(device, parse_ipv4(arguments.address), arguments.port, counters)
 
     def stop(*_: object) -> None:
         server.running = False

@@ -105,19 +105,17 @@ def assemble(
     """
     check_uplink(config, uplink)
     network, data = config.network, config.data
-    own = int.from_bytes(uplink.address, "big")
     if network.port in link_endpoints.tcp:
         raise ValueError(f"TCP port {network.port} is the VPN's")
     live = LiveConfig(config, limits)
     broadcasts = uplink.prefix.broadcasts
     mss = max(_SMALLEST_MSS, data.mssfix - _MSS_OVERHEAD[data.mssfix_mode]) if data.mssfix else _NO_CLAMP
-    neighbors = NeighborTable(mac=caps.mac, address=own, limits=limits.ip, counters=counters)
+    neighbors = NeighborTable(mac=caps.mac, address=uplink.address, limits=limits.ip, counters=counters)
     neighbors.announce()
     egress = Egress(
         caps=caps,
-        address=own,
-        prefix_len=uplink.prefix_len,
-        gateway=int.from_bytes(uplink.gateway, "big") if uplink.gateway is not None else None,
+        uplink=uplink.prefix,
+        gateway=uplink.gateway,
         neighbors=neighbors,
         counters=counters,
     )
@@ -160,8 +158,8 @@ def assemble(
     )
     limiter = RateLimiter(limits.ip)
     forwarder = Forwarder(
-        server=int.from_bytes(network.server_address, "big"),
-        mask=int.from_bytes(tunnel.mask, "big"),
+        server=network.server_address,
+        tunnel=tunnel,
         clients=MappingProxyType(table.clients),
         client_to_client=network.client_to_client,
         link_mtu=caps.mtu,
@@ -170,7 +168,7 @@ def assemble(
         nat=nat,
         endpoints=tunnel_endpoints,
         icmp=TunnelIcmp(
-            address=int.from_bytes(network.server_address, "big"),
+            address=network.server_address,
             tun_mtu=data.tun_mtu,
             endpoints=tunnel_endpoints,
             limiter=limiter,
@@ -189,14 +187,14 @@ def assemble(
     syn_sieve = SynSieve(network.port, limits.tcp.syns_per_second, random(32))
     classifier = Classifier(
         mac=caps.mac,
-        address=own,
+        address=uplink.address,
         port=network.port,
         mss=mss,
         tun_mtu=data.tun_mtu,
         endpoints=at_link,
         syn_sieve=syn_sieve,
         icmp=LinkIcmp(
-            address=own,
+            address=uplink.address,
             broadcasts=broadcasts,
             endpoints=at_link,
             nat=nat,
@@ -210,7 +208,7 @@ def assemble(
     )
     ingress = Ingress(
         caps=caps,
-        address=own,
+        address=uplink.address,
         vpn=tcp,
         endpoints=at_link,
         classifier=classifier,

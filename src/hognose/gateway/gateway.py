@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hognose.address import Endpoint
 from hognose.base.containment import Failures
 from hognose.base.deadlines import NEVER, Deadline, Timed, earliest_of, run_due
 from hognose.base.journal import Journal
@@ -117,8 +116,8 @@ class Gateway:
     def _report(self, routed: Routed, now: Nanos) -> None:
         for error in routed.failures:
             self._journal.failure("ingress", error, now)
-        for source, port in routed.udp_clients:
-            self._journal.udp_client(Endpoint(source.to_bytes(4, "big"), port), now)
+        for source in routed.udp_clients:
+            self._journal.udp_client(source, now)
 
     def _run_timers(self, now: Nanos, unix: UnixSeconds) -> None:
         failures = self._failures

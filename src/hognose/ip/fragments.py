@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from hognose.address import Address
 from hognose.drops import Counters, DropReason
 from hognose.limits import IpLimits
-from hognose.units import SECOND, Buffer, Ipv4Int, Nanos
+from hognose.units import SECOND, Buffer, Nanos
 from hognose.wire import ipv4
 
 TIMEOUT: Nanos = 30 * SECOND  # counted from the first fragment that arrived, which need not have offset 0
@@ -20,7 +21,7 @@ ENTRY_BYTES = 256  # what an unfinished datagram is charged besides its payload
 # The L4 header that must stand whole in the first fragment, so that no filter after us can be deceived.
 _MIN_FIRST = {ipv4.TCP: 20, ipv4.UDP: 8, ipv4.ICMP: 8}
 
-_Key = tuple[Ipv4Int, Ipv4Int, int, int]  # source, destination, protocol, ID
+_Key = tuple[Address, Address, int, int]  # source, destination, protocol, ID
 
 
 class _Datagram:
@@ -115,7 +116,7 @@ class Reassembler:
         if len(same_source) >= self._limits.reassembly_per_source:
             self._evict(same_source[0])
         if len(self._datagrams) >= self._limits.reassembly_datagrams:
-            counts: dict[Ipv4Int, int] = {}
+            counts: dict[Address, int] = {}
             for other in self._datagrams:
                 counts[other[0]] = counts.get(other[0], 0) + 1
             self._evict_of_fullest(counts)
@@ -126,12 +127,12 @@ class Reassembler:
     def _make_room(self, current: _Key) -> None:
         """Keep the bound on bytes; of its source, the datagram that just grew goes last."""
         while self._bytes > self._limits.reassembly_bytes:
-            sizes: dict[Ipv4Int, int] = {}
+            sizes: dict[Address, int] = {}
             for key, datagram in self._datagrams.items():
                 sizes[key[0]] = sizes.get(key[0], 0) + datagram.size + ENTRY_BYTES
             self._evict_of_fullest(sizes, current)
 
-    def _evict_of_fullest(self, weights: dict[Ipv4Int, int], last: _Key | None = None) -> None:
+    def _evict_of_fullest(self, weights: dict[Address, int], last: _Key | None = None) -> None:
         """Give up the oldest datagram of the source with the greatest weight, `last` only when it has no other."""
         fullest = max(weights, key=weights.__getitem__)  # the earlier one of two equals
         candidates = [key for key in self._datagrams if key[0] == fullest]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from hognose.address import Address
 from hognose.address_scope import is_group, is_host
 from hognose.base.rate import TokenBucket
 from hognose.limits import IpLimits
-from hognose.units import SECOND, Buffer, Ipv4Int, Nanos
+from hognose.units import SECOND, Buffer, Nanos
 from hognose.wire import icmpv4, ipv4
 
 MAX_ERROR_LEN = 576  # of the whole IPv4 packet (RFC 1812 section 4.3.2.3)
@@ -19,11 +20,11 @@ ERROR_TOS = 0xC0  # precedence 6, internetwork control (RFC 1812 section 4.3.2.5
 BURST_SECONDS = 1  # seconds of messages that a full bucket holds
 RATE_CLIENTS = 4096  # clients with a bucket of their own; the one unused for longest goes
 
-OUTSIDE = -1  # RateLimiter's number for all hosts beyond the NIC
+OUTSIDE: Address = b""  # RateLimiter's name for all hosts beyond the NIC
 
 
 def build_error(
-    original: Buffer, *, source: Ipv4Int, icmp_type: int, code: int, rest: int = 0, ident: int = 0
+    original: Buffer, *, source: Address, icmp_type: int, code: int, rest: int = 0, ident: int = 0
 ) -> bytes | None:
     """An error from `source` to the sender of `original` (begins with its validated IPv4 header), or None.
 
@@ -35,7 +36,7 @@ def build_error(
     """
     if not may_answer(original):
         return None
-    to = int.from_bytes(original[12:16], "big")
+    to = ipv4.source(original)
     quoted = bytes(original[: MAX_ERROR_LEN - ipv4.HEADER_LEN - icmpv4.HEADER_LEN])
     message = icmpv4.build(icmp_type, code, rest, quoted)
     return ipv4.build(source, to, ipv4.ICMP, len(message), ident=ident, tos=ERROR_TOS, dont_fragment=False) + message
@@ -78,9 +79,9 @@ class RateLimiter:
         self._cost = SECOND // limits.icmp_errors_per_second
         self._client_cost = SECOND // limits.icmp_errors_per_client_per_second
         self._all = TokenBucket(SECOND, BURST_SECONDS * SECOND, 0)
-        self._clients: OrderedDict[int, TokenBucket] = OrderedDict()
+        self._clients: OrderedDict[Address, TokenBucket] = OrderedDict()
 
-    def allow(self, client: int, now: Nanos) -> bool:
+    def allow(self, client: Address, now: Nanos) -> bool:
         """Take a token for an error to this client (OUTSIDE: any host beyond the NIC); False when there is none."""
         bucket = self._clients.get(client)
         if bucket is None:

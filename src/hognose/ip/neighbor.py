@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from hognose.address import Address
 from hognose.drops import Counters, DropReason
 from hognose.limits import IpLimits
 from hognose.link import Outgoing
-from hognose.units import SECOND, Ipv4Int, Nanos
+from hognose.units import SECOND, Nanos
 from hognose.wire import arp
 
 # RFC 1122 2.3.2.1: entries are validated again after a while, and requests are limited to one a second.
@@ -24,6 +25,7 @@ STALE_NS: Nanos = 20 * 60 * SECOND
 RETRY_NS: Nanos = 1 * SECOND
 MAX_REQUESTS = 5
 ZERO_MAC = bytes(6)
+NO_SENDER = bytes(4)  # of probes (RFC 5227 section 1.1)
 PACKET_OVERHEAD = 256  # bytes of the objects around a waiting packet, rounded up
 
 
@@ -45,19 +47,19 @@ class Neighbor:
 class NeighborTable:
     """The ARP engine of one interface."""
 
-    def __init__(self, *, mac: bytes, address: Ipv4Int, limits: IpLimits, counters: Counters) -> None:
+    def __init__(self, *, mac: bytes, address: Address, limits: IpLimits, counters: Counters) -> None:
         self.mac = mac
         self.address = address
         self._limits = limits
         self._counters = counters
-        self._entries: dict[Ipv4Int, Neighbor] = {}
+        self._entries: dict[Address, Neighbor] = {}
         self._requests: list[tuple[bytes, bytes]] = []
-        self._waiting: dict[Ipv4Int, None] = {}
+        self._waiting: dict[Address, None] = {}
         # Neighbors with pending packets, the one that has had some for longest first.
-        self._holding: dict[Ipv4Int, None] = {}
+        self._holding: dict[Address, None] = {}
         self.pending_bytes = 0  # of all neighbors
 
-    def lookup(self, address: Ipv4Int, now: Nanos) -> bytes | None:
+    def lookup(self, address: Address, now: Nanos) -> bytes | None:
         """MAC of a neighbor, or None; sends a request when the entry is missing or older than a minute."""
         entry = self._entries.get(address)
         if entry is None or entry.mac is None:
@@ -69,7 +71,7 @@ class NeighborTable:
             self._ask(address, entry, now)
         return entry.mac
 
-    def wait(self, packet: Outgoing, hop: Ipv4Int, now: Nanos) -> None:
+    def wait(self, packet: Outgoing, hop: Address, now: Nanos) -> None:
         """Keep a packet for an unresolved hop and ask for it; older ones give way (ARP_QUEUE_FULL)."""
         entry = self._entries.get(hop)
         if entry is None:
@@ -110,7 +112,7 @@ class NeighborTable:
         for_us = packet.target == self.address
         asked = entry is not None and entry.requests > 0
         # RFC 826: merge when known; learn when we are the target. RFC 5227 probes have sender 0: answer only.
-        if packet.sender != 0 and for_us and (packet.operation == arp.REQUEST or asked):
+        if packet.sender != NO_SENDER and for_us and (packet.operation == arp.REQUEST or asked):
             if entry is None:
                 entry = self._insert(packet.sender)
             released = self._take_pending(packet.sender, entry)
@@ -154,7 +156,7 @@ class NeighborTable:
                 continue
             self._ask(address, entry, now)
 
-    def _ask(self, address: Ipv4Int, entry: Neighbor, now: Nanos) -> None:
+    def _ask(self, address: Address, entry: Neighbor, now: Nanos) -> None:
         if entry.requests and now - entry.asked_at < RETRY_NS:
             return
         entry.asked_at = now
@@ -163,7 +165,7 @@ class NeighborTable:
         known = entry.mac if entry.mac is not None and entry.requests <= 2 else b"\xff" * 6
         self._requests.append((known, arp.build(arp.REQUEST, self.mac, self.address, ZERO_MAC, address)))
 
-    def _insert(self, address: Ipv4Int) -> Neighbor:
+    def _insert(self, address: Address) -> Neighbor:
         if len(self._entries) >= self._limits.neighbors:
             idle = [a for a in self._entries if a not in self._waiting] or list(self._entries)
             victim = min(idle, key=lambda a: self._entries[a].confirmed_at)
@@ -174,7 +176,7 @@ class NeighborTable:
         entry = self._entries[address] = Neighbor()
         return entry
 
-    def _drop_oldest(self, address: Ipv4Int, entry: Neighbor) -> None:
+    def _drop_oldest(self, address: Address, entry: Neighbor) -> None:
         """Drop the oldest waiting packet of a neighbor that has one."""
         _, _, (whole,) = entry.pending.pop(0)
         entry.pending_bytes -= len(whole) + PACKET_OVERHEAD
@@ -183,7 +185,7 @@ class NeighborTable:
             del self._holding[address]
         self._counters.drop(DropReason.ARP_QUEUE_FULL)
 
-    def _take_pending(self, address: Ipv4Int, entry: Neighbor) -> list[Outgoing]:
+    def _take_pending(self, address: Address, entry: Neighbor) -> list[Outgoing]:
         """Remove and return the packets that wait for this neighbor."""
         taken = entry.pending
         self.pending_bytes -= entry.pending_bytes

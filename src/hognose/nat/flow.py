@@ -14,7 +14,7 @@ from __future__ import annotations
 from struct import Struct
 
 from hognose.address import Address
-from hognose.units import Ipv4Int, Nanos, Port
+from hognose.units import Nanos, Port
 from hognose.wire import ipv4
 
 WIRE = Struct(">4s4sHH")  # bytes 12 … 23 of an option-free TCP or UDP packet: source, destination, ports
@@ -104,7 +104,6 @@ class Flow:
     __slots__ = (
         "bucket",
         "changed",
-        "hop",
         "in_key",
         "in_wire",
         "last_out",
@@ -121,7 +120,6 @@ class Flow:
         "state",
     )
 
-    hop: Ipv4Int  # `remote` as Outgoing has it
     out_ip_delta: int
     out_l4_delta: int
     out_sum: int
@@ -146,7 +144,7 @@ class Flow:
             self.in_key = WIRE.pack(remote, outside, remote_port, outside_port)
             self.out_wire = WIRE.pack(outside, remote, outside_port, remote_port)
             self.in_wire = WIRE.pack(remote, inside, remote_port, inside_port)
-        outside_sum, self.hop = _ADDRESSES.unpack_from(self.out_wire)
+        outside_sum, remote_sum = _ADDRESSES.unpack_from(self.out_wire)
         inside_sum, _ = _ADDRESSES.unpack_from(self.out_key)
         ip_delta = inside_sum - outside_sum
         l4_delta = inside_port - outside_port
@@ -155,7 +153,7 @@ class Flow:
         # Of outbound packets; inward the L4 delta is the negative, the IP delta 2 * TTL_STEP less this one.
         self.out_ip_delta = (ip_delta + TTL_STEP) % 0xFFFF
         self.out_l4_delta = l4_delta % 0xFFFF
-        self.out_sum = (inside_sum + self.hop) % 0xFFFF  # addresses of a packet from inside
+        self.out_sum = (inside_sum + remote_sum) % 0xFFFF  # addresses of a packet from inside
         self.run = CLOSED
 
     @property

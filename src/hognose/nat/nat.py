@@ -104,7 +104,7 @@ class Nat:
             self._table.reschedule(flow)
         flow.last_out = now
         translated = rewrite.generic(packet, 0, l4, end, flow.out_wire, flow.out_ip_delta, flow.out_l4_delta)
-        out.append((flow.hop, virtio_net.PLAIN, [translated]))
+        out.append((flow.remote, virtio_net.PLAIN, [translated]))
         return None
 
     def hairpin(self, client: int, packet: bytes, now: Nanos) -> tuple[int, bytes] | DropReason:
@@ -234,5 +234,5 @@ class Nat:
         if flow is None or packet[16:20] != source:
             return DropReason.NAT_NO_MAPPING
         error = icmp_translation.translate(packet[:end], l4, self.address, source, flow.in_key, flow.out_l4_delta)
-        out.append((flow.hop, virtio_net.PLAIN, [error]))
+        out.append((flow.remote, virtio_net.PLAIN, [error]))
         return None

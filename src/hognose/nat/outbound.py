@@ -114,7 +114,7 @@ def translate(flows: ClientFlows, packets: list[bytes], now: Nanos, out: list[Ou
         ip_sum = (ip_sum + flow.out_ip_delta) % 0xFFFF
         checksum = (checksum + flow.out_l4_delta) % 0xFFFF
         head = pack(vlen, ident, frag_ttl - TTL_STEP, ip_sum, flow.out_wire, seq, ack, offset_window, checksum)
-        out.append((flow.hop, _PLAIN, [head + packet[_URGENT:]]))
+        out.append((flow.remote, _PLAIN, [head + packet[_URGENT:]]))
     for flow in open_runs:
         if flow.run is not CLOSED:
             close_run(flow, out)
@@ -150,7 +150,7 @@ def _translate_udp(
             checksum = (checksum + flow.out_l4_delta) % 0xFFFF or 0xFFFF
         ip_sum = (ip_sum + flow.out_ip_delta) % 0xFFFF
         head = pack(vlen, ident, frag_ttl - TTL_STEP, ip_sum, flow.out_wire, length, checksum)
-        out.append((flow.hop, _PLAIN, [head + packet[28:]]))
+        out.append((flow.remote, _PLAIN, [head + packet[28:]]))
 
 
 def _open_run(packet: bytes, vlen: int, ip_sum: int, frag_ttl: int, seq: int, ack: int, offset_window: int) -> Run:
@@ -192,7 +192,7 @@ def close_run(flow: Flow, out: list[Outgoing]) -> None:
         return
     wire, ip_delta, l4_delta = flow.out_wire, flow.out_ip_delta, flow.out_l4_delta
     for packet in packets:
-        out.append((flow.hop, _PLAIN, [rewrite.tcp(packet, 0, len(packet), wire, ip_delta, l4_delta)]))
+        out.append((flow.remote, _PLAIN, [rewrite.tcp(packet, 0, len(packet), wire, ip_delta, l4_delta)]))
 
 
 def all_valid(run: list[bytes], address_sum: int) -> bool:
@@ -222,4 +222,4 @@ def super_segment(flow: Flow, run: Run) -> Outgoing:
     pieces = [packet[header_len:] for packet in run.packets]
     pieces.insert(0, head + run.tail)
     vnet = virtio_net.tcp_super_segment(ETHERNET_HDR_LEN + header_len, run.payload, _CSUM_START)
-    return flow.hop, vnet, pieces
+    return flow.remote, vnet, pieces

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from hognose.address import Address, Endpoint
 from hognose.drops import Counters, DropReason
 from hognose.ip.fragments import Reassembler, fragment
 from hognose.ip.mss import clamp
@@ -13,7 +14,7 @@ from hognose.router.icmp import FRAGMENTATION_NEEDED, TTL_EXCEEDED, LinkIcmp
 from hognose.router.local_endpoints import LocalEndpoints
 from hognose.router.routed import Routed
 from hognose.router.syn_sieve import SynSieve
-from hognose.units import Buffer, Ipv4Int, Nanos, Port
+from hognose.units import Buffer, Nanos, Port
 from hognose.wire import ethernet, ipv4, udp, virtio_net
 from hognose.wire.openvpn import HARD_RESET_CLIENT_V2, HARD_RESET_CLIENT_V3
 from hognose.wire.tcp import SYN
@@ -33,7 +34,7 @@ class Classifier:
         self,
         *,
         mac: bytes,
-        address: Ipv4Int,
+        address: Address,
         port: Port,
         mss: int,
         tun_mtu: int,
@@ -96,7 +97,8 @@ class Classifier:
         if not isinstance(result, tuple):
             self._refused(result, data, l3, end, routed, now)
             return
-        client, packets = result
+        client = result[0].to_bytes(4, "big")
+        packets = result[1]
         if len(packets) == 1:
             packet = packets[0]
             if len(packet) < _SMALL_PACKET and packet[9] == 6 and len(packet) > _SYN_OFFSET and packet[_SYN_OFFSET] & 2:
@@ -171,5 +173,4 @@ class Classifier:
             l4 = l3 + (data[l3] & 15) * 4
             first = bytes(data[l4 + udp.HEADER_LEN : l4 + udp.HEADER_LEN + 1])
             if first in _UDP_RESETS and data[l4 + 2] << 8 | data[l4 + 3] == self._port:  # first: the header is whole
-                source = int.from_bytes(data[l3 + 12 : l3 + 16], "big")
-                routed.udp_clients.append((source, data[l4] << 8 | data[l4 + 1]))
+                routed.udp_clients.append(Endpoint(ipv4.source(data, l3), data[l4] << 8 | data[l4 + 1]))

@@ -6,12 +6,13 @@ Takes Outgoing values of every engine, gives frames for the device. Nothing else
 
 from __future__ import annotations
 
+from hognose.address import Address, Prefix
 from hognose.drops import Counters, DropReason, Stat
 from hognose.ip.fragments import fragment
 from hognose.ip.neighbor import NeighborTable
 from hognose.ip.offload import complete, lower
 from hognose.link import ETHERNET_HDR_LEN, LinkCaps, Outgoing
-from hognose.units import Ipv4Int, Nanos, netmask
+from hognose.units import Nanos
 from hognose.wire import ethernet, virtio_net
 
 _FRAMES_OUT = int(Stat.FRAMES_OUT)
@@ -26,16 +27,15 @@ class Egress:
         self,
         *,
         caps: LinkCaps,
-        address: Ipv4Int,
-        prefix_len: int,
-        gateway: Ipv4Int | None,
+        uplink: Prefix,
+        gateway: Address | None,
         neighbors: NeighborTable,
         counters: Counters,
     ) -> None:
         self._caps = caps
-        self._mask = netmask(prefix_len)
-        self._network = address & self._mask
-        self._broadcast = self._network | (0xFFFFFFFF & ~self._mask)
+        self._network = int.from_bytes(uplink.network, "big")
+        self._mask = int.from_bytes(uplink.mask, "big")
+        self._broadcasts = uplink.broadcasts
         self._gateway = gateway
         self._neighbors = neighbors
         self._counters = counters
@@ -54,11 +54,12 @@ class Egress:
         stats = self._counters.stats
         frames = self._frames
         mtu = self._caps.mtu
+        number, mask, network, broadcasts = int.from_bytes, self._mask, self._network, self._broadcasts
         for packet in packets:
             destination, vnet, pieces = packet
-            if destination & self._mask == self._network:
+            if number(destination, "big") & mask == network:
                 hop = destination
-                if hop in (self._network, self._broadcast) and self._mask < 0xFFFFFFFE:
+                if hop in broadcasts:
                     self._counters.drop(DropReason.MARTIAN)
                     continue
             elif self._gateway is not None:

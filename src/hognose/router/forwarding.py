@@ -27,7 +27,7 @@ from hognose.router.icmp import (
 )
 from hognose.router.local_endpoints import NO_ENDPOINTS, LocalEndpoints, for_clients
 from hognose.router.routed import Routed
-from hognose.units import Ipv4Int, Nanos
+from hognose.units import Nanos
 from hognose.wire import icmpv4, ipv4, tcp, udp
 from hognose.wire.checksum import update
 
@@ -48,8 +48,8 @@ class Forwarder:
     def __init__(
         self,
         *,
-        server: Ipv4Int,
-        mask: Ipv4Int,
+        server: Address,
+        tunnel: Prefix,
         clients: Container[Address],
         client_to_client: bool,
         link_mtu: int,
@@ -67,30 +67,30 @@ class Forwarder:
         destinations: the rule for what is beyond the NAT; the tunnel's network alone when absent.
         """
         if destinations is None:
-            destinations = Destinations(tunnel=Prefix((server & mask).to_bytes(4, "big"), mask.bit_count()))
+            destinations = Destinations(tunnel=tunnel)
         self._destinations = destinations
         self._server = server
-        self._mask = mask
-        self._network = server & mask
+        self._network = int.from_bytes(tunnel.network, "big")
+        self._mask = int.from_bytes(tunnel.mask, "big")
         self._clients = clients
         self._client_to_client = client_to_client
         self._link_mtu = link_mtu
         self._tun_mtu = tun_mtu
         self._mss = mss
         self._nat = nat
-        self._outside = int.from_bytes(nat.address, "big")
+        self._outside = nat.address
         self._endpoints = endpoints
         self._served = False  # a TCP server has got a segment of this batch
         self._icmp = icmp
         self._reassembler = reassembler
         self._counters = counters
 
-    def from_client(self, client: Ipv4Int, packets: list[bytes], now: Nanos) -> Routed:
+    def from_client(self, client: Address, packets: list[bytes], now: Nanos) -> Routed:
         """Route decrypted packets of one client; returns what goes to clients (this one included)."""
         routed = Routed({}, [], [], [])
         if self._link_mtu < self._tun_mtu:
             packets = self._over_link_mtu(client, packets, routed, now)
-        rest = self._nat.outbound(client, packets, now, routed.to_link)
+        rest = self._nat.outbound(int.from_bytes(client, "big"), packets, now, routed.to_link)
         for packet in rest:
             self._route(client, packet, routed, now)
         if self._served:
@@ -120,15 +120,15 @@ class Forwarder:
         """
         routed = Routed({}, [], [], [])
         for first in self._reassembler.handle_deadline(now):
-            if first[12:16] in self._clients:
-                client = int.from_bytes(first[12:16], "big")
+            client = ipv4.source(first)
+            if client in self._clients:
                 self._icmp.error(client, first, REASSEMBLY_TIMEOUT, routed, now)
         if self._endpoints is not NO_ENDPOINTS:
             self._endpoints.handle_deadline(now)
             for_clients(self._endpoints.poll(now), self._tun_mtu, routed)
         return routed
 
-    def _over_link_mtu(self, client: Ipv4Int, packets: list[bytes], routed: Routed, now: Nanos) -> list[bytes]:
+    def _over_link_mtu(self, client: Address, packets: list[bytes], routed: Routed, now: Nanos) -> list[bytes]:
         """Take out what the uplink cannot carry in one piece; only used where it is narrower than the tunnel."""
         fitting = []
         for packet in packets:
@@ -138,7 +138,7 @@ class Forwarder:
                 fitting.append(packet)
         return fitting
 
-    def _route(self, client: Ipv4Int, packet: bytes, routed: Routed, now: Nanos) -> None:
+    def _route(self, client: Address, packet: bytes, routed: Routed, now: Nanos) -> None:
         counters = self._counters
         if not packet or packet[0] >> 4 != 4:
             # A client without IPv6 from us still sends router solicitations: it breaks no rule.
@@ -174,20 +174,20 @@ class Forwarder:
                 self._to_us(client, packet, parsed, routed, now)
         elif destination == self._outside:
             self._hairpin(client, packet, parsed, routed, now)
-        elif destination & self._mask == self._network:
+        elif int.from_bytes(destination, "big") & self._mask == self._network:
             self._to_client(client, destination, packet, routed, now)
         else:
             self._to_outside(client, packet, parsed, routed, now)
 
-    def _refuses_fragments(self, destination: Ipv4Int) -> DropReason | None:
+    def _refuses_fragments(self, destination: Address) -> DropReason | None:
         """The reason why no fragment to this address is worth to be kept; a name server's port must be seen first."""
-        reason = self._destinations.refuses(destination.to_bytes(4, "big"))
+        reason = self._destinations.refuses(destination)
         if reason is None or reason is DropReason.MULTICAST:
             return reason
-        inside = destination & self._mask == self._network or destination == self._outside
-        return None if inside or self._destinations.is_open_for_dns(destination.to_bytes(4, "big")) else reason
+        inside = int.from_bytes(destination, "big") & self._mask == self._network or destination == self._outside
+        return None if inside or self._destinations.is_open_for_dns(destination) else reason
 
-    def _to_us(self, client: Ipv4Int, packet: bytes, parsed: ipv4.Parsed, routed: Routed, now: Nanos) -> None:
+    def _to_us(self, client: Address, packet: bytes, parsed: ipv4.Parsed, routed: Routed, now: Nanos) -> None:
         """Give a packet for the tunnel gateway to the server of its port, or refuse it (RFC 1122 section 3.2.2.1)."""
         l4, end, protocol, _, _, _ = parsed
         if protocol == ipv4.TCP and end - l4 >= tcp.FIXED_LEN:
@@ -205,16 +205,16 @@ class Forwarder:
         self._counters.drop(DropReason.PORT_CLOSED)
         self._icmp.error(client, packet, kind, routed, now)
 
-    def _to_client(self, client: Ipv4Int, destination: Ipv4Int, packet: bytes, routed: Routed, now: Nanos) -> None:
+    def _to_client(self, client: Address, destination: Address, packet: bytes, routed: Routed, now: Nanos) -> None:
         """Forward between clients: only when configured, TTL decremented (RFC 1812 5.3.1); never to broadcasts."""
-        if self._destinations.refuses(destination.to_bytes(4, "big")) is DropReason.MULTICAST:
+        if self._destinations.refuses(destination) is DropReason.MULTICAST:
             self._counters.drop(DropReason.MULTICAST)
             return
         if not self._client_to_client:
             self._counters.drop(DropReason.CLIENT_TO_CLIENT_OFF)
             self._icmp.error(client, packet, ADMIN_PROHIBITED, routed, now)
             return
-        if destination.to_bytes(4, "big") not in self._clients:
+        if destination not in self._clients:
             self._counters.drop(DropReason.NO_ROUTE)
             self._icmp.error(client, packet, HOST_UNREACHABLE, routed, now)
             return
@@ -227,7 +227,7 @@ class Forwarder:
         self._counters.stats[Stat.CLIENT_TO_CLIENT_PACKETS] += 1
         routed.deliver(destination, clamp(packet, self._mss), self._tun_mtu)
 
-    def _hairpin(self, client: Ipv4Int, packet: bytes, parsed: ipv4.Parsed, routed: Routed, now: Nanos) -> None:
+    def _hairpin(self, client: Address, packet: bytes, parsed: ipv4.Parsed, routed: Routed, now: Nanos) -> None:
         """Answer echo to our outside address; give other packets to the client that has the port, as from outside.
 
         The listening port is refused with an ICMP error. A port without a mapping and one that filters are both
@@ -237,21 +237,21 @@ class Forwarder:
         if protocol == ipv4.ICMP and end > l4 and packet[l4] == icmpv4.ECHO_REQUEST:
             self._icmp.receive(client, packet, parsed, routed, now)
             return
-        result = self._nat.hairpin(client, packet, now)
+        result = self._nat.hairpin(int.from_bytes(client, "big"), packet, now)
         if isinstance(result, DropReason):
             self._refused(client, packet, result, routed, now)
             return
         to, inner = result
         self._counters.stats[Stat.NAT_HAIRPIN_PACKETS] += 1
-        routed.deliver(to, clamp(inner, self._mss), self._tun_mtu)
+        routed.deliver(to.to_bytes(4, "big"), clamp(inner, self._mss), self._tun_mtu)
 
-    def _to_outside(self, client: Ipv4Int, packet: bytes, parsed: ipv4.Parsed, routed: Routed, now: Nanos) -> None:
+    def _to_outside(self, client: Address, packet: bytes, parsed: ipv4.Parsed, routed: Routed, now: Nanos) -> None:
         """Send through the NAT, where the rule for destinations allows it."""
         l4, _, protocol, _, _, destination = parsed
-        refused = self._destinations.refuses(destination.to_bytes(4, "big"))
+        refused = self._destinations.refuses(destination)
         if refused is not None:
             port = int.from_bytes(packet[l4 + 2 : l4 + 4], "big")
-            if (refused := self._destinations.refuses(destination.to_bytes(4, "big"), protocol, port)) is not None:
+            if (refused := self._destinations.refuses(destination, protocol, port)) is not None:
                 self._refused(client, packet, refused, routed, now)
                 return
         if len(packet) > self._link_mtu and packet[6] & 0x40:
@@ -263,11 +263,11 @@ class Forwarder:
             packet = with_ident(packet, self._nat.fresh_ident())
         if protocol == ipv4.TCP:
             packet = clamp(packet, self._mss)
-        reason = self._nat.open_outbound(client, packet, now, routed.to_link)
+        reason = self._nat.open_outbound(int.from_bytes(client, "big"), packet, now, routed.to_link)
         if reason is not None:
             self._refused(client, packet, reason, routed, now)
 
-    def _refused(self, client: Ipv4Int, packet: bytes, reason: DropReason, routed: Routed, now: Nanos) -> None:
+    def _refused(self, client: Address, packet: bytes, reason: DropReason, routed: Routed, now: Nanos) -> None:
         """Count a packet that did not go through the NAT, and send the client an ICMP error where one is due."""
         self._counters.drop(reason)
         if reason is DropReason.TTL_EXCEEDED:

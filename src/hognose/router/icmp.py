@@ -13,7 +13,7 @@ from hognose.ip.icmp_errors import OUTSIDE, RateLimiter, build_error, echo_reply
 from hognose.nat.nat import Nat
 from hognose.router.local_endpoints import LocalEndpoints
 from hognose.router.routed import Routed
-from hognose.units import Buffer, Ipv4Int, Nanos
+from hognose.units import Buffer, Nanos
 from hognose.wire import icmpv4, ipv4, virtio_net
 
 # Type and code of the errors that we send.
@@ -33,7 +33,7 @@ class LinkIcmp:
     def __init__(
         self,
         *,
-        address: Ipv4Int,
+        address: Address,
         broadcasts: frozenset[Address],
         endpoints: LocalEndpoints,
         nat: Nat,
@@ -58,7 +58,7 @@ class LinkIcmp:
             self._counters.drop(parsed)
             return
         source = ipv4.source(data, l3)
-        if int.from_bytes(source, "big") == self._address or not is_host(source, self._broadcasts):
+        if source == self._address or not is_host(source, self._broadcasts):
             self._counters.drop(DropReason.MARTIAN)
             return
         icmp_type, code, rest = parsed
@@ -74,12 +74,12 @@ class LinkIcmp:
             return
         quoted = bytes(data[l4 + icmpv4.HEADER_LEN : end])
         server = self._endpoints.tcp_sender(quoted)
-        if server is not None and int.from_bytes(ipv4.source(quoted), "big") == self._address:
+        if server is not None and ipv4.source(quoted) == self._address:
             server.icmp_error(icmp_type, code, rest & 0xFFFF, quoted, now)
             return
         result = self._nat.inbound_error(data, l3, end, now)
         if isinstance(result, tuple):
-            routed.to_clients.setdefault(result[0], []).append(result[1])
+            routed.to_clients.setdefault(result[0].to_bytes(4, "big"), []).append(result[1])
         else:
             self._counters.drop(result)
 
@@ -98,7 +98,7 @@ class LinkIcmp:
             self._send(error, routed)
 
     def _send(self, packet: bytes, routed: Routed) -> None:
-        routed.to_link.append((int.from_bytes(ipv4.destination(packet), "big"), virtio_net.PLAIN, [packet]))
+        routed.to_link.append((ipv4.destination(packet), virtio_net.PLAIN, [packet]))
 
 
 class TunnelIcmp:
@@ -107,7 +107,7 @@ class TunnelIcmp:
     def __init__(
         self,
         *,
-        address: Ipv4Int,
+        address: Address,
         tun_mtu: int,
         endpoints: LocalEndpoints,
         limiter: RateLimiter,
@@ -119,7 +119,7 @@ class TunnelIcmp:
         self._limiter = limiter
         self._counters = counters
 
-    def receive(self, client: Ipv4Int, packet: bytes, parsed: ipv4.Parsed, routed: Routed, now: Nanos) -> None:
+    def receive(self, client: Address, packet: bytes, parsed: ipv4.Parsed, routed: Routed, now: Nanos) -> None:
         """Take a message to the gateway address, or an echo request to the NIC's: echo is answered.
 
         An error about a segment of a local TCP server goes to it; other messages are not answered.
@@ -136,10 +136,10 @@ class TunnelIcmp:
         elif icmpv4.is_error(icmp_type) and destination == self._address:
             quoted = packet[l4 + icmpv4.HEADER_LEN : end]
             server = self._endpoints.tcp_sender(quoted)
-            if server is not None and ipv4.source(quoted) == ipv4.destination(packet):
+            if server is not None and ipv4.source(quoted) == self._address:
                 server.icmp_error(icmp_type, code, rest & 0xFFFF, quoted, now)
 
-    def error(self, client: Ipv4Int, packet: bytes, kind: Kind, routed: Routed, now: Nanos, *, rest: int = 0) -> None:
+    def error(self, client: Address, packet: bytes, kind: Kind, routed: Routed, now: Nanos, *, rest: int = 0) -> None:
         """Send an error about a client's packet, within the rate limits; rest: the second word of the message."""
         icmp_type, code = kind
         error = build_error(packet, source=self._address, icmp_type=icmp_type, code=code, rest=rest)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from struct import Struct
 
+from hognose.address import Address
 from hognose.drops import Counters, DropReason, Stat
 from hognose.link import L3_OFFSET, LinkCaps
 from hognose.router.classify import TRUSTED, Classifier
@@ -17,13 +18,13 @@ from hognose.router.local_endpoints import LocalEndpoints
 from hognose.router.routed import Routed
 from hognose.router.syn_sieve import SynSieve
 from hognose.tcp.server import TcpServer
-from hognose.units import Ipv4Int, Nanos
+from hognose.units import Nanos
 from hognose.wire.checksum import ones_sum
 
 # vnet header, then MACs and type, then the fixed IPv4 header, what is used of them. The vnet numbers are little-endian
 # and come out swapped; only gso_size is used, and swapped back. Not 20 fields: CPython 3.11 keeps 2000 tuples of that
 # size and never uses one again.
-_FRAME = Struct(">BB2xH6x6s6xHBxH2xHxB6xI")
+_FRAME = Struct(">BB2xH6x6s6xHBxH2xHxB6x4s")
 _DESTINATION_PORT = Struct(">2xH")
 _MIN_FRAME = _FRAME.size
 _L4_OFFSET = L3_OFFSET + 20
@@ -36,7 +37,7 @@ class Ingress:
         self,
         *,
         caps: LinkCaps,
-        address: Ipv4Int,
+        address: Address,
         vpn: TcpServer,
         endpoints: LocalEndpoints,
         classifier: Classifier,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from hognose.address import Address, Endpoint
 from hognose.ip.fragments import fragment
 from hognose.link import Outgoing
-from hognose.units import Ipv4Int, Port
 
-Deliveries = dict[Ipv4Int, list[bytes]]  # inner packets, ready to be sealed, by the client that they are for
+Deliveries = dict[Address, list[bytes]]  # inner packets, ready to be sealed, by the client that they are for
 
 
 class Routed(NamedTuple):
@@ -22,9 +22,9 @@ class Routed(NamedTuple):
     to_clients: Deliveries
     to_link: list[Outgoing]
     failures: list[Exception]
-    udp_clients: list[tuple[Ipv4Int, Port]]
+    udp_clients: list[Endpoint]
 
-    def deliver(self, client: Ipv4Int, packet: bytes, tun_mtu: int) -> None:
+    def deliver(self, client: Address, packet: bytes, tun_mtu: int) -> None:
         """Add a packet of ours or of another client, cut to the tunnel's MTU (RFC 791 section 3.2)."""
         packets = [packet] if len(packet) <= tun_mtu else fragment(packet, tun_mtu)
         self.to_clients.setdefault(client, []).extend(packets)

@@ -30,7 +30,7 @@ class Path:
         """local, remote: an IPv4 address and a port as on the wire, 6 bytes."""
         self.timestamps = timestamps
         self._ends = local[:4] + remote[:4] + local[4:] + remote[4:]
-        self._next_hop = int.from_bytes(remote[:4], "big")
+        self._next_hop = remote[:4]
         self._ident = 0
         addresses = int.from_bytes(self._ends[:8], "big") % 0xFFFF
         self._ip_sum = 0x4500 + _DONT_FRAGMENT + (_TTL << 8 | 6) + addresses

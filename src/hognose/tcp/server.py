@@ -68,7 +68,7 @@ class TcpServer:
         """
         if silent is None:
             limits = replace(limits, first_window=limits.receive_buffer, first_ranges=limits.reassembly_ranges)
-        self._pseudo = pseudo_sum(0, int.from_bytes(address, "big"), 6, 0)  # without source and length
+        self._pseudo = pseudo_sum(b"", address, 6, 0)  # without source and length
         self._limits = limits
         self._secret = secret[:32]
         self._counters = counters

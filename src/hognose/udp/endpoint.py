@@ -51,12 +51,10 @@ class UdpEndpoint:
             return
         source_port, _, length, checksum = parsed
         source = ipv4.source(data, l3)
-        number = int.from_bytes(source, "big")
-        if checksum and not checksum_ok:
-            ours = int.from_bytes(self._address, "big")
-            if ones_sum(data[l4 : l4 + length], pseudo_sum(number, ours, udp.PROTOCOL, length)):
-                self._counters.drop(DropReason.BAD_UDP_CHECKSUM)
-                return
+        pseudo = pseudo_sum(source, self._address, ipv4.UDP, length)
+        if checksum and not checksum_ok and ones_sum(data[l4 : l4 + length], pseudo):
+            self._counters.drop(DropReason.BAD_UDP_CHECKSUM)
+            return
         if source == self._address or not is_host(source):
             self._counters.drop(DropReason.MARTIAN)
             return
@@ -80,11 +78,10 @@ class UdpEndpoint:
             self._counters.drop(DropReason.UDP_QUEUE_FULL)
             return False
         (remote, remote_port), payload = datagram
-        source, destination = int.from_bytes(self._address, "big"), int.from_bytes(remote, "big")
-        body = udp.build(source, destination, self._port, remote_port, payload)
+        body = udp.build(self._address, remote, self._port, remote_port, payload)
         self._ident = (self._ident + 1) & 0xFFFF
-        head = ipv4.build(source, destination, udp.PROTOCOL, len(body), ident=self._ident, dont_fragment=False)
-        self._unsent.append((destination, virtio_net.PLAIN, [head + body]))
+        head = ipv4.build(self._address, remote, ipv4.UDP, len(body), ident=self._ident, dont_fragment=False)
+        self._unsent.append((remote, virtio_net.PLAIN, [head + body]))
         return True
 
     @property

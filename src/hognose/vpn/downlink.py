@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hognose.address import Address
 from hognose.drops import Counters, DropReason
-from hognose.units import Ipv4Int, Nanos, UnixSeconds
+from hognose.units import Nanos, UnixSeconds
 from hognose.vpn.peer import Peer
 
 # Bytes that sealing and framing add to an inner packet, rounded up; for queue accounting.
@@ -21,11 +21,11 @@ class Downlink:
         self._counters = counters
         self.dirty: list[Peer] = []  # peers with packets in `down`
 
-    def deliver(self, to_clients: dict[Ipv4Int, list[bytes]]) -> int:
+    def deliver(self, to_clients: dict[Address, list[bytes]]) -> int:
         """Queue packets by inner address; returns how many have a client."""
         queued = 0
         for address, packets in to_clients.items():
-            peer = self._clients.get(address.to_bytes(4, "big"))
+            peer = self._clients.get(address)
             if peer is None:
                 self._counters.drop(DropReason.CLIENT_GONE, len(packets))
                 continue

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from hognose.address import Address
 from hognose.base.containment import Failures, attempt
 from hognose.base.deadlines import NEVER, Deadline
 from hognose.base.journal import Journal
@@ -19,7 +20,7 @@ from hognose.limits import Limits
 from hognose.link import Outgoing
 from hognose.openvpn.profile import ServerProfile
 from hognose.openvpn.session import Session
-from hognose.units import MS, SECOND, Ipv4Int, Nanos, Random, UnixSeconds
+from hognose.units import MS, SECOND, Nanos, Random, UnixSeconds
 from hognose.vpn.admission import Admissions
 from hognose.vpn.client_policy import ClientPolicy
 from hognose.vpn.closing import Closing
@@ -41,7 +42,7 @@ class Routed(Protocol):
     """The router's answer for a client's packets: inner packets by address, and packets for the link."""
 
     @property
-    def to_clients(self) -> dict[Ipv4Int, list[bytes]]: ...
+    def to_clients(self) -> dict[Address, list[bytes]]: ...
     @property
     def to_link(self) -> list[Outgoing]: ...
 
@@ -49,7 +50,7 @@ class Routed(Protocol):
 class Router(Protocol):
     """The way of inner packets out of the tunnel."""
 
-    def from_client(self, client: Ipv4Int, packets: list[bytes], now: Nanos) -> Routed:
+    def from_client(self, client: Address, packets: list[bytes], now: Nanos) -> Routed:
         """Route decrypted packets of one client, which is named by its inner address."""
         ...
 
@@ -312,7 +313,7 @@ class PeerService:
         if not peer.address:
             self._counters.drop(DropReason.NO_DATA_KEY, len(packets))
             return 0
-        routed = self._router.from_client(int.from_bytes(peer.address, "big"), packets, now)
+        routed = self._router.from_client(peer.address, packets, now)
         to_link = routed.to_link
         self._to_link += to_link
         if routed.to_clients:

@@ -5,21 +5,22 @@ from __future__ import annotations
 from struct import Struct
 from typing import NamedTuple
 
-from hognose.units import Buffer, Ipv4Int
+from hognose.address import Address
+from hognose.units import Buffer
 
-PACKET = Struct(">HHBBH6sI6sI")
+PACKET = Struct(">HHBBH6s4s6s4s")
 REQUEST = 1
 REPLY = 2
 
 
 class Arp(NamedTuple):
-    """One ARP packet; addresses as 6 bytes and ints."""
+    """One ARP packet; hardware addresses are 6 bytes, protocol addresses 4."""
 
     operation: int
     sender_mac: bytes
-    sender: Ipv4Int
+    sender: Address
     target_mac: bytes
-    target: Ipv4Int
+    target: Address
 
 
 def parse(data: Buffer, offset: int = 0) -> Arp | None:
@@ -32,6 +33,6 @@ def parse(data: Buffer, offset: int = 0) -> Arp | None:
     return Arp(operation, sha, spa, tha, tpa)
 
 
-def build(operation: int, sender_mac: bytes, sender: Ipv4Int, target_mac: bytes, target: Ipv4Int) -> bytes:
+def build(operation: int, sender_mac: bytes, sender: Address, target_mac: bytes, target: Address) -> bytes:
     """A packet of 28 bytes."""
     return PACKET.pack(1, 0x0800, 6, 4, operation, sender_mac, sender, target_mac, target)

@@ -8,6 +8,7 @@ ones-complement sum: 2**16 is 1 modulo 0xffff.
 
 from __future__ import annotations
 
+from hognose.address import Address
 from hognose.units import Buffer
 
 # Masks of the last foldings, 8 * n bits for n bytes; n is even, so that words stay aligned.
@@ -69,11 +70,12 @@ def _fold(value: int, size: int, enough: int) -> int:
     return value
 
 
-def pseudo_sum(source: int, destination: int, protocol: int, length: int) -> int:
-    """Sum of the IPv4 pseudo-header (RFC 9293 section 3.1); length is that of the L4 header and payload."""
-    return (
-        (source >> 16) + (source & 0xFFFF) + (destination >> 16) + (destination & 0xFFFF) + protocol + length
-    ) % 0xFFFF
+def pseudo_sum(source: Address, destination: Address, protocol: int, length: int) -> int:
+    """Sum of the pseudo-header of IPv4 (RFC 9293 section 3.1) or IPv6 (RFC 8200 section 8.1).
+
+    length: of the L4 header and payload.
+    """
+    return (int.from_bytes(source, "big") + int.from_bytes(destination, "big") + protocol + length) % 0xFFFF
 
 
 def update(field: int, old: int, new: int) -> int:

@@ -11,7 +11,7 @@ from struct import Struct
 
 from hognose.address import Address
 from hognose.drops import DropReason
-from hognose.units import Buffer, Ipv4Int
+from hognose.units import Buffer
 from hognose.wire.checksum import ones_sum
 
 ICMP = 1
@@ -30,11 +30,12 @@ OPTION_LOOSE_SOURCE_ROUTE = 131
 OPTION_STRICT_SOURCE_ROUTE = 137
 OPTION_COPIED = 0x80  # stands in every fragment (RFC 791 section 3.1)
 
-HEADER = Struct(">BBHHHBBHII")
+HEADER = Struct(">BBHHHBBH4s4s")
 _WORDS = Struct(">IIIII")
+_HEAD = Struct(">III4s4s")
 
 # (l4 offset, end, protocol, flags+fragment offset word, source, destination)
-Parsed = tuple[int, int, int, int, Ipv4Int, Ipv4Int]
+Parsed = tuple[int, int, int, int, Address, Address]
 
 
 def parse(data: Buffer, l3: int, end: int) -> Parsed | DropReason:
@@ -45,15 +46,16 @@ def parse(data: Buffer, l3: int, end: int) -> Parsed | DropReason:
     """
     if end - l3 < HEADER_LEN:
         return DropReason.BAD_IP_HEADER
-    first, second, third, source, destination = _WORDS.unpack_from(data, l3)
+    first, second, third, from_word, to_word = _WORDS.unpack_from(data, l3)
     total_len = first & 0xFFFF
     if first >> 24 != 0x45:
         return _parse_with_options(data, l3, end)
     if total_len < HEADER_LEN or l3 + total_len > end:
         return DropReason.BAD_IP_HEADER
-    if (first + second + third + source + destination) % 0xFFFF:  # 32-bit words: 2**16 is 1 modulo 0xffff
+    if (first + second + third + from_word + to_word) % 0xFFFF:  # 32-bit words: 2**16 is 1 modulo 0xffff
         return DropReason.BAD_IP_CHECKSUM
-    return l3 + HEADER_LEN, l3 + total_len, third >> 16 & 0xFF, second & 0xFFFF, source, destination
+    addresses = bytes(data[l3 + 12 : l3 + HEADER_LEN])
+    return l3 + HEADER_LEN, l3 + total_len, third >> 16 & 0xFF, second & 0xFFFF, addresses[:4], addresses[4:]
 
 
 def _parse_with_options(data: Buffer, l3: int, end: int) -> Parsed | DropReason:
@@ -103,8 +105,8 @@ def check_options(options: bytes) -> DropReason:
 
 
 def build(
-    source: Ipv4Int,
-    destination: Ipv4Int,
+    source: Address,
+    destination: Address,
     protocol: int,
     payload_len: int,
     *,
@@ -120,8 +122,9 @@ def build(
     first = 0x45000000 | tos << 16 | HEADER_LEN + payload_len
     second = ident << 16 | (DONT_FRAGMENT if dont_fragment else 0)
     third = ttl << 24 | protocol << 16
-    third |= -(first + second + third + source + destination) % 0xFFFF
-    return _WORDS.pack(first, second, third, source, destination)
+    addresses = int.from_bytes(source, "big") + int.from_bytes(destination, "big")
+    third |= -(first + second + third + addresses) % 0xFFFF
+    return _HEAD.pack(first, second, third, source, destination)
 
 
 def with_checksum(header: bytes) -> bytes:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from struct import Struct
 
+from hognose.address import Address
 from hognose.drops import DropReason
-from hognose.units import Buffer, Ipv4Int, Port
+from hognose.units import Buffer, Port
 from hognose.wire.checksum import ones_sum, pseudo_sum
 
 PROTOCOL = 17
@@ -26,7 +27,7 @@ def parse(data: Buffer, l4: int, end: int) -> tuple[Port, Port, int, int] | Drop
     return sport, dport, length, checksum
 
 
-def build(source: Ipv4Int, destination: Ipv4Int, sport: Port, dport: Port, payload: bytes) -> bytes:
+def build(source: Address, destination: Address, sport: Port, dport: Port, payload: bytes) -> bytes:
     """Header with checksum and payload; payload at most 65507 bytes."""
     length = HEADER_LEN + len(payload)
     total = pseudo_sum(source, destination, PROTOCOL, length) + sport + dport + length + ones_sum(payload)

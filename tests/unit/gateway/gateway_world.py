@@ -18,7 +18,7 @@ from tests.unit.openvpn.link import authority, client_identity, kit, server_iden
 from tests.world.server import ServerSettings
 from tests.world.today import UNIX
 
-from hognose.address import Address, parse_ipv4
+from hognose.address import Address, address_text, parse_ipv4
 from hognose.config.parser import parse
 from hognose.drops import Counters, DropReason, Stat
 from hognose.events import Event
@@ -26,7 +26,7 @@ from hognose.gateway.assemble import Uplink, assemble
 from hognose.limits import Limits
 from hognose.link import LinkCaps
 from hognose.router.local_endpoints import NO_ENDPOINTS, LocalEndpoints
-from hognose.units import SECOND, ipv4_int, ipv4_text
+from hognose.units import SECOND, ipv4_int
 from hognose.vpn.authentication import Authenticator
 
 MAC = bytes.fromhex("020000000002")
@@ -152,9 +152,9 @@ class GatewayWorld:
             return []
         packet = frame[26:]
         if packet[9] == 6 and packet[20:22] == (1194).to_bytes(2, "big"):
-            remote = self.remotes.get((ipv4_text(int.from_bytes(packet[16:20], "big")), int.from_bytes(packet[22:24])))
+            remote = self.remotes.get((address_text(packet[16:20]), int.from_bytes(packet[22:24])))
             if remote is not None:
-                for segment in read((int.from_bytes(packet[16:20], "big"), vnet, [packet])):
+                for segment in read((packet[16:20], vnet, [packet])):
                     remote.receive(segment)
                 return []
         assert frame[12:18].hex(":") == ROUTER_MAC

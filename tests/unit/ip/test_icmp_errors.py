@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Raw
 
+from hognose.address import parse_ipv4
 from hognose.ip.icmp_errors import OUTSIDE, RATE_CLIENTS, RateLimiter, build_error, echo_reply
 from hognose.limits import IpLimits
-from hognose.units import SECOND, ipv4_int
+from hognose.units import SECOND
 from hognose.wire import icmpv4, ipv4
 
-US = ipv4_int("10.8.0.1")
+US = parse_ipv4("10.8.0.1")
+ONE, TWO = parse_ipv4("10.8.0.2"), parse_ipv4("10.8.0.3")
 
 
 def packet(payload: object = None, **fields: Any) -> bytes:
@@ -114,39 +116,40 @@ def test_echo_reply(identifier: int, sequence: int, payload: bytes, flags: objec
 
 def test_rate_per_client() -> None:
     limiter = RateLimiter(IpLimits(icmp_errors_per_second=50, icmp_errors_per_client_per_second=10))
-    assert [limiter.allow(1, 0) for _ in range(12)] == [True] * 10 + [False] * 2
-    assert limiter.allow(2, 0)
+    assert [limiter.allow(ONE, 0) for _ in range(12)] == [True] * 10 + [False] * 2
+    assert limiter.allow(TWO, 0)
     assert limiter.allow(OUTSIDE, 0)
-    assert not limiter.allow(1, SECOND // 10 - 1)
-    assert limiter.allow(1, SECOND // 10)
-    assert not limiter.allow(1, SECOND // 10)
+    assert not limiter.allow(ONE, SECOND // 10 - 1)
+    assert limiter.allow(ONE, SECOND // 10)
+    assert not limiter.allow(ONE, SECOND // 10)
 
 
 def test_rate_of_all() -> None:
     limiter = RateLimiter(IpLimits(icmp_errors_per_second=20, icmp_errors_per_client_per_second=10))
-    assert sum(limiter.allow(client, 0) for client in range(4) for _ in range(10)) == 20
-    assert sum(limiter.allow(client, 100 * SECOND) for client in range(4) for _ in range(10)) == 20
+    assert sum(limiter.allow(bytes((client,)), 0) for client in range(4) for _ in range(10)) == 20
+    assert sum(limiter.allow(bytes((client,)), 100 * SECOND) for client in range(4) for _ in range(10)) == 20
 
 
 def test_a_flood_of_one_client_leaves_tokens_to_others() -> None:
     limiter = RateLimiter(IpLimits(icmp_errors_per_second=20, icmp_errors_per_client_per_second=10))
     for _ in range(1000):
-        limiter.allow(1, 0)
-    assert limiter.allow(2, 0)
+        limiter.allow(ONE, 0)
+    assert limiter.allow(TWO, 0)
 
 
 def test_clock_that_stands_still_or_goes_back() -> None:
     limiter = RateLimiter(IpLimits(icmp_errors_per_client_per_second=1))
-    assert limiter.allow(1, SECOND)
-    assert not limiter.allow(1, 0)
-    assert limiter.allow(1, 2 * SECOND)
+    assert limiter.allow(ONE, SECOND)
+    assert not limiter.allow(ONE, 0)
+    assert limiter.allow(ONE, 2 * SECOND)
 
 
 def test_bound_on_buckets_evicts_the_least_recently_used() -> None:
     limiter = RateLimiter(IpLimits(icmp_errors_per_second=10**6, icmp_errors_per_client_per_second=1))
-    for client in range(RATE_CLIENTS):
+    first, second, *others, last = (number.to_bytes(4, "big") for number in range(RATE_CLIENTS + 1))
+    for client in (first, second, *others):
         assert limiter.allow(client, 0)
-    assert not limiter.allow(0, 0)
-    assert limiter.allow(RATE_CLIENTS, 0)  # evicts client 1
-    assert not limiter.allow(0, 0)
-    assert limiter.allow(1, 0)
+    assert not limiter.allow(first, 0)
+    assert limiter.allow(last, 0)  # evicts the second client
+    assert not limiter.allow(first, 0)
+    assert limiter.allow(second, 0)

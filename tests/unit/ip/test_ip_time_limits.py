@@ -8,18 +8,18 @@ from scapy.layers.inet import fragment as scapy_fragment
 from scapy.layers.l2 import ARP
 from scapy.packet import Raw
 
+from hognose.address import parse_ipv4
 from hognose.drops import Counters
 from hognose.ip.fragments import Reassembler
 from hognose.ip.icmp_errors import RateLimiter
 from hognose.ip.neighbor import NeighborTable
 from hognose.limits import IpLimits
-from hognose.units import ipv4_int
 from hognose.wire.virtio_net import PLAIN
 
 S = 1_000_000_000
 MS = 1_000_000
 T0 = 5 * S
-ROUTER = ipv4_int("10.0.0.1")
+ROUTER = parse_ipv4("10.0.0.1")
 
 
 def pieces_of(ident: int) -> list[bytes]:
@@ -59,7 +59,7 @@ def test_what_ran_out_of_time_is_told_once_and_forgotten() -> None:
 
 def neighbors() -> NeighborTable:
     """The router has asked for us, and is known since T0."""
-    table = NeighborTable(mac=b"\2\0\0\0\0\1", address=ipv4_int("10.0.0.2"), limits=IpLimits(), counters=Counters())
+    table = NeighborTable(mac=b"\2\0\0\0\0\1", address=parse_ipv4("10.0.0.2"), limits=IpLimits(), counters=Counters())
     table.receive(bytes(ARP(op=1, hwsrc="02:00:00:00:00:aa", psrc="10.0.0.1", pdst="10.0.0.2")), 0, T0)
     table.requests()
     return table
@@ -80,7 +80,7 @@ def test_a_neighbor_that_was_not_heard_for_twenty_minutes_is_unknown(after: int,
 
 def test_one_request_a_second_and_five_in_all() -> None:
     """RFC 1122 section 2.3.2.1 (flooding): one per second and destination, however many packets wait."""
-    table = NeighborTable(mac=b"\2\0\0\0\0\1", address=ipv4_int("10.0.0.2"), limits=IpLimits(), counters=Counters())
+    table = NeighborTable(mac=b"\2\0\0\0\0\1", address=parse_ipv4("10.0.0.2"), limits=IpLimits(), counters=Counters())
     asked = []
     for tick in range(100):
         now = T0 + tick * 100 * MS
@@ -95,16 +95,16 @@ def test_one_request_a_second_and_five_in_all() -> None:
 def test_errors_to_one_client_are_ten_at_once_and_ten_a_second() -> None:
     """RFC 1812 section 4.3.2.8."""
     limiter = RateLimiter(IpLimits())
-    assert [limiter.allow(1, T0) for _ in range(12)] == [True] * 10 + [False] * 2
-    assert not limiter.allow(1, T0 + 100 * MS - 1)
-    assert limiter.allow(1, T0 + 100 * MS)
-    assert not limiter.allow(1, T0 + 100 * MS)
-    assert sum(limiter.allow(1, T0 + 60 * S) for _ in range(100)) == 10, "no more than a second's worth is saved up"
+    assert [limiter.allow(b"1", T0) for _ in range(12)] == [True] * 10 + [False] * 2
+    assert not limiter.allow(b"1", T0 + 100 * MS - 1)
+    assert limiter.allow(b"1", T0 + 100 * MS)
+    assert not limiter.allow(b"1", T0 + 100 * MS)
+    assert sum(limiter.allow(b"1", T0 + 60 * S) for _ in range(100)) == 10, "no more than a second's worth is saved up"
 
 
 def test_errors_to_all_are_fifty_at_once_and_fifty_a_second() -> None:
     limiter = RateLimiter(IpLimits())
-    assert sum(limiter.allow(client, T0) for client in range(20) for _ in range(5)) == 50
-    assert not limiter.allow(100, T0 + 20 * MS - 1)
-    assert limiter.allow(101, T0 + 20 * MS)
-    assert not limiter.allow(102, T0 + 20 * MS)
+    assert sum(limiter.allow(bytes((client,)), T0) for client in range(20) for _ in range(5)) == 50
+    assert not limiter.allow(b"100", T0 + 20 * MS - 1)
+    assert limiter.allow(b"101", T0 + 20 * MS)
+    assert not limiter.allow(b"102", T0 + 20 * MS)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 from scapy.layers.l2 import ARP
 
+from hognose.address import Prefix, parse_ipv4
 from hognose.drops import Counters, DropReason
 from hognose.ip.neighbor import MAX_REQUESTS, REACHABLE_NS, RETRY_NS, STALE_NS, NeighborTable
 from hognose.limits import IpLimits, Limits
-from hognose.units import ipv4_int
 from hognose.wire.virtio_net import PLAIN
 
 MAC = bytes.fromhex("020000000001")
 PEER = bytes.fromhex("0200000000aa")
-US = ipv4_int("10.0.0.2")
-GATEWAY = ipv4_int("10.0.0.1")
+US = parse_ipv4("10.0.0.2")
+GATEWAY = parse_ipv4("10.0.0.1")
 T0 = 5_000_000_000
 
 
@@ -28,7 +28,7 @@ def arp(op: int, sender: str, target: str = "10.0.0.2", mac: bytes = PEER) -> by
     return bytes(ARP(op=op, hwsrc=text, psrc=sender, hwdst="00:00:00:00:00:00", pdst=target))
 
 
-def waiting(n: int) -> tuple[int, bytes, list[bytes]]:
+def waiting(n: int) -> tuple[bytes, bytes, list[bytes]]:
     return (GATEWAY, PLAIN, [bytes([n])])
 
 
@@ -47,7 +47,7 @@ def test_answers_a_probe_without_learning() -> None:
     neighbors, _ = table()
     neighbors.receive(arp(1, "0.0.0.0"), 0, T0)
     assert len(neighbors.requests()) == 1
-    assert neighbors.lookup(0, T0) is None
+    assert neighbors.lookup(bytes(4), T0) is None
 
 
 def test_a_packet_waits_for_the_answer() -> None:
@@ -71,7 +71,7 @@ def test_unasked_answers_and_gratuitous_requests_do_not_overwrite() -> None:
     neighbors.receive(arp(1, "10.0.0.1", target="10.0.0.1", mac=other), 0, T0)
     neighbors.receive(arp(2, "10.0.0.9", mac=other), 0, T0)
     assert neighbors.lookup(GATEWAY, T0) == PEER
-    assert neighbors.lookup(ipv4_int("10.0.0.9"), T0) is None
+    assert neighbors.lookup(parse_ipv4("10.0.0.9"), T0) is None
 
 
 def test_bad_packets_are_counted() -> None:
@@ -126,10 +126,10 @@ def test_the_table_is_bounded_and_drops_the_longest_unconfirmed() -> None:
     for n, host in enumerate(("10.0.0.1", "10.0.0.7", "10.0.0.8")):
         neighbors.receive(arp(1, host), 0, T0 + n)
     assert neighbors.lookup(GATEWAY, T0 + 3) is None
-    assert neighbors.lookup(ipv4_int("10.0.0.8"), T0 + 3) == PEER
-    neighbors.wait(waiting(1), ipv4_int("10.0.0.20"), T0 + 4)
-    neighbors.wait(waiting(1), ipv4_int("10.0.0.21"), T0 + 5)
-    neighbors.wait(waiting(1), ipv4_int("10.0.0.22"), T0 + 6)
+    assert neighbors.lookup(parse_ipv4("10.0.0.8"), T0 + 3) == PEER
+    neighbors.wait(waiting(1), parse_ipv4("10.0.0.20"), T0 + 4)
+    neighbors.wait(waiting(1), parse_ipv4("10.0.0.21"), T0 + 5)
+    neighbors.wait(waiting(1), parse_ipv4("10.0.0.22"), T0 + 6)
     assert neighbors.next_deadline() == T0 + 5 + RETRY_NS
 
 
@@ -141,7 +141,11 @@ def test_announce_is_a_gratuitous_request() -> None:
     assert (ARP(packet).op, ARP(packet).psrc, ARP(packet).pdst) == (1, "10.0.0.2", "10.0.0.2")
 
 
-def super_frame(size: int, mark: int = 0) -> tuple[int, bytes, list[bytes]]:
+def numbered(network: str, host: int) -> bytes:
+    return Prefix.of(parse_ipv4(network), 16).at((parse_ipv4(network)[2] << 8) + host)
+
+
+def super_frame(size: int, mark: int = 0) -> tuple[bytes, bytes, list[bytes]]:
     """As the NAT makes them: a header and the payloads of many packets."""
     payloads = [bytes([mark]) * 1000 for _ in range(size // 1000)]
     return (GATEWAY, PLAIN, [bytes([mark]) * (size % 1000), *payloads])
@@ -176,7 +180,7 @@ def test_bytes_of_all_neighbors_are_bounded_and_the_longest_waiting_give_way() -
     sent = 0
     for round_ in range(10):
         for host in range(200):
-            neighbors.wait(super_frame(63_000), ipv4_int("10.0.1.0") + host, T0 + round_)
+            neighbors.wait(super_frame(63_000), numbered("10.0.1.0", host), T0 + round_)
             sent += 1
             assert neighbors.pending_bytes <= 1024 * 1024
     neighbors.wait(waiting(7), GATEWAY, T0 + 20)
@@ -186,7 +190,7 @@ def test_bytes_of_all_neighbors_are_bounded_and_the_longest_waiting_give_way() -
     assert held == 16 * 63_000 + 1
     assert counters.drops[DropReason.ARP_QUEUE_FULL] == sent - 16
     for host in range(10):
-        neighbors.wait(super_frame(63_000), ipv4_int("10.0.1.0") + host, T0 + 30)
+        neighbors.wait(super_frame(63_000), numbered("10.0.1.0", host), T0 + 30)
     assert neighbors.receive(arp(2, "10.0.0.1"), 0, T0 + 40) == [waiting(7)]
     now = T0 + 40
     while (deadline := neighbors.next_deadline()) is not None:
@@ -199,7 +203,7 @@ def test_small_packets_are_bounded_too() -> None:
     neighbors, counters = table(neighbors=4096)
     for number in range(64):
         for host in range(1000):
-            neighbors.wait(waiting(number), ipv4_int("10.1.0.0") + host, T0)
+            neighbors.wait(waiting(number), numbered("10.1.0.0", host), T0)
     assert neighbors.pending_bytes <= 1024 * 1024
     waits = sum(len(entry.pending) for entry in neighbors._entries.values())
     assert waits == 1024 * 1024 // 257
@@ -209,7 +213,7 @@ def test_small_packets_are_bounded_too() -> None:
 def test_an_entry_that_gives_way_gives_its_bytes_back() -> None:
     neighbors, counters = table(neighbors=2)
     for host in range(5):
-        neighbors.wait(waiting(1), ipv4_int("10.1.0.0") + host, T0 + host)
+        neighbors.wait(waiting(1), numbered("10.1.0.0", host), T0 + host)
     assert (neighbors.pending_bytes, counters.drops[DropReason.ARP_QUEUE_FULL]) == (2 * 257, 3)
 
 

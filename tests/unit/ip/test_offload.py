@@ -21,12 +21,12 @@ ALL = LinkCaps(MAC)
 CSUM_ONLY = LinkCaps(MAC, tx_tso4=False)
 NOTHING = LinkCaps(MAC, tx_csum=False, tx_tso4=False)
 
+HOP, OTHER_HOP = bytes((10, 0, 0, 5)), bytes((10, 0, 0, 6))
+
 
 def partial(packet: bytes, offset: int) -> bytes:
     """The packet as an engine makes it: pseudo-header sum in the checksum field."""
-    pseudo = pseudo_sum(
-        int.from_bytes(packet[12:16], "big"), int.from_bytes(packet[16:20], "big"), packet[9], len(packet) - 20
-    )
+    pseudo = pseudo_sum(packet[12:16], packet[16:20], packet[9], len(packet) - 20)
     return packet[: 20 + offset] + pseudo.to_bytes(2, "big") + packet[22 + offset :]
 
 
@@ -43,7 +43,7 @@ def outgoing(packet: IP, gso_size: int, cuts: int = 3) -> Outgoing:
     body = data[header_len:]
     size = max(1, -(-len(body) // cuts))
     pieces = [data[:header_len], *(body[at : at + size] for at in range(0, len(body), size))]
-    return 5, virtio_net.tcp_super_segment(14 + header_len, gso_size, 34), pieces
+    return HOP, virtio_net.tcp_super_segment(14 + header_len, gso_size, 34), pieces
 
 
 def expected(packet: IP, payload: bytes, gso_size: int) -> list[bytes]:
@@ -73,7 +73,7 @@ def test_segments_are_those_of_a_device(payload: bytes, gso_size: int, flags: st
     packet = tcp(payload, flags, options)
     lowered = lower([outgoing(packet, gso_size)], NOTHING)
     assert [b"".join(pieces) for _, _, pieces in lowered] == expected(packet, payload, gso_size)
-    assert all(hop == 5 and vnet == virtio_net.PLAIN for hop, vnet, _ in lowered)
+    assert all(hop == HOP and vnet == virtio_net.PLAIN for hop, vnet, _ in lowered)
 
 
 def test_a_device_with_everything_gets_the_same_list() -> None:
@@ -82,7 +82,7 @@ def test_a_device_with_everything_gets_the_same_list() -> None:
 
 
 def test_checksum_only_device_still_completes_its_own() -> None:
-    single: Outgoing = (5, virtio_net.partial_checksum(34, 16), [partial(bytes(tcp(b"abc")), 16)])
+    single: Outgoing = (HOP, virtio_net.partial_checksum(34, 16), [partial(bytes(tcp(b"abc")), 16)])
     lowered = lower([single, outgoing(tcp(b"x" * 30), 10)], CSUM_ONLY)
     assert lowered[0] is single
     assert len(lowered) == 4
@@ -90,10 +90,10 @@ def test_checksum_only_device_still_completes_its_own() -> None:
 
 def test_device_without_checksums() -> None:
     packet = bytes(tcp(b"abc"))
-    plain: Outgoing = (6, virtio_net.PLAIN, [packet])
+    plain: Outgoing = (OTHER_HOP, virtio_net.PLAIN, [packet])
     half = partial(packet, 16)
-    single: Outgoing = (5, virtio_net.partial_checksum(34, 16), [half[:40], half[40:]])
-    assert lower([plain, single], NOTHING) == [plain, (5, virtio_net.PLAIN, [packet])]
+    single: Outgoing = (HOP, virtio_net.partial_checksum(34, 16), [half[:40], half[40:]])
+    assert lower([plain, single], NOTHING) == [plain, (HOP, virtio_net.PLAIN, [packet])]
 
 
 def test_syn_without_payload_is_not_lost() -> None:

@@ -27,7 +27,7 @@ from hognose.drops import DropReason, Stat
 from hognose.limits import NatLimits
 from hognose.link import Outgoing
 from hognose.nat.flow_timeouts import EXPIRE_BATCH
-from hognose.units import SECOND, ipv4_int
+from hognose.units import SECOND
 from hognose.wire.checksum import pseudo_sum
 
 OPTIONS = [IPOption_RR(routers=["0.0.0.0"])]
@@ -200,7 +200,7 @@ def test_completed_udp_is_never_without_checksum(options: object) -> None:
     bench.send(udp(5000))
     word = IP(bytes(udp(3478, 5000, payload=b"\0\0", src=SERVER, dst=CLIENT)))[UDP].chksum
     back = IP(bytes(udp(3478, 5000, payload=word.to_bytes(2, "big"), src=SERVER, dst=OUTSIDE, options=options)))
-    back[UDP].chksum = pseudo_sum(ipv4_int(SERVER), ipv4_int(OUTSIDE), 17, 10)
+    back[UDP].chksum = pseudo_sum(parse_ipv4(SERVER), parse_ipv4(OUTSIDE), 17, 10)
     _, (inner,) = bench.accept(back, partial=True)
     assert inner[UDP].chksum == 0xFFFF
     assert bytes(inner) == rebuilt(inner)
@@ -237,7 +237,7 @@ def test_partial_checksum_of_a_received_packet_is_completed(options: list[object
         back = make(left.dport, left.sport, src=SERVER, dst=OUTSIDE, payload=b"answer")
         back.options = options
         back = IP(bytes(back))
-        back[l4].chksum = pseudo_sum(ipv4_int(SERVER), ipv4_int(OUTSIDE), back.proto, len(bytes(back[l4])))
+        back[l4].chksum = pseudo_sum(parse_ipv4(SERVER), parse_ipv4(OUTSIDE), back.proto, len(bytes(back[l4])))
         _, (inner,) = bench.accept(back, partial=True)
         assert bytes(inner) == rebuilt(inner)
         assert inner.dst == CLIENT

@@ -13,18 +13,18 @@ from hognose.limits import Limits, NatLimits
 from hognose.link import Outgoing
 from hognose.nat.flow import WIRE
 from hognose.nat.table import FlowTable
-from hognose.units import MIB, SECOND, ipv4_int
+from hognose.units import MIB, SECOND
 from hognose.wire import ipv4
 from hognose.wire import udp as udp_wire
 
-PEER = ipv4_int(SERVER)
+PEER = parse_ipv4(SERVER)
 
 
-def datagram(source: int, sport: int, dport: int = 3478, destination: int = PEER) -> bytes:
+def datagram(source: bytes, sport: int, dport: int = 3478, destination: bytes = PEER) -> bytes:
     return ipv4.build(source, destination, 17, 9) + udp_wire.build(source, destination, sport, dport, b"x")
 
 
-def spray(bench: Bench, client: int, source: int, count: int) -> int:
+def spray(bench: Bench, client: int, source: bytes, count: int) -> int:
     """Datagrams from `count` ports; how many were carried."""
     carried = 0
     for sport in range(count):
@@ -38,10 +38,10 @@ def spray(bench: Bench, client: int, source: int, count: int) -> int:
 def test_a_client_with_65536_flows_takes_nothing_from_another(limits: NatLimits) -> None:
     live = 1000
     bench = Bench(limits=NatLimits(flows=limits.flows, flows_per_client=limits.flows_per_client))
-    other = ipv4_int(OTHER)
+    other = parse_ipv4(OTHER)
     assert spray(bench, 2, other, live) == live
     for _ in range(3):  # again and again, also while the first ones end
-        assert spray(bench, 1, ipv4_int("10.8.0.2"), 65_536) <= limits.flows_per_client
+        assert spray(bench, 1, parse_ipv4("10.8.0.2"), 65_536) <= limits.flows_per_client
         bench.advance(100 * SECOND)
         for sport in range(live):
             out, rest = bench.hot(datagram(other, sport), client=2)
@@ -56,7 +56,7 @@ def test_a_client_with_65536_flows_takes_nothing_from_another(limits: NatLimits)
     assert bench.send(udp(2000, src=OTHER), client=2)  # and it opens new ones
 
 
-def _outside(bench: Bench, source: int, sport: int) -> int:
+def _outside(bench: Bench, source: bytes, sport: int) -> int:
     out, _ = bench.hot(datagram(source, sport), client=2)
     return int.from_bytes(out[0][2][0][20:22], "big")
 
@@ -64,9 +64,9 @@ def _outside(bench: Bench, source: int, sport: int) -> int:
 def test_many_greedy_clients_leave_room_for_one_more() -> None:
     bench = Bench(limits=NatLimits(flows=2048, flows_per_client=1024))
     for client in range(1, 12):
-        spray(bench, client, ipv4_int(f"10.8.1.{client}"), 1100)
+        spray(bench, client, parse_ipv4(f"10.8.1.{client}"), 1100)
     assert bench.nat.flows <= 2048
-    assert spray(bench, 99, ipv4_int("10.8.2.1"), 1) == 1
+    assert spray(bench, 99, parse_ipv4("10.8.2.1"), 1) == 1
 
 
 def test_ports_kept_at_rest_shut_nobody_out() -> None:

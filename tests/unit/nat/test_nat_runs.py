@@ -11,11 +11,11 @@ from scapy.layers.inet import IP, TCP
 from scapy.packet import Packet, Raw
 from tests.unit.nat.nat_packets import CLIENT, NOTHING, OTHER, OUTSIDE, SERVER, TIMESTAMP, Bench, rebuilt, tcp, udp
 
+from hognose.address import parse_ipv4
 from hognose.drops import DropReason
 from hognose.ip.offload import lower
 from hognose.link import GSO_MAX_BYTES
 from hognose.nat.outbound import RUN_MAX_BYTES
-from hognose.units import ipv4_int
 from hognose.wire import virtio_net
 from hognose.wire.checksum import pseudo_sum
 
@@ -77,7 +77,7 @@ def test_a_run_is_one_super_segment_for_the_device() -> None:
     packets = segments(payload, 1348, options=TIMESTAMP)
     bench = opened()
     ((next_hop, vnet, pieces),), _ = bench.hot(*packets)
-    assert next_hop == int.from_bytes(bytes([1, 2, 3, 4]), "big")
+    assert next_hop == bytes([1, 2, 3, 4])
     flags, gso_type, hdr_len, gso_size, csum_start, csum_offset, _ = virtio_net.HEADER.unpack(vnet)
     assert (flags, gso_type, hdr_len, gso_size, csum_start, csum_offset) == (1, 1, 14 + 52, 1348, 34, 16)
     assert len(pieces[0]) == 52
@@ -85,7 +85,7 @@ def test_a_run_is_one_super_segment_for_the_device() -> None:
     head = IP(pieces[0])
     assert head.len == 52 + len(payload)
     assert head.chksum == IP(rebuilt(head)).chksum
-    assert head[TCP].chksum == pseudo_sum(ipv4_int(OUTSIDE), next_hop, 6, 32 + len(payload))
+    assert head[TCP].chksum == pseudo_sum(parse_ipv4(OUTSIDE), next_hop, 6, 32 + len(payload))
     assert str(head[TCP].flags) == "PA"
 
 

@@ -21,12 +21,12 @@ from hognose.router.icmp import LinkIcmp
 from hognose.router.ingress import Ingress
 from hognose.router.local_endpoints import LocalEndpoints
 from hognose.router.routed import Routed
-from hognose.units import SECOND, ipv4_int
+from hognose.units import SECOND
 
 MAC = bytes.fromhex("020000000002")
 ROUTER_MAC = "02:00:00:00:00:01"
 US, HOST = "10.0.0.2", "198.51.100.7"
-CLIENT, OTHER = ipv4_int("10.8.0.2"), ipv4_int("10.8.0.3")
+CLIENT, OTHER = parse_ipv4("10.8.0.2"), parse_ipv4("10.8.0.3")
 PORT = 1194
 NOW = 100 * SECOND
 PLAIN = bytes(12)
@@ -58,11 +58,12 @@ class Engines:
         if not self.inbound_answers:
             return DropReason.NAT_NO_MAPPING
         found = self.inbound_answers.pop(0)
-        return (found[0], list(found[1])) if isinstance(found, tuple) else found
+        return (int.from_bytes(found[0], "big"), list(found[1])) if isinstance(found, tuple) else found
 
     def inbound_error(self, data: bytes, l3: int, end: int, now: int) -> object:
         self.calls.append(("nat error", l3, end))
-        return self.inbound_answers.pop(0) if self.inbound_answers else DropReason.NAT_FILTERED
+        found = self.inbound_answers.pop(0) if self.inbound_answers else DropReason.NAT_FILTERED
+        return (int.from_bytes(found[0], "big"), found[1]) if isinstance(found, tuple) else found
 
     @property
     def sifts(self) -> bool:
@@ -85,7 +86,7 @@ class LoneIngress:
         self.counters = Counters()
         self.sent: list[Packet] = []
         limits = IpLimits(icmp_errors_per_second=3)
-        us, counters = ipv4_int(US), self.counters
+        us, counters = parse_ipv4(US), self.counters
         endpoints = LocalEndpoints(tcp={PORT: engines})  # type: ignore[dict-item]
         icmp = LinkIcmp(
             address=us, broadcasts=frozenset((parse_ipv4("10.0.0.255"),)), endpoints=endpoints, nat=engines,  # type: ignore[arg-type]
@@ -107,7 +108,7 @@ class LoneIngress:
         for to, vnet, pieces in routed.to_link:
             assert vnet == PLAIN
             self.sent.append(IP(b"".join(pieces)))
-            assert ipv4_int(self.sent[-1].dst) == to
+            assert parse_ipv4(self.sent[-1].dst) == to
         return routed
 
     @property
@@ -136,7 +137,7 @@ def segment(payload: bytes = b"", flags: str = "PA", port: int = PORT, **fields:
     return ip(**fields) / TCP(sport=40_000, dport=port, flags=flags) / Raw(payload)
 
 
-def answer(size: int = 60, to: int = CLIENT, count: int = 1, **fields: Any) -> tuple[int, list[bytes]]:
+def answer(size: int = 60, to: bytes = CLIENT, count: int = 1, **fields: Any) -> tuple[bytes, list[bytes]]:
     """Results of the NAT for a packet: `count` of them for a client."""
     packet = bytes(IP(src=HOST, dst="10.8.0.2", **fields) / UDP(sport=53, dport=5000) / Raw(bytes(size - 28)))
     return to, [packet] * count

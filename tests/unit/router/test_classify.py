@@ -22,8 +22,8 @@ from tests.unit.router.lone_ingress import (
     vnet,
 )
 
+from hognose.address import parse_ipv4
 from hognose.drops import Stat
-from hognose.units import ipv4_int
 
 # -- to whom -----------------------------------------------------------------------------------------------------------
 
@@ -179,7 +179,7 @@ def udp(payload: bytes, port: int = PORT, sport: int = 40_000, **fields: object)
 def test_openvpn_clients_over_udp_are_named_once(first: bytes, options: list[bytes]) -> None:
     lone = LoneIngress()
     routed = lone.take(udp(first, options=options, src="192.0.2.9", sport=50_001))
-    assert routed.udp_clients == [(ipv4_int("192.0.2.9"), 50_001)]
+    assert routed.udp_clients == [(parse_ipv4("192.0.2.9"), 50_001)]
     assert lone.take().udp_clients == []
 
 

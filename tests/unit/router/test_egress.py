@@ -7,12 +7,13 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP, defragment
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
 
+from hognose.address import Prefix, parse_ipv4
 from hognose.drops import Counters, DropReason, Stat
 from hognose.ip.neighbor import NeighborTable
 from hognose.limits import IpLimits
 from hognose.link import LinkCaps, Outgoing
 from hognose.router.egress import Egress
-from hognose.units import SECOND, ipv4_int
+from hognose.units import SECOND
 from hognose.wire import virtio_net
 from hognose.wire.checksum import ones_sum, pseudo_sum
 
@@ -22,12 +23,11 @@ NOW = 5 * SECOND
 
 def make(caps: LinkCaps | None = None, gateway: str | None = "10.0.0.1", known: bool = True) -> Egress:
     counters = Counters()
-    neighbors = NeighborTable(mac=MAC, address=ipv4_int("10.0.0.2"), limits=IpLimits(), counters=counters)
+    neighbors = NeighborTable(mac=MAC, address=parse_ipv4("10.0.0.2"), limits=IpLimits(), counters=counters)
     egress = Egress(
         caps=caps or LinkCaps(mac=MAC),
-        address=ipv4_int("10.0.0.2"),
-        prefix_len=24,
-        gateway=ipv4_int(gateway) if gateway else None,
+        uplink=Prefix.of(parse_ipv4("10.0.0.2"), 24),
+        gateway=parse_ipv4(gateway) if gateway else None,
         neighbors=neighbors,
         counters=counters,
     )
@@ -42,14 +42,14 @@ def make(caps: LinkCaps | None = None, gateway: str | None = "10.0.0.1", known: 
 def arp(address: str, mac: str) -> bytes:
     """A neighbour asks for us."""
     return (
-        bytes.fromhex("0001080006040001") + bytes.fromhex(mac.replace(":", "")) + ipv4_int(address).to_bytes(4, "big")
-        + bytes(6) + ipv4_int("10.0.0.2").to_bytes(4, "big")
+        bytes.fromhex("0001080006040001") + bytes.fromhex(mac.replace(":", "")) + parse_ipv4(address)
+        + bytes(6) + parse_ipv4("10.0.0.2")
     )  # fmt: skip
 
 
 def outgoing(packet: Packet) -> Outgoing:
     raw = bytes(packet)
-    return int.from_bytes(raw[16:20], "big"), virtio_net.PLAIN, [raw]
+    return raw[16:20], virtio_net.PLAIN, [raw]
 
 
 def partial(packet: Packet, gso_size: int = 0) -> Outgoing:
@@ -57,12 +57,10 @@ def partial(packet: Packet, gso_size: int = 0) -> Outgoing:
     raw = bytearray(bytes(packet))
     start, offset = (34, 16) if packet.proto == 6 else (34, 6)
     at = 20 + offset
-    total = pseudo_sum(
-        int.from_bytes(raw[12:16], "big"), int.from_bytes(raw[16:20], "big"), packet.proto, len(raw) - 20
-    )
+    total = pseudo_sum(bytes(raw[12:16]), bytes(raw[16:20]), packet.proto, len(raw) - 20)
     raw[at : at + 2] = (total % 0xFFFF).to_bytes(2, "big")
     vnet = virtio_net.tcp_super_segment(54, gso_size, 34) if gso_size else virtio_net.partial_checksum(start, offset)
-    return int.from_bytes(raw[16:20], "big"), vnet, [bytes(raw[:40]), bytes(raw[40:])]
+    return bytes(raw[16:20]), vnet, [bytes(raw[:40]), bytes(raw[40:])]
 
 
 def sent(egress: Egress) -> list[tuple[bytes, Packet]]:
@@ -86,13 +84,13 @@ def test_the_next_hop(destination: str, mac: str) -> None:
 @pytest.mark.parametrize("router", ["169.254.0.1", "100.64.0.1"])
 def test_a_router_beside_a_single_address_is_the_next_hop(router: str) -> None:
     counters = Counters()
-    address = ipv4_int("203.0.113.66")
+    address = parse_ipv4("203.0.113.66")
     neighbors = NeighborTable(mac=MAC, address=address, limits=IpLimits(), counters=counters)
     neighbors.receive(bytes(ARP(op=1, hwsrc="02:00:00:00:00:01", psrc=router, pdst="203.0.113.66")), 0, NOW)
     neighbors.requests()
-    gateway = ipv4_int(router)
+    gateway = parse_ipv4(router)
     egress = Egress(
-        caps=LinkCaps(mac=MAC), address=address, prefix_len=32, gateway=gateway, neighbors=neighbors, counters=counters
+        caps=LinkCaps(mac=MAC), uplink=Prefix.of(address, 32), gateway=gateway, neighbors=neighbors, counters=counters
     )
     for destination in ("198.51.100.7", "203.0.113.67", router):
         egress.send([outgoing(IP(src="203.0.113.66", dst=destination) / UDP())], NOW)
@@ -145,7 +143,7 @@ def test_without_offloads_segments_and_checksums_are_made_here() -> None:
     ]  # fmt: skip
     for _, frame in frames:
         raw = bytes(frame[IP])
-        total = pseudo_sum(ipv4_int("10.0.0.2"), ipv4_int("10.0.0.9"), raw[9], len(raw) - 20)
+        total = pseudo_sum(parse_ipv4("10.0.0.2"), parse_ipv4("10.0.0.9"), raw[9], len(raw) - 20)
         assert ones_sum(raw[20:], total) == 0
         assert ones_sum(raw[:20]) == 0
 

@@ -23,11 +23,12 @@ from hognose.router.egress import Egress
 from hognose.router.forwarding import Forwarder
 from hognose.router.icmp import TunnelIcmp
 from hognose.router.local_endpoints import NO_ENDPOINTS
-from hognose.units import SECOND, ipv4_int, netmask
+from hognose.units import SECOND
 
 MAC = bytes.fromhex("020000000002")
 HOP = bytes.fromhex("020000000001")
-A, B, SERVER = ipv4_int("10.8.0.2"), ipv4_int("10.8.0.3"), ipv4_int("10.8.0.1")
+A, B, SERVER = parse_ipv4("10.8.0.2"), parse_ipv4("10.8.0.3"), parse_ipv4("10.8.0.1")
+TUNNEL, UPLINK = Prefix.of(SERVER, 24), Prefix.of(parse_ipv4("10.0.0.2"), 24)
 OUTSIDE = "198.51.100.7"
 T0 = 1000 * SECOND
 
@@ -46,18 +47,17 @@ class World:
         self.counters = Counters()
         limits = IpLimits()
         caps = LinkCaps(mac=MAC, mtu=self.link_mtu)
-        address = ipv4_int("10.0.0.2")
+        address = parse_ipv4("10.0.0.2")
         self.neighbors = NeighborTable(mac=MAC, address=address, limits=limits, counters=self.counters)
         self.egress = Egress(
             caps=caps,
-            address=address,
-            prefix_len=24,
-            gateway=ipv4_int("10.0.0.1"),
+            uplink=UPLINK,
+            gateway=parse_ipv4("10.0.0.1"),
             neighbors=self.neighbors,
             counters=self.counters,
         )
         self.nat = Nat(
-            address=address.to_bytes(4, "big"),
+            address=address,
             reserved_ports=frozenset({(6, 1194)}),
             limits=self.nat_limits,
             random=lambda n: bytes(n),
@@ -65,8 +65,8 @@ class World:
         )
         self.forwarder = Forwarder(
             server=SERVER,
-            mask=netmask(24),
-            clients={client.to_bytes(4, "big"): 0 for client in (A, B)},
+            tunnel=TUNNEL,
+            clients={A: 1, B: 2},
             client_to_client=self.client_to_client,
             link_mtu=self.link_mtu,
             tun_mtu=self.tun_mtu,
@@ -88,7 +88,9 @@ class World:
         self.neighbors.receive(request, 0, T0)
         self.egress.take()
 
-    def send(self, *packets: Packet, client: int = A, now: int = T0) -> tuple[list[Packet], dict[int, list[Packet]]]:
+    def send(
+        self, *packets: Packet, client: bytes = A, now: int = T0
+    ) -> tuple[list[Packet], dict[bytes, list[Packet]]]:
         """Route packets; returns what left for the outside and what goes to clients."""
         raw = [bytes(packet) for packet in packets]
         routed = self.forwarder.from_client(client, raw, now)
@@ -254,7 +256,7 @@ def test_a_refused_destination_costs_no_flow_and_is_answered(to: str, reach: Rea
             assert frames == []
             [error] = inner[A]
             assert (error.src, error[ICMP].type, error[ICMP].code) == ("10.8.0.1", 3, 13)
-            assert bytes(error[ICMP].payload)[16:20] == ipv4_int(to).to_bytes(4, "big")
+            assert bytes(error[ICMP].payload)[16:20] == parse_ipv4(to)
         assert world.dropped(reason) == 5 * round_
     assert (world.nat.flows, len(world.neighbors.requests())) == (0, 0)
 
@@ -473,10 +475,10 @@ def test_two_clients_with_the_same_id_are_kept_apart_at_the_receiver() -> None:
     world = World()
     pieces = []
     for client, source in ((A, "10.8.0.2"), (B, "10.8.0.3")):
-        datagram = IP(src=source, dst=OUTSIDE, id=9) / UDP(sport=3001, dport=2) / Raw(bytes([client & 255]) * 3000)
+        datagram = IP(src=source, dst=OUTSIDE, id=9) / UDP(sport=3001, dport=2) / Raw(bytes([client[3]]) * 3000)
         frames, _ = world.send(*[IP(piece) for piece in fragment(bytes(datagram), 1500)], client=client)
         pieces.append([bytes(frame[IP]) for frame in frames])
     receiver = Reassembler(IpLimits(), Counters())
     results = [receiver.receive(piece, 0, len(piece), T0) for pair in zip(*pieces, strict=True) for piece in pair]
     payloads = {bytes(IP(whole)[UDP].payload)[-3000:] for whole in results if isinstance(whole, bytes)}
-    assert payloads == {bytes([A & 255]) * 3000, bytes([B & 255]) * 3000}
+    assert payloads == {bytes([A[3]]) * 3000, bytes([B[3]]) * 3000}

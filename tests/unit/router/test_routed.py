@@ -7,6 +7,8 @@ from scapy.packet import Raw
 
 from hognose.router.routed import Routed
 
+ONE, TWO = b"\x0a\x08\0\2", b"\x0a\x08\0\3"
+
 
 def packet(size: int) -> bytes:
     return bytes(IP(src="10.8.0.1", dst="10.8.0.2", id=size) / UDP() / Raw(bytes(size - 28)))
@@ -15,9 +17,9 @@ def packet(size: int) -> bytes:
 def test_what_is_larger_than_the_tunnel_leaves_in_fragments() -> None:
     routed = Routed({}, [], [], [])
     for size in (60, 1400, 1401, 61):
-        routed.deliver(1, packet(size), 1400)
-    routed.deliver(2, packet(62), 1400)
-    assert [len(piece) for piece in routed.to_clients[1]] == [60, 1400, 1396, 25, 61]
-    assert [IP(piece).frag for piece in routed.to_clients[1]] == [0, 0, 0, 172, 0]
-    assert routed.to_clients[2] == [packet(62)]
+        routed.deliver(ONE, packet(size), 1400)
+    routed.deliver(TWO, packet(62), 1400)
+    assert [len(piece) for piece in routed.to_clients[ONE]] == [60, 1400, 1396, 25, 61]
+    assert [IP(piece).frag for piece in routed.to_clients[ONE]] == [0, 0, 0, 172, 0]
+    assert routed.to_clients[TWO] == [packet(62)]
     assert (routed.to_link, routed.failures, routed.udp_clients) == ([], [], [])

@@ -13,6 +13,7 @@ from tests.sim.segments import Segment, build, read
 from hognose.base.fair_table import FairTable
 from hognose.drops import Counters, DropReason, Stat
 from hognose.limits import TcpLimits
+from hognose.link import Outgoing
 from hognose.tcp.connection import TcpConnection
 from hognose.tcp.server import TcpServer
 
@@ -62,7 +63,7 @@ class Script:
         self.seen = 0  # relative end of what we have sent: the default acknowledgement
         self.ts_base = 7_000_000
         self.ts_echo = 0
-        self.raw: list[tuple[int, bytes, list[bytes]]] = []
+        self.raw: list[Outgoing] = []
         self.port = CLIENT_PORT
         self.address = CLIENT
 

@@ -39,7 +39,7 @@ class Port:
         found: list[IP] = []
         for to, vnet, pieces in self.endpoint.poll():
             packet = IP(b"".join(pieces))
-            assert (vnet, to) == (virtio_net.PLAIN, int.from_bytes(parse_ipv4(packet.dst), "big"))
+            assert (vnet, to) == (virtio_net.PLAIN, parse_ipv4(packet.dst))
             found.append(packet)
         return found
 

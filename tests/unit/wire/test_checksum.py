@@ -67,11 +67,14 @@ def test_field_is_what_scapy_writes(data: bytes) -> None:
     assert field_of(ones_sum(data)) == scapy_checksum(data)
 
 
-@given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1), st.integers(0, 255), WORDS)
-def test_pseudo_header(source: int, destination: int, protocol: int, length: int) -> None:
-    header = (
-        source.to_bytes(4, "big") + destination.to_bytes(4, "big") + bytes([0, protocol]) + length.to_bytes(2, "big")
-    )
+ADDRESSES = [st.binary(min_size=size, max_size=size) for size in (4, 16)]
+
+
+@given(st.one_of(*(st.tuples(each, each) for each in ADDRESSES)), st.integers(0, 255), WORDS)
+def test_pseudo_header(ends: tuple[bytes, bytes], protocol: int, length: int) -> None:
+    """Of both families: the order of words is no matter, nor are those that are zero."""
+    source, destination = ends
+    header = source + destination + bytes([0, protocol]) + length.to_bytes(2, "big")
     assert pseudo_sum(source, destination, protocol, length) == reference(header) % 0xFFFF
 
 

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from scapy.layers.inet import IP, IPOption_LSRR, IPOption_RR, IPOption_SSRR, IPOption_Timestamp
 from scapy.packet import Raw
 
+from hognose.address import address_text, parse_ipv4
 from hognose.drops import DropReason
-from hognose.units import ipv4_int, ipv4_text
 from hognose.wire import ipv4
 
-ADDRESSES = st.integers(0, 2**32 - 1)
+ADDRESSES = st.binary(min_size=4, max_size=4)
 
 
 @given(
@@ -28,10 +28,17 @@ ADDRESSES = st.integers(0, 2**32 - 1)
     st.booleans(),
 )
 def test_build_is_what_scapy_builds(
-    source: int, destination: int, protocol: int, payload: bytes, ident: int, ttl: int, tos: int, dont_fragment: bool
+    source: bytes,
+    destination: bytes,
+    protocol: int,
+    payload: bytes,
+    ident: int,
+    ttl: int,
+    tos: int,
+    dont_fragment: bool,
 ) -> None:
     theirs = IP(
-        src=ipv4_text(source), dst=ipv4_text(destination), proto=protocol, id=ident, ttl=ttl, tos=tos,
+        src=address_text(source), dst=address_text(destination), proto=protocol, id=ident, ttl=ttl, tos=tos,
         flags="DF" if dont_fragment else 0,
     )  # fmt: skip
     ours = ipv4.build(
@@ -46,7 +53,7 @@ def test_build_is_what_scapy_builds(
 
 def test_parse_takes_every_buffer() -> None:
     data = bytes(IP(src="1.2.3.4", dst="5.6.7.8", frag=3, flags="MF") / Raw(b"x" * 8))
-    expected = (20, 28, 0, 0x2003, ipv4_int("1.2.3.4"), ipv4_int("5.6.7.8"))
+    expected = (20, 28, 0, 0x2003, parse_ipv4("1.2.3.4"), parse_ipv4("5.6.7.8"))
     assert ipv4.parse(data, 0, 28) == ipv4.parse(bytearray(data), 0, 28) == ipv4.parse(memoryview(data), 0, 28)
     assert ipv4.parse(data, 0, 28) == expected
 

@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.l2 import ARP, Ether
 
-from hognose.units import ipv4_text
+from hognose.address import address_text
 from hognose.wire import arp, ethernet
 
 MACS = st.binary(min_size=6, max_size=6)
-ADDRESSES = st.integers(0, 2**32 - 1)
+ADDRESSES = st.binary(min_size=4, max_size=4)
 
 
 def colons(mac: bytes) -> str:
@@ -24,8 +24,8 @@ def test_ethernet_header(destination: bytes, source: bytes) -> None:
 
 
 @given(st.sampled_from((arp.REQUEST, arp.REPLY)), MACS, ADDRESSES, MACS, ADDRESSES)
-def test_arp_both_ways(op: int, sha: bytes, spa: int, tha: bytes, tpa: int) -> None:
-    theirs = bytes(ARP(op=op, hwsrc=colons(sha), psrc=ipv4_text(spa), hwdst=colons(tha), pdst=ipv4_text(tpa)))
+def test_arp_both_ways(op: int, sha: bytes, spa: bytes, tha: bytes, tpa: bytes) -> None:
+    theirs = bytes(ARP(op=op, hwsrc=colons(sha), psrc=address_text(spa), hwdst=colons(tha), pdst=address_text(tpa)))
     assert arp.build(op, sha, spa, tha, tpa) == theirs
     assert arp.parse(b"xx" + theirs + b"padding", 2) == arp.Arp(op, sha, spa, tha, tpa)
 
