@@ -28,7 +28,6 @@ TABLE: dict[str, tuple[str, ...]] = {
     "client_options": ("session_options", "control_vectors"),
     "closing": ("gateway", "fault_containment"),
     "collected": ("config_parser", "config_clients"),
-    "context": ("tls",),
     "control_channel": ("session", "session_options", "session_state"),
     "context": ("tls", "tls_choices"),
     "crl": ("tls", "certificates"),
