@@ -54,7 +54,7 @@ def test_packets_of_a_step_are_kept_together_and_in_order() -> None:
     assert (alice.down, bob.down) == ([], [])
 
 
-DELIVERIES = [0x0A080002, 0x0A080003, 0x0A080004]
+DELIVERIES = [bytes((10, 8, 0, 2)), bytes((10, 8, 0, 3)), bytes((10, 8, 0, 4))]
 
 
 @given(st.lists(st.integers(1, 1500), min_size=1, max_size=20), st.integers(0, 20_000))
