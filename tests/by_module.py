@@ -43,6 +43,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "listener": ("handshake", "syn_cookies", "tcp_time_limits"),
     "live": ("periodic_tasks",),
     "misconfiguration": ("session_options",),
+    "no_connection": ("handshake", "syn_cookies", "silent", "tcp_time_limits"),
     "outbound": ("nat_runs", "nat"),
     "path": ("black_hole", "sending"),
     "payloads": ("data_formats", "attacks_data"),

@@ -16,7 +16,7 @@ from hognose.wire import tcp as wire_tcp
 from hognose.wire.tcp import ACK, FIN, RST, SYN
 
 _MASK = seqnum.MASK
-_HALF = 0x80000000
+_HALF = seqnum.HALF
 _UNPACK = wire_tcp.WITH_TIMESTAMPS.unpack_from
 _TS_WORD = wire_tcp.TIMESTAMP_OPTION
 _ESTABLISHED = int(TcpState.ESTABLISHED)
@@ -289,7 +289,7 @@ class Arrival:
         snd = self._snd
         position = seqnum.position(self._iss, quoted_seq, snd.una)
         if snd.una <= position < snd.nxt:
-            snd.set_mss(mss - (12 if self.path.timestamps else 0))
+            snd.set_mss(mss - (wire_tcp.TIMESTAMPS_LEN if self.path.timestamps else 0))
 
     def _ts_now(self, now: Nanos) -> int:
         return (self._ts_offset + now // MS) & _MASK

@@ -20,7 +20,8 @@ from hognose.wire import tcp as wire_tcp
 
 COOKIE_SLOT: Nanos = 8 * SECOND
 COOKIE_LIFE: Nanos = 2 * COOKIE_SLOT
-COOKIE_MSS = (88, 536, 1360, 1460)  # sizes for two bits; the largest that does not exceed the peer's MSS
+# Sizes for two bits; the largest that does not exceed the peer's MSS.
+COOKIE_MSS = (wire_tcp.MIN_MSS, wire_tcp.DEFAULT_MSS, 1360, 1460)
 _NO_SCALE = 15
 _PERSON = b"cookie"  # the key also makes initial sequence numbers: another use, another hash
 

@@ -19,9 +19,9 @@ from hognose.limits import TcpLimits
 from hognose.link import Outgoing
 from hognose.tcp import seqnum
 from hognose.tcp.cookies import COOKIE_LIFE, SynCookies
-from hognose.tcp.path import IP_HEADER_LEN, Path
-from hognose.tcp.sender import MIN_MSS
+from hognose.tcp.path import Path
 from hognose.units import MS, US, Nanos
+from hognose.wire import ipv4
 from hognose.wire import tcp as wire_tcp
 from hognose.wire.tcp import ACK, SYN
 
@@ -75,7 +75,7 @@ class Listener:
         counters: Counters,
     ) -> None:
         """local: address and port as on the wire."""
-        self._mss = mtu - IP_HEADER_LEN - wire_tcp.FIXED_LEN
+        self._mss = mtu - ipv4.HEADER_LEN - wire_tcp.FIXED_LEN
         self._limits = limits
         self._secret = secret
         self._counters = counters
@@ -210,12 +210,13 @@ class Listener:
 
     def _entry(self, key: bytes, irs: int, iss: int, options: wire_tcp.Options, now: Nanos) -> HalfOpen:
         timestamps = options.timestamps is not None
-        peer_mss = max(MIN_MSS, min(options.mss if options.mss is not None else wire_tcp.DEFAULT_MSS, self._mss))
+        offered = options.mss if options.mss is not None else wire_tcp.DEFAULT_MSS
+        peer_mss = max(wire_tcp.MIN_MSS, min(offered, self._mss))
         return HalfOpen(
             path=Path(self._local, key, timestamps),
             irs=irs,
             iss=iss,
-            mss=peer_mss - (12 if timestamps else 0),
+            mss=peer_mss - (wire_tcp.TIMESTAMPS_LEN if timestamps else 0),
             snd_scale=options.window_scale or 0,
             scaling=options.window_scale is not None,
             sack=options.sack_permitted,

@@ -19,8 +19,8 @@ from hognose.tcp.sack import DUPLICATE_THRESHOLD
 from hognose.tcp.send_buffer import SendBuffer
 from hognose.tcp.send_timers import SendTimers
 from hognose.units import MS, Nanos
+from hognose.wire.tcp import MIN_MSS
 
-MIN_MSS = 88  # CVE-2019-11479 class: a smaller peer MSS is treated as this
 SUPER_SEGMENT = GSO_MAX_BYTES - 60  # payload bytes of one super-segment beside the largest headers
 
 

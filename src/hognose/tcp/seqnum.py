@@ -8,7 +8,7 @@ nearest to a position already known.
 from __future__ import annotations
 
 MASK = 0xFFFFFFFF
-_HALF = 0x80000000
+HALF = 0x80000000
 
 
 def wire(initial: int, position: int) -> int:
@@ -18,13 +18,13 @@ def wire(initial: int, position: int) -> int:
 
 def position(initial: int, number: int, near: int) -> int:
     """Stream position of a received number: the one within half the number space of `near`; may be negative."""
-    return near + ((number - initial - near + _HALF) & MASK) - _HALF
+    return near + ((number - initial - near + HALF) & MASK) - HALF
 
 
 def positions(initial: int, pairs: tuple[tuple[int, int], ...], near: int) -> list[tuple[int, int]]:
     """Stream positions of pairs of received numbers, as `position` has them."""
-    offset = _HALF - initial - near
-    back = near - _HALF
+    offset = HALF - initial - near
+    back = near - HALF
     found = []
     for left, right in pairs:
         found.append((back + ((left + offset) & MASK), back + ((right + offset) & MASK)))
@@ -33,4 +33,4 @@ def positions(initial: int, pairs: tuple[tuple[int, int], ...], near: int) -> li
 
 def before(a: int, b: int) -> bool:
     """True when 32-bit number a comes before b; for numbers that belong to no stream yet."""
-    return ((a - b) & MASK) >= _HALF
+    return ((a - b) & MASK) >= HALF

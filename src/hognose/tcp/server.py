@@ -22,9 +22,9 @@ from hognose.tcp.connection import PollQueue, TcpConnection
 from hognose.tcp.export import TcpServerState, made_of, part_of
 from hognose.tcp.listener import HalfOpen
 from hognose.tcp.no_connection import NoConnection, Opening
-from hognose.tcp.path import IP_HEADER_LEN
 from hognose.tcp.state import CloseReason
 from hognose.units import MS, Buffer, Nanos, Port, Random
+from hognose.wire import ipv4
 from hognose.wire import tcp as wire_tcp
 from hognose.wire.checksum import ones_sum, pseudo_sum
 
@@ -68,7 +68,7 @@ class TcpServer:
         """
         if silent is None:
             limits = replace(limits, first_window=limits.receive_buffer, first_ranges=limits.reassembly_ranges)
-        self._pseudo = pseudo_sum(b"", address, 6, 0)  # without source and length
+        self._pseudo = pseudo_sum(b"", address, ipv4.TCP, 0)  # without source and length
         self._limits = limits
         self._secret = secret[:32]
         self._counters = counters
@@ -267,7 +267,7 @@ class TcpServer:
         l4 = bytes(quoted[header_len : header_len + 8])
         connection = self._connections.get(bytes(quoted[16:20]) + l4[2:4])
         if connection is not None:
-            connection.path_mtu(mtu - IP_HEADER_LEN - wire_tcp.FIXED_LEN, int.from_bytes(l4[4:8], "big"))
+            connection.path_mtu(mtu - ipv4.HEADER_LEN - wire_tcp.FIXED_LEN, int.from_bytes(l4[4:8], "big"))
             if not connection.touched:
                 self._poll_queue.add(connection)
 

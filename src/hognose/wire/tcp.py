@@ -14,6 +14,7 @@ from hognose.units import Buffer
 
 HEADER = Struct(">HHIIBBHHH")  # sport dport seq ack offset flags window checksum urgent
 FIXED_LEN = 20
+TIMESTAMPS_LEN = 12  # bytes of the option in the layout of TIMESTAMP_OPTION
 TIMESTAMP_OPTION = 0x0101080A  # NOP NOP kind 8 length 10, the layout that every stack sends (RFC 7323 appendix A)
 WITH_TIMESTAMPS = Struct(">HHIIBBHHHIII")  # the fields of HEADER, the option word, TSval, TSecr
 
@@ -36,6 +37,7 @@ OPTION_TIMESTAMPS = 8
 
 MAX_WINDOW_SCALE = 14  # RFC 7323 section 2.3
 DEFAULT_MSS = 536  # RFC 9293 section 3.7.1: assumed when the option is missing
+MIN_MSS = 88  # CVE-2019-11479 class: a smaller one is treated as this
 
 
 class Options(NamedTuple):
