@@ -94,6 +94,20 @@ def test_tcp_connects_when_both_open() -> None:
     assert bench.nat.flows == 2  # the two of the connection; those to the outside were never answered
 
 
+def test_a_connection_that_both_sides_close_ends_soon() -> None:
+    """Its flows learn the other side's FIN too (RFC 5382 REQ-5: the transitory time-out)."""
+    bench, one, two = met(tcp)
+    ways = {1: (CLIENT, two), 2: (OTHER, one)}
+    for flags, client in (("S", 2), ("SA", 1), ("A", 2), ("A", 1), ("FA", 1), ("A", 2), ("FA", 2), ("A", 1)):
+        bench.now += SECOND
+        source, to = ways[client]
+        hairpinned(bench, tcp(5000, to, flags, src=source, dst=OUTSIDE), client)
+    bench.advance(TCP_TRANSITORY - 2 * SECOND)
+    assert bench.nat.flows == 2
+    bench.advance(4 * SECOND)
+    assert bench.nat.flows == 0
+
+
 def test_nothing_of_the_link_matches_a_hairpin_flow() -> None:
     """A stranger that sends with our own address as source is filtered (RFC 1812 section 5.3.8)."""
     bench, one, two = met(udp)
