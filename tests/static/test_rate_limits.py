@@ -17,6 +17,7 @@ OTHERWISE = {
     "router/syn_sieve.py self._repeats": "likewise spent in the loop over frames",
     "ip/neighbor.py entry.asked_at": "the retransmission timer of ARP",
     "openvpn/liveness.py self._look_at": "a timer",
+    "openvpn/control/push.py self.sent_at": "one reply to repeated requests, not a rate (OpenVPN push.c)",
     "tcp/congestion.py self.cwnd": "a window of bytes, no time",
     "tcp/rack.py self._dsack_at": "once per round trip (RFC 8985 section 6.2)",
 }

@@ -6,6 +6,7 @@
 | openvpn/data/epoch | epochs that a peer may make us derive | TokenBucket of epochs |
 | host/output | bytes to a console whose write waits for its reader | TokenBucket of bytes |
 | tcp/arrival | challenge ACKs of a connection (RFC 5961 section 7) | FixedWindow |
+| tcp/export | the same, in the exported state of a connection | FixedWindow |
 | vpn/handshake_scheduler | connect-freq (OpenVPN multi.c frequency_limit_event_allowed) | FixedWindow |
 | openvpn/renegotiation | renegotiations that a client begins | FixedWindow |
 | tcp/no_connection | answers to segments of no connection, per group of sources | KeyedWindow |
