@@ -266,7 +266,9 @@ class DatagramWorld:
         self.events += self.journal.take()
 
     def _next(self, limit: int) -> int:
-        times = [limit, self.service.next_deadline().at]
+        times = [limit]
+        if (deadline := self.service.next_deadline()) is not None:
+            times.append(deadline)
         if self.service.turns.queue:
             times.append(self.now)
         times += [self._air[0][0]] if self._air else []

@@ -15,12 +15,16 @@ class Deadline(NamedTuple):
     reason: str
 
 
-class Timed(Protocol):
-    """An engine with timers."""
+class Waiting(Protocol):
+    """A part of the program that wants to be run at some time."""
 
     def next_deadline(self) -> Nanos | None:
         """Time of the earliest timer, in the past when it is overdue; None when none runs."""
         ...
+
+
+class Timed(Waiting, Protocol):
+    """An engine with timers."""
 
     def handle_deadline(self, now: Nanos) -> None:
         """Run every timer that is due."""
@@ -30,10 +34,10 @@ class Timed(Protocol):
 NEVER = Deadline(1 << 63, "")
 
 
-def earliest_of(engines: Iterable[tuple[str, Timed]], earliest: Deadline = NEVER) -> Deadline:
-    """The earliest deadline of all engines and of the given one; engines: with the reason that theirs has."""
+def earliest_of(parts: Iterable[tuple[str, Waiting]], earliest: Deadline = NEVER) -> Deadline:
+    """The earliest deadline of all parts and of the given one; parts: with the reason that theirs has."""
     at, reason = earliest
-    for name, engine in engines:
+    for name, engine in parts:
         due = engine.next_deadline()
         if due is not None and due < at:
             at, reason = due, name

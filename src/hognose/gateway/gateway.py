@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from hognose.base.containment import Failures
-from hognose.base.deadlines import NEVER, Deadline, Timed, earliest_of, run_due
+from hognose.base.deadlines import NEVER, Deadline, Timed, Waiting, earliest_of, run_due
 from hognose.base.journal import Journal
 from hognose.config.model import ServerConfig
 from hognose.events import Event, EventKind
@@ -55,16 +55,17 @@ class Gateway:
         self._egress = egress
         self._forwarder = forwarder
         self._links = () if link_endpoints is NO_ENDPOINTS else (link_endpoints,)  # servers besides the VPN's
+        self._servers = (tcp, *self._links)
         self._timed: tuple[tuple[str, Timed], ...] = (
             ("tcp.timer", tcp),
             ("nat.timer", nat),
             ("arp.timer", neighbors),
             *(("local.timer", one) for one in self._links),
         )
+        self._waiting: tuple[tuple[str, Waiting], ...] = (("timers", service), *self._timed, ("ip.timer", forwarder))
         self.service = service
         self._journal = journal
         self._failures = failures
-        self.waits_for = NEVER  # what next_deadline has found last
         self._wake_at: Nanos = 0  # no timer is due before; 0 from a step to the next call of next_deadline
         self._now: Nanos = now  # of the last step
         self._stopping = False
@@ -101,7 +102,7 @@ class Gateway:
         except Exception as error:
             failures.note("peers", error, now)
         try:
-            for server in (self._tcp, *self._links):
+            for server in self._servers:
                 out += server.poll(now)
         except Exception as error:
             failures.note("tcp.poll", error, now)
@@ -162,23 +163,31 @@ class Gateway:
             earliest = self._earliest()
         except Exception as error:
             self._failures.note("next_deadline", error, self._now)
-            earliest = NEVER
-        retry = Deadline(self._failures.retry_at, "retry")
-        if retry.at > self._now:  # what was left undone is done soon, and not over and over until then
-            earliest = min(earliest, retry) if earliest.at > self._now else retry
-        self.waits_for = earliest
-        self._wake_at = earliest.at
+            earliest = NEVER.at
+        retry_at = self._failures.retry_at
+        if retry_at > self._now:  # what was left undone is done soon, and not over and over until then
+            earliest = min(earliest, retry_at) if earliest > self._now else retry_at
+        self._wake_at = earliest
         if self.service.turns.queue or self._ingress.held:
             return self._now
-        return earliest.at if earliest.at != NEVER.at else None
+        return earliest if earliest != NEVER.at else None
 
-    def _earliest(self) -> Deadline:
+    def _earliest(self) -> Nanos:
         if self._tcp.has_closed:
-            return Deadline(0, "tcp.closed")
-        routine = Deadline(self._periodic_tasks.next_deadline(self._live.config), "routine")
-        earliest = earliest_of(self._timed, min(routine, self.service.next_deadline()))
-        fragments = self._forwarder.next_deadline()
-        return earliest if fragments is None or fragments >= earliest.at else Deadline(fragments, "ip.timer")
+            return 0
+        earliest = self._periodic_tasks.next_deadline(self._live.config)
+        for _, part in self._waiting:
+            due = part.next_deadline()
+            if due is not None and due < earliest:
+                earliest = due
+        return earliest
+
+    @property
+    def waits_for(self) -> Deadline:
+        """The earliest timer with its reason, for a developer who asks why the server wakes up."""
+        return earliest_of(
+            self._waiting, Deadline(self._periodic_tasks.next_deadline(self._live.config), "periodic tasks")
+        )
 
     @property
     def wants_frames(self) -> bool:

@@ -38,7 +38,7 @@ class HandshakeScheduler:
         self._handshakes: FairTable[Peer] = FairTable(limits.handshakes, limits.per_address, limits.per_prefix)
         self._logins: FairTable[Peer] = FairTable(limits.authenticating, limits.per_address, limits.per_prefix)
         self._queued: set[int] = set()  # transports of the peers in _turns
-        self._turns: OrderedDict[bytes, deque[Peer]] = OrderedDict()  # prefix -> peers with something to read
+        self.turns: OrderedDict[bytes, deque[Peer]] = OrderedDict()  # prefix -> peers that wait for a turn
         self._credit = BURST
         self._credited_at = now
         self._began: Nanos = 0
@@ -49,7 +49,7 @@ class HandshakeScheduler:
     @property
     def busy(self) -> bool:
         """True while a peer waits for a turn."""
-        return bool(self._turns)
+        return bool(self.turns)
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -115,7 +115,7 @@ class HandshakeScheduler:
         if peer.transport.id in self._queued:
             return
         self._queued.add(peer.transport.id)
-        self._turns.setdefault(prefix_of(peer.transport.key), deque()).append(peer)
+        self.turns.setdefault(prefix_of(peer.transport.key), deque()).append(peer)
 
     def is_queued(self, peer: Peer) -> bool:
         """True while a peer waits for its turn."""
@@ -132,12 +132,12 @@ class HandshakeScheduler:
         earned = (now - self._credited_at) * self._percent // 100
         self._credit = min(BURST, self._credit + earned)
         self._credited_at = now
-        if not self._turns or ((self._credit <= 0 or self._spent >= AT_ONCE) and not idle):
+        if not self.turns or ((self._credit <= 0 or self._spent >= AT_ONCE) and not idle):
             return None
-        prefix, waiting = self._turns.popitem(last=False)
+        prefix, waiting = self.turns.popitem(last=False)
         peer = waiting.popleft()
         if waiting:
-            self._turns[prefix] = waiting  # after all other prefixes
+            self.turns[prefix] = waiting  # after all other prefixes
         self._queued.discard(peer.transport.id)
         self._began = self._clock()
         return peer

@@ -11,7 +11,6 @@ from typing import Protocol
 
 from hognose.address import Address
 from hognose.base.containment import Failures, attempt
-from hognose.base.deadlines import NEVER, Deadline
 from hognose.base.journal import Journal
 from hognose.drops import Counters, DropReason, Stat
 from hognose.errors import PeerError
@@ -137,7 +136,7 @@ class PeerService:
                     self._contain(self._on_readable, peer, now, unix)
             if self.turns.queue:
                 self._run_clients(now, unix)
-        if self.scheduler.busy:
+        if self.scheduler.turns:
             self._run_handshakes(now - self._traffic_at >= QUIET_NS, now, unix)
         if self.downlink.dirty:
             seal = self.downlink.seal
@@ -155,16 +154,17 @@ class PeerService:
             self._to_link = []
         return to_link
 
-    def next_deadline(self) -> Deadline:
-        """The earliest timer, at 0 when clients are to be judged again; NEVER without any."""
+    def next_deadline(self) -> Nanos | None:
+        """Time of the earliest timer, 0 when clients are to be judged again; None when none runs."""
         if self.rejudging.waiting:
-            return Deadline(0, "rejudging")
-        earliest = Deadline(self.timers.heap[0][0], "peers") if self.timers.heap else NEVER
-        if self.scheduler.busy:
+            return 0
+        earliest = self.timers.heap[0][0] if self.timers.heap else None
+        if self.scheduler.turns:
             turn_at = self.scheduler.next_turn_at(self._traffic_at + QUIET_NS)
-            earliest = min(earliest, Deadline(turn_at, "handshakes"))
-        verdict_at = self.admissions.next_deadline()
-        return earliest if verdict_at is None else min(earliest, Deadline(verdict_at, "logins"))
+            earliest = turn_at if earliest is None else min(earliest, turn_at)
+        if self.admissions.waiting and (verdict_at := self.admissions.next_deadline()) is not None:
+            earliest = verdict_at if earliest is None else min(earliest, verdict_at)
+        return earliest
 
     def handle_deadline(self, now: Nanos, unix: UnixSeconds) -> None:
         """Run the timers of peers that are due."""

@@ -553,14 +553,14 @@ def test_a_router_must_not_be_in_the_tunnel_network() -> None:
 
 
 def test_a_deadline_has_a_reason() -> None:
-    """For a developer who asks why the server wakes up."""
     world = GatewayWorld("keepalive 10 60")
     reasons = set()
     for number in range(3):
         world.start("alice", port=40_000 + number)
         for _ in range(40):
-            world.gateway.next_deadline()
+            due = world.gateway.next_deadline()
             reasons.add(world.gateway.waits_for.reason)
+            assert due == world.gateway.waits_for.at
             world.rest(0.5)
-    assert {"peers", "tcp.timer"} <= reasons
-    assert reasons <= {"peers", "tcp.timer", "nat.timer", "arp.timer", "routine", "tcp.closed", "handshakes"}
+    assert {"timers", "tcp.timer"} <= reasons
+    assert reasons <= {"timers", "tcp.timer", "nat.timer", "arp.timer", "periodic tasks"}
