@@ -187,7 +187,7 @@ def kinds() -> dict[str, int]:
         except Exception:
             continue
         found[name] = greatest(
-            lambda profile, name=name: any(  # type: ignore[misc]
+            lambda profile, name=name: any(  # type: ignore[misc]  # bound to this round
                 works(name, profile, version, ciphers=AEAD) for version in VERSIONS
             )
         )
@@ -214,7 +214,7 @@ def suites() -> tuple[dict[str, tuple[str, int, str]], list[str]]:
             continue
         words = " ".join(word for word in WORDS if suite in members[word])
         kind = FAMILIES[good[0]]
-        level = greatest(lambda p, k=kind, s=suite: works(k, p, SSL.TLS1_2_VERSION, ciphers=s))  # type: ignore[misc]
+        level = greatest(lambda p, k=kind, s=suite: works(k, p, SSL.TLS1_2_VERSION, ciphers=s))  # type: ignore[misc]  # bound to this round
         working[suite] = (" ".join(good), level, words)
     used = {word for *_, words in working.values() for word in words.split()}
     idle += [word for word in WORDS if members[word] and word not in used]
@@ -243,7 +243,7 @@ def table() -> str:
     rows = [f"    {name!r}: {row!r}," for name, row in working.items()]
     tls13 = {
         name: greatest(
-            lambda p, name=name: works(FAMILIES["EC"], p, SSL.TLS1_3_VERSION, ciphersuites=name, ciphers=AEAD)  # type: ignore[misc]
+            lambda p, name=name: works(FAMILIES["EC"], p, SSL.TLS1_3_VERSION, ciphersuites=name, ciphers=AEAD)  # type: ignore[misc]  # bound to this round
         )
         for name in TLS13
     }

@@ -49,8 +49,10 @@ def gateway(authority: Authority) -> Any:
     )
     # Trees before settings.py have addresses as numbers.
     numbers = "Ipv4Int" in str(Uplink.__annotations__["address"])
+    own: Any
+    router: Any
     own, router = ((each if numbers else each.to_bytes(4, "big")) for each in (ADDRESS, ROUTER))
-    uplink = Uplink(own, 24, router)  # type: ignore[arg-type]
+    uplink = Uplink(own, 24, router)
     return assemble(
         parse(text, "server.conf")[0], caps=LinkCaps(mac=MAC), uplink=uplink, limits=Limits(),
         random=os.urandom, now=1000 * SECOND, unix=UNIX, counters=Counters(),

@@ -32,11 +32,11 @@ def longest(play: Callable[[Attack], list[Cost]]) -> tuple[int, float]:
 def main() -> None:
     """Print a line for every input."""
     for make in STREAMS:
-        steps, ms = longest(lambda attack, make=make: list(steps_of(attack, make(attack), counted=False)))  # type: ignore[misc]
+        steps, ms = longest(lambda attack, make=make: list(steps_of(attack, make(attack), counted=False)))  # type: ignore[misc]  # bound to this round
         print(f"{make.__name__:30} {steps:5} steps, the longest {ms:6.2f} ms", flush=True)
     for name, frames in BATCHES.items():
         steps, ms = longest(
-            lambda attack, frames=frames: list(steps_of_batches(attack, frames(attack), counted=False))  # type: ignore[misc]
+            lambda attack, frames=frames: list(steps_of_batches(attack, frames(attack), counted=False))  # type: ignore[misc]  # bound to this round
         )
         print(f"{name:30} {steps:5} steps, the longest {ms:6.2f} ms", flush=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from typing import Literal
 
 MAX_STEPS = 6  # changes of one input
 NEW = 0.02  # of the inputs are nothing but random bytes
@@ -105,10 +106,10 @@ class Mutator:
     def _near(self, data: bytearray) -> None:
         if data:
             at, width = self._field(data)
-            order = "big" if self._random.random() < 0.9 else "little"
-            value = int.from_bytes(data[at : at + width], order)  # type: ignore[arg-type]
+            order: Literal["big", "little"] = "big" if self._random.random() < 0.9 else "little"
+            value = int.from_bytes(data[at : at + width], order)
             value = value + self._random.randint(-NEAR, NEAR) & (1 << 8 * width) - 1
-            data[at : at + width] = value.to_bytes(width, order)  # type: ignore[arg-type]
+            data[at : at + width] = value.to_bytes(width, order)
 
     def _splice(self, data: bytearray) -> None:
         """The beginning of one input and the end of another."""

@@ -38,7 +38,7 @@ def steps(target: Callable[[bytes], None], data: bytes) -> set[Step]:
         return local if frame.f_code.co_filename.startswith(SOURCE) else None
 
     last: dict[FrameType, int] = {}
-    sys.settrace(called)  # type: ignore[arg-type]
+    sys.settrace(called)  # type: ignore[arg-type]  # a tracer of calls only
     try:
         target(data)
     finally:

@@ -381,7 +381,8 @@ def test_one_line_says_what_to_change(setting: Setting, servers: OneServer, numb
         server.process.wait_for(f"(peer_rejected|client_refused) .*peer={peer}", 15, before + 1)
         assert "Initialization Sequence Completed" not in client.log
     found = lines_about(server, peer)[before:]
-    connections = [re.search(r"conn=\d+ peer=\S+", line)[0] for line in found]  # type: ignore[index]
+    connections = [match[0] for line in found if (match := re.search(r"conn=\d+ peer=\S+", line))]
+    assert len(connections) == len(found)
     assert len(set(connections)) == len(found), "more than one line about one connection"
     detail = ".*".join(re.escape(part) for part in misfit.detail.split("*"))
     wanted = rf' reason={misfit.reason} detail="{detail}"' if misfit.reason else rf' reason="{detail}"'

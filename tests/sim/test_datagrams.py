@@ -43,7 +43,7 @@ def test_a_session_from_the_hard_reset_to_the_goodbye(wrap: str) -> None:
     world.run(lambda: client.established, 5)
     assert stages(world) == [Stage.ESTABLISHED]
     [peer] = world.table.by_transport.values()
-    assert peer.transport.trusted  # type: ignore[attr-defined]
+    assert peer.transport.trusted  # type: ignore[attr-defined]  # of this kind only
     assert world.events_of("client_established")[0]["peer"] == "192.0.2.1:1001"
     assert echoes(world, client, 40) == 40
     world.rest(11)

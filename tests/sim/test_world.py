@@ -66,7 +66,7 @@ def _loses_a_packet(world: SimWorld) -> None:
                 kept[address] = packets
         return inner(kept)
 
-    downlink.deliver = deliver  # type: ignore[method-assign]
+    downlink.deliver = deliver  # type: ignore[method-assign]  # a spy
 
 
 def _takes_another_client(world: SimWorld) -> None:
@@ -81,13 +81,13 @@ def _takes_another_client(world: SimWorld) -> None:
             queued += inner({others[0] if count[0] % 40 == 0 and others else address: packets})
         return queued
 
-    downlink.deliver = deliver  # type: ignore[method-assign]
+    downlink.deliver = deliver  # type: ignore[method-assign]  # a spy
 
 
 def _repeats_a_packet(world: SimWorld) -> None:
     downlink = world.gateway.service.downlink
     inner = downlink.deliver
-    downlink.deliver = lambda to_clients: inner(  # type: ignore[method-assign]
+    downlink.deliver = lambda to_clients: inner(  # type: ignore[method-assign]  # a spy
         {address: packets * 2 for address, packets in to_clients.items()}
     )
 
@@ -100,12 +100,12 @@ def _raises(world: SimWorld) -> None:
         if count[0] == 40:
             raise KeyError(1)
 
-    world.gateway.service._forward = forward  # type: ignore[assignment, method-assign]
+    world.gateway.service._forward = forward  # type: ignore[assignment, method-assign]  # a spy
 
 
 def _forgets_no_flow(world: SimWorld) -> None:
-    world.gateway.service.admissions._nat.forget = lambda client: None  # type: ignore[method-assign]
-    world.gateway.service.admissions._nat.handle_deadline = lambda now: None  # type: ignore[method-assign]
+    world.gateway.service.admissions._nat.forget = lambda client: None  # type: ignore[method-assign]  # a spy
+    world.gateway.service.admissions._nat.handle_deadline = lambda now: None  # type: ignore[method-assign]  # a spy
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ class StreamPeer(ReferencePeer):
 
     def __init__(self, settings: PeerSettings) -> None:
         super().__init__(settings, b"")
-        self._data: bytearray = bytearray()  # type: ignore[assignment]
+        self._data: bytearray = bytearray()  # type: ignore[assignment]  # one that grows
         self._end = OPEN_END
 
     def write(self, data: bytes, now: int) -> None:

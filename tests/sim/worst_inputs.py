@@ -16,7 +16,7 @@ from types import FrameType
 from tests.sim.segments import Segment, build, ones_complement
 from tests.sim.world_peer import echo_request, ip_packet, udp_packet
 from tests.unit.gateway.gateway_world import ADDRESS, GATEWAY, MAC, OUTSIDE, ROUTER_MAC, UNIX, GatewayWorld, Remote
-from tests.unit.openvpn.client import OCC_EXIT, PING
+from tests.unit.openvpn.client import OCC_EXIT, PING, ModelClient
 
 from hognose.limits import KIB, Limits
 from hognose.units import ipv4_int
@@ -71,9 +71,14 @@ class Attack:
     def address(self) -> int:
         return ipv4_int(self.alice.tunnel_address)
 
-    def sealed(self, packet: bytes) -> bytes:
+    @property
+    def vpn(self) -> ModelClient:
+        """The attacker's client, which is up."""
         assert self.alice.vpn is not None
-        return framed(self.alice.vpn.seal(packet))
+        return self.alice.vpn
+
+    def sealed(self, packet: bytes) -> bytes:
+        return framed(self.vpn.seal(packet))
 
     def flood(self, packet: Callable[[int], bytes]) -> bytes:
         """As many data records as the window takes; packet: the n-th inner packet."""
@@ -91,8 +96,7 @@ class Attack:
 
     def control(self, opcode: int, body: bytes, key_id: int = 0) -> bytes:
         """A framed control packet without a wrap."""
-        assert self.alice.vpn is not None
-        return framed(bytes((opcode << 3 | key_id,)) + self.alice.vpn.sid + body)
+        return framed(bytes((opcode << 3 | key_id,)) + self.vpn.sid + body)
 
 
 def begin(*lines: str) -> Attack:
@@ -203,20 +207,20 @@ def old_messages(attack: Attack) -> bytes:
 
 
 def empty_messages(attack: Attack) -> bytes:
-    first = attack.alice.vpn.negotiations[0].next_out  # type: ignore[union-attr]
+    first = attack.vpn.negotiations[0].next_out
     return attack.fill(lambda n: attack.control(4, b"\0" + struct.pack(">I", first + n)))
 
 
 def acknowledgements(attack: Attack) -> bytes:
     def message(n: int) -> bytes:
         ids = struct.pack(">8I", *range(n, n + 8))
-        return attack.control(5, b"\x08" + ids + attack.alice.vpn.server_sid)  # type: ignore[union-attr]
+        return attack.control(5, b"\x08" + ids + attack.vpn.server_sid)
 
     return attack.fill(message)
 
 
 def tls_garbage(attack: Attack) -> bytes:
-    first = attack.alice.vpn.negotiations[0].next_out  # type: ignore[union-attr]
+    first = attack.vpn.negotiations[0].next_out
     return attack.fill(lambda n: attack.control(4, b"\0" + struct.pack(">I", first + n) + b"\x17"))
 
 

@@ -60,12 +60,12 @@ def test_the_mutation_gate_draws_the_fixed_ones_and_makes_none_smaller() -> None
 
 
 def test_a_seed_by_hand_chooses_the_profile_that_heeds_it() -> None:
-    conftest.pytest_configure(_Asked(hypothesis_seed="5"))  # type: ignore[arg-type]
+    conftest.pytest_configure(_Asked(hypothesis_seed="5"))  # type: ignore[arg-type]  # a stand-in
     assert settings.get_current_profile_name() == "explore"
 
 
 def test_a_profile_by_hand_stays() -> None:
-    conftest.pytest_configure(_Asked(hypothesis_seed="5", hypothesis_profile="fixed"))  # type: ignore[arg-type]
+    conftest.pytest_configure(_Asked(hypothesis_seed="5", hypothesis_profile="fixed"))  # type: ignore[arg-type]  # a stand-in
     assert settings.get_current_profile_name() == "fixed"
 
 

@@ -39,5 +39,5 @@ def changed(owner: T, **values: object) -> T:
         group, *inner = _place(owner, name)
         if inner:
             new = replace(getattr(owner, group), **{inner[0]: new})
-        owner = replace(owner, **{group: new})  # type: ignore[type-var]
+        owner = replace(owner, **{group: new})  # type: ignore[type-var]  # a dataclass by its name
     return owner

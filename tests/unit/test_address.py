@@ -65,7 +65,7 @@ def test_networks_in_networks(one: tuple[bytes, int], two: tuple[bytes, int]) ->
     ours, theirs = Prefix.of(*one), Prefix.of(*two)
     first, second = (ipaddress.ip_network((prefix.network, prefix.prefix_len)) for prefix in (ours, theirs))
     same_family = first.version == second.version
-    assert ours.covers(theirs) == (same_family and second.subnet_of(first))  # type: ignore[arg-type]
+    assert ours.covers(theirs) == (same_family and second.subnet_of(first))  # type: ignore[arg-type]  # of one family
     assert ours.overlaps(theirs) == (same_family and first.overlaps(second))
     assert ours.covers(Prefix.of(one[0], 8 * len(one[0])))
 

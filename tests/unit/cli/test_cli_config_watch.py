@@ -319,7 +319,7 @@ def test_a_sector_of_another_text_in_between(overtaken_at: int) -> None:
             world.source.data = newer
         return read(position, size)
 
-    world.source._read = overtaken  # type: ignore[method-assign]
+    world.source._read = overtaken  # type: ignore[method-assign]  # a spy
     assert len(world.look(2)) == 1
     assert world.applied[-1].admission.max_clients == 6
 

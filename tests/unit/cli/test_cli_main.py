@@ -56,7 +56,7 @@ def test_the_process_ends_with_the_commands_status(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(entry, "run", run)
     monkeypatch.setattr(sys, "argv", ["hognose", "config", "check"])
     with pytest.raises(SystemExit) as caught:
-        entry.main()  # type: ignore[attr-defined]
+        entry.main()  # type: ignore[attr-defined]  # a module made by hand
     assert (caught.value.code, seen) == (status, [["config", "check"]])
 
 

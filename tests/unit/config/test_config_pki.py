@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from tests.unit.config.config_samples import BASE, BETWEEN, NEXT_UPDATE, block, config_text, crl_pem, identity
@@ -136,8 +137,8 @@ def test_no_authentication_only_by_the_boot_argument(value: str) -> None:
         ("remote-cert-eku 1.3.6.1.5.5.7.3.2", {"eku": "1.3.6.1.5.5.7.3.2"}),
     ],
 )
-def test_what_a_clients_certificate_must_be(line: str, policy: dict[str, object]) -> None:
-    assert parse_extra(line + "\n").tls.rules == CertificateRules(**policy)  # type: ignore[arg-type]
+def test_what_a_clients_certificate_must_be(line: str, policy: dict[str, Any]) -> None:
+    assert parse_extra(line + "\n").tls.rules == CertificateRules(**policy)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import os
 import struct
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -56,9 +57,9 @@ def kernel(monkeypatch: pytest.MonkeyPatch) -> Kernel:
     return Kernel(monkeypatch)
 
 
-def opened(node: str, **words: object) -> LinkCaps:
+def opened(node: str, **words: Any) -> LinkCaps:
     """The capabilities of the device at a node."""
-    device = open_tap(node, Counters(), **words)  # type: ignore[arg-type]
+    device = open_tap(node, Counters(), **words)
     device.close()
     return device.caps
 

@@ -68,7 +68,7 @@ def test_as_many_executions_as_the_failure_says_end_with_it() -> None:
 
 def test_time_ends_what_does_not_fail() -> None:
     ticks = count(100.0, 0.01)
-    run = fuzzing.run(len, Mutator(CORPUS, 1, 200), until=103.0, clock=lambda: next(ticks))  # type: ignore[arg-type]
+    run = fuzzing.run(len, Mutator(CORPUS, 1, 200), until=103.0, clock=lambda: next(ticks))  # type: ignore[arg-type]  # a stand-in
     assert run.failure is None
     assert 295 <= run.executions <= 305
 
@@ -119,9 +119,9 @@ def _broken(self: SimWorld) -> None:
         number[0] += 1
         if number[0] == 30:
             raise KeyError(number[0])
-        return inner(peer, packets, now)  # type: ignore[arg-type]
+        return inner(peer, packets, now)  # type: ignore[arg-type]  # a stand-in
 
-    self.gateway.service._forward = forward  # type: ignore[method-assign]
+    self.gateway.service._forward = forward  # type: ignore[method-assign]  # a spy
     _WHOLE(self)
 
 
@@ -173,7 +173,7 @@ def test_a_round_has_so_many_times_the_examples(factor: float, examples: int) ->
     def test_fine(number: int) -> None:
         seen.append(number)
 
-    multiply(SimpleNamespace(obj=test_fine), factor)  # type: ignore[arg-type]
+    multiply(SimpleNamespace(obj=test_fine), factor)  # type: ignore[arg-type]  # a stand-in
     test_fine()
     assert len(seen) == examples
 

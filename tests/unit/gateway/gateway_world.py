@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Ether
@@ -182,21 +183,21 @@ class GatewayWorld:
         assert remote.connected
         return remote
 
-    def client(self, name: str = "alice", address: str = "192.0.2.11", port: int = 40_000, **changes: object) -> Remote:
+    def client(self, name: str = "alice", address: str = "192.0.2.11", port: int = 40_000, **changes: Any) -> Remote:
         """An OpenVPN client that has its address."""
         remote = self.start(name, address, port, **changes)
         self.run(lambda: remote.vpn is not None and remote.vpn.established)
         return remote
 
-    def start(self, name: str = "alice", address: str = "192.0.2.11", port: int = 40_000, **changes: object) -> Remote:
+    def start(self, name: str = "alice", address: str = "192.0.2.11", port: int = 40_000, **changes: Any) -> Remote:
         """An OpenVPN client that has begun."""
         first, last = (int.from_bytes(each, "big") for each in self._pool)
         if len(self._addresses) <= last - first:
             self._addresses.setdefault(name, (first + len(self._addresses)).to_bytes(4, "big"))
         remote = self.remote(address, port)
         identity = client_identity(name)
-        fields: dict[str, object] = {"cert": identity.cert, "key": identity.key, **changes}
-        remote.vpn = ModelClient(replace(kit(), **fields))  # type: ignore[arg-type]
+        fields: dict[str, Any] = {"cert": identity.cert, "key": identity.key, **changes}
+        remote.vpn = ModelClient(replace(kit(), **fields))
         remote.vpn.start(self.now)
         return remote
 

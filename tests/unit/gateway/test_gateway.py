@@ -58,7 +58,9 @@ def test_more_options_than_one_message_holds() -> None:
     world = GatewayWorld(*routes)
     alice = world.client()
     assert alice.vpn is not None
-    world.run(lambda: "push-continuation 1" in alice.vpn.messages[-1], 5)  # type: ignore[union-attr]
+    vpn = alice.vpn
+    assert vpn is not None
+    world.run(lambda: "push-continuation 1" in vpn.messages[-1], 5)
     messages = alice.vpn.messages
     assert [message.split(",")[-1] for message in messages[:-1]] == ["push-continuation 2"] * (len(messages) - 1)
     assert len(messages) >= 2

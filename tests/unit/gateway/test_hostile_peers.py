@@ -189,7 +189,7 @@ def test_cve_2026_40215_output_of_an_earlier_session_stays_its_own() -> None:
         seen.append(record)
         receive(record, now)
 
-    second.vpn.receive = spy  # type: ignore[method-assign]
+    second.vpn.receive = spy  # type: ignore[method-assign]  # a spy
     world.run(lambda: second.vpn is not None and second.vpn.established, 20)
     world.rest(1)
     # The model client refuses acknowledgements for another session id, and data that does not open.
@@ -423,6 +423,6 @@ def test_two_connections_of_one_client_share_no_records() -> None:
     for record in replayed:
         thief = world.remote("192.0.2.66", 40_000 + len(record))
         thief.records(record)
-        world.run(lambda thief=thief: thief.reset, 11)  # type: ignore[misc]
+        world.run(lambda thief=thief: thief.reset, 11)  # type: ignore[misc]  # bound to this round
     assert world.dropped(DropReason.NO_HARD_RESET) == 2
     unharmed(world, alice)

@@ -6,7 +6,7 @@ holds a container fails here until BOUNDS names what bounds it: a field of limit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from functools import cache
 
 import pytest
@@ -241,7 +241,7 @@ def renegotiations(world: GatewayWorld) -> Remote:
         world.rest(61)
         assert remote.vpn is not None
         key_id = remote.vpn.renegotiate(world.now)
-        world.run(lambda key_id=key_id, vpn=remote.vpn: key_id in vpn.data_keys, 20)  # type: ignore[misc]
+        world.run(lambda key_id=key_id, vpn=remote.vpn: key_id in vpn.data_keys, 20)  # type: ignore[misc]  # bound to this round
     return remote
 
 
@@ -317,7 +317,8 @@ def largest(state: Callable[[GatewayWorld], Remote]) -> dict[str, int]:
         if peer is not bystander:
             for name, container in own_containers(peer, bystander):
                 in_bytes = isinstance(container, bytes) or (name in BOUNDS and BOUNDS[name].unit == "bytes")
-                size = size_of(container) if in_bytes else len(container)  # type: ignore[arg-type]
+                assert isinstance(container, Sized)
+                size = size_of(container) if in_bytes else len(container)
                 found[name] = max(found.get(name, 0), size)
     return found
 
@@ -352,6 +353,6 @@ def test_a_container_without_a_bound_is_found() -> None:
     world.client("bob", "192.0.2.12")
     alice, bob = world.gateway.service.table.by_transport.values()
     assert alice.session is not None
-    alice.session._surprise = {1: [bytearray(5)]}  # type: ignore[attr-defined]
+    alice.session._surprise = {1: [bytearray(5)]}  # type: ignore[attr-defined]  # of this kind only
     names = {name for name, _ in own_containers(alice, bob)}
     assert {"Session.surprise", "Session.surprise[]", "Session.surprise[][]", "Peer.down", "Rack.records"} <= names

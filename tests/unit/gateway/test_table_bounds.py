@@ -5,6 +5,7 @@ What a client has outside its own state, flows, mappings, packets that wait for 
 
 from __future__ import annotations
 
+from collections.abc import Sized
 from functools import cache
 
 import pytest
@@ -84,7 +85,8 @@ def largest() -> dict[str, int]:
     for name, container in held:
         if modules[name.partition(".")[0]].startswith(("hognose.nat.", "hognose.ip.")):
             in_bytes = isinstance(container, bytes) or (name in BOUNDS and BOUNDS[name].unit == "bytes")
-            size = size_of(container) if in_bytes else len(container)  # type: ignore[arg-type]
+            assert isinstance(container, Sized)
+            size = size_of(container) if in_bytes else len(container)
             found[name] = max(found.get(name, 0), size)
     return found
 

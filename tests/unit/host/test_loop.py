@@ -189,7 +189,7 @@ def test_the_loop_keeps_the_times_of_a_reader_that_was_slow(world: World) -> Non
         assert os.read(reader, 5000) == bytes(4096)
         world.next_check = 1 << 62
 
-    world.check = read_later  # type: ignore[method-assign]
+    world.check = read_later  # type: ignore[method-assign]  # a spy
     world.run(writer)
     assert os.read(reader, 5000) == b"info client_ended conn=1\n"
     assert [at for what, at in world.did if what == "step"][:4] == [0, 0.05, 0.15, 0.35]
@@ -239,7 +239,7 @@ def test_counters_are_told_once_a_minute_when_they_have_changed(world: World) ->
         world.counters.drop(DropReason.DEVICE_FULL)
         world.next_check = 1 << 62
 
-    world.check = count  # type: ignore[method-assign]
+    world.check = count  # type: ignore[method-assign]  # a spy
     assert world.run() == [f"info stats drop_device_full={n}" for n in (1, 2, 2)]  # after 60 s, 180 s, at the end
 
 
@@ -249,7 +249,7 @@ def test_the_first_reason_to_end_counts(world: World) -> None:
     world.ends_at = START + 5 * SECOND
     world.ends_again_at = START + 7 * SECOND
     asked: list[tuple[str, Nanos]] = []
-    world.stop = lambda reason, now, unix: asked.append((reason, now))  # type: ignore[method-assign]
+    world.stop = lambda reason, now, unix: asked.append((reason, now))  # type: ignore[method-assign]  # a spy
     world.run()
     assert asked == [("SIGTERM", START + 5 * SECOND)]
     assert world.now == START + 8 * SECOND

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -45,11 +46,11 @@ def feed(reassembler: Reassembler, piece: bytes, now: int = NOW) -> bytes | Drop
 
 
 @given(st.integers(20, 6000), st.sampled_from((8, 24, 512, 1480)), st.randoms(use_true_random=False), st.booleans())
-def test_any_order_gives_the_truth(size: int, unit: int, random: object, duplicated: bool) -> None:
+def test_any_order_gives_the_truth(size: int, unit: int, random: Random, duplicated: bool) -> None:
     packet = datagram(min(size, unit * 40))
     pieces = cut(packet, unit)
     order = pieces * (2 if duplicated else 1)
-    random.shuffle(order)  # type: ignore[attr-defined]
+    random.shuffle(order)
     reassembler, counters = make()
     results = [feed(reassembler, piece) for piece in order] if len(pieces) > 1 else [packet]
     assert results.count(packet) >= 1
@@ -219,7 +220,9 @@ def test_garbage_stays_within_bounds(pieces: list[tuple[int, int, bool, int]]) -
     for offset, size, more, ident in pieces:
         result = feed(reassembler, raw_fragment(offset * 8, b"x" * size * 8, more=more, ident=ident))
         if isinstance(result, bytes):
-            assert ipv4.parse(result, 0, len(result))[1] == len(result)  # type: ignore[index]
+            parsed = ipv4.parse(result, 0, len(result))
+            assert isinstance(parsed, tuple)
+            assert parsed[1] == len(result)
     assert len(reassembler.handle_deadline(NOW + TIMEOUT)) <= 3
     assert reassembler.next_deadline() is None
 

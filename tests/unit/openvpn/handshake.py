@@ -48,7 +48,8 @@ def client(identity: Identity | None, minimum: int = 0, maximum: int = 0, cipher
         context.use_certificate(own)
         for other in others:
             context.add_extra_chain_cert(other)
-        context.use_privatekey(load_pem_private_key(identity.key.encode(), None))  # type: ignore[arg-type]
+        key: Any = load_pem_private_key(identity.key.encode(), None)  # of a type that a certificate can have
+        context.use_privatekey(key)
     connection = SSL.Connection(context, None)
     connection.set_connect_state()
     return connection
@@ -73,10 +74,10 @@ def handshake(context: TlsContext, ours: SSL.Connection, unix: int = UNIX) -> Op
     raise AssertionError("the handshake does not end")
 
 
-def verdict(context: TlsContext, identity: Identity | None, unix: int = UNIX, **kind: object) -> str:
+def verdict(context: TlsContext, identity: Identity | None, unix: int = UNIX, **kind: Any) -> str:
     """ "" when the server lets a client in, else the detail of its refusal."""
     try:
-        handshake(context, client(identity, **kind), unix)  # type: ignore[arg-type]
+        handshake(context, client(identity, **kind), unix)
     except PeerError as error:
         return error.detail
     return ""

@@ -8,6 +8,7 @@ import os
 import random
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from tests.unit.openvpn.client import ClientKit, ModelClient
@@ -62,9 +63,9 @@ def wrapped_client_key(metadata: bytes = b"\1" + UNIX.to_bytes(8, "big")) -> tup
     return client_key, tag + stream.update(client_key + metadata) + length
 
 
-def profile(wrap: str = "none", **changes: object) -> ServerProfile:
+def profile(wrap: Any = "none", **changes: Any) -> ServerProfile:
     direction = 0 if wrap == "tls-auth" else None
-    settings = WrapSettings(wrap, KEY, direction) if wrap != "none" else WrapSettings()  # type: ignore[arg-type]
+    settings = WrapSettings(wrap, KEY, direction) if wrap != "none" else WrapSettings()
     if wrap == "tls-crypt-v2":
         settings = WrapSettings(v2_key=SERVER_V2_KEY)
     base = ServerProfile(
@@ -77,12 +78,12 @@ def profile(wrap: str = "none", **changes: object) -> ServerProfile:
     return changed(base, **changes)
 
 
-def kit(wrap: str = "none", **changes: object) -> ClientKit:
+def kit(wrap: str = "none", **changes: Any) -> ClientKit:
     identity = client_identity()
     base = ClientKit(authority().pem, identity.cert, identity.key, wrap, KEY, 1 if wrap == "tls-auth" else None)
     if wrap == "tls-crypt-v2":
         base.static_key, base.wrapped_key = wrapped_client_key()
-    return replace(base, **changes)  # type: ignore[arg-type]
+    return replace(base, **changes)
 
 
 @dataclass

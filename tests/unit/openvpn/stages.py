@@ -87,7 +87,7 @@ def control(client: ModelClient, opcode: int, key_id: int, body: bytes) -> bytes
     negotiation = client.negotiations.get(key_id)
     if negotiation is None:
         tls = client.negotiations[0].tls if 0 in client.negotiations else None
-        negotiation = _Negotiation(key_id, tls)  # type: ignore[arg-type]
+        negotiation = _Negotiation(key_id, tls)  # type: ignore[arg-type]  # a stand-in
     return client.wrapped(opcode, negotiation, body)
 
 

@@ -75,7 +75,7 @@ def test_cve_2025_2704_a_repeated_first_flight_with_its_key_is_processed_without
     def with_key(negotiation, opcode, payload, now) -> None:
         original(negotiation, 11 if opcode == 4 and negotiation.next_out == 1 else opcode, payload, now)
 
-    link.client._queue = with_key  # type: ignore[method-assign]
+    link.client._queue = with_key  # type: ignore[method-assign]  # a spy
     link.client.start(link.now)
     seen = []
     receive = link.session.receive
@@ -85,7 +85,7 @@ def test_cve_2025_2704_a_repeated_first_flight_with_its_key_is_processed_without
         seen.extend(record[0] >> 3 for record in again)
         return receive(again, now, unix)
 
-    link.session.receive = spy  # type: ignore[method-assign]
+    link.session.receive = spy  # type: ignore[method-assign]  # a spy
     link.run(lambda: link.client.established, 10)
     assert seen.count(11) == 2
     assert drops(link) == {"CONTROL_REPLAY": 1}
@@ -181,7 +181,7 @@ def test_cve_2026_12996_acknowledgements_that_wait_while_a_key_is_promoted(seed:
         sent.extend(records)
         return records
 
-    link.session.poll = spy  # type: ignore[method-assign]
+    link.session.poll = spy  # type: ignore[method-assign]  # a spy
     make_keys = link.client._make_keys
 
     def and_talk(negotiation) -> None:
@@ -190,7 +190,7 @@ def test_cve_2026_12996_acknowledgements_that_wait_while_a_key_is_promoted(seed:
         for _ in range(seed):
             link.client.say("INFO,hello", link.now, key_id=1)
 
-    link.client._make_keys = and_talk  # type: ignore[method-assign]
+    link.client._make_keys = and_talk  # type: ignore[method-assign]  # a spy
     link.run(lambda: link.has(Renegotiated) and not link.client.negotiations[1].unacked, 10)
     assert {record[0] & 7 for record in sent} <= {0, 1}
     assert link.counters.drops[DropReason.BAD_CONTROL_MESSAGE] == seed

@@ -75,10 +75,10 @@ def test_wrap_packet_ids_begin_a_new_window_at_their_end() -> None:
     """The control wrap's 32-bit ids go on under a later time, which a receiver takes as a new window."""
     link = Link(profile("tls-crypt"), kit("tls-crypt"))
     link.connect()
-    link.negotiations.wrap._base._ids._next = 0xFFFFFFFE  # type: ignore[attr-defined]
+    link.negotiations.wrap._base._ids._next = 0xFFFFFFFE  # type: ignore[attr-defined]  # of this kind only
     seen = []
     for _ in range(3):
-        link.negotiations.primary.send_message("INFO,x")  # type: ignore[union-attr]
+        link.negotiations.primary.send_message("INFO,x")  # type: ignore[union-attr]  # it is there
         [record] = link.session.poll(link.now, UNIX)
         seen.append((int.from_bytes(record[13:17], "big"), int.from_bytes(record[9:13], "big")))
         link.client.receive(record, link.now)

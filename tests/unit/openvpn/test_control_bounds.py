@@ -41,7 +41,7 @@ class PatientTls:
 
 
 def negotiation() -> KeyState:
-    ours = replace(profile(), tls=PatientTls())  # type: ignore[arg-type]
+    ours = replace(profile(), tls=PatientTls())  # type: ignore[arg-type]  # a stand-in
     return KeyState(ours, 0, START, MessageReader(Counters(), OpenvpnLimits()), 0)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -218,9 +219,9 @@ def test_the_largest_packet_of_a_record(form: DataFormat) -> None:
         ({"cipher": GCM, "replay_time": -1}, "600"),
     ],
 )
-def test_formats_that_cannot_be(arguments: dict[str, object], words: str) -> None:
+def test_formats_that_cannot_be(arguments: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        DataFormat(**arguments)  # type: ignore[arg-type]
+        DataFormat(**arguments)
 
 
 # -- limits and counts -------------------------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def test_a_clienthello_of_two_packets_is_one() -> None:
         sizes.append(len(payload))
         queue(negotiation, opcode, payload, now)
 
-    link.client._queue = spy  # type: ignore[method-assign]
+    link.client._queue = spy  # type: ignore[method-assign]  # a spy
     link.run(lambda: link.client.established and link.has(Established), 10)
     assert sizes[0] == 1000  # the first part of the ClientHello
     assert sizes[0] + sizes[1] > 1500
@@ -213,7 +213,7 @@ def test_openvpn_3_answers_a_soft_reset_with_its_clienthello(wrap: str) -> None:
         seen.extend(record[0] >> 3 for record in records if record[0] & 7 == 1)
         return receive(records, now, unix)
 
-    link.session.receive = spy  # type: ignore[method-assign]
+    link.session.receive = spy  # type: ignore[method-assign]  # a spy
     renegotiate(link, "server", 10)
     assert wire.SOFT_RESET_V1 not in seen
     assert wire.CONTROL_V1 in seen

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -48,12 +49,12 @@ def pushed(link: Link) -> list[str]:
     return reply.split(",")[1:]
 
 
-def with_admission(link: Link, **changes: object) -> Link:
+def with_admission(link: Link, **changes: Any) -> Link:
     """The gateway's answer is another one."""
     link.admit = False
     link.client.start(link.now)
     link.run(lambda: link.has(Authenticated), 10)
-    link.session.admit(replace(ADMISSION, **changes), link.now)  # type: ignore[arg-type]
+    link.session.admit(replace(ADMISSION, **changes), link.now)
     link.run(lambda: link.client.established, 10)
     return link
 
@@ -243,7 +244,7 @@ def test_no_control_packet_is_longer_than_max_packet_size(wrap: str, size: int) 
         sizes.extend(len(record) for record in records if record[0] >> 3 == wire.CONTROL_V1)
         return records
 
-    link.session.poll = spy  # type: ignore[method-assign]
+    link.session.poll = spy  # type: ignore[method-assign]  # a spy
     link.connect()
     link.client.renegotiate(link.now)
     link.run(lambda: renegotiations(link) == [1], 20)

@@ -178,7 +178,7 @@ def test_only_established_sessions_are_exported() -> None:
 def plain(value: object) -> None:
     """Numbers, texts, bytes, tuples and frozen dataclasses of them."""
     if is_dataclass(value):
-        assert value.__dataclass_params__.frozen, type(value)  # type: ignore[union-attr]
+        assert value.__dataclass_params__.frozen, type(value)  # type: ignore[union-attr]  # typeshed lacks it
         for one in fields(value):
             plain(getattr(value, one.name))
     elif isinstance(value, tuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import random
+from typing import Any
 
 import pytest
 from tests.sim.reference_peer import PeerSettings
@@ -26,8 +27,8 @@ BAD = Impairment(loss=0.03, delay_ns=15 * MS, jitter_ns=MS // 10, duplicate=0.01
 class Wandering(TcpWorld):
     """A world whose server is replaced at each moment by a new one with its state, if `moving`."""
 
-    def __init__(self, moving: bool, **arguments: object) -> None:
-        super().__init__(**arguments)  # type: ignore[arg-type]
+    def __init__(self, moving: bool, **arguments: Any) -> None:
+        super().__init__(**arguments)
         self.moving = moving
         self.moves = 0
         self.moved_at = -1
@@ -98,13 +99,13 @@ def test_delay_spikes_and_black_holes_are_remembered():
 # -- the state itself --------------------------------------------------------------------------------------------------
 
 
-def moved(script: Script, silent: FairTable[bytes] | None = None, **changes: object) -> TcpServerState:
+def moved(script: Script, silent: FairTable[bytes] | None = None, **changes: Any) -> TcpServerState:
     """Replace the script's server by one with its state; returns the state."""
     state = script.server.export()
-    arguments: dict[str, object] = {"limits": TcpLimits(), "secret": state.secret, "silent": silent} | changes
+    arguments: dict[str, Any] = {"limits": TcpLimits(), "secret": state.secret, "silent": silent} | changes
     script.server = TcpServer(
         address=bytes((10, 0, 0, 2)), port=1194, mtu=1500, now=script.now, random=bytes, counters=script.counters,
-        **arguments,  # type: ignore[arg-type]
+        **arguments,
     )  # fmt: skip
     script.server.restore(state)
     return state

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from scapy.layers.inet import ICMP, IP, UDP
 from tests.unit.gateway.gateway_world import ADDRESS, GATEWAY, OUTSIDE, UNIX, GatewayWorld, Remote, query
@@ -41,11 +43,18 @@ def replaced(world: GatewayWorld, alice: Remote) -> None:
     world.client("alice", "192.0.2.99")
 
 
-ENDS = {exit_: "peer_exit", occ_exit: "peer_exit", fin: "peer_closed", reset: "peer_closed", stop: "server_stopping"}
+Way = Callable[[GatewayWorld, Remote], None]
+ENDS: dict[Way, str] = {
+    exit_: "peer_exit",
+    occ_exit: "peer_exit",
+    fin: "peer_closed",
+    reset: "peer_closed",
+    stop: "server_stopping",
+}
 
 
 @pytest.mark.parametrize("way", ENDS, ids=lambda way: way.__name__)
-def test_seconds_of_a_session(way: object) -> None:
+def test_seconds_of_a_session(way: Way) -> None:
     """From the moment at which it was established; what it took to get there is not counted."""
     world = GatewayWorld("keepalive 1000 10000")
     before = world.remote("192.0.2.50")  # a stranger, long before
@@ -53,10 +62,10 @@ def test_seconds_of_a_session(way: object) -> None:
     alice = world.client()
     world.rest(3599.5)
     assert world.events_of("client_ended") == []
-    way(world, alice)  # type: ignore[operator]
+    way(world, alice)
     [line] = world.events_of("client_ended")
     assert line["seconds"] == 3599
-    assert line["reason"] == ENDS[way]  # type: ignore[index]
+    assert line["reason"] == ENDS[way]
     assert before.connected
 
 

@@ -323,7 +323,7 @@ class FakeTransport:
 
 
 def peer(address: str, port: int = 1) -> Peer:
-    return Peer(FakeTransport(address, port), START)  # type: ignore[arg-type]
+    return Peer(FakeTransport(address, port), START)  # type: ignore[arg-type]  # a stand-in
 
 
 class Turns:
@@ -389,7 +389,8 @@ def test_tunnels_go_on_while_handshakes_wait() -> None:
     scheduler._credit = -1
     late = world.start("late", "192.0.2.50")
     frames = late.poll()
-    alice.vpn.send(bytes(echo(alice.tunnel_address)))  # type: ignore[union-attr]
+    assert alice.vpn is not None
+    alice.vpn.send(bytes(echo(alice.tunnel_address)))
     frames += alice.poll()
     for pieces in world.gateway.step(frames, world.now, 0):
         world._sent(b"".join(pieces))

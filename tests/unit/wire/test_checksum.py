@@ -53,9 +53,9 @@ def test_long_data(size: int, seed: int) -> None:
 
 @given(st.integers(0, 1500), st.integers(1, 50), st.integers(0, 1500), st.randoms(use_true_random=False))
 @example(1500, 1, 0, None)
-def test_sum_of_many(size: int, count: int, last: int, random: object) -> None:
+def test_sum_of_many(size: int, count: int, last: int, random: Random | None) -> None:
     def make(length: int) -> bytes:
-        return random.randbytes(length) if random else b"\xff" * length  # type: ignore[attr-defined]
+        return random.randbytes(length) if random else b"\xff" * length
 
     buffers = [*(make(size) for _ in range(count)), make(last)]
     assert ones_sum_all(buffers, 5) == (sum(map(reference, buffers)) + 5) % 0xFFFF
