@@ -34,8 +34,9 @@ LIMITS = Limits(
 
 # Shapes that the code or a protocol fixes: bytes of a key, an identifier or an address, members of a tuple.
 FIXED = {
-    "TcpConnection.key": 6, "TcpConnection.peer": 2, "Rack.records[]": 4, "StreamTransport.key": 6,
-    "StreamTransport.endpoint": 2, "Peer.session_id": 8,
+    "TcpConnection.key": 6, "Rack.records[]": 4, "StreamTransport.key": 6,
+    "StreamTransport.endpoint": 2, "Peer.session_id": 8, "Peer.address": 4, "Admission.address": 4,
+    "Admission.netmask": 4, "Path.ends": 12, "Path.next_hop": 4,
     "Negotiations.session_id": 8, "Negotiations.remote_id": 8, "OpenSslEndpoint.sha256": 32,
     "ClientKeyMessage.pre_master": 48, "ClientKeyMessage.random1": 32, "ClientKeyMessage.random2": 32,
     "ServerKeyMessage.random1": 32, "ServerKeyMessage.random2": 32, "Agreement.push": 4,
