@@ -16,9 +16,10 @@ def refuse(*_: object) -> None:
 
 def test_a_fault_costs_no_port(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="planted"):
+    with monkeypatch.context() as patch:
         patch.setattr(Wheel, "add", refuse)
-        bench.send(udp(5000, 99))
+        with pytest.raises(RuntimeError, match="planted"):
+            bench.send(udp(5000, 99))
     assert bench.nat.flows == 0
     (sent,) = bench.send(udp(5000, 99))
     assert sent.sport == 5000
@@ -27,9 +28,10 @@ def test_a_fault_costs_no_port(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_fault_at_a_second_flow_leaves_the_port_to_the_first(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench()
     bench.send(udp(5000, 99))
-    with monkeypatch.context() as patch, pytest.raises(RuntimeError, match="planted"):
+    with monkeypatch.context() as patch:
         patch.setattr(Wheel, "add", refuse)
-        bench.send(udp(5000, 100))
+        with pytest.raises(RuntimeError, match="planted"):
+            bench.send(udp(5000, 100))
     assert bench.nat.flows == 1
     bench.now += HOLD_DOWN + SECOND
     (sent,) = bench.send(udp(5000, 99, src=OTHER), client=2)
