@@ -10,10 +10,9 @@ from enum import Enum
 from hognose.address import Address, Prefix
 from hognose.address_scope import GROUPS, NO_HOST, SCOPES, Scope, by_first_octet, scope
 from hognose.drops import DropReason
-from hognose.units import Port
+from hognose.units import TCP, UDP, Port
 
 DNS_PORT = 53
-_TCP, _UDP = 6, 17  # protocol numbers of the IPv4 header
 
 # Addresses that no router forwards to: RFC 1812 section 5.3.7, RFC 3927 section 7, RFC 6890; a cloud service would
 # answer under the identity of the machine.
@@ -86,7 +85,7 @@ class Destinations:
         number = int.from_bytes(destination, "big")
         for network, mask, reason in self._by_first_octet[destination[0]]:
             if number & mask == network:
-                if port == DNS_PORT and protocol in (_UDP, _TCP) and destination in self._open_for_dns:
+                if port == DNS_PORT and protocol in (UDP, TCP) and destination in self._open_for_dns:
                     return None
                 return reason
         return None

@@ -15,9 +15,9 @@ from hognose.drops import Counters
 from hognose.ip.offload import segment
 from hognose.limits import NatLimits
 from hognose.link import Outgoing
-from hognose.nat import inbound, outbound
+from hognose.nat import outbound
 from hognose.nat.nat import Nat
-from hognose.wire import ipv4, udp
+from hognose.wire import ipv4, segmentation, udp
 from hognose.wire.checksum import ones_sum, pseudo_sum
 
 CLIENT, SERVER, OUTSIDE = parse_ipv4("10.8.0.2"), parse_ipv4("1.2.3.4"), parse_ipv4("10.0.0.2")
@@ -102,10 +102,10 @@ def main() -> None:
     single = bytes(26) + tcp(SERVER, OUTSIDE, 80, port, 0, 16, SEED.randbytes(MSS))
     ack = bytes(26) + tcp(SERVER, OUTSIDE, 80, port, 0, 16, b"")
     measure(f"in:  super-segment of {RUN}", lambda: nat.inbound(whole, 26, len(whole), MSS, True, 1), RUN)
-    real_sum = inbound.ones_sum
-    inbound.ones_sum = lambda data, start=0: 0
+    real_sum = segmentation.ones_sum
+    segmentation.ones_sum = lambda data, start=0: 0
     measure("     the same without sums", lambda: nat.inbound(whole, 26, len(whole), MSS, True, 1), RUN)
-    inbound.ones_sum = real_sum
+    segmentation.ones_sum = real_sum
     measure("in:  single 1400 B, complete", lambda: [nat.inbound(single, 26, 1426, 0, False, 1) for _ in range(50)], 50)
     measure("in:  single 1400 B, partial", lambda: [nat.inbound(single, 26, 1426, 0, True, 1) for _ in range(50)], 50)
     measure("in:  ACK, complete", lambda: [nat.inbound(ack, 26, len(ack), 0, False, 1) for _ in range(50)], 50)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 
 FIN, SYN, RST, PSH, ACK, URG = 1, 2, 4, 8, 16, 32
 LETTERS = "FSRPAU"
@@ -33,6 +34,11 @@ class Segment:
     def end(self) -> int:
         """Sequence number after this segment."""
         return (self.seq + len(self.payload) + self.has("S") + self.has("F")) & 0xFFFFFFFF
+
+
+def ipv4_int(text: str) -> int:
+    """An address as the number of its bytes."""
+    return int(IPv4Address(text))
 
 
 def ones_complement(data: bytes) -> int:

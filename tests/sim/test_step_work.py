@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 import pytest
 from tests.sim import worst_inputs
+from tests.sim.segments import ipv4_int
 from tests.sim.world_peer import echo_request, udp_packet
 from tests.sim.worst_inputs import BATCHES, STREAMS, Attack, begin, framed, steps_of, steps_of_batches
 from tests.unit.gateway.gateway_world import OUTSIDE
 
 from hognose.drops import DropReason
 from hognose.limits import KIB, StepLimits
-from hognose.units import ipv4_int
 from hognose.vpn.turns import PRODUCED
 
 MOST_CALLS = 25_000  # of a step; a record that opens a flow takes 88 of them

@@ -16,7 +16,7 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 
-from tests.sim.segments import build, read
+from tests.sim.segments import build, ipv4_int, read
 from tests.sim.world_client import SimClient
 from tests.sim.world_hostile import Hostile
 from tests.sim.world_peer import ECHO_PORT, is_sound, udp_packet
@@ -32,7 +32,6 @@ from hognose.drops import Counters, DropReason, Stat
 from hognose.gateway.assemble import Uplink, assemble
 from hognose.limits import Limits, NatLimits
 from hognose.link import LinkCaps
-from hognose.units import ipv4_int
 
 SECOND = 1_000_000_000
 MAC, ROUTER_MAC = bytes.fromhex("020000000002"), bytes.fromhex("020000000001")

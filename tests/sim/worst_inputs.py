@@ -13,13 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import FrameType
 
-from tests.sim.segments import Segment, build, ones_complement
+from tests.sim.segments import Segment, build, ipv4_int, ones_complement
 from tests.sim.world_peer import echo_request, ip_packet, udp_packet
 from tests.unit.gateway.gateway_world import ADDRESS, GATEWAY, MAC, OUTSIDE, ROUTER_MAC, UNIX, GatewayWorld, Remote
 from tests.unit.openvpn.client import OCC_EXIT, PING, ModelClient
 
 from hognose.limits import KIB, Limits
-from hognose.units import ipv4_int
 
 PORT = 1194
 WINDOW = 1000 * KIB  # what an attacker holds back: nearly all of a client's receive buffer

@@ -2,37 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
-
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
 from hognose.drops import Counters, DropReason, Stat
 from hognose.errors import ConfigError, PeerError
 from hognose.events import EVENTS, EventKind
 from hognose.limits import Limits
-from hognose.units import MIB, ipv4_int, ipv4_text, netmask
-
-
-@given(st.integers(0, 2**32 - 1))
-def test_addresses_read_as_ipaddress_reads_them(value: int) -> None:
-    text = str(ipaddress.IPv4Address(value))
-    assert ipv4_text(value) == text
-    assert ipv4_int(text) == value
-
-
-@pytest.mark.parametrize(
-    "text", ["", "1.2.3", "1.2.3.4.5", "256.1.1.1", "01.2.3.4", "1.2.3.x", "1.2.3.", "٣.1.1.1", "1111.1.1.1"]
-)
-def test_what_is_no_address(text: str) -> None:
-    with pytest.raises(ValueError, match="not an IPv4 address"):
-        ipv4_int(text)
-
-
-@pytest.mark.parametrize(("prefix", "text"), [(0, "0.0.0.0"), (24, "255.255.255.0"), (32, "255.255.255.255")])
-def test_netmask(prefix: int, text: str) -> None:
-    assert ipv4_text(netmask(prefix)) == text
+from hognose.units import MIB
 
 
 def test_limits_grow_with_memory_and_never_beyond_the_design() -> None:

@@ -8,11 +8,7 @@ from __future__ import annotations
 
 from hognose.wire import ipv4
 from hognose.wire.checksum import update
-
-_SYN = 0x02
-_OPTION_END = 0
-_OPTION_NOP = 1
-_OPTION_MSS = 2
+from hognose.wire.tcp import CHECKSUM_OFFSET, FIXED_LEN, OPTION_END, OPTION_MSS, OPTION_NOP, SYN
 
 
 def clamp(packet: bytes, mss: int) -> bytes:
@@ -27,16 +23,16 @@ def clamp(packet: bytes, mss: int) -> bytes:
     if old <= mss:
         return packet
     l4 = (packet[0] & 15) * 4
-    field = packet[l4 + 16] << 8 | packet[l4 + 17]
+    field = packet[l4 + CHECKSUM_OFFSET] << 8 | packet[l4 + CHECKSUM_OFFSET + 1]
     # Words count from the TCP header; after an odd number of NOPs the value straddles two of them, so that its bytes
     # weigh the other way round (RFC 1071 section 2 B).
     swap = (at - l4) & 1
     checksum = update(field, _swapped(old) if swap else old, _swapped(mss) if swap else mss)
     return b"".join(
         (
-            packet[: l4 + 16],
+            packet[: l4 + CHECKSUM_OFFSET],
             checksum.to_bytes(2, "big"),
-            packet[l4 + 18 : at],
+            packet[l4 + CHECKSUM_OFFSET + 2 : at],
             mss.to_bytes(2, "big"),
             packet[at + 2 :],
         )
@@ -54,19 +50,19 @@ def _find_mss(packet: bytes) -> int | None:
     if (packet[6] << 8 | packet[7]) & ipv4.FRAGMENTED:
         return None
     l4 = (packet[0] & 15) * 4
-    if len(packet) < l4 + 20 or not packet[l4 + 13] & _SYN:
+    if len(packet) < l4 + FIXED_LEN or not packet[l4 + 13] & SYN:
         return None
-    at, end = l4 + 20, min(l4 + (packet[l4 + 12] >> 4) * 4, len(packet))
+    at, end = l4 + FIXED_LEN, min(l4 + (packet[l4 + 12] >> 4) * 4, len(packet))
     while at < end:
         kind = packet[at]
-        if kind == _OPTION_END:
+        if kind == OPTION_END:
             return None
-        if kind == _OPTION_NOP:
+        if kind == OPTION_NOP:
             at += 1
             continue
         if at + 1 >= end or packet[at + 1] < 2 or at + packet[at + 1] > end:
             return None
-        if kind == _OPTION_MSS:
+        if kind == OPTION_MSS:
             return at + 2 if packet[at + 1] == 4 else None
         at += packet[at + 1]
     return None

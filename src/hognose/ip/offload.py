@@ -1,9 +1,7 @@
 # hot
 """Segmentation and checksums in software, for devices that lack them; the one place where egress is lowered.
 
-Input are Outgoing values as engines make them: partial checksums and TCPv4 super-segments allowed. The rules are those
-of a device with TSO (virtio 1.2 section 5.1.6.2): sequence numbers go on, IDs count up, FIN and PSH on the last
-segment only, CWR on the first only.
+Input are Outgoing values as engines make them: partial checksums and TCPv4 super-segments allowed.
 """
 
 from __future__ import annotations
@@ -15,14 +13,11 @@ from hognose.link import ETHERNET_HDR_LEN, LinkCaps, Outgoing
 from hognose.units import Buffer
 from hognose.wire import virtio_net
 from hognose.wire.checksum import ones_sum
+from hognose.wire.segmentation import cut
 
-# version/IHL/TOS/length, ID, flags/offset/TTL/protocol, checksum, addresses and ports, seq, ack, offset/flags/window,
-# TCP checksum, urgent
-_TCP = Struct(">IHIH12sIIIHH")
 _HALF = Struct(">H")
 _UDP_CHECKSUM_OFFSET = 6
-_FIN_PSH = 0x00090000
-_CWR = 0x00800000
+_ANY = 65_535  # packets
 
 
 def lower(outgoings: list[Outgoing], caps: LinkCaps) -> list[Outgoing]:
@@ -64,30 +59,7 @@ def complete(packet: Buffer, csum_start: int, csum_offset: int) -> bytes:
 def segment(pieces: list[bytes], gso_size: int) -> list[bytes]:
     """The IPv4 packets of a TCPv4 super-segment with complete checksums; its header has no IPv4 options."""
     data = b"".join(pieces)
-    if gso_size <= 0 or len(data) < 40 or data[0] != 0x45:
+    packets = cut(data, 0, len(data), gso_size, most=_ANY) if gso_size > 0 else None
+    if packets is None:
         raise LocalError("a super-segment needs a gso_size and an option-free IPv4 header")
-    vlen, ident, frag_ttl, _, wire, seq, ack, offset_window, _, urgent = _TCP.unpack_from(data)
-    header_len = 20 + (offset_window >> 28) * 4
-    options = data[40:header_len]
-    addresses = ones_sum(wire[:8])
-    vlen &= 0xFFFF0000
-    # pseudo-header: addresses, protocol, length without the payload; then the constant words of the TCP header
-    tcp_base = addresses + 6 + header_len - 20 + ones_sum(wire[8:]) + ack + urgent + ones_sum(options)
-    ip_base = vlen + frag_ttl + addresses
-    last_flags = offset_window & ~_CWR
-    inner_flags = last_flags & ~_FIN_PSH
-    flags = offset_window & ~_FIN_PSH
-    packets: list[bytes] = []
-    for at in range(header_len, len(data), gso_size) or (header_len,):
-        payload = data[at : at + gso_size]
-        if at + gso_size >= len(data):
-            flags = last_flags if packets else offset_window
-        total_len = header_len + len(payload)
-        checksum = -ones_sum(payload, tcp_base + len(payload) + seq + flags) % 0xFFFF
-        ip_sum = -(ip_base + total_len + ident) % 0xFFFF
-        head = _TCP.pack(vlen | total_len, ident, frag_ttl, ip_sum, wire, seq, ack, flags, checksum, urgent)
-        packets.append(head + options + payload)
-        seq = (seq + gso_size) & 0xFFFFFFFF
-        ident = (ident + 1) & 0xFFFF
-        flags = inner_flags
     return packets

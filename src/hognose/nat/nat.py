@@ -13,13 +13,15 @@ from hognose.limits import NatLimits
 from hognose.link import Outgoing
 from hognose.nat import flow_keys, icmp_translation, inbound, outbound, rewrite
 from hognose.nat.filtering import Filtering
-from hognose.nat.flow import ANSWERED
+from hognose.nat.flow import ANSWERED, TTL_STEP
 from hognose.nat.hairpin import Hairpin
+from hognose.nat.inbound import SEGMENTS_MOST
 from hognose.nat.saved_state import SavedNat
 from hognose.nat.table import FlowTable
 from hognose.nat.tracking import track_inbound, track_outbound
 from hognose.units import Buffer, Nanos, Port, Random
 from hognose.wire import icmpv4, ipv4, virtio_net
+from hognose.wire.segmentation import cut
 from hognose.wire.tcp import FIN, RST, SYN
 
 _CHANGES = SYN | FIN | RST  # the flags by which a connection's state changes
@@ -157,9 +159,9 @@ class Nat:
             if (flags & _CHANGES or not flow.state & ANSWERED) and track_inbound(flow, flags, now):
                 self._table.reschedule(flow)
             if gso_size and end - l3 > 40 + gso_size:
-                packets = inbound.split(frame, l3, end, gso_size, flow)
-                if isinstance(packets, DropReason):
-                    return packets
+                packets = cut(frame, l3, end, gso_size, most=SEGMENTS_MOST, wire=flow.in_wire, ttl_step=TTL_STEP)
+                if packets is None:
+                    return DropReason.NAT_BAD_PACKET
                 return flow.owner.client, packets
         return flow.owner.client, [inbound.single(frame, l3, l4, end, partial_checksum, flow)]
 

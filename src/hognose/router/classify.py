@@ -14,7 +14,7 @@ from hognose.router.icmp import FRAGMENTATION_NEEDED, TTL_EXCEEDED, LinkIcmp
 from hognose.router.local_endpoints import LocalEndpoints
 from hognose.router.routed import Routed
 from hognose.router.syn_sieve import SynSieve
-from hognose.units import Buffer, Nanos, Port
+from hognose.units import TCP, Buffer, Nanos, Port
 from hognose.wire import ethernet, ipv4, udp, virtio_net
 from hognose.wire.openvpn import HARD_RESET_CLIENT_V2, HARD_RESET_CLIENT_V3
 from hognose.wire.tcp import SYN
@@ -101,9 +101,10 @@ class Classifier:
         packets = result[1]
         if len(packets) == 1:
             packet = packets[0]
-            if len(packet) < _SMALL_PACKET and packet[9] == 6 and len(packet) > _SYN_OFFSET and packet[_SYN_OFFSET] & 2:
+            size = len(packet)
+            if size < _SMALL_PACKET and packet[9] == TCP and size > _SYN_OFFSET and packet[_SYN_OFFSET] & SYN:
                 packets = [clamp(packet, self._mss)]
-            if len(packet) > self._tun_mtu:
+            if size > self._tun_mtu:
                 packets = self._cut(data, l3, end, packet, routed, now)
         else:
             self.split += len(packets)

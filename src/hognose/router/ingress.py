@@ -18,7 +18,7 @@ from hognose.router.local_endpoints import LocalEndpoints
 from hognose.router.routed import Routed
 from hognose.router.syn_sieve import SynSieve
 from hognose.tcp.server import TcpServer
-from hognose.units import Nanos
+from hognose.units import TCP, Nanos
 from hognose.wire.checksum import ones_sum
 
 # vnet header, then MACs and type, then the fixed IPv4 header, what is used of them. The vnet numbers are little-endian
@@ -112,7 +112,11 @@ class Ingress:
                         break
                     gso_size = (gso_swapped >> 8) | (gso_swapped & 0xFF) << 8
                     super_frames += 1
-                if protocol == 6 and length >= 40 and (server := tcp_server(port_of(frame, _L4_OFFSET)[0])) is not None:
+                if (
+                    protocol == TCP
+                    and length >= 40
+                    and (server := tcp_server(port_of(frame, _L4_OFFSET)[0])) is not None
+                ):
                     server.receive(frame, L3_OFFSET, _L4_OFFSET, end, gso_size, flags & TRUSTED != 0, now)
                 else:
                     engine(frame, L3_OFFSET, _L4_OFFSET, end, protocol, gso_size, flags, routed, now)

@@ -11,12 +11,30 @@ from struct import Struct
 
 from hognose.address import Address
 from hognose.drops import DropReason
-from hognose.units import Buffer
+from hognose.units import ICMP, TCP, UDP, Buffer
 from hognose.wire.checksum import ones_sum
 
-ICMP = 1
-TCP = 6
-UDP = 17
+__all__ = [
+    "DONT_FRAGMENT",
+    "FRAGMENTED",
+    "HEADER",
+    "HEADER_LEN",
+    "ICMP",
+    "MORE_FRAGMENTS",
+    "OFFSET_MASK",
+    "OPTION_COPIED",
+    "OPTION_END",
+    "OPTION_NOP",
+    "TCP",
+    "UDP",
+    "Parsed",
+    "build",
+    "check_options",
+    "destination",
+    "parse",
+    "source",
+    "with_checksum",
+]  # fmt: skip
 
 HEADER_LEN = 20
 DONT_FRAGMENT = 0x4000

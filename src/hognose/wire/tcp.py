@@ -24,6 +24,7 @@ RST = 4
 PSH = 8
 ACK = 16
 URG = 32
+CWR = 128
 
 CHECKSUM_OFFSET = 16
 

@@ -6,10 +6,9 @@ from struct import Struct
 
 from hognose.address import Address
 from hognose.drops import DropReason
-from hognose.units import Buffer, Port
+from hognose.units import UDP, Buffer, Port
 from hognose.wire.checksum import ones_sum, pseudo_sum
 
-PROTOCOL = 17
 HEADER_LEN = 8
 HEADER = Struct(">HHHH")
 
@@ -30,5 +29,5 @@ def parse(data: Buffer, l4: int, end: int) -> tuple[Port, Port, int, int] | Drop
 def build(source: Address, destination: Address, sport: Port, dport: Port, payload: bytes) -> bytes:
     """Header with checksum and payload; payload at most 65507 bytes."""
     length = HEADER_LEN + len(payload)
-    total = pseudo_sum(source, destination, PROTOCOL, length) + sport + dport + length + ones_sum(payload)
+    total = pseudo_sum(source, destination, UDP, length) + sport + dport + length + ones_sum(payload)
     return HEADER.pack(sport, dport, length, -total % 0xFFFF or 0xFFFF) + payload

@@ -13,7 +13,7 @@ from typing import Any
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet
-from tests.sim.segments import Segment, build, read
+from tests.sim.segments import Segment, build, ipv4_int, read
 from tests.unit.openvpn.client import ModelClient
 from tests.unit.openvpn.link import authority, client_identity, kit, server_identity
 from tests.world.server import ServerSettings
@@ -27,7 +27,7 @@ from hognose.gateway.assemble import Uplink, assemble
 from hognose.limits import Limits
 from hognose.link import LinkCaps
 from hognose.router.local_endpoints import NO_ENDPOINTS, LocalEndpoints
-from hognose.units import SECOND, ipv4_int
+from hognose.units import SECOND
 from hognose.vpn.authentication import Authenticator
 
 MAC = bytes.fromhex("020000000002")

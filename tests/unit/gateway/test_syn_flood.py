@@ -8,12 +8,12 @@ import pytest
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet import fragment as cut
 from scapy.layers.l2 import Ether
-from tests.sim.segments import Segment, build
+from tests.sim.segments import Segment, build, ipv4_int
 from tests.unit.gateway.gateway_world import ADDRESS, GATEWAY, MAC, OUTSIDE, PLAIN, ROUTER_MAC, GatewayWorld, query
 
 from hognose.drops import DropReason, Stat
 from hognose.limits import Limits, TcpLimits
-from hognose.units import MS, SECOND, ipv4_int
+from hognose.units import MS, SECOND
 
 HEAD = PLAIN + MAC + bytes.fromhex(ROUTER_MAC.replace(":", "")) + b"\x08\0"
 RATE = 20_000

@@ -6,7 +6,7 @@ import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Packet
 from tests.sim.reference_peer import PeerSettings, ReferencePeer
-from tests.sim.segments import build, parse
+from tests.sim.segments import build, ipv4_int, parse
 from tests.unit.gateway.gateway_world import ADDRESS, GATEWAY, OUTSIDE, START, GatewayWorld, Remote
 
 from hognose.address import Endpoint, parse_ipv4
@@ -16,7 +16,6 @@ from hognose.router.local_endpoints import LocalEndpoints
 from hognose.tcp.connection import TcpConnection
 from hognose.tcp.server import TcpServer
 from hognose.udp.endpoint import Datagram, UdpEndpoint
-from hognose.units import ipv4_int
 
 ONE, OTHER = object(), object()
 ENDPOINTS = LocalEndpoints(tcp={80: ONE, 0x1234: OTHER})  # type: ignore[dict-item]
