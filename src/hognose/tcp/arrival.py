@@ -199,6 +199,7 @@ class Arrival:
             self._fin_received(now)
 
     def _text(self, position: int, data: bytes, now: Nanos) -> None:
+        """Take text, as far as it lies in the window and before the FIN."""
         rcv = self._rcv
         if rcv.fin_at >= 0 and position + len(data) > rcv.fin_at:
             data = data[: max(0, rcv.fin_at - position)]
@@ -208,6 +209,7 @@ class Arrival:
             rcv.receive(position, data, now)
 
     def _fin_received(self, now: Nanos) -> None:
+        """Take the peer's FIN, which is next in order."""
         rcv = self._rcv
         rcv.nxt += 1
         rcv.ack_now = True
@@ -295,6 +297,7 @@ class Arrival:
         return (self._ts_offset + now // MS) & _MASK
 
     def _finish(self, reason: CloseReason) -> None:
+        """Enter CLOSED; the server removes the connection."""
         self.lingers = reason is CloseReason.FINISHED and self._state != TcpState.LAST_ACK
         self._state = _CLOSED
         if reason is CloseReason.RESET_BY_PEER:

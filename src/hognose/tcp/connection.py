@@ -243,6 +243,7 @@ class TcpConnection(Arrival):
         rcv.acknowledged(window)
 
     def _bare(self, flags: int, position: int, now: Nanos, out: list[Outgoing]) -> None:
+        """Append a segment without text, with SACK blocks where there is something to report."""
         rcv = self._rcv
         options = b""
         if (rcv.ooo.size or rcv.duplicate is not None) and self._snd.sack:

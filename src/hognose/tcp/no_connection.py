@@ -162,6 +162,7 @@ class NoConnection:
     def _to_silent(
         self, key: bytes, silent: SilentPeer, segment: Segment, now: Nanos, out: list[Outgoing]
     ) -> Opening | None:
+        """Take a segment of a silent connection."""
         assert self.silent is not None
         verdict = self.silent.judge(key, silent, segment.seq, segment.ack, segment.flags, segment.size)
         if verdict is Verdict.SPEAKS:
@@ -197,6 +198,7 @@ class NoConnection:
         return self._answers.count(group) <= ANSWERS_PER_SECOND
 
     def _bare(self, key: bytes, seq: int, ack: int, flags: int, stamps: tuple[int, int] | None = None) -> Outgoing:
+        """A segment without text and without window."""
         path = Path(self._local, key, timestamps=stamps is not None)
         seq, ack = seq & seqnum.MASK, ack & seqnum.MASK
         return path.segment(seq, ack, flags, 0, stamps or (0, 0), [], 0, wire_tcp.DEFAULT_MSS)

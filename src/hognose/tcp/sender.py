@@ -369,5 +369,6 @@ class Sender:
                 self.recovery.all_lost(self.una, self.nxt)
 
     def _resize(self, mss: int) -> None:
+        """Use another segment size from now on."""
         self.mss = mss
         self.cc.set_mss(mss)

@@ -369,6 +369,7 @@ class TcpServer:
             self._remove(connection, now)
 
     def _remove(self, connection: TcpConnection, now: Nanos) -> None:
+        """Take a closed connection out of the tables. Idempotent."""
         if self._by_id.pop(connection.id, None) is None:
             return
         del self._connections[connection.key]
