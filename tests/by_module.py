@@ -45,6 +45,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "misconfiguration": ("session_options",),
     "no_connection": ("handshake", "syn_cookies", "silent", "tcp_time_limits"),
     "outbound": ("nat_runs", "nat"),
+    "packet_router": ("gateway",),
     "path": ("black_hole", "sending"),
     "payloads": ("data_formats", "attacks_data"),
     "peer_service": ("stages", "gateway", "peer_bounds"),

@@ -85,13 +85,13 @@ class BusyClient:
     def __init__(self, tunnel: Tunnel) -> None:
         peer, vpn = tunnel.peer, tunnel.vpn
         self.port, self.address = tunnel.port, tunnel.address
-        self.sent, self.came = peer.settings.iss + peer._nxt, peer.irs + peer._rcv_nxt
-        self.stamp = peer._ts_recent
+        self.sent, self.came = peer.settings.iss + peer.nxt, peer.irs + peer.rcv_nxt
+        self.stamp = peer.ts_recent
         self.records = 0  # that came
         self._stream = b""
         keys = vpn.data_keys[0]
         self._aead, self._iv = AESGCM(keys[:32]), keys[64:72]
-        self._packet_id = vpn._data_pid.get(0, 0)
+        self._packet_id = vpn.data_pid.get(0, 0)
         self._word = 9 << 27 | (vpn.peer_id or 0)
 
     def seal(self, packet: bytes) -> bytes:

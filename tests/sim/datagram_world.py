@@ -189,7 +189,7 @@ class DatagramWorld:
         self.clients: dict[Endpoint, ModelClient] = {}
         self._quality = quality or Quality()
         self._random = random.Random(seed)
-        self._air: list[tuple[int, int, bool, Endpoint, bytes]] = []
+        self.air: list[tuple[int, int, bool, Endpoint, bytes]] = []
         self._number = 0
         self.table = PeerTable()
         self.port = DatagramPort(self.table, lambda endpoint, record: self._fly(endpoint, record, to_server=False))
@@ -254,8 +254,8 @@ class DatagramWorld:
         for endpoint, client in self.clients.items():
             for record in client.poll(self.now):
                 self._fly(endpoint, record, to_server=True)
-        while self._air and self._air[0][0] <= self.now:
-            _, _, to_server, endpoint, record = heapq.heappop(self._air)
+        while self.air and self.air[0][0] <= self.now:
+            _, _, to_server, endpoint, record = heapq.heappop(self.air)
             if to_server:
                 self.port.receive(endpoint, record, self.now)
             elif endpoint in self.clients:
@@ -271,7 +271,7 @@ class DatagramWorld:
             times.append(deadline)
         if self.service.turns.queue:
             times.append(self.now)
-        times += [self._air[0][0]] if self._air else []
+        times += [self.air[0][0]] if self.air else []
         times += [
             cast(int, entry[2])
             for client in self.clients.values()
@@ -287,4 +287,4 @@ class DatagramWorld:
                 continue
             late = 5 * quality.delay if self._random.random() < quality.reorder else 0
             self._number += 1
-            heapq.heappush(self._air, (self.now + quality.delay + late, self._number, to_server, endpoint, record))
+            heapq.heappush(self.air, (self.now + quality.delay + late, self._number, to_server, endpoint, record))

@@ -39,7 +39,7 @@ class ReferencePeer:
         self.peer_fin = False
         self.reset = False
         self._data = to_send
-        self._una = self._nxt = 0
+        self._una = self.nxt = 0
         self._end = 1 + len(to_send)  # position of our FIN
         self._held: set[tuple[int, int]] = set()  # SACKed ranges
         self._peer_window = 0
@@ -50,12 +50,12 @@ class ReferencePeer:
         self._rto = 250 * MS
         self._rto_at = 0
         self.irs = 0
-        self._rcv_nxt = 0
+        self.rcv_nxt = 0
         self._pending: dict[int, bytes] = {}
         self._fin_at = -1
         self._unacked = 0
         self._ack_at = 0
-        self._ts_recent = 0
+        self.ts_recent = 0
         self._unread = 0
         self._read_at = 0
         self._offered = 0
@@ -68,7 +68,7 @@ class ReferencePeer:
 
     def connect(self, now: int) -> None:
         self._rto_at = now + self._rto
-        self._nxt = 1
+        self.nxt = 1
         self._emit(0, b"", "S", now)
 
     def next_deadline(self) -> int | None:
@@ -86,11 +86,11 @@ class ReferencePeer:
             self._dupacks = 0
             if not self.established:
                 self._emit(0, b"", "S", now)
-            elif self._peer_window == 0 and self._una == self._nxt:
+            elif self._peer_window == 0 and self._una == self.nxt:
                 self._send_one(self._una, 1, now)
             else:
-                self._recover = self._nxt
-                self._fill(self._una, min(self._nxt, self._una + 8 * self._mss), now)
+                self._recover = self.nxt
+                self.fill(self._una, min(self.nxt, self._una + 8 * self._mss), now)
 
     def receive(self, segment: Segment, now: int) -> None:
         if segment.has("R"):
@@ -103,7 +103,7 @@ class ReferencePeer:
         if not self.established:
             return
         if self._peer_ts and segment.ts is not None:
-            self._ts_recent = max(self._ts_recent, segment.ts[0])
+            self.ts_recent = max(self.ts_recent, segment.ts[0])
         self._on_ack(segment, now)
         self._on_text(segment, now)
         self._push(now)
@@ -116,7 +116,7 @@ class ReferencePeer:
         assert segment.has("A")
         if not self.established:
             assert segment.ack == (self.settings.iss + 1) & MASK
-            self.irs, self._rcv_nxt, self._una = segment.seq, 1, 1
+            self.irs, self.rcv_nxt, self._una = segment.seq, 1, 1
             self._peer_window = segment.window
             self._peer_scale = segment.scale if segment.scale is not None and self.settings.scale is not None else 0
             self._peer_sack = segment.sack_ok and self.settings.sack
@@ -124,7 +124,7 @@ class ReferencePeer:
             assert self._peer_ts == self.settings.timestamps
             assert segment.sack_ok == self.settings.sack
             self._send_mss = min(segment.mss or 536, 1460)
-            self._ts_recent = segment.ts[0] if segment.ts else 0
+            self.ts_recent = segment.ts[0] if segment.ts else 0
             self.established = True
             self._rto, self._rto_at = 250 * MS, 0
         self._acknowledge(now)
@@ -132,52 +132,52 @@ class ReferencePeer:
 
     def _on_ack(self, segment: Segment, now: int) -> None:
         position = self._una + ((segment.ack - self.settings.iss - self._una + (1 << 31)) & MASK) - (1 << 31)
-        assert position <= self._nxt, "acknowledged what was never sent"
+        assert position <= self.nxt, "acknowledged what was never sent"
         window = segment.window << self._peer_scale
         for left, right in segment.sack:
             a, b = ((edge - self.settings.iss - self._una) & MASK for edge in (left, right))
-            if a < b <= self._nxt - self._una:
+            if a < b <= self.nxt - self._una:
                 self._held.add((self._una + a, self._una + b))
         if position > self._una:
             self._una = position
             self._held = {block for block in self._held if block[1] > position}
             self._dupacks, self._rto = 0, 250 * MS
-            self._rto_at = now + self._rto if self._nxt > position else 0
+            self._rto_at = now + self._rto if self.nxt > position else 0
             if position < self._recover:
-                self._fill(position, min(self._recover, position + 4 * self._mss), now)
-        elif position == self._una and not segment.payload and window == self._peer_window and self._nxt > self._una:
+                self.fill(position, min(self._recover, position + 4 * self._mss), now)
+        elif position == self._una and not segment.payload and window == self._peer_window and self.nxt > self._una:
             self._dupacks += 1
             if self._dupacks == 3:
-                self._recover = self._nxt
-                self._fill(self._una, self._una + self._mss, now)
+                self._recover = self.nxt
+                self.fill(self._una, self._una + self._mss, now)
         self._peer_window = window
         if not window and not self._rto_at and self._una <= self._end:
             self._rto_at = now + self._rto
 
     def _on_text(self, segment: Segment, now: int) -> None:
-        at = self._rcv_nxt + ((segment.seq - self.irs - self._rcv_nxt + (1 << 31)) & MASK) - (1 << 31)
+        at = self.rcv_nxt + ((segment.seq - self.irs - self.rcv_nxt + (1 << 31)) & MASK) - (1 << 31)
         if not segment.payload and not segment.has("F"):
-            if at < self._rcv_nxt:
+            if at < self.rcv_nxt:
                 self._acknowledge(now)  # an old number asks for our state (RFC 9293 section 3.10.7.4)
             return
         end = at + len(segment.payload)
-        assert end <= self._offered + (1 if segment.has("F") else 0) or end <= self._rcv_nxt + 1, "beyond our window"
+        assert end <= self._offered + (1 if segment.has("F") else 0) or end <= self.rcv_nxt + 1, "beyond our window"
         if segment.has("F"):
             self._fin_at = end
-        in_order = at <= self._rcv_nxt and not self._pending
-        if segment.payload and end > self._rcv_nxt:
+        in_order = at <= self.rcv_nxt and not self._pending
+        if segment.payload and end > self.rcv_nxt:
             if len(segment.payload) > len(self._pending.get(at, b"")):
                 self._pending[at] = segment.payload
             for start in sorted(self._pending):
-                if start > self._rcv_nxt:
+                if start > self.rcv_nxt:
                     break
                 data = self._pending.pop(start)
-                fresh = data[self._rcv_nxt - start :]
+                fresh = data[self.rcv_nxt - start :]
                 self.received += fresh
                 self._unread += len(fresh)
-                self._rcv_nxt += len(fresh)
-        if self._fin_at >= 0 and self._rcv_nxt == self._fin_at:
-            self._rcv_nxt += 1
+                self.rcv_nxt += len(fresh)
+        if self._fin_at >= 0 and self.rcv_nxt == self._fin_at:
+            self.rcv_nxt += 1
             self.peer_fin = True
             in_order = False
         self._unacked += 1
@@ -203,13 +203,13 @@ class ReferencePeer:
     def _push(self, now: int) -> None:
         """New data, as far as both windows go; then the FIN."""
         limit = self._una + min(self._peer_window, self.settings.send_window)
-        while self._nxt < self._end and self._nxt < limit:
-            self._send_one(self._nxt, min(self._mss, limit - self._nxt), now)
-        if self._nxt == self._end:
+        while self.nxt < self._end and self.nxt < limit:
+            self._send_one(self.nxt, min(self._mss, limit - self.nxt), now)
+        if self.nxt == self._end:
             self._send_one(self._end, 0, now)
-            self._nxt += 1
+            self.nxt += 1
 
-    def _fill(self, start: int, end: int, now: int) -> None:
+    def fill(self, start: int, end: int, now: int) -> None:
         """Send again what the peer does not hold of [start, end)."""
         at = start
         while at < end and at <= self._end:
@@ -226,16 +226,16 @@ class ReferencePeer:
         data = self._data[position - 1 : position - 1 + size]
         fin = position + len(data) == self._end and position == self._end
         self._emit(position, data, "FA" if fin else "PA", now)
-        self._nxt = max(self._nxt, position + len(data))  # a probe of a closed window goes beyond
+        self.nxt = max(self.nxt, position + len(data))  # a probe of a closed window goes beyond
         self._rto_at = self._rto_at or now + self._rto
         return len(data)
 
     def _acknowledge(self, now: int) -> None:
-        self._emit(self._nxt, b"", "A", now)
+        self._emit(self.nxt, b"", "A", now)
 
     def _emit(self, position: int, payload: bytes, flags: str, now: int) -> None:
         settings = self.settings
-        segment = Segment((settings.iss + position) & MASK, (self.irs + self._rcv_nxt) & MASK, flags, 0, payload)
+        segment = Segment((settings.iss + position) & MASK, (self.irs + self.rcv_nxt) & MASK, flags, 0, payload)
         stamp = (now // MS + 77) & MASK
         if "S" in flags:
             segment.ack = 0
@@ -246,9 +246,9 @@ class ReferencePeer:
         else:
             scale = settings.scale or 0
             segment.window = min(65535, self._window() >> scale)
-            self._offered = max(self._offered, self._rcv_nxt + (segment.window << scale))
+            self._offered = max(self._offered, self.rcv_nxt + (segment.window << scale))
             if self._peer_ts:
-                segment.ts = (stamp, self._ts_recent)
+                segment.ts = (stamp, self.ts_recent)
             if self._pending and self._peer_sack:
                 segment.sack = self._blocks()
             self._unacked, self._ack_at = 0, 0

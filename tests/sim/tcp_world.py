@@ -58,7 +58,7 @@ class TcpWorld:
         """Until done; AssertionError when nothing is scheduled and it is not, or virtual time runs out."""
         end = self.now + int(limit_s * SECOND)
         self.peer.connect(self.now)
-        self._exchange()
+        self.exchange()
         while not self.done:
             waits = [
                 self._up.next_due(), self._down.next_due(), self.server.next_deadline(), self.peer.next_deadline()
@@ -67,7 +67,7 @@ class TcpWorld:
             assert times, f"stand-still: nothing scheduled, {self.state()}"
             self.now = max(self.now, min(times))
             assert self.now < end, f"out of time: {self.state()}"
-            self._exchange()
+            self.exchange()
 
     @property
     def done(self) -> bool:
@@ -79,7 +79,7 @@ class TcpWorld:
             f"peer fin={self.peer.peer_fin} reset={self.peer.reset} counters={self.counters.non_zero()}"
         )
 
-    def _exchange(self) -> None:
+    def exchange(self) -> None:
         now, server, peer = self.now, self.server, self.peer
         for packet in self._up.due(now):
             server.receive(packet, 0, 20, len(packet), 0, not self._corrupt, now)
@@ -88,7 +88,7 @@ class TcpWorld:
             server.handle_deadline(now)
         self._serve()
         for outgoing in server.poll(now):
-            self._send_down(outgoing)
+            self.send_down(outgoing)
         deadline = peer.next_deadline()
         if deadline is not None and deadline <= now:
             peer.handle_deadline(now)
@@ -117,7 +117,7 @@ class TcpWorld:
         if not self._to_send:
             connection.close(self.now)
 
-    def _send_down(self, outgoing: Outgoing) -> None:
+    def send_down(self, outgoing: Outgoing) -> None:
         segments = read(outgoing)
         self.super_segments += len(segments) > 1
         for segment in segments:

@@ -125,7 +125,7 @@ class Churn:
         elif end == "RST at once":
             remote.abort()
         elif end != "nothing":
-            remote.vpn = ModelClient(self._kit(end, number))
+            remote.vpn = ModelClient(self.kit(end, number))
             remote.vpn.start(world.now)
             if end.startswith("reset"):
                 remote.records(*remote.vpn.poll(world.now))
@@ -152,7 +152,7 @@ class Churn:
         world.frames()
         assert len(remote.stream) > len(answer) + 500  # the server's flight is here
 
-    def _kit(self, end: str, number: int) -> ClientKit:
+    def kit(self, end: str, number: int) -> ClientKit:
         name = f"client{number % 40}"
         identity: Identity = self.stranger if end == "bad certificate" else self.identities[name]
         base = replace(kit("tls-crypt"), cert=identity.cert, key=identity.key)
@@ -274,7 +274,7 @@ def test_ten_thousand_clients_come_and_go() -> None:
     assert churn.ends == Counter({end: count for end, count in ENDS.items() if end != "SYN only"})
     assert churn.most_peers > 20  # they were there at the same time
     # And the gateway is as good as new.
-    last = ModelClient(churn._kit("EXIT", 1))
+    last = ModelClient(churn.kit("EXIT", 1))
     remote = world.remotes["203.0.113.9", 40_000] = Remote(world, "203.0.113.9", 40_000)
     remote.connect()
     world.frames()

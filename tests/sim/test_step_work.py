@@ -94,7 +94,7 @@ def test_one_clients_stream_does_not_hold_up_another() -> None:
         for pieces in out:
             frame = b"".join(pieces)
             if frame[26 + 16 : 26 + 20] == bytes((192, 0, 2, 12)):
-                world._sent(frame)
+                world.sent(frame)
         assert len(bob.take()) == 1
     assert world.gateway.next_deadline() == world.now, "alice's stream is not over"
 

@@ -271,7 +271,7 @@ class SimClient:
         """No faults from now on."""
         quiet = Impairment(delay_ns=10 * MS)
         for channel in (self.up, self.down):
-            channel._impairment = quiet
+            channel.impairment = quiet
         self.partition_ends = 0
         self.gone = self.tunnel is None
 

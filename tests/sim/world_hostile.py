@@ -107,7 +107,7 @@ class Hostile:
     @staticmethod
     def _outside_the_window(peer: object, segment: Segment) -> bool:
         """A guess that hits the window would be an attack on TCP itself, which no server withstands."""
-        expected = peer.settings.iss + peer._nxt  # type: ignore[attr-defined]  # of this kind only
+        expected = peer.settings.iss + peer.nxt  # type: ignore[attr-defined]  # of this kind only
         return (segment.seq - expected + (1 << 23)) & 0xFFFFFFFF > 1 << 24
 
     def _frames(self) -> None:

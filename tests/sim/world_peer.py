@@ -40,7 +40,7 @@ class StreamPeer(ReferencePeer):
 
     def abort(self, now: int) -> None:
         """A RST."""
-        self._emit(self._nxt, b"", "RA", now)
+        self._emit(self.nxt, b"", "RA", now)
         self.reset = True
         self._rto_at = self._ack_at = self._read_at = 0
 
@@ -64,14 +64,14 @@ class StreamPeer(ReferencePeer):
 
     def _push(self, now: int) -> None:
         limit = min(self._una + min(self._peer_window, self.settings.send_window), 1 + len(self._data))
-        while self._nxt < limit:
-            self._send_one(self._nxt, min(self._mss, limit - self._nxt), now)
-        if self._nxt == self._end:
+        while self.nxt < limit:
+            self._send_one(self.nxt, min(self._mss, limit - self.nxt), now)
+        if self.nxt == self._end:
             self._send_one(self._end, 0, now)
-            self._nxt += 1
+            self.nxt += 1
 
-    def _fill(self, start: int, end: int, now: int) -> None:
-        super()._fill(start, min(end, self._nxt), now)
+    def fill(self, start: int, end: int, now: int) -> None:
+        super().fill(start, min(end, self.nxt), now)
 
 
 @dataclass

@@ -31,25 +31,25 @@ class Mallory(Remote):
     """A client with a large window and timestamps, whose segments a test may hold back."""
 
     def connect(self) -> None:
-        self._out.append(Segment(self._seq, 0, "S", 65535, mss=1460, scale=7, sack_ok=True))
-        self._seq += 1
+        self.out.append(Segment(self.seq, 0, "S", 65535, mss=1460, scale=7, sack_ok=True))
+        self.seq += 1
 
     def released(self, stream: bytes) -> tuple[list[bytes], bytes]:
         """(frames of all but the first byte of the stream, the frame with the first byte)."""
         frames = [self._frame(at, stream[at : at + SUPER]) for at in range(1, len(stream), SUPER)]
         first = self._frame(0, stream[:1])
-        self._seq += len(stream)
+        self.seq += len(stream)
         return frames, first
 
     def in_bytes(self, stream: bytes) -> list[bytes]:
         """A frame for every byte, every second byte first: as many ranges as bytes."""
         frames = [self._frame(at, stream[at : at + 1]) for at in [*range(1, len(stream), 2), *range(0, len(stream), 2)]]
-        self._seq += len(stream)
+        self.seq += len(stream)
         return frames
 
     def _frame(self, at: int, payload: bytes) -> bytes:
-        segment = Segment((self._seq + at) & 0xFFFFFFFF, self._ack, "PA", 65535, payload)
-        packet = build(segment, self._source, self._port, ipv4_int(ADDRESS), PORT)
+        segment = Segment((self.seq + at) & 0xFFFFFFFF, self.ack, "PA", 65535, payload)
+        packet = build(segment, self.source, self.port, ipv4_int(ADDRESS), PORT)
         vnet = struct.pack("<BBHHHHH", 2, 1, 66, 1448, 0, 0, 0) if len(payload) > 1460 else bytes(12)
         return vnet + HEAD + packet
 
@@ -315,13 +315,13 @@ def scattered_sacks(attack: Attack) -> list[bytes]:
         )
     alice.reads = False
     world.frames(*[outside_frame(bytes(60_000), 1 + 4_800_000 + n * 60_000, "PA", port, 1448) for n in range(8)])
-    head = Segment(alice._seq & 0xFFFFFFFF, alice._ack, "A", 65535)
+    head = Segment(alice.seq & 0xFFFFFFFF, alice.ack, "A", 65535)
     frames = []
     for n in range(2048):
-        at = alice._ack + 1460 * (1 + 8 * (n * 37 % 64))
+        at = alice.ack + 1460 * (1 + 8 * (n * 37 % 64))
         sack = [((at + 2920 * k) & 0xFFFFFFFF, (at + 2920 * k + 1460) & 0xFFFFFFFF) for k in range(4)]
         head.sack = sack
-        frames.append(bytes(12) + HEAD + build(head, alice._source, alice._port, ipv4_int(ADDRESS), PORT))
+        frames.append(bytes(12) + HEAD + build(head, alice.source, alice.port, ipv4_int(ADDRESS), PORT))
     return frames
 
 

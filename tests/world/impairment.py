@@ -40,7 +40,7 @@ class Channel:
     """Packets offered at one end come out of `due` at the other, or not."""
 
     def __init__(self, impairment: Impairment, seed: int) -> None:
-        self._impairment = impairment
+        self.impairment = impairment
         self._random = random.Random(seed)
         self._heap: list[tuple[int, int, bytes]] = []
         self._offered = 0
@@ -49,7 +49,7 @@ class Channel:
 
     def offer(self, packet: bytes, now: int) -> None:
         """Take one packet; now is in nanoseconds and never goes back."""
-        settings = self._impairment
+        settings = self.impairment
         chance = self._random.random
         # All dice are thrown for every packet so that one setting does not shift the others' sequence.
         loss, duplicate, reorder, corrupt, jitter, where = (chance() for _ in range(6))

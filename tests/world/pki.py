@@ -73,12 +73,12 @@ class Authority:
         is_ca: bool = True,
         digest: str = "sha256",
     ) -> None:
-        self._key = private_key(key, name)
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        self.key = private_key(key, name)
+        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._digest = digest
-        self._today: datetime = today if parent is None else parent._today
-        signer, issuer = (self._key, self._name) if parent is None else (parent._key, parent._name)
-        builder = _builder(self._name, issuer, self._key, self._today + timedelta(days=start_days), days)
+        self.today: datetime = today if parent is None else parent.today
+        signer, issuer = (self.key, self.name) if parent is None else (parent.key, parent.name)
+        builder = _builder(self.name, issuer, self.key, self.today + timedelta(days=start_days), days)
         builder = builder.add_extension(x509.BasicConstraints(is_ca, path_length if is_ca else None), True)
         builder = builder.add_extension(_usage(sign_certificates=is_ca), True)
         self.certificate = builder.sign(signer, _hash(signer))
@@ -108,8 +108,8 @@ class Authority:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             full = x509.Name([x509.NameAttribute(oid, value, _validate=False) for oid, value in parts])
-            start = self._today + timedelta(days=start_days)
-            builder = _builder(full, full if own_signature else self._name, own, start, days)
+            start = self.today + timedelta(days=start_days)
+            builder = _builder(full, full if own_signature else self.name, own, start, days)
             builder = builder.add_extension(x509.BasicConstraints(False, None), True)
             if usage is not None:
                 builder = builder.add_extension(x509.ExtendedKeyUsage([usage]), False)
@@ -119,7 +119,7 @@ class Authority:
                 builder = builder.add_extension(key_usage, True)
             for extension in extensions:
                 builder = builder.add_extension(extension, False)
-            signer = own if own_signature else self._key
+            signer = own if own_signature else self.key
             cert = builder.sign(signer, _hash(signer))
         pem = cert.public_bytes(Encoding.PEM).decode()
         if digest or self._digest != "sha256":
@@ -137,8 +137,8 @@ class Authority:
         serials: Sequence[int] = (),
     ) -> str:
         """A CRL in PEM form; damaged breaks its signature. serials: of more that are revoked, each with a reason."""
-        start = self._today + timedelta(days=start_days)
-        builder = x509.CertificateRevocationListBuilder().issuer_name(self._name)
+        start = self.today + timedelta(days=start_days)
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self.name)
         builder = builder.last_update(start).next_update(start + timedelta(days=days))
         for one in revoked:
             entry = x509.RevokedCertificateBuilder().serial_number(one.certificate.serial_number)
@@ -149,7 +149,7 @@ class Authority:
             builder = builder.add_revoked_certificate(entry.add_extension(reason, False).build())
         for extension in extensions:
             builder = builder.add_extension(extension, True)
-        der = builder.sign(self._key, _hash(self._key)).public_bytes(Encoding.DER)
+        der = builder.sign(self.key, _hash(self.key)).public_bytes(Encoding.DER)
         return _pem("X509 CRL", der[:-1] + bytes((der[-1] ^ 1,)) if damaged else der)
 
 

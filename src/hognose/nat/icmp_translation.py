@@ -64,7 +64,7 @@ def translate(error: Buffer, l4: int, source: Address, destination: Address, wir
     new = sum(_PORTS.unpack_from(wire) + _PORTS.unpack_from(wire, 4))
     checksum = _HALF.unpack_from(packet, quoted + 10)[0]
     _HALF.pack_into(packet, quoted + 10, (checksum + old - new) % 0xFFFF)
-    packet[quoted + 12 : quoted + 20] = wire[:8]
+    ipv4.set_addresses(packet, quoted, wire[:8])
     at = inner_l4 + _CHECKSUM_AT[protocol]
     if at + 2 <= len(packet):
         checksum = _HALF.unpack_from(packet, at)[0]
@@ -79,6 +79,6 @@ def translate(error: Buffer, l4: int, source: Address, destination: Address, wir
     icmp_type, code, _, rest = icmpv4.HEADER.unpack_from(packet, l4)
     packet[l4:] = icmpv4.build(icmp_type, code, rest, bytes(packet[quoted:]))
     packet[8] -= 1
-    packet[12:20] = source + destination
+    ipv4.set_addresses(packet, 0, source + destination)
     packet[:l4] = ipv4.with_checksum(bytes(packet[:l4]))
     return bytes(packet)

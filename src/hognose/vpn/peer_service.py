@@ -7,9 +7,7 @@ peer's work ends that peer only.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
-from hognose.address import Address
 from hognose.base.containment import Failures, attempt
 from hognose.base.journal import Journal
 from hognose.drops import Counters, DropReason, Stat
@@ -25,6 +23,7 @@ from hognose.vpn.client_policy import ClientPolicy
 from hognose.vpn.closing import Closing
 from hognose.vpn.downlink import Downlink
 from hognose.vpn.handshake_scheduler import HandshakeScheduler
+from hognose.vpn.packet_router import Router
 from hognose.vpn.peer import FIRST_RECORD_NS, Peer
 from hognose.vpn.peer_table import PeerTable
 from hognose.vpn.peer_timers import PeerTimers
@@ -35,23 +34,6 @@ from hognose.vpn.turns import Turns
 
 QUIET_NS: Nanos = 50 * MS  # after the last bytes of clients, from which on handshakes have all processor time
 _GAVE_UP = "the client gave up in the TLS handshake: its log says why (its ca, verify-x509-name, remote-cert-tls)"
-
-
-class Routed(Protocol):
-    """The router's answer for a client's packets: inner packets by address, and packets for the link."""
-
-    @property
-    def to_clients(self) -> dict[Address, list[bytes]]: ...
-    @property
-    def to_link(self) -> list[Outgoing]: ...
-
-
-class Router(Protocol):
-    """The way of inner packets out of the tunnel."""
-
-    def from_client(self, client: Address, packets: list[bytes], now: Nanos) -> Routed:
-        """Route decrypted packets of one client, which is named by its inner address."""
-        ...
 
 
 class PeerService:

@@ -149,3 +149,8 @@ def with_checksum(header: bytes) -> bytes:
     """The same header (20 … 60 bytes, options included) with its checksum field recomputed."""
     bare = header[:10] + b"\0\0" + header[12:]
     return header[:10] + (-ones_sum(bare) % 0xFFFF).to_bytes(2, "big") + header[12:]
+
+
+def set_addresses(packet: bytearray, l3: int, both: bytes) -> None:
+    """Put source and destination, 8 bytes, into the header at l3; the caller sees to the checksum."""
+    packet[l3 + 12 : l3 + 20] = both

@@ -103,7 +103,7 @@ class GatewayWorld:
             self.events += self.gateway.take_events()
             queue = []
             for pieces in out:
-                queue += self._sent(b"".join(pieces))
+                queue += self.sent(b"".join(pieces))
             for remote in list(self.remotes.values()):
                 queue += remote.poll()
             if not queue:
@@ -140,7 +140,7 @@ class GatewayWorld:
         times += [time for remote in self.remotes.values() for time in remote.deadlines()]
         return max(self.now + 1, min(times))
 
-    def _sent(self, frame: bytes) -> list[bytes]:
+    def sent(self, frame: bytes) -> list[bytes]:
         """One frame of the gateway's; what the world answers at once."""
         vnet = frame[:12]
         assert frame[18:24] == MAC
@@ -213,9 +213,9 @@ class Remote:
         self.reads = True  # False: the window is shut and nothing is acknowledged
         self.silent = False  # True: as a cable that was pulled
         self.size = 1460  # bytes in a segment
-        self._source, self._port = ipv4_int(address), port
-        self._out: list[Segment] = []
-        self._seq, self._ack = 5000, 0
+        self.source, self.port = ipv4_int(address), port
+        self.out: list[Segment] = []
+        self.seq, self.ack = 5000, 0
         self._dirty = False
 
     @property
@@ -227,7 +227,7 @@ class Remote:
 
     def connect(self) -> None:
         self._emit("S", mss=1460)
-        self._seq += 1
+        self.seq += 1
 
     def send(self, data: bytes, size: int = 0) -> None:
         """Bytes of the stream, in segments of `size` bytes."""
@@ -235,7 +235,7 @@ class Remote:
         for at in range(0, len(data), size):
             part = data[at : at + size]
             self._emit("PA", part)
-            self._seq += len(part)
+            self.seq += len(part)
 
     def records(self, *records: bytes) -> None:
         """OpenVPN records."""
@@ -257,7 +257,7 @@ class Remote:
 
     def fin(self) -> None:
         self._emit("FA")
-        self._seq += 1
+        self.seq += 1
 
     def abort(self) -> None:
         self._emit("RA")
@@ -277,12 +277,12 @@ class Remote:
         if self._dirty and self.reads and not self.silent:
             self._dirty = False
             self._emit("A")
-        out, self._out = self._out, []
+        out, self.out = self.out, []
         if self.silent:
             return []
         head = PLAIN + MAC + bytes.fromhex(ROUTER_MAC.replace(":", "")) + b"\x08\0"
         return [
-            head + build(segment, self._source, self._port, ipv4_int(ADDRESS), 1194) for segment in out
+            head + build(segment, self.source, self.port, ipv4_int(ADDRESS), 1194) for segment in out
         ]  # fmt: skip
 
     def receive(self, segment: Segment) -> None:
@@ -291,16 +291,16 @@ class Remote:
             self.reset = True
             return
         if segment.has("S"):
-            self._ack = (segment.seq + 1) & 0xFFFFFFFF
+            self.ack = (segment.seq + 1) & 0xFFFFFFFF
             self.connected = self._dirty = True
             return
         if not self.reads or self.silent:
             return
-        if segment.seq != self._ack:
+        if segment.seq != self.ack:
             if segment.payload or segment.has("F"):
                 self._dirty = True
             return
-        self._ack = segment.end
+        self.ack = segment.end
         self._dirty |= bool(segment.payload) or segment.has("F")
         self.stream += segment.payload
         self.closed |= segment.has("F")
@@ -312,8 +312,8 @@ class Remote:
 
     def _emit(self, flags: str, payload: bytes = b"", mss: int | None = None) -> None:
         window = 65535 if self.reads else 0
-        ack = 0 if flags == "S" else self._ack
-        self._out.append(Segment(self._seq & 0xFFFFFFFF, ack, flags, window, payload, mss=mss))
+        ack = 0 if flags == "S" else self.ack
+        self.out.append(Segment(self.seq & 0xFFFFFFFF, ack, flags, window, payload, mss=mss))
 
 
 def arp_reply() -> bytes:

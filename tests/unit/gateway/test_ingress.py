@@ -289,7 +289,7 @@ def test_fragmentation_needed_for_the_outer_connection_makes_its_segments_smalle
     alice.reads = False
     world.ip(IP(src=OUTSIDE, dst=ADDRESS) / UDP(sport=53, dport=port) / Raw(bytes(1400)))
     assert max(sizes) > 1300
-    seq = alice._ack
+    seq = alice.ack
     quoted = IP(src=ADDRESS, dst="192.0.2.11") / TCP(sport=1194, dport=40_000, seq=seq)
     sizes.clear()
     alice.reads = True
@@ -311,7 +311,7 @@ def test_a_tcp_segment_for_the_vpn_port_the_unusual_way(kind: str) -> None:
     """IP options, or in fragments: the connection gets its bytes all the same."""
     world = GatewayWorld()
     remote = world.remote()
-    segment = TCP(sport=40_000, dport=1194, flags="PA", seq=remote._seq, ack=remote._ack) / Raw(b"\0\0" + bytes(100))
+    segment = TCP(sport=40_000, dport=1194, flags="PA", seq=remote.seq, ack=remote.ack) / Raw(b"\0\0" + bytes(100))
     if kind == "options":
         world.ip(IP(src="192.0.2.11", dst=ADDRESS, options=[b"\x01\x01\x01\x00"]) / segment)
     else:

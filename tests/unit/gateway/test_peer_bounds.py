@@ -134,7 +134,7 @@ def gaps_in_the_stream(world: GatewayWorld) -> Remote:
     remote = world.client("mallory", "203.0.113.9")
     world.rest(1)
     for number in range(400):
-        remote._out.append(Segment(remote._seq + 2 + 2 * number, remote._ack, "PA", 65535, b"x"))
+        remote.out.append(Segment(remote.seq + 2 + 2 * number, remote.ack, "PA", 65535, b"x"))
         if number % 50 == 0:
             world.frames()
     world.frames()
@@ -146,7 +146,7 @@ def chunks_of_one_byte(world: GatewayWorld) -> Remote:
     remote = world.client("mallory", "203.0.113.9")
     world.rest(1)
     for number in range(1000):
-        remote._out.append(Segment(remote._seq + 2 + number, remote._ack, "PA", 65535, b"x"))
+        remote.out.append(Segment(remote.seq + 2 + number, remote.ack, "PA", 65535, b"x"))
     world.frames()
     return remote
 
@@ -211,16 +211,16 @@ def single_bytes_reported(world: GatewayWorld) -> Remote:
     remote.reads = False
     packets_from_outside(world, remote, 40, 1300)
     for number in range(60):
-        at = remote._ack + 20 + 12 * number
+        at = remote.ack + 20 + 12 * number
         blocks = [(at + 4 * block, at + 4 * block + 1) for block in range(3)]
-        remote._out.append(Segment(remote._seq, remote._ack, "A", 65535, sack=blocks))
+        remote.out.append(Segment(remote.seq, remote.ack, "A", 65535, sack=blocks))
         world.frames()
     return remote
 
 
 def connect_with_sack(remote: Remote) -> None:
-    remote._out.append(Segment(remote._seq, 0, "S", 65535, mss=1460, sack_ok=True))
-    remote._seq += 1
+    remote.out.append(Segment(remote.seq, 0, "S", 65535, mss=1460, sack_ok=True))
+    remote.seq += 1
 
 
 def replies_that_are_not_acknowledged(world: GatewayWorld) -> Remote:

@@ -53,8 +53,8 @@ class ScaledRemote(Remote):
     """One with RFC 7323's window scaling, so that it may have more than 64 KiB on the way."""
 
     def connect(self) -> None:
-        self._out.append(Segment(self._seq, 0, "S", 65535, mss=1460, scale=7))
-        self._seq += 1
+        self.out.append(Segment(self.seq, 0, "S", 65535, mss=1460, scale=7))
+        self.seq += 1
 
 
 def test_a_client_alone_has_two_hundred_and_fifty_six_records_and_256_kibibytes_a_step() -> None:

@@ -98,8 +98,8 @@ class ModelClient:
         self.epoch = False  # the data format of OpenVPN 2.7
         self.send_epoch = 1
         self.framing = kit.framing
-        self._data_pid: dict[int, int] = {}
-        self._newest = 0
+        self.data_pid: dict[int, int] = {}
+        self.newest = 0
         self._sealing: list[tuple[int, int]] = []  # (from when, key id) of keys to seal with
         self._now = 0
         self._randoms: dict[int, bytes] = {}
@@ -112,9 +112,9 @@ class ModelClient:
 
     def renegotiate(self, now: int) -> int:
         """A soft reset with the next key id."""
-        self._newest = self._newest % 7 + 1
-        self._begin(self._newest, 3, now)
-        return self._newest
+        self.newest = self.newest % 7 + 1
+        self._begin(self.newest, 3, now)
+        return self.newest
 
     @property
     def established(self) -> bool:
@@ -148,9 +148,9 @@ class ModelClient:
             for message_id, entry in negotiation.unacked.items():
                 if entry[2] <= now:
                     entry[2] = now + RESEND
-                    self._out.append(self._control(negotiation, entry[0], message_id, entry[1]))
+                    self._out.append(self.control(negotiation, entry[0], message_id, entry[1]))
             while negotiation.acks:
-                self._out.append(self._control(negotiation, 5, None, b""))
+                self._out.append(self.control(negotiation, 5, None, b""))
         out, self._out = self._out, []
         return out
 
@@ -171,8 +171,8 @@ class ModelClient:
             assert body[offset : offset + 8] == self.sid
             offset += 8
         self.server_sid = record[1:9]
-        if opcode == 3 and key_id == self._newest % 7 + 1:
-            self._newest = key_id
+        if opcode == 3 and key_id == self.newest % 7 + 1:
+            self.newest = key_id
             self._begin(key_id, 3 if self.kit.soft_resets else 0, now)
         negotiation = self.negotiations.get(key_id)
         if negotiation is None:
@@ -212,9 +212,9 @@ class ModelClient:
         negotiation.began = now
         self._randoms.pop(key_id, None)
         if opcode:
-            self._queue(negotiation, opcode, b"", now)
+            self.queue(negotiation, opcode, b"", now)
 
-    def _queue(self, negotiation: _Negotiation, opcode: int, payload: bytes, now: int) -> None:
+    def queue(self, negotiation: _Negotiation, opcode: int, payload: bytes, now: int) -> None:
         negotiation.waiting.append((negotiation.next_out, [opcode, payload, now]))
         negotiation.next_out += 1
         self._fly(negotiation)
@@ -250,13 +250,13 @@ class ModelClient:
         except SSL.WantReadError:
             pass
         for at in range(0, len(data), 1000):
-            self._queue(negotiation, 4, data[at : at + 1000], now)
+            self.queue(negotiation, 4, data[at : at + 1000], now)
 
     def _send_key(self, negotiation: _Negotiation) -> None:
-        for piece in self.kit.cut(self._key_message(negotiation)):
+        for piece in self.kit.cut(self.key_message(negotiation)):
             negotiation.tls.send(piece)
 
-    def _key_message(self, negotiation: _Negotiation) -> bytes:
+    def key_message(self, negotiation: _Negotiation) -> bytes:
         secret = os.urandom(48 + 64)
         negotiation.sent_key = secret
 
@@ -279,14 +279,14 @@ class ModelClient:
             self._randoms[negotiation.key_id] = plain[5:69]
             negotiation.plain = plain[71 + size + 6 :]
             if negotiation.key_id:
-                self._make_keys(negotiation)
+                self.make_keys(negotiation)
         parts = negotiation.plain.split(b"\0")
         negotiation.plain = parts.pop()
         for part in parts:
             self.messages.append(part.decode())
             if part.startswith(b"PUSH_REPLY"):
                 self._pushed(part.decode().split(","))
-                self._make_keys(negotiation)
+                self.make_keys(negotiation)
 
     def _pushed(self, options: list[str]) -> None:
         for option in options:
@@ -310,7 +310,7 @@ class ModelClient:
 
     # -- keys and data ---------------------------------------------------------------------------------------------
 
-    def _make_keys(self, negotiation: _Negotiation) -> None:
+    def make_keys(self, negotiation: _Negotiation) -> None:
         if self.use_ekm:
             keys = negotiation.tls.export_keying_material(b"EXPORTER-OpenVPN-datakeys", 256, None)
         else:
@@ -319,7 +319,7 @@ class ModelClient:
             seed = b"OpenVPN key expansion" + ours[80:112] + theirs[32:64] + self.sid + self.server_sid
             keys = prf(master, seed, 256)
         self.data_keys[negotiation.key_id] = keys
-        self._data_pid[negotiation.key_id] = 0
+        self.data_pid[negotiation.key_id] = 0
         since = negotiation.began + self.kit.switch_after if self._sealing else 0
         self._sealing = [*self._sealing[-1:], (since, negotiation.key_id)]
 
@@ -331,7 +331,7 @@ class ModelClient:
         """A data record of a payload with its compression framing."""
         key_id = self._key_id if key_id is None else key_id
         if packet_id is None:
-            packet_id = self._data_pid[key_id] = self._data_pid.get(key_id, 0) + 1
+            packet_id = self.data_pid[key_id] = self.data_pid.get(key_id, 0) + 1
         half = self.data_keys[key_id][:128]
         version, peer_id = (1, 0) if self.peer_id is None else (2, self.peer_id)
         if self.epoch:
@@ -379,7 +379,7 @@ class ModelClient:
 
     # -- wraps -----------------------------------------------------------------------------------------------------
 
-    def _control(self, negotiation: _Negotiation, opcode: int, message_id: int | None, payload: bytes) -> bytes:
+    def control(self, negotiation: _Negotiation, opcode: int, message_id: int | None, payload: bytes) -> bytes:
         acks, negotiation.acks = negotiation.acks[:4], negotiation.acks[4:]
         body = bytes((len(acks),)) + struct.pack(f">{len(acks)}I", *acks) + (self.server_sid if acks else b"")
         if message_id is not None:

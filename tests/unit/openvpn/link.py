@@ -118,7 +118,7 @@ class Link:
         self.down = True  # whether records flow at all
         self._quality = quality or Quality()
         self._random = random.Random(seed)
-        self._air: list[tuple[int, int, bool, bytes]] = []
+        self.air: list[tuple[int, int, bool, bytes]] = []
         self._number = 0
 
     @property
@@ -138,10 +138,10 @@ class Link:
         """Run in virtual time until the condition holds; AssertionError when it does not in time."""
         limit = self.now + int(seconds * SECOND)
         while not until():
-            self._exchange()
+            self.exchange()
             if until():
                 return
-            times = [self._air[0][0]] if self._air else []
+            times = [self.air[0][0]] if self.air else []
             deadline = self.session.next_deadline()
             if deadline is not None:
                 times.append(deadline)
@@ -156,17 +156,17 @@ class Link:
         """Let time pass."""
         end = self.now + int(seconds * SECOND)
         while self.now < end:
-            self._exchange()
-            times = [end] + ([self._air[0][0]] if self._air else [])
+            self.exchange()
+            times = [end] + ([self.air[0][0]] if self.air else [])
             deadline = self.session.next_deadline()
             if deadline is not None:
                 times.append(deadline)
             self.now = max(self.now + 1, min(times))
 
-    def _exchange(self) -> None:
+    def exchange(self) -> None:
         arrived: list[bytes] = []
-        while self._air and self._air[0][0] <= self.now:
-            _, _, to_server, record = heapq.heappop(self._air)
+        while self.air and self.air[0][0] <= self.now:
+            _, _, to_server, record = heapq.heappop(self.air)
             if to_server:
                 arrived.append(record)
             else:
@@ -198,7 +198,7 @@ class Link:
                 continue
             late = 5 * quality.delay if self._random.random() < quality.reorder else 0
             self._number += 1
-            heapq.heappush(self._air, (self.now + quality.delay + late, self._number, to_server, record))
+            heapq.heappush(self.air, (self.now + quality.delay + late, self._number, to_server, record))
 
 
 ADMISSION = Admission(bytes((10, 8, 0, 2)), bytes((255, 255, 255, 0)), 7)

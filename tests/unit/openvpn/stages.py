@@ -75,7 +75,7 @@ def _later(link: Link, stage: str) -> None:
 def _without_acknowledgement(link: Link) -> Link:
     """Our key message is out and never acknowledged: the client's later records get lost."""
     while not link.has(Authenticated):
-        link._exchange()
+        link.exchange()
         link.now += SECOND // 1000
     link.session.admit(ADMISSION, link.now)
     link.session.poll(link.now, UNIX)

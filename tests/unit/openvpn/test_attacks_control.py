@@ -70,12 +70,12 @@ def test_cve_2025_2704_a_client_key_in_the_middle_of_a_session(stage: str, opcod
 def test_cve_2025_2704_a_repeated_first_flight_with_its_key_is_processed_without_it() -> None:
     """First packets of 2.6 and 3 over datagrams: ClientHello in CONTROL_WKC_V1, perhaps more than once."""
     link = Link(profile("tls-crypt-v2"), kit("tls-crypt-v2"))
-    original = link.client._queue
+    original = link.client.queue
 
     def with_key(negotiation, opcode, payload, now) -> None:
         original(negotiation, 11 if opcode == 4 and negotiation.next_out == 1 else opcode, payload, now)
 
-    link.client._queue = with_key  # type: ignore[method-assign]  # a spy
+    link.client.queue = with_key  # type: ignore[method-assign]  # a spy
     link.client.start(link.now)
     seen = []
     receive = link.session.receive
@@ -182,7 +182,7 @@ def test_cve_2026_12996_acknowledgements_that_wait_while_a_key_is_promoted(seed:
         return records
 
     link.session.poll = spy  # type: ignore[method-assign]  # a spy
-    make_keys = link.client._make_keys
+    make_keys = link.client.make_keys
 
     def and_talk(negotiation) -> None:
         """The acknowledgement that makes the key ACTIVE and messages of the client go out together."""
@@ -190,7 +190,7 @@ def test_cve_2026_12996_acknowledgements_that_wait_while_a_key_is_promoted(seed:
         for _ in range(seed):
             link.client.say("INFO,hello", link.now, key_id=1)
 
-    link.client._make_keys = and_talk  # type: ignore[method-assign]  # a spy
+    link.client.make_keys = and_talk  # type: ignore[method-assign]  # a spy
     link.run(lambda: link.has(Renegotiated) and not link.client.negotiations[1].unacked, 10)
     assert {record[0] & 7 for record in sent} <= {0, 1}
     assert link.counters.drops[DropReason.BAD_CONTROL_MESSAGE] == seed
@@ -239,7 +239,7 @@ def test_a_hard_reset_with_another_message_id_than_0(wrap: str, message_id: int)
     give(link, control(link.client, opcode, 0, body_of(message_id)))
     assert link.session.ended is not None
     assert link.session.ended.reason is DropReason.BAD_CONTROL_PACKET
-    assert link._air == []
+    assert link.air == []
 
 
 def test_records_of_an_earlier_life_of_the_server() -> None:

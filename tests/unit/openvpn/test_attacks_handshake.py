@@ -34,7 +34,7 @@ from hognose.wire import openvpn as wire
 def complete_message() -> bytes:
     client = Link(profile(), kit(username="alice", password="secret")).client
     client.start(START)
-    return client._key_message(client.negotiations[0])
+    return client.key_message(client.negotiations[0])
 
 
 MESSAGE = complete_message()

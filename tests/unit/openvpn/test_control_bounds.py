@@ -87,7 +87,7 @@ def test_a_client_that_never_acknowledges_our_key_is_in_its_handshake() -> None:
     link = Link(profile(hand_window_s=600), kit(), admit=False)
     link.client.start(link.now)
     while not link.has(Authenticated):
-        link._exchange()
+        link.exchange()
         link.now += SECOND // 1000
     negotiation = link.client.negotiations[0]
     said = 0

@@ -194,12 +194,12 @@ def test_a_renegotiation_that_stops_halfway_costs_only_itself() -> None:
     link.connect()
     link.client.renegotiate(link.now)
     link.client.negotiations[1].unacked.clear()
-    reset = link.client._control(link.client.negotiations[1], 3, 0, b"")
+    reset = link.client.control(link.client.negotiations[1], 3, 0, b"")
     link.session.receive([reset], link.now, UNIX)
     link.client.negotiations.pop(1)
     link.down = False
     link.rest(15)
-    link.client._newest = 0
+    link.client.newest = 0
     link.down = True
     assert link.counters.drops[DropReason.RENEGOTIATION_FAILED] == 1
     assert link.session.ended is None
@@ -285,7 +285,7 @@ def test_an_orderly_stop_is_told() -> None:
 def test_a_handshake_that_takes_too_long() -> None:
     link = Link(profile(hand_window_s=60), kit())
     link.client.start(link.now)
-    link._exchange()
+    link.exchange()
     link.client.negotiations.clear()
     link.run(lambda: link.session.ended is not None, 61)
     assert link.session.ended is not None
@@ -462,7 +462,7 @@ def test_garbage_inside_an_open_session_never_raises(parts: list[tuple[int, int,
     link = Link(profile(), kit())
     link.client.start(link.now)
     for _ in range(3):
-        link._exchange()
+        link.exchange()
         link.now += 2 * SECOND // 1000
     sid = link.client.sid
     records = [bytes((opcode << 3 | key_id,)) + sid + rest for opcode, key_id, rest in parts]

@@ -32,7 +32,7 @@ def renegotiate(link: Link, who: str, seconds: float = 60) -> None:
         link.client.renegotiate(link.now)
     if who in ("server", "both"):
         link.session.control.renegotiate(link.now)
-    link.run(lambda: count(link) > before and link.client._newest in link.client.data_keys, seconds)
+    link.run(lambda: count(link) > before and link.client.newest in link.client.data_keys, seconds)
 
 
 # -- loss --------------------------------------------------------------------------------------------------------------
@@ -71,13 +71,13 @@ def test_a_clienthello_of_two_packets_is_one() -> None:
     link = Link(profile("tls-crypt-v2"), kit("tls-crypt-v2", hello_padding=1400))
     sizes: list[int] = []
     link.client.start(link.now)
-    queue = link.client._queue
+    queue = link.client.queue
 
     def spy(negotiation, opcode, payload, now) -> None:
         sizes.append(len(payload))
         queue(negotiation, opcode, payload, now)
 
-    link.client._queue = spy  # type: ignore[method-assign]  # a spy
+    link.client.queue = spy  # type: ignore[method-assign]  # a spy
     link.run(lambda: link.client.established and link.has(Established), 10)
     assert sizes[0] == 1000  # the first part of the ClientHello
     assert sizes[0] + sizes[1] > 1500
@@ -293,7 +293,7 @@ def test_wraps_of_two_sessions_share_nothing() -> None:
     for link in links:
         link.connect()
         renegotiate(link, "client", 10)
-    record = links[0].client._control(links[0].client.negotiations[1], wire.CONTROL_V1, 9, b"x")
+    record = links[0].client.control(links[0].client.negotiations[1], wire.CONTROL_V1, 9, b"x")
     links[1].session.receive([record], links[1].now, UNIX)
     assert links[1].counters.drops[DropReason.BAD_HMAC] == 1
     assert SessionWrap(WrapSettings("tls-crypt", KEY)).kind == "none"  # before the first packet

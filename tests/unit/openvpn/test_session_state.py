@@ -87,7 +87,7 @@ def test_restored_again_and_again() -> None:
     link = connected()
     for _ in range(3):
         move(link)
-        link._exchange()
+        link.exchange()
         alive(link)
     link.run(lambda: link.has(Renegotiated), 10)
     move(link)
@@ -112,7 +112,7 @@ def test_what_was_not_acknowledged_is_sent_again() -> None:
     link = Link(profile(), kit())
     link.client.start(link.now)
     link.run(lambda: link.has(Established), 10)
-    link._air.clear()
+    link.air.clear()
     assert not link.client.established
     move(link)
     link.run(lambda: link.client.established, 10)

@@ -34,8 +34,8 @@ class Wandering(TcpWorld):
         self.moved_at = -1
         self.packets = hashlib.sha256()
 
-    def _exchange(self) -> None:
-        super()._exchange()
+    def exchange(self) -> None:
+        super().exchange()
         if self.moving and self.now > self.moved_at:
             self.move()
 
@@ -56,9 +56,9 @@ class Wandering(TcpWorld):
         self.moves += 1
         self.moved_at = self.now
 
-    def _send_down(self, outgoing):
+    def send_down(self, outgoing):
         self.packets.update(self.now.to_bytes(8, "big") + b"".join(outgoing[2]))
-        super()._send_down(outgoing)
+        super().send_down(outgoing)
 
 
 PEERS = {

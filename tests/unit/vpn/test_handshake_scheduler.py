@@ -260,7 +260,7 @@ def test_who_gives_up_waiting_takes_nobodys_turn(monkeypatch: pytest.MonkeyPatch
     for action in (lambda: remote.send(framed(RESET)), remote.fin):
         action()
         for pieces in world.gateway.step(remote.poll(), world.now, 0):
-            world._sent(b"".join(pieces))
+            world.sent(b"".join(pieces))
     assert remote.closed
     assert made == []
     world.rest(20)
@@ -393,7 +393,7 @@ def test_tunnels_go_on_while_handshakes_wait() -> None:
     alice.vpn.send(bytes(echo(alice.tunnel_address)))
     frames += alice.poll()
     for pieces in world.gateway.step(frames, world.now, 0):
-        world._sent(b"".join(pieces))
+        world.sent(b"".join(pieces))
     assert len(alice.take()) == 1
     assert scheduler.busy
     deadline = world.gateway.next_deadline()
