@@ -9,6 +9,7 @@ from hognose.base.fair_table import FairTable
 from hognose.drops import Stat
 from hognose.errors import LocalError
 from hognose.tcp.server import TcpServer
+from hognose.vpn.streams import StreamTransport
 
 EVERY = 7  # steps
 
@@ -44,6 +45,7 @@ class Moved(SimWorld):
             conn = server.find(peer.transport.key)
             assert conn is not None
             assert conn.id == peer.transport.id
+            assert isinstance(peer.transport, StreamTransport)
             peer.transport._conn = conn
         self.moves += 1
         self.connections += len(state.connections)
