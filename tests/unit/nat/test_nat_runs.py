@@ -119,6 +119,8 @@ CHANGES = {
     "urgent flag": {"flags": "UA"},
     "congestion echo": {"flags": "EA"},
     "empty": {"payload": b""},
+    "window": {"window": 501},
+    "window and push": {"window": 501, "flags": "PA"},
 }
 
 
@@ -133,7 +135,8 @@ def test_a_packet_that_differs_ends_the_run(change: dict[str, Any]) -> None:
         "ident": third.id,
         "options": TIMESTAMP,
     }
-    odd = tcp(**{**fields, **change})
+    odd = tcp(**{**fields, **{name: value for name, value in change.items() if name != "window"}})
+    odd[TCP].window = change.get("window", odd[TCP].window)
     out, rest = bench.hot(first, second, odd, fourth)
     assert rest == []
     assert sizes(out)[0] == 2
