@@ -21,6 +21,7 @@ from hognose.wire import ipv4, segmentation, udp
 from hognose.wire.checksum import ones_sum, pseudo_sum
 
 CLIENT, SERVER, OUTSIDE = parse_ipv4("10.8.0.2"), parse_ipv4("1.2.3.4"), parse_ipv4("10.0.0.2")
+ALICE, BOB = bytes((10, 8, 0, 2)), bytes((10, 8, 0, 3))
 MSS, RUN = 1348, 43
 TIMESTAMPS = bytes.fromhex("0101080a0000000100000002")
 SEED = random.Random(1)
@@ -65,8 +66,8 @@ def main() -> None:
     out: list[Outgoing] = []
     flows = [5000 + index for index in range(8)]
     for sport in flows:
-        nat.open_outbound(1, tcp(CLIENT, SERVER, sport, 80, 0, 2, b""), 0, out)
-    nat.open_outbound(1, datagram(CLIENT, SERVER, 5000, 53, b"x"), 0, out)
+        nat.open_outbound(ALICE, tcp(CLIENT, SERVER, sport, 80, 0, 2, b""), 0, out)
+    nat.open_outbound(ALICE, datagram(CLIENT, SERVER, 5000, 53, b"x"), 0, out)
     port = int.from_bytes(out[0][2][0][20:22], "big")
 
     def run_of(sport: int, count: int = RUN) -> list[bytes]:
@@ -79,10 +80,10 @@ def main() -> None:
     large = [datagram(CLIENT, SERVER, 5000, 53, bytes(1372))] * 50
 
     def outward(packets: list[bytes]) -> Callable[[], object]:
-        return lambda: nat.outbound(1, packets, 1, [])
+        return lambda: nat.outbound(ALICE, packets, 1, [])
 
     def one_by_one(packets: list[bytes]) -> Callable[[], object]:
-        return lambda: [nat.outbound(1, [packet], 1, []) for packet in packets]
+        return lambda: [nat.outbound(ALICE, [packet], 1, []) for packet in packets]
 
     measure(f"out: run of {RUN}, verified", outward(run), RUN)
     measure("     verification alone", lambda: outbound.all_valid(run, ones_sum(CLIENT + SERVER)), RUN)
@@ -115,8 +116,8 @@ def main() -> None:
 
     def churn() -> None:
         for sport in range(10000, 10200):
-            nat.open_outbound(2, datagram(CLIENT, SERVER, sport, 53, b"x"), 1, [])
-        nat.forget(2)
+            nat.open_outbound(BOB, datagram(CLIENT, SERVER, sport, 53, b"x"), 1, [])
+        nat.forget(BOB)
 
     measure("open and forget a UDP flow (with building the packet)", churn, 200, 20)
 

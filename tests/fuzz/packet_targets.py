@@ -308,9 +308,9 @@ def nat_rewrite(data: bytes) -> None:
             packet = ip_packet(reader, CLIENT if client == 1 else OTHER, SERVER[:3] + bytes((4 + (choice >> 4 & 1),)))
             out: list[Outgoing] = []
             good = _l4_good(packet)
-            for rest in nat.outbound(client, [packet, packet] if choice & 8 else [packet], now, out):
+            for rest in nat.outbound(bytes((0, 0, 0, client)), [packet, packet] if choice & 8 else [packet], now, out):
                 if not isinstance(ipv4.parse(rest, 0, len(rest)), DropReason):
-                    nat.open_outbound(client, rest, now, out)
+                    nat.open_outbound(bytes((0, 0, 0, client)), rest, now, out)
             for _, _, pieces in offload.lower(out, NOTHING):
                 translated = b"".join(pieces)
                 sent.append(translated)
@@ -321,7 +321,7 @@ def nat_rewrite(data: bytes) -> None:
         assert nat.flows <= 12
         assert max((owner.count for owner in nat._clients.values()), default=0) <= 8
     for client in (1, 2):
-        nat.forget(client)
+        nat.forget(bytes((0, 0, 0, client)))
     assert nat.flows == 0
 
 
@@ -360,7 +360,7 @@ def _inbound(nat: Nat, reader: Reader, choice: int, ours: bytes, now: int, asked
             assert ones_complement(packet[l4:]) == 0
             assert len(quoted) >= 28
             assert not int.from_bytes(quoted[6:8], "big") & 0x1FFF
-            assert asked.get(_answer_key(quoted)) == error[0], "an error about nobody's packet"
+            assert asked.get(_answer_key(quoted)) == error[0][3], "an error about nobody's packet"
             assert error[1][8] == packet[8] - 1 >= 1
             assert ones_complement(error[1][: (error[1][0] & 15) * 4]) == 0
         return
@@ -368,7 +368,7 @@ def _inbound(nat: Nat, reader: Reader, choice: int, ours: bytes, now: int, asked
     result = nat.inbound(frame, 26, 26 + len(packet), gso_size, False, now)
     if isinstance(result, DropReason):
         return
-    client, inner = result
+    (_, _, _, client), inner = result
     answered = packet[9:10] + packet[12:16] + (packet[l4 + 4 : l4 + 6] if packet[9] == 1 else packet[l4 : l4 + 4])
     assert asked.get(answered) == client, "a packet that nobody has asked for"
     assert packet[8] > 1

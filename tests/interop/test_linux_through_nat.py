@@ -35,6 +35,7 @@ from hognose.wire import icmpv4, ipv4, virtio_net
 
 CLIENT_NS, OUTSIDE_NS = (f"{own('hn-linat')}-{side}" for side in ("client", "outside"))
 CLIENT, OUTSIDE, SERVER = "10.8.0.2", "10.0.0.2", "10.0.0.1"
+CLIENT_NAME = parse_ipv4("10.8.0.2")
 TUNNEL_GATEWAY = parse_ipv4("10.8.0.1")
 TUN_MTU, LINK_MTU = 1400, 1500
 OUR_MAC = bytes.fromhex("020000000042")
@@ -101,7 +102,7 @@ class Gateway(threading.Thread):
 
     def from_client(self, packets: list[bytes], now: int) -> None:
         out: list[Outgoing] = []
-        for packet in self.nat.outbound(1, packets, now, out):
+        for packet in self.nat.outbound(CLIENT_NAME, packets, now, out):
             parsed = ipv4.parse(packet, 0, len(packet))
             if isinstance(parsed, DropReason):
                 continue  # IPv6 of the client's kernel
@@ -110,7 +111,7 @@ class Gateway(threading.Thread):
                 whole = self.inner.receive(packet, 0, parsed[1], now)
             if not isinstance(whole, bytes):
                 continue
-            reason = self.nat.open_outbound(1, clamp(whole, TUN_MTU - 40), now, out)
+            reason = self.nat.open_outbound(CLIENT_NAME, clamp(whole, TUN_MTU - 40), now, out)
             if reason is not None:
                 self.counters.drop(reason)
             if reason is DropReason.TTL_EXCEEDED:

@@ -50,7 +50,7 @@ class Filtering:
             return DropReason.NAT_FILTERED
         return Flow(mapping, address, source, int.from_bytes(key[8:10], "big"), now)
 
-    def flow_from_inside(self, client: int, protocol: int, key: bytes, now: Nanos) -> Flow | None:
+    def flow_from_inside(self, client: Address, protocol: int, key: bytes, now: Nanos) -> Flow | None:
         """The flow of a packet from inside with this key, when its peer's packets pass without one."""
         owner = self._table.clients.get(client)
         if not self.endpoint_independent or owner is None or protocol == ipv4.ICMP:

@@ -35,11 +35,11 @@ NO_SEQ = -1  # never equals a sequence number
 
 
 class ClientFlows:
-    """All that the NAT holds for one client; `client` is the caller's number."""
+    """All that the NAT holds for one client; `client` is its address, by which the caller knows it."""
 
     __slots__ = ("by_protocol", "client", "count", "hairpin", "icmp", "mappings", "tcp", "udp")
 
-    def __init__(self, client: int) -> None:
+    def __init__(self, client: Address) -> None:
         self.client = client
         self.tcp: dict[bytes, Flow] = {}  # keys as they stand in packets from inside
         self.udp: dict[bytes, Flow] = {}

@@ -6,6 +6,7 @@ sender's outside port, the filter is the one of packets from outside, the TTL is
 
 from __future__ import annotations
 
+from hognose.address import Address
 from hognose.drops import DropReason
 from hognose.nat import flow_keys, icmp_translation, rewrite
 from hognose.nat.filtering import Filtering
@@ -26,7 +27,7 @@ class Hairpin:
         self._filtering = filtering
         self._reserved_ports = reserved_ports
 
-    def translate(self, client: int, packet: bytes, now: Nanos) -> tuple[int, bytes] | DropReason:
+    def translate(self, client: Address, packet: bytes, now: Nanos) -> tuple[Address, bytes] | DropReason:
         """(client, packet) of `Nat.hairpin`, with its reasons."""
         parsed = flow_keys.parse(packet)
         if isinstance(parsed, DropReason):
@@ -63,7 +64,9 @@ class Hairpin:
         l4_delta = flow.out_l4_delta - back.out_l4_delta
         return target.owner.client, rewrite.generic(packet, 0, l4, end, back.in_wire, ip_delta, l4_delta)
 
-    def _error(self, client: int, packet: bytes, l4: int, end: int, now: Nanos) -> tuple[int, bytes] | DropReason:
+    def _error(
+        self, client: Address, packet: bytes, l4: int, end: int, now: Nanos
+    ) -> tuple[Address, bytes] | DropReason:
         """An error from inside about a packet of another client that came in by hairpin, back to that client."""
         quoted = icmp_translation.parse(packet, l4, end)
         if isinstance(quoted, DropReason):

@@ -1,8 +1,8 @@
 # hot
 """NAT of TCP, UDP and ICMP between the clients' addresses and our one outside address (RFC 4787, 5382, 5508).
 
-The engine knows packets, clients as numbers, and time as an argument; it knows no sessions, devices or neighbours.
-Reasons that a method returns are counted by the caller.
+The engine knows packets, clients by their addresses, and time as an argument; it knows no sessions, devices or
+neighbours. Reasons that a method returns are counted by the caller.
 """
 
 from __future__ import annotations
@@ -71,12 +71,12 @@ class Nat:
         self._ident = (self._ident + self._ident_step) & 0xFFFF
         return self._ident
 
-    def outbound(self, client: int, packets: list[bytes], now: Nanos, out: list[Outgoing]) -> list[bytes]:
+    def outbound(self, client: Address, packets: list[bytes], now: Nanos, out: list[Outgoing]) -> list[bytes]:
         """Translate what belongs to flows of this client and append it to out; the rest comes back (nat.outbound)."""
         owner = self._clients.get(client)
         return packets if owner is None else outbound.translate(owner, packets, now, out)
 
-    def open_outbound(self, client: int, packet: bytes, now: Nanos, out: list[Outgoing]) -> DropReason | None:
+    def open_outbound(self, client: Address, packet: bytes, now: Nanos, out: list[Outgoing]) -> DropReason | None:
         """Translate one whole packet from inside, opening a flow when there is none; append it to out.
 
         The caller has validated the IPv4 header, reassembled fragments and checked the source address. None, or a
@@ -109,7 +109,7 @@ class Nat:
         out.append((flow.remote, virtio_net.PLAIN, [translated]))
         return None
 
-    def hairpin(self, client: int, packet: bytes, now: Nanos) -> tuple[int, bytes] | DropReason:
+    def hairpin(self, client: Address, packet: bytes, now: Nanos) -> tuple[Address, bytes] | DropReason:
         """(client, packet) for one whole packet from inside to our own address; client is the owner of the port.
 
         Bounds and refusals are those of open_outbound; DESTINATION_PROHIBITED for a reserved port (ICMP 3/13 is due: no
@@ -120,7 +120,7 @@ class Nat:
 
     def inbound(
         self, frame: Buffer, l3: int, end: int, gso_size: int, partial_checksum: bool, now: Nanos
-    ) -> tuple[int, list[bytes]] | DropReason:
+    ) -> tuple[Address, list[bytes]] | DropReason:
         """(client, inner packets) of one packet or super-segment from outside to our address.
 
         The caller has validated the IPv4 header (end = l3 + total length) and reassembled fragments. gso_size: payload
@@ -165,7 +165,7 @@ class Nat:
                 return flow.owner.client, packets
         return flow.owner.client, [inbound.single(frame, l3, l4, end, partial_checksum, flow)]
 
-    def inbound_error(self, frame: Buffer, l3: int, end: int, now: Nanos) -> tuple[int, bytes] | DropReason:
+    def inbound_error(self, frame: Buffer, l3: int, end: int, now: Nanos) -> tuple[Address, bytes] | DropReason:
         """(client, translated error) of an ICMP error from outside about a packet that we translated.
 
         Reasons: BAD_ICMP, BAD_ICMP_CHECKSUM, NAT_NO_MAPPING, TTL_EXCEEDED (nothing is sent about an error).
@@ -201,7 +201,7 @@ class Nat:
         self._table.restore(saved.table)
         self._ident, self._ident_step = saved.ident, saved.ident_step
 
-    def forget(self, client: int) -> None:
+    def forget(self, client: Address) -> None:
         """End all flows of a client whose session is over; at most NatLimits.flows_per_client of work."""
         self._table.forget(client)
 
@@ -219,7 +219,7 @@ class Nat:
         self._table.end_some()
 
     def _outbound_error(
-        self, client: int, packet: bytes, l4: int, end: int, now: Nanos, out: list[Outgoing]
+        self, client: Address, packet: bytes, l4: int, end: int, now: Nanos, out: list[Outgoing]
     ) -> DropReason | None:
         """Send an error from inside about a packet that passed the filter from our address (RFC 5508 REQ-5).
 

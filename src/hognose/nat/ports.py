@@ -32,9 +32,9 @@ class Ports:
         self._random = random
         self._taken: set[Port] = set()
         # Ports at rest -> (client, inside address, until), oldest first; at most one entry per port.
-        self._held: OrderedDict[Port, tuple[int, Address, Nanos]] = OrderedDict()
+        self._held: OrderedDict[Port, tuple[Address, Address, Nanos]] = OrderedDict()
 
-    def take(self, wanted: Port, client: int, inside: Address, now: Nanos) -> Port | None:
+    def take(self, wanted: Port, client: Address, inside: Address, now: Nanos) -> Port | None:
         """A free port, `wanted` itself when that is possible; None when none was found within the bound."""
         self._release_held(now)
         port = self._choose(wanted, client, inside)
@@ -47,7 +47,7 @@ class Ports:
             self._held.pop(port, None)
         return port
 
-    def give_back(self, port: Port, client: int, inside: Address, now: Nanos) -> None:
+    def give_back(self, port: Port, client: Address, inside: Address, now: Nanos) -> None:
         """Free a port; for HOLD_DOWN only the same user gets it again."""
         self._taken.discard(port)
         self._held[port] = (client, inside, now + HOLD_DOWN)
@@ -75,13 +75,13 @@ class Ports:
                 break
             del held[port]
 
-    def _is_free(self, port: Port, client: int, inside: Address) -> bool:
+    def _is_free(self, port: Port, client: Address, inside: Address) -> bool:
         if port in self._taken or port in self._reserved:
             return False
         held = self._held.get(port)
         return held is None or (held[0] == client and held[1] == inside)
 
-    def _choose(self, wanted: Port, client: int, inside: Address) -> Port | None:
+    def _choose(self, wanted: Port, client: Address, inside: Address) -> Port | None:
         if self._protocol == ipv4.ICMP:
             # An identifier is any 16-bit number; there are no ranges and no parity.
             return wanted if self._is_free(wanted, client, inside) else self._probe(0, 65536, 1, client, inside)
@@ -98,7 +98,7 @@ class Ports:
                 return port
         return None
 
-    def _probe(self, first: int, count: int, step: int, client: int, inside: Address) -> Port | None:
+    def _probe(self, first: int, count: int, step: int, client: Address, inside: Address) -> Port | None:
         """The first free one of at most PROBES ports first + k * step, 0 <= k < count, in an unpredictable order.
 
         Ports are taken in clusters, because clients' own ranges are preserved: a walk to the next port would fail in

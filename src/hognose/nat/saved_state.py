@@ -18,7 +18,7 @@ class SavedFlow:
     bucket: the second of the wheel in which it is looked at; it may be earlier than the second in which it ends.
     """
 
-    client: int
+    client: Address
     protocol: int
     out_key: bytes
     outside_port: Port
@@ -34,7 +34,7 @@ class RestingPort:
 
     protocol: int
     port: Port
-    client: int
+    client: Address
     inside: Address
     until: Nanos
 

@@ -6,7 +6,7 @@ flows than are still free: however many clients take all they can get, one that 
 
 from __future__ import annotations
 
-from hognose.address import Address
+from hognose.address import Address, address_text
 from hognose.drops import Counters, DropReason, Stat
 from hognose.limits import NatLimits
 from hognose.nat.flow import ECHO_WIRE, WIRE, ClientFlows, Flow, Mapping
@@ -29,7 +29,7 @@ class FlowTable:
         counters: Counters,
     ) -> None:
         self.address = address
-        self.clients: dict[int, ClientFlows] = {}
+        self.clients: dict[Address, ClientFlows] = {}
         # protocol -> key as it stands in packets from outside -> flow
         self.inbound: dict[int, dict[bytes, Flow]] = {ipv4.TCP: {}, ipv4.UDP: {}, ipv4.ICMP: {}}
         # The same for flows whose peer is our own address.
@@ -48,7 +48,7 @@ class FlowTable:
             for protocol in self.inbound
         }
 
-    def open(self, client: int, protocol: int, key: bytes, now: Nanos) -> Flow | DropReason:
+    def open(self, client: Address, protocol: int, key: bytes, now: Nanos) -> Flow | DropReason:
         """A new flow under the mapping of its inside endpoint, made when there is none.
 
         key: of its packets from inside (flow_keys). Refusals: NAT_TABLE_FULL, NAT_CLIENT_FULL, NAT_NO_PORT.
@@ -114,7 +114,7 @@ class FlowTable:
         """Move the deadline of a flow whose change of state may have brought it forward."""
         self.wheel.move(flow, deadline(flow))
 
-    def forget(self, client: int) -> None:
+    def forget(self, client: Address) -> None:
         """End all flows of a client."""
         owner = self.clients.get(client)
         if owner is None:
@@ -207,7 +207,7 @@ class FlowTable:
         if mapping.outside_port != saved.outside_port or key in inside_out:
             raise ValueError(f"two flows contradict each other: {key.hex()}")
         if owner.count >= self._limits.flows_per_client:
-            raise ValueError(f"client {saved.client} has more than {self._limits.flows_per_client} flows")
+            raise ValueError(f"client {address_text(saved.client)} has more than {self._limits.flows_per_client} flows")
         inside_out[key] = outside_in[flow.in_key] = flow
         mapping.flows += 1
         owner.count += 1

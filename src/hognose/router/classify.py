@@ -97,7 +97,7 @@ class Classifier:
         if not isinstance(result, tuple):
             self._refused(result, data, l3, end, routed, now)
             return
-        client = result[0].to_bytes(4, "big")
+        client = result[0]
         packets = result[1]
         if len(packets) == 1:
             packet = packets[0]

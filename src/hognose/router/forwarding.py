@@ -90,7 +90,7 @@ class Forwarder:
         routed = Routed({}, [], [], [])
         if self._link_mtu < self._tun_mtu:
             packets = self._over_link_mtu(client, packets, routed, now)
-        rest = self._nat.outbound(int.from_bytes(client, "big"), packets, now, routed.to_link)
+        rest = self._nat.outbound(client, packets, now, routed.to_link)
         for packet in rest:
             self._route(client, packet, routed, now)
         if self._served:
@@ -237,13 +237,13 @@ class Forwarder:
         if protocol == ipv4.ICMP and end > l4 and packet[l4] == icmpv4.ECHO_REQUEST:
             self._icmp.receive(client, packet, parsed, routed, now)
             return
-        result = self._nat.hairpin(int.from_bytes(client, "big"), packet, now)
+        result = self._nat.hairpin(client, packet, now)
         if isinstance(result, DropReason):
             self._refused(client, packet, result, routed, now)
             return
         to, inner = result
         self._counters.stats[Stat.NAT_HAIRPIN_PACKETS] += 1
-        routed.deliver(to.to_bytes(4, "big"), clamp(inner, self._mss), self._tun_mtu)
+        routed.deliver(to, clamp(inner, self._mss), self._tun_mtu)
 
     def _to_outside(self, client: Address, packet: bytes, parsed: ipv4.Parsed, routed: Routed, now: Nanos) -> None:
         """Send through the NAT, where the rule for destinations allows it."""
@@ -263,7 +263,7 @@ class Forwarder:
             packet = with_ident(packet, self._nat.fresh_ident())
         if protocol == ipv4.TCP:
             packet = clamp(packet, self._mss)
-        reason = self._nat.open_outbound(int.from_bytes(client, "big"), packet, now, routed.to_link)
+        reason = self._nat.open_outbound(client, packet, now, routed.to_link)
         if reason is not None:
             self._refused(client, packet, reason, routed, now)
 

@@ -79,7 +79,7 @@ class LinkIcmp:
             return
         result = self._nat.inbound_error(data, l3, end, now)
         if isinstance(result, tuple):
-            routed.to_clients.setdefault(result[0].to_bytes(4, "big"), []).append(result[1])
+            routed.to_clients.setdefault(result[0], []).append(result[1])
         else:
             self._counters.drop(result)
 

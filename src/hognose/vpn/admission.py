@@ -235,7 +235,7 @@ class Admissions:
             raise
         peer.advance(PeerEvent.ADMITTED)
         if not same_holder:
-            self._nat.forget(int.from_bytes(address, "big"))
+            self._nat.forget(address)
         session.admit(
             Admission(
                 address=address,

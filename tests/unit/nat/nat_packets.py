@@ -9,7 +9,7 @@ from typing import Any
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Packet, Raw
 
-from hognose.address import Prefix, parse_ipv4
+from hognose.address import Address, Prefix, parse_ipv4
 from hognose.drops import Counters, DropReason
 from hognose.ip.offload import lower
 from hognose.limits import NatLimits
@@ -29,6 +29,15 @@ FRAME_L3 = 26
 Make = Callable[..., IP]  # udp, tcp or echo; a field of scapy's packets takes values of several types
 
 
+def named(client: int) -> Address:
+    """A name for client number 1, 2 …; in the program it is the client's address."""
+    return client.to_bytes(4, "big")
+
+
+def numbered(client: Address) -> int:
+    return int.from_bytes(client, "big")
+
+
 class Bench:
     """A Nat with its clock and what it sent; clients are 1 (CLIENT) and 2 (OTHER) unless said otherwise."""
 
@@ -45,22 +54,29 @@ class Bench:
             tunnel=Prefix(parse_ipv4("10.8.0.0"), 24),
         )
 
+    def forget(self, client: int) -> None:
+        self.nat.forget(named(client))
+
+    def hairpin(self, client: int, packet: Packet | bytes) -> tuple[int, bytes] | DropReason:
+        result = self.nat.hairpin(named(client), bytes(packet), self.now)
+        return result if isinstance(result, DropReason) else (numbered(result[0]), result[1])
+
     def send(self, *packets: Packet | bytes, client: int = 1) -> list[IP]:
         """Packets that leave, lowered to single ones, after the hot path and the slow one like in the gateway."""
         out: list[Outgoing] = []
-        for packet in self.nat.outbound(client, [bytes(packet) for packet in packets], self.now, out):
-            reason = self.nat.open_outbound(client, packet, self.now, out)
+        for packet in self.nat.outbound(named(client), [bytes(packet) for packet in packets], self.now, out):
+            reason = self.nat.open_outbound(named(client), packet, self.now, out)
             assert reason is None, reason
         return [IP(b"".join(pieces)) for _, _, pieces in lower(out, NOTHING)]
 
     def hot(self, *packets: Packet | bytes, client: int = 1) -> tuple[list[Outgoing], list[bytes]]:
         out: list[Outgoing] = []
-        rest = self.nat.outbound(client, [bytes(packet) for packet in packets], self.now, out)
+        rest = self.nat.outbound(named(client), [bytes(packet) for packet in packets], self.now, out)
         return out, rest
 
     def refuse(self, packet: Packet | bytes, client: int = 1) -> DropReason | None:
         out: list[Outgoing] = []
-        reason = self.nat.open_outbound(client, bytes(packet), self.now, out)
+        reason = self.nat.open_outbound(named(client), bytes(packet), self.now, out)
         assert (reason is None) == bool(out)
         return reason
 
@@ -72,7 +88,7 @@ class Bench:
         result = self.nat.inbound(frame, FRAME_L3, FRAME_L3 + len(data), gso_size, partial, self.now)
         if isinstance(result, DropReason):
             return result
-        return result[0], [IP(inner) for inner in result[1]]
+        return numbered(result[0]), [IP(inner) for inner in result[1]]
 
     def accept(self, packet: Packet | bytes, gso_size: int = 0, partial: bool = False) -> tuple[int, list[IP]]:
         """`receive` of what comes in."""
@@ -90,7 +106,7 @@ class Bench:
         data = bytes(packet)
         frame = bytes(FRAME_L3) + data + b"padding"
         result = self.nat.inbound_error(frame, FRAME_L3, FRAME_L3 + len(data), self.now)
-        return result if isinstance(result, DropReason) else (result[0], IP(result[1]))
+        return result if isinstance(result, DropReason) else (numbered(result[0]), IP(result[1]))
 
     def advance(self, nanos: int) -> None:
         """Let virtual time pass, serving every deadline on the way."""

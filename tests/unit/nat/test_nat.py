@@ -17,6 +17,7 @@ from tests.unit.nat.nat_packets import (
     Bench,
     Make,
     echo,
+    named,
     rebuilt,
     tcp,
     udp,
@@ -146,7 +147,7 @@ def test_clients_have_their_own_flows() -> None:
     # A packet of another client's flow is no flow of this one: the caller checks its source.
     assert bench.hot(udp(5000, src=OTHER))[1] == [bytes(udp(5000, src=OTHER))]
     assert bench.nat.flows == 2
-    bench.nat.forget(2)
+    bench.forget(2)
     assert bench.nat.flows == 1
 
 
@@ -309,7 +310,7 @@ def test_bounds_refuse_new_flows_and_keep_the_live_ones() -> None:
         assert isinstance(bench.receive(udp(3478, sport, src=SERVER, dst=OUTSIDE)), tuple)
         bench.send(udp(sport))
     assert bench.nat.flows == 5
-    bench.nat.forget(4)
+    bench.forget(4)
     assert bench.nat.flows == 5  # client 4 has none
 
 
@@ -317,8 +318,8 @@ def test_forget_ends_every_flow_of_the_client_only() -> None:
     bench = Bench()
     bench.send(udp(5000), tcp(5001, flags="S"), echo(5))
     bench.send(udp(6000, src=OTHER), client=2)
-    bench.nat.forget(1)
-    bench.nat.forget(1)
+    bench.forget(1)
+    bench.forget(1)
     assert bench.nat.flows == 1
     assert bench.receive(udp(3478, 5000, src=SERVER, dst=OUTSIDE)) is DropReason.NAT_NO_MAPPING
     assert isinstance(bench.receive(udp(3478, 6000, src=SERVER, dst=OUTSIDE)), tuple)
@@ -360,7 +361,7 @@ def test_garbage_gives_reasons_only(data: bytes, error: bool) -> None:
     result = bench.receive_error(packet) if error and len(packet) > 20 else bench.receive(packet)
     assert isinstance(result, DropReason)
     out: list[Outgoing] = []
-    reason = bench.nat.open_outbound(1, data, bench.now, out)
+    reason = bench.nat.open_outbound(named(1), data, bench.now, out)
     assert isinstance(reason, DropReason) or out
     assert bench.hot(data) == ([], [data])
 
@@ -388,7 +389,7 @@ def test_many_flows_end_in_bounded_steps_and_those_that_ended_meanwhile_are_no_m
     bench.nat.end_flows_to(frozenset((parse_ipv4(SERVER),)), 53)
     bench.nat.handle_deadline(bench.now)
     assert bench.nat.flows == 600 - EXPIRE_BATCH
-    bench.nat.forget(1)
+    bench.forget(1)
     bench.send(udp(5000, 53))  # opened after the call: it is not one of them
     while bench.nat.next_deadline() == 0:
         bench.nat.handle_deadline(bench.now)

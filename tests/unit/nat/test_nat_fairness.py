@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.unit.nat.nat_packets import OTHER, OUTSIDE, SERVER, VPN_PORT, Bench, echo, tcp, udp
+from tests.unit.nat.nat_packets import OTHER, OUTSIDE, SERVER, VPN_PORT, Bench, echo, named, tcp, udp
 
 from hognose.address import parse_ipv4
 from hognose.drops import Counters, DropReason
@@ -29,7 +29,7 @@ def spray(bench: Bench, client: int, source: bytes, count: int) -> int:
     carried = 0
     for sport in range(count):
         out: list[Outgoing] = []
-        carried += bench.nat.open_outbound(client, datagram(source, sport), bench.now, out) is None
+        carried += bench.nat.open_outbound(named(client), datagram(source, sport), bench.now, out) is None
     return carried
 
 
@@ -47,7 +47,7 @@ def test_a_client_with_65536_flows_takes_nothing_from_another(limits: NatLimits)
             out, rest = bench.hot(datagram(other, sport), client=2)
             assert len(out) == 1
             assert not rest
-    bench.nat.forget(1)
+    bench.forget(1)
     assert bench.nat.flows == live
     for sport in range(0, live, 7):
         result = bench.receive(udp(3478, _outside(bench, other, sport), src=SERVER, dst=OUTSIDE))
@@ -79,11 +79,11 @@ def test_ports_kept_at_rest_shut_nobody_out() -> None:
 
     table = FlowTable(parse_ipv4(OUTSIDE), reserved, NatLimits(), lambda size: bytes(size), counters)
     for client in range(1, 1024):
-        assert not isinstance(table.open(client, 17, key(client, client * 64), 0), DropReason)
-    assert table.open(2000, 17, key(2000, 64), 0) is DropReason.NAT_NO_PORT
+        assert not isinstance(table.open(named(client), 17, key(client, client * 64), 0), DropReason)
+    assert table.open(named(2000), 17, key(2000, 64), 0) is DropReason.NAT_NO_PORT
     for client in range(1, 1024):
-        table.forget(client)
-    flow = table.open(2000, 17, key(2000, 77), 0)
+        table.forget(named(client))
+    flow = table.open(named(2000), 17, key(2000, 77), 0)
     assert not isinstance(flow, DropReason)
     assert flow.mapping.outside_port == 64  # the one that has rested longest
 
@@ -114,7 +114,7 @@ def test_no_port_is_shadowed(actions: list[tuple[int, int, int, str]]) -> None:
     for client, protocol, index, verb in actions:
         src, port = f"10.8.0.{client}", ports[index]
         if verb == "end":
-            bench.nat.forget(client)
+            bench.forget(client)
         elif protocol == 1:
             bench.send(echo(port, src=src), client=client)
         else:
@@ -122,7 +122,7 @@ def test_no_port_is_shadowed(actions: list[tuple[int, int, int, str]]) -> None:
             for dport in (99, 80, VPN_PORT, 5000):
                 packet = make(port, dport, src=src, dst=OUTSIDE if verb == "hair" else SERVER)
                 if verb == "hair":
-                    met = bench.nat.hairpin(client, bytes(packet), bench.now)
+                    met = bench.hairpin(client, bytes(packet))
                     if isinstance(met, tuple):
                         assert met[0] in (1, 2, 3)  # never the victim, who sent nothing to our address
                 else:
@@ -138,7 +138,7 @@ def test_no_port_is_shadowed(actions: list[tuple[int, int, int, str]]) -> None:
 def test_a_mapping_of_a_client_that_left_goes_to_nobody_for_a_while() -> None:
     bench = Bench()
     bench.send(udp(5000, 99, src=OTHER), client=2)
-    bench.nat.forget(2)
+    bench.forget(2)
     (left,) = bench.send(udp(5000, 99))
     assert left.sport != 5000
     assert bench.receive(udp(99, 5000, src=SERVER, dst=OUTSIDE)) is DropReason.NAT_NO_MAPPING

@@ -100,13 +100,13 @@ def test_an_error_about_an_accepted_packet_goes_out() -> None:
 
 def test_hairpin_needs_no_answer_either() -> None:
     bench, port = opened(udp)
-    result = bench.nat.hairpin(2, bytes(udp(5000, port, src=OTHER, dst=OUTSIDE, payload=b"hi")), bench.now)
+    result = bench.hairpin(2, bytes(udp(5000, port, src=OTHER, dst=OUTSIDE, payload=b"hi")))
     assert isinstance(result, tuple)
     arrived = IP(result[1])
     assert (result[0], arrived.src, arrived.sport, arrived.dst, arrived.dport) == (1, OUTSIDE, 5000, CLIENT, 5000)
     assert bytes(arrived) == rebuilt(arrived)
     complaint = IP(src=CLIENT, dst=OUTSIDE) / ICMP(type=3, code=3) / Raw(bytes(arrived))
-    back = bench.nat.hairpin(1, bytes(complaint), bench.now)
+    back = bench.hairpin(1, bytes(complaint))
     assert isinstance(back, tuple)
     assert (back[0], IP(back[1]).dst) == (2, OTHER)
     quoted = IP(back[1][28:])

@@ -229,7 +229,7 @@ def test_expiry_is_bounded_per_call() -> None:
 
 
 def flow() -> Flow:
-    return Flow(Mapping(ClientFlows(1), 17, bytes(4), 2, 3), bytes(4), bytes(4), 6, 0)
+    return Flow(Mapping(ClientFlows(bytes(4)), 17, bytes(4), 2, 3), bytes(4), bytes(4), 6, 0)
 
 
 @given(st.lists(st.tuples(st.sampled_from(("add", "remove", "move", "due")), st.integers(0, 30)), max_size=60))

@@ -18,7 +18,7 @@ L4 = {6: TCP, 17: UDP}
 
 
 def hairpin(bench: Bench, packet: IP, client: int) -> tuple[int, IP] | DropReason:
-    result = bench.nat.hairpin(client, bytes(packet), bench.now)
+    result = bench.hairpin(client, bytes(packet))
     return result if isinstance(result, DropReason) else (result[0], IP(result[1]))
 
 
@@ -142,7 +142,7 @@ def test_refused(packet: IP, reason: DropReason) -> None:
     assert hairpin(bench, packet, 1) is reason
     assert bench.nat.flows == 0
     truncated = bytes(packet)[:19]
-    assert bench.nat.hairpin(1, truncated, bench.now) is DropReason.BAD_IP_HEADER
+    assert bench.hairpin(1, truncated) is DropReason.BAD_IP_HEADER
 
 
 def test_bounds_hold_here_too() -> None:
@@ -156,7 +156,7 @@ def test_flows_end_by_time_and_with_the_client() -> None:
     bench, one, two = met(udp)
     hairpin(bench, udp(5000, one, src=OTHER, dst=OUTSIDE), 2)
     assert bench.nat.flows == 4
-    bench.nat.forget(2)
+    bench.forget(2)
     assert bench.nat.flows == 2
     assert hairpin(bench, udp(5000, two, dst=OUTSIDE), 1) is DropReason.NAT_NO_MAPPING
     bench.advance(UDP_TIMEOUT + 5 * SECOND)
@@ -202,4 +202,4 @@ def test_garbage_gives_reasons_only(data: bytes) -> None:
     header = IP(src=CLIENT, dst=OUTSIDE, proto=(1, 6, 17, 99)[data[0] & 3], len=20 + len(data))
     result = hairpin(bench, header / Raw(data), 1)
     assert isinstance(result, (DropReason, tuple))
-    assert isinstance(bench.nat.hairpin(1, data, bench.now), (DropReason, tuple))
+    assert isinstance(bench.hairpin(1, data), (DropReason, tuple))

@@ -191,7 +191,7 @@ def test_a_message_without_its_whole_header(kind: int, size: int) -> None:
         return bytes(IP(src=src, dst=dst, proto=1) / Raw(message))
 
     assert bench.refuse(cut(CLIENT, SERVER)) is DropReason.BAD_ICMP
-    assert bench.nat.hairpin(1, cut(CLIENT, OUTSIDE), bench.now) is DropReason.BAD_ICMP
+    assert bench.hairpin(1, cut(CLIENT, OUTSIDE)) is DropReason.BAD_ICMP
     assert bench.receive(cut(SERVER, OUTSIDE)) is DropReason.NAT_BAD_PACKET
     assert bench.receive_error(cut(SERVER, OUTSIDE)) is DropReason.BAD_ICMP
     assert bench.nat.flows == 0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP
-from tests.unit.nat.nat_packets import CLIENT, OTHER, OUTSIDE, SERVER, Bench, echo, tcp, udp
+from tests.unit.nat.nat_packets import CLIENT, OTHER, OUTSIDE, SERVER, Bench, echo, named, tcp, udp
 
 from hognose.address import parse_ipv4
 from hognose.drops import DropReason
@@ -17,7 +17,7 @@ from hognose.limits import NatLimits
 from hognose.nat.ports import HOLD_DOWN, PROBES, Ports
 from hognose.units import SECOND
 
-A, B = 1, 2
+A, B = named(1), named(2)
 HOST, NEXT_HOST = bytes((10, 8, 0, 2)), bytes((10, 8, 0, 3))
 
 
@@ -45,7 +45,7 @@ def test_any_identifier_serves_icmp() -> None:
     table = ports(1)
     assert table.take(0, A, HOST, 0) == 0
     assert table.take(0, B, HOST, 0) != 0
-    taken = [table.take(7, client, HOST, 0) for client in range(300)]
+    taken = [table.take(7, named(client), HOST, 0) for client in range(300)]
     assert len(set(taken)) == 300
     assert {port % 2 for port in taken if port is not None} == {0, 1}
 
@@ -60,22 +60,20 @@ def test_unpredictable() -> None:
 
 def test_low_ports_run_over_into_the_high_ones() -> None:
     table = ports()
-    taken = [table.take(7, client, HOST, 0) for client in range(600)]
+    taken = [table.take(7, named(client), HOST, 0) for client in range(600)]
     assert None not in taken
     assert len(set(taken)) == 600
     low = [port for port in taken if port is not None and port < 1024]
     assert len(low) == 512
     assert all(port is not None and port % 2 for port in taken)
     even = ports()
-    assert sum(port < 1024 for port in (even.take(8, client, HOST, 0) or 0 for client in range(600))) == 511
+    assert sum(port < 1024 for port in (even.take(8, named(client), HOST, 0) or 0 for client in range(600))) == 511
 
 
 def test_clusters_of_preserved_ports_are_no_obstacle() -> None:
     # Eight clients with the same four thousand ports: every one finds a place.
     table = ports()
-    taken = [
-        table.take(1024 + port, client, client.to_bytes(4, "big"), 0) for client in range(8) for port in range(4000)
-    ]
+    taken = [table.take(1024 + port, named(client), named(client), 0) for client in range(8) for port in range(4000)]
     assert None not in taken
     assert len(set(taken)) == 32_000
     assert sum(port == 1024 + index % 4000 for index, port in enumerate(taken)) >= 4000
@@ -152,10 +150,10 @@ def test_no_port_is_an_answerable_refusal() -> None:
 def test_a_closed_flow_leaves_its_port_at_rest() -> None:
     bench = Bench()
     bench.send(tcp(5000, flags="S"))
-    bench.nat.forget(1)
+    bench.forget(1)
     assert bench.send(tcp(5000, flags="S", src=OTHER), client=2)[0].sport != 5000
     assert bench.send(tcp(5000, flags="S"))[0].sport == 5000
-    bench.nat.forget(1)
+    bench.forget(1)
     bench.advance(HOLD_DOWN + SECOND)
     assert bench.send(tcp(5000, 81, flags="S", src="10.8.0.4"), client=4)[0].sport == 5000
 

@@ -9,7 +9,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP
 from scapy.packet import Packet, Raw
-from tests.unit.nat.nat_packets import CLIENT, NOTHING, OTHER, OUTSIDE, SERVER, TIMESTAMP, Bench, rebuilt, tcp, udp
+from tests.unit.nat.nat_packets import (
+    CLIENT,
+    NOTHING,
+    OTHER,
+    OUTSIDE,
+    SERVER,
+    TIMESTAMP,
+    Bench,
+    named,
+    rebuilt,
+    tcp,
+    udp,
+)
 
 from hognose.address import parse_ipv4
 from hognose.drops import DropReason
@@ -302,7 +314,7 @@ def test_the_rest_of_udp(packet: Packet | bytes) -> None:
 def test_a_client_without_flows_gets_its_list_back() -> None:
     bench = Bench()
     packets = [bytes(udp())]
-    assert bench.nat.outbound(1, packets, 0, []) is packets
+    assert bench.nat.outbound(named(1), packets, 0, []) is packets
 
 
 # inbound
@@ -336,7 +348,7 @@ def test_a_super_segment_becomes_inner_packets(
     result = bench.nat.inbound(kind(data), 26, len(data), gso, True, bench.now)
     assert isinstance(result, tuple)
     client, inner = result
-    assert client == 1
+    assert client == named(1)
     expected = []
     starts = range(0, len(payload), gso) or (0,)
     partial = len(starts) == 1  # then the engine completes the field as it stands, which here is not partial

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP, IP
 from scapy.packet import Raw
-from tests.unit.nat.nat_packets import OTHER, OUTSIDE, SERVER, STRANGER, VPN_PORT, Bench, echo, tcp, udp
+from tests.unit.nat.nat_packets import OTHER, OUTSIDE, SERVER, STRANGER, VPN_PORT, Bench, echo, named, tcp, udp
 
 from hognose.address import Prefix, parse_ipv4
 from hognose.drops import Counters, DropReason
@@ -67,8 +67,8 @@ class Side:
 
     def send(self, client: int, packets: list[bytes]) -> object:
         out: list[Outgoing] = []
-        left = self.nat.outbound(client, packets, self.now, out)
-        reasons = [self.nat.open_outbound(client, packet, self.now, out) for packet in left]
+        left = self.nat.outbound(named(client), packets, self.now, out)
+        reasons = [self.nat.open_outbound(named(client), packet, self.now, out) for packet in left]
         return out, reasons
 
     def receive(self, packet: bytes) -> object:
@@ -164,11 +164,11 @@ def hairpinned(side: Side, client: int, first: int, second: int) -> object:
     make = segment(INSIDE[client], OUTSIDE, PORTS[first % 4], PORTS[second % 4], FLAGS[first % 5])
     if second % 2:
         make = datagram(INSIDE[client], OUTSIDE, PORTS[first % 4], PORTS[second % 4])
-    return side.nat.hairpin(client, make, side.now)
+    return side.nat.hairpin(named(client), make, side.now)
 
 
 def left(side: Side, client: int, first: int, second: int) -> object:
-    side.nat.forget(client)
+    side.nat.forget(named(client))
     return side.nat.flows
 
 
@@ -225,9 +225,9 @@ def crowded() -> Bench:
     bench = Bench(limits=NatLimits(flows=50, flows_per_client=20))
     bench.send(udp(5000), udp(5000, 53), tcp(5001, flags="S"), echo(7))
     bench.send(udp(5000, src=OTHER), udp(6000, src=OTHER), tcp(5001, src=OTHER), client=2)
-    bench.nat.hairpin(1, bytes(udp(5000, 6000, dst=OUTSIDE)), bench.now)
+    bench.hairpin(1, bytes(udp(5000, 6000, dst=OUTSIDE)))
     bench.send(udp(7000, src="10.8.0.4"), client=4)
-    bench.nat.forget(4)
+    bench.forget(4)
     return bench
 
 
@@ -263,7 +263,7 @@ def test_ports_come_to_rest_in_the_same_order(sports: tuple[int, ...], ends: str
         if ends == "by time":
             bench.advance(302 * SECOND)
         else:
-            bench.nat.forget(1)
+            bench.forget(1)
         orders.append([one.port for one in bench.nat.export().table.resting])
     assert orders[0] == orders[1]
     assert sorted(orders[0]) == [5000, 6000, 7000]
@@ -281,13 +281,13 @@ def test_reserved_ports_stay_reserved() -> None:
     )
     out: list[Outgoing] = []
     for packet in (udp(5000), udp(443), udp(5001), tcp(5000), tcp(5001), tcp(443)):
-        assert nat.open_outbound(1, bytes(packet), 0, out) is None
+        assert nat.open_outbound(named(1), bytes(packet), 0, out) is None
     given_away = [(piece[9], int.from_bytes(piece[20:22], "big")) for _, _, (piece,) in out]
     assert not endpoints & set(given_away)
     assert {(17, 5001), (6, 5000), (6, 443)} <= set(given_away)
     for protocol, port in endpoints:
         packet = (udp if protocol == 17 else tcp)(9999, port, dst=OUTSIDE)
-        assert nat.hairpin(1, bytes(packet), 0) is DropReason.DESTINATION_PROHIBITED
+        assert nat.hairpin(named(1), bytes(packet), 0) is DropReason.DESTINATION_PROHIBITED
     with pytest.raises(ValueError):
         Bench().nat.restore(changed(nat.export(), address=parse_ipv4(SERVER)))
     taken = Nat(
@@ -316,7 +316,8 @@ def test_more_flows_than_the_bounds_are_refused(bounds: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"protocol": 47}, {"out_key": bytes(11)}, {"outside_port": 5002}, {"client": 3}, {"out_key": bytes(10)}]
+    "values",
+    [{"protocol": 47}, {"out_key": bytes(11)}, {"outside_port": 5002}, {"client": named(3)}, {"out_key": bytes(10)}],
 )
 def test_flows_that_contradict_each_other_are_refused(values: dict[str, Any]) -> None:
     saved = crowded().nat.export()

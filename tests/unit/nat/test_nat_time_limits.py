@@ -132,7 +132,7 @@ def test_a_port_rests_for_two_minutes_before_another_client_gets_it() -> None:
     for rest, preserved in ((-10 * MS, False), (10 * MS, True)):
         bench = Bench()
         bench.send(udp(5000, src=OTHER), client=2)
-        bench.nat.forget(2)
+        bench.forget(2)
         bench.advance(120 * S + rest)
         assert (bench.send(udp(5000))[0].sport == 5000) is preserved
 
@@ -148,5 +148,5 @@ def test_the_rest_of_an_expired_flow_counts_from_its_end() -> None:
 def test_a_flow_of_a_client_that_left_has_no_time() -> None:
     bench = Bench()
     outside = udp_sent(bench)
-    bench.nat.forget(1)
+    bench.forget(1)
     assert bench.receive(udp(3478, outside, src=SERVER, dst=OUTSIDE)) is DropReason.NAT_NO_MAPPING

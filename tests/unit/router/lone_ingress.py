@@ -58,12 +58,12 @@ class Engines:
         if not self.inbound_answers:
             return DropReason.NAT_NO_MAPPING
         found = self.inbound_answers.pop(0)
-        return (int.from_bytes(found[0], "big"), list(found[1])) if isinstance(found, tuple) else found
+        return (found[0], list(found[1])) if isinstance(found, tuple) else found
 
     def inbound_error(self, data: bytes, l3: int, end: int, now: int) -> object:
         self.calls.append(("nat error", l3, end))
         found = self.inbound_answers.pop(0) if self.inbound_answers else DropReason.NAT_FILTERED
-        return (int.from_bytes(found[0], "big"), found[1]) if isinstance(found, tuple) else found
+        return (found[0], found[1]) if isinstance(found, tuple) else found
 
     @property
     def sifts(self) -> bool:
