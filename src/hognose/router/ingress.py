@@ -74,7 +74,7 @@ class Ingress:
         unpack = _FRAME.unpack_from
         port_of = _DESTINATION_PORT.unpack_from
         mac, address, tcp_server, engine = self._mac, self._address, self._tcp.get, classifier.packet
-        routed = Routed({}, [], self._failures, [])
+        routed = tuple.__new__(Routed, ({}, [], self._failures, []))  # a NamedTuple's own __new__ is a call more
         self._failures = []
         left = iter(frames)
         for frame in left:
