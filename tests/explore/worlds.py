@@ -22,7 +22,7 @@ LONG_FROM = 300.0  # seconds of a run in which there are long ones
 
 
 def drawn(seed: int, hours: tuple[float, float]) -> WorldSettings:
-    """The settings of one world: a third have too few addresses, a third new configs."""
+    """The settings of one world: a third each have too few addresses, new configs, new gateways."""
     rng = random.Random(seed)
     clients = rng.randint(2, 8)
     return WorldSettings(
@@ -38,6 +38,7 @@ def drawn(seed: int, hours: tuple[float, float]) -> WorldSettings:
         mean_hostile=rng.choice((5, 5, 1, 60)),
         pool=max(1, clients - rng.randint(1, 3)) if rng.random() < 1 / 3 else 0,
         mean_reload=rng.choice((60, 300)) if rng.random() < 1 / 3 else 0,
+        mean_restore=rng.choice((15, 60, 300)) if rng.random() < 1 / 3 else 0,
     )
 
 

@@ -44,6 +44,7 @@ class DatagramTransport:
     """One peer's datagrams. There is no end but our own, and no queue toward the peer: `send` is at once."""
 
     broken = False
+    unfinished = b""
 
     def __init__(self, number: int, endpoint: Endpoint, now: int, send: Callable[[Endpoint, bytes], None]) -> None:
         self.id, self.endpoint, self.opened_at = number, endpoint, now
@@ -153,7 +154,7 @@ class DatagramPort:
             del self.transports[one.endpoint]
         return gone
 
-    def open(self, pending: Pending) -> Transport:
+    def open(self, pending: Pending, unfinished: bytes = b"") -> Transport:
         assert isinstance(pending, DatagramTransport)
         return pending
 

@@ -210,7 +210,7 @@ def tables(world: GatewayWorld) -> dict[str, int]:
         "dirty": len(gateway.service.downlink.dirty),
         "clients": len(gateway.service.table.clients),
         "replaced": len(admissions._replaced),
-        "pool": len(admissions._pool),
+        "pool": len(admissions.pool),
         "NAT flows": nat.flows,
         "connections": len(tcp),
         "by id": len(tcp.connections),

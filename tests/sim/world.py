@@ -6,14 +6,19 @@ Everything but the randomness inside TLS follows from the seed. `python -m tests
 Invariants, looked at all the time: no exception inside the gateway; it says when it wants to run next, and not at
 once again and again; no client gets another's packet, nothing comes twice or damaged; what a surviving session
 sends arrives; tables stay within their bounds. At the end all tables are empty and the counters add up.
+The gateway may be replaced by a new one that gets its state as plain data: established clients go on, with new keys at
+once; all others connect again.
 """
 
 from __future__ import annotations
 
 import argparse
+import pickle
 import random
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass, replace
+from enum import Enum
 from heapq import heappop, heappush
 
 from tests.sim.segments import build, ipv4_int, read
@@ -30,8 +35,10 @@ from hognose.config.model import ServerConfig
 from hognose.config.parser import parse as parse_config
 from hognose.drops import Counters, DropReason, Stat
 from hognose.gateway.assemble import Uplink, assemble
+from hognose.gateway.gateway import Gateway, GatewayState
 from hognose.limits import Limits, NatLimits
 from hognose.link import LinkCaps
+from hognose.vpn.stages import Stage
 
 SECOND = 1_000_000_000
 MAC, ROUTER_MAC = bytes.fromhex("020000000002"), bytes.fromhex("020000000001")
@@ -62,6 +69,7 @@ class WorldSettings:
     mean_hostile: float = 5  # between what strangers do
     pool: int = 0  # addresses for clients; 0: one for each
     mean_reload: float = 0  # between new configs: who is shut out, how many may come; 0: none
+    mean_restore: float = 0  # between replacements of the whole gateway by a new one with its state; 0: none
     link: Impairment | None = None  # None: drawn for each client
 
 
@@ -81,11 +89,12 @@ class SimWorld:
         self.random = random.Random(settings.seed)
         self.now = START
         self.counters = Counters()
-        self.gateway = assemble(
-            self._config(), caps=LinkCaps(mac=MAC), uplink=UPLINK, limits=LIMITS,
-            random=random.Random(-settings.seed).randbytes, now=START, unix=UNIX, counters=self.counters,
-        )  # fmt: skip
         self.facts: Counter[str] = Counter()
+        self._in_force = self._config()
+        self.gateway = self._assembled(random.Random(-settings.seed), None)
+        self.on_the_way: Callable[[GatewayState], GatewayState] = lambda state: state  # for tests: what is forgotten
+        self._restore_at = START + self._draw(settings.mean_restore)
+        self._wants_keys: dict[int, int] = {}  # restored connections without new keys yet -> since when
         self._internet: list[tuple[int, int, bytes]] = []  # (due, order, frame for the gateway)
         self._order = 0
         self._hurried = 0  # steps in a row after which it wanted to run again at once
@@ -94,7 +103,7 @@ class SimWorld:
         self.clients = [SimClient(self, n) for n in range(settings.clients)]
         self._hosts = {client.host: client for client in self.clients}
         self.hostile = Hostile(self)
-        self._reload_at = START + self._draw_reload()
+        self._reload_at = START + self._draw(settings.mean_reload)
         self.faulty = True
         self._frames: list[bytes] = []
         self.frames_in = self.bytes_in = self.frames_out = self.bytes_out = 0
@@ -131,6 +140,7 @@ class SimWorld:
             f"--life {s.mean_life} --away {s.mean_away} --partition {s.mean_partition} --hostile {s.mean_hostile}"
             + (f" --pool {s.pool}" if s.pool else "")
             + (f" --reload {s.mean_reload}" if s.mean_reload else "")
+            + (f" --restore {s.mean_restore}" if s.mean_restore else "")
         )
 
     def state(self) -> str:
@@ -154,6 +164,8 @@ class SimWorld:
             times.append(self._wakes[0][0])
         if self.faulty:
             times += [self.hostile.due, self._reload_at]
+            if self._restore_at > self.now:
+                times.append(self._restore_at)
         self.now = max(self.now + 1, min(times))
 
     def _step(self) -> None:
@@ -171,8 +183,16 @@ class SimWorld:
         if self.faulty and self.hostile.due <= now:
             self.hostile.act(now)
         if self.faulty and self._reload_at <= now:
-            self._reload_at = now + self._draw_reload()
+            self._reload_at = now + self._draw(self.settings.mean_reload)
             self._reload()
+        self._run_gateway(now)
+        late = now - self._restore_at > 10 * SECOND
+        if self.faulty and self._restore_at <= now and (self._internet or late):  # best while an answer is on its way
+            self._restore_at = now + self._draw(self.settings.mean_restore)
+            self._restore(now)
+        self._check_step()
+
+    def _run_gateway(self, now: int) -> None:
         for _ in range(50):
             frames, self._frames = self._frames, []
             self.frames_in += len(frames)
@@ -191,7 +211,6 @@ class SimWorld:
                 break
         else:
             raise AssertionError("frames go to and fro without end")
-        self._check_step()
 
     def _about_to_reset(self, frames: list[bytes]) -> set[bytes]:
         """Connections that a RST of their peer has come for."""
@@ -199,8 +218,7 @@ class SimWorld:
         resets = [frame for frame in frames if len(frame) >= 66 and frame[35] == 6 and frame[59] & 4]
         return {key for frame in resets if find(key := frame[38:42] + frame[46:48]) is not None}
 
-    def _draw_reload(self) -> int:
-        mean = self.settings.mean_reload
+    def _draw(self, mean: float) -> int:
         return int(self.random.expovariate(1 / mean) * SECOND) + 1 if mean else 1 << 62
 
     def _reload(self) -> None:
@@ -217,8 +235,62 @@ class SimWorld:
         self._put_in_force(self._config(*lines))
 
     def _put_in_force(self, config: ServerConfig) -> None:
+        self._in_force = config
         self.gateway.reconfigure(config, self.now, UNIX + (self.now - START) // SECOND)
         self.facts["reloads"] += 1
+
+    # -- a new gateway ---------------------------------------------------------------------------------------------
+
+    def _assembled(self, rng: random.Random, state: GatewayState | None) -> Gateway:
+        return assemble(
+            self._in_force, caps=LinkCaps(mac=MAC), uplink=UPLINK, limits=LIMITS, random=rng.randbytes, now=self.now,
+            unix=UNIX + (self.now - START) // SECOND, counters=self.counters, state=state,
+        )  # fmt: skip
+
+    def _restore(self, now: int) -> None:
+        """A new gateway in the place of this one, between two steps."""
+        for _ in range(HURRY):
+            deadline = self.gateway.next_deadline()
+            if deadline is None or deadline > now:
+                break
+            self._run_gateway(now)
+        before, flows = self._established(), self._flows()
+        state = self.gateway.export()
+        assert_plain(state)
+        self._check_step()  # its last events
+        peers = len(self.gateway.service.table)
+        self.facts["restores"] += 1
+        rng = random.Random(f"{self.settings.seed} {self.facts['restores']}")
+        self.gateway = self._assembled(rng, self.on_the_way(pickle.loads(pickle.dumps(state))))
+        assert self._established() == before, "other clients, or under other names, than before"
+        assert self._flows() == flows, "other flows than before"
+        self._run_gateway(now)
+        table = self.gateway.service.table
+        for number in before:
+            session = table.by_transport[number].session
+            pending = session.control.negotiations.pending if session is not None else None
+            assert pending is not None, "a restored session does not renegotiate"
+            assert pending.started_at == now, "a restored session renegotiates late"
+            self._wants_keys[number] = now
+        self.facts["sessions restored"] += len(before)
+        self.facts["peers dropped"] += peers - len(before)
+
+    def _established(self) -> dict[int, tuple[object, ...]]:
+        return {
+            number: (peer.name, peer.common_name, peer.version, peer.address, peer.peer_id, peer.session_id)
+            for number, peer in self.gateway.service.table.by_transport.items()
+            if peer.stage is Stage.ESTABLISHED
+        }
+
+    def _flows(self) -> int:
+        return self.gateway.service.admissions._nat.flows
+
+    def _new_keys(self, kind: str, conn: object) -> None:
+        """What became of the renegotiations that restored sessions have begun."""
+        if isinstance(conn, int) and conn in self._wants_keys:
+            if kind in ("client_renegotiated", "renegotiation_failed", "client_ended"):
+                del self._wants_keys[conn]
+                self.facts[f"restored, then {kind}"] += 1
 
     def schedule(self, client: SimClient) -> None:
         """Wake the client when it has something to do."""
@@ -293,12 +365,14 @@ class SimWorld:
         for event in gateway.take_events():
             assert event.kind.value != "internal_error", event.fields
             self.facts[event.kind.value] += 1
+            self._new_keys(event.kind.value, event.fields.get("conn"))
             if event.kind.value == "client_ended":
                 self.facts[f"ended: {event.fields['reason']}"] += 1
         assert self.counters.drops[DropReason.INTERNAL_ERROR] == 0
         assert self.counters.drops[DropReason.SEND_QUEUE_FULL] == 0, "so little traffic fits every queue"
         assert gateway.client_count <= min(len(self.clients) + 1, self.settings.pool or 253)
-        assert gateway.service.admissions._nat.flows <= LIMITS.nat.flows
+        assert self._flows() <= LIMITS.nat.flows
+        assert all(self.now - since <= 61 * SECOND for since in self._wants_keys.values()), "no new keys, no failure"
         assert len(gateway.service.table.by_transport) <= 20 * (len(self.clients) + 10)
 
     def _calm_down(self) -> None:
@@ -321,7 +395,8 @@ class SimWorld:
         gateway, stats = self.gateway, self.counters.stats
         assert gateway.service.table.by_transport == {}
         assert gateway.client_count == 0
-        assert gateway.service.admissions._nat.flows == 0
+        assert self._flows() == 0
+        assert self._wants_keys == {}
         assert len(gateway._tcp) == 0
         assert stats[Stat.SESSIONS_ESTABLISHED] == stats[Stat.SESSIONS_ENDED]
         assert stats[Stat.NAT_FLOWS_OPENED] == stats[Stat.NAT_FLOWS_EXPIRED] + stats[Stat.NAT_FLOWS_FORGOTTEN]
@@ -332,6 +407,21 @@ class SimWorld:
         assert self.facts["sessions established"] <= stats[Stat.SESSIONS_ESTABLISHED]
         assert self.counters.drops[DropReason.WRONG_SOURCE] <= self.facts["spoofed"]
         assert stats[Stat.DATA_PACKETS_IN] >= self.facts["queries outside"]
+
+
+def assert_plain(value: object) -> None:
+    """Numbers, texts, bytes, enums, and tuples, lists, dicts, sets and frozen dataclasses of them."""
+    if is_dataclass(value):
+        assert value.__dataclass_params__.frozen, type(value)  # type: ignore[attr-defined]
+        for one in fields(value):
+            assert_plain(getattr(value, one.name))
+    elif isinstance(value, dict):
+        assert_plain(list(value.items()))
+    elif isinstance(value, tuple | list | frozenset):
+        for item in value:
+            assert_plain(item)
+    else:
+        assert value is None or type(value) in (int, float, bool, str, bytes) or isinstance(value, Enum), type(value)
 
 
 def main() -> None:
@@ -345,11 +435,12 @@ def main() -> None:
         parser.add_argument(f"--{name}", type=float, default=default)
     parser.add_argument("--pool", type=int, default=0)
     parser.add_argument("--reload", type=float, default=0)
+    parser.add_argument("--restore", type=float, default=0)
     a = parser.parse_args()
     world = SimWorld(
         WorldSettings(
             a.seed, a.clients, a.hours, tuple(a.keepalive), a.reneg_sec, a.act, a.life, a.away, a.partition, a.hostile,
-            a.pool, a.reload,
+            a.pool, a.reload, a.restore,
         )
     )  # fmt: skip
     world.run()

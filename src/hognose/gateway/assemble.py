@@ -14,7 +14,7 @@ from hognose.config.model import ServerConfig
 from hognose.destinations import Destinations, Reach
 from hognose.drops import Counters
 from hognose.errors import ConfigError
-from hognose.gateway.gateway import Gateway
+from hognose.gateway.gateway import Gateway, GatewayState
 from hognose.gateway.live import LiveConfig
 from hognose.ip.fragments import Reassembler
 from hognose.ip.icmp_errors import RateLimiter
@@ -22,6 +22,7 @@ from hognose.ip.neighbor import NeighborTable
 from hognose.limits import Limits
 from hognose.link import LinkCaps
 from hognose.nat.nat import Nat
+from hognose.openvpn.session import Session
 from hognose.router.classify import Classifier
 from hognose.router.egress import Egress
 from hognose.router.forwarding import Forwarder
@@ -37,6 +38,7 @@ from hognose.vpn.authentication import Authenticator, CertificateOnly
 from hognose.vpn.handshake_scheduler import HandshakeScheduler
 from hognose.vpn.peer_service import PeerService
 from hognose.vpn.peer_table import PeerTable
+from hognose.vpn.service_state import restore_service
 from hognose.vpn.streams import StreamOpener
 
 # Outer IPv4 and TCP headers, record length, op and peer id, packet id, tag, inner IPv4 and TCP headers: what mssfix's
@@ -95,6 +97,7 @@ def assemble(
     authenticator: Authenticator | None = None,
     link_endpoints: LocalEndpoints = NO_ENDPOINTS,
     tunnel_endpoints: LocalEndpoints = NO_ENDPOINTS,
+    state: GatewayState | None = None,
 ) -> Gateway:
     """A gateway that is ready for its first step. ConfigError when config and uplink do not fit.
 
@@ -102,6 +105,8 @@ def assemble(
     authenticator: decides about logins whose certificate is good; None: the certificate suffices.
     link_endpoints, tunnel_endpoints: servers besides the VPN's, on the NIC's and on the tunnel's gateway address. Those
     in the tunnel send TCP segments for a link of the tunnel's MTU. ValueError when one has the VPN's port.
+    state: of a gateway with the same config and uplink, which this one goes on after; servers besides the VPN's are
+    new. ValueError or LocalError when it does not fit.
     """
     check_uplink(config, uplink)
     network, data = config.network, config.data
@@ -124,7 +129,7 @@ def assemble(
         port=network.port,
         mtu=caps.mtu,
         limits=limits.tcp,
-        secret=random(32),
+        secret=state.tcp.secret if state is not None else random(32),
         now=now,
         random=random,
         counters=counters,
@@ -216,13 +221,14 @@ def assemble(
         split_packets=limits.step.split_packets,
         counters=counters,
     )
+    opener = StreamOpener(limits.openvpn.record_len, limits.step.client_bytes)
     service = PeerService(
         profile=live.profile,
         connect_freq=config.admission.connect_freq,
         limits=limits,
         now=now,
         source=tcp,
-        opener=StreamOpener(limits.openvpn.record_len, limits.step.client_bytes),
+        opener=opener,
         router=forwarder,
         table=table,
         admissions=admissions,
@@ -232,6 +238,19 @@ def assemble(
         random=random,
         counters=counters,
     )
+    if state is not None:
+        nat.restore(state.nat)
+        tcp.restore(state.tcp)
+        restore_service(
+            service,
+            state.service,
+            tcp.connections,
+            opener=opener,
+            restored=lambda session: Session.restored(
+                session, live.profile, random=random, now=now, counters=counters
+            ),
+            now=now,
+        )
     return Gateway(
         live=live,
         now=now,

@@ -7,6 +7,7 @@ their timers. An exception in any of them ends one session or loses one packet a
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from hognose.base.containment import Failures
 from hognose.base.deadlines import NEVER, Deadline, Timed, Waiting, earliest_of, run_due
@@ -17,16 +18,32 @@ from hognose.gateway.live import LiveConfig, PeriodicTasks
 from hognose.ip.neighbor import NeighborTable
 from hognose.link import Outgoing
 from hognose.nat.nat import Nat
+from hognose.nat.saved_state import SavedNat
 from hognose.router.egress import Egress
 from hognose.router.forwarding import Forwarder
 from hognose.router.ingress import Ingress
 from hognose.router.local_endpoints import NO_ENDPOINTS, LocalEndpoints
 from hognose.router.routed import Routed
+from hognose.tcp.export import TcpServerState
 from hognose.tcp.server import TcpServer
 from hognose.units import Nanos, UnixSeconds
 from hognose.vpn.client_list import status_lines
 from hognose.vpn.client_view import client_views
 from hognose.vpn.peer_service import PeerService
+from hognose.vpn.service_state import ServiceState, export_service
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayState:
+    """A running gateway as plain data, for `assemble` with the same config; it holds keys and is to be kept as one.
+
+    Not part of it: peers that are not established, what the link's neighbors and fragments have waiting, counters,
+    rates, events. Times in the clock of its caller.
+    """
+
+    tcp: TcpServerState
+    nat: SavedNat
+    service: ServiceState
 
 
 class Gateway:
@@ -51,6 +68,7 @@ class Gateway:
         self._live = live
         self._periodic_tasks = PeriodicTasks(live.config, now)
         self._tcp = tcp
+        self._nat = nat
         self._ingress = ingress
         self._egress = egress
         self._forwarder = forwarder
@@ -225,6 +243,13 @@ class Gateway:
         clients = sum(1 for peer in self.service.table.by_transport.values() if peer.established_at)
         self._journal.add(EventKind.STOPPING, now, reason=reason, clients=clients)
         self.service.stop(now, unix)
+
+    def export(self) -> GatewayState:
+        """The state as plain data while `next_deadline` is later than the step before, else LocalError.
+
+        Nothing changes; this gateway is not to be used besides the one that goes on with the state.
+        """
+        return GatewayState(self._tcp.export(), self._nat.export(), export_service(self.service))
 
     @property
     def stopped(self) -> bool:

@@ -13,21 +13,21 @@ class RecordSplitter:
     """Cuts a byte stream into records. Bound: what one call of feed brings, and one incomplete record of max_len bytes.
 
     broken: a bad length follows the records that feed returned last; the next call raises. full: feed returned `most`
-    records, and bytes wait that may be more of them.
+    records, and bytes wait that may be more of them. rest: bytes that belong to no returned record.
     """
 
-    __slots__ = ("_max_len", "_rest", "broken", "full")
+    __slots__ = ("_max_len", "broken", "full", "rest")
 
-    def __init__(self, max_len: int) -> None:
+    def __init__(self, max_len: int, rest: bytes = b"") -> None:
         self._max_len = max_len
-        self._rest = b""
+        self.rest = rest
         self.broken = False
         self.full = False
 
     @property
     def pending(self) -> int:
-        """Bytes that belong to no returned record."""
-        return len(self._rest)
+        """Length of `rest`."""
+        return len(self.rest)
 
     def feed(self, chunks: list[bytes], most: int = UNLIMITED) -> list[bytes]:
         """Complete records of the stream so far, in order, `most` of them at most.
@@ -35,8 +35,8 @@ class RecordSplitter:
         Raises PeerError(BAD_FRAME_LENGTH) for a length of 0 or above max_len: the stream cannot be followed any more.
         Records before it are returned first, so that the cuts that TCP makes in the stream make no difference.
         """
-        if self._rest or len(chunks) != 1:
-            data = self._rest + b"".join(chunks)
+        if self.rest or len(chunks) != 1:
+            data = self.rest + b"".join(chunks)
         else:
             data = chunks[0]
         records: list[bytes] = []
@@ -53,7 +53,7 @@ class RecordSplitter:
             if length == 0 or length > max_len:
                 if records:
                     self.broken = True
-                    self._rest = data[offset : offset + 2]
+                    self.rest = data[offset : offset + 2]
                     return records
                 raise PeerError(DropReason.BAD_FRAME_LENGTH, f"record length {length}, not an OpenVPN TCP client?")
             if end > size:
@@ -62,7 +62,7 @@ class RecordSplitter:
             offset = end
         else:
             self.full = offset < size
-        self._rest = data[offset:] if offset < size else b""
+        self.rest = data[offset:] if offset < size else b""
         return records
 
 

@@ -10,9 +10,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from hognose.address import Address
 from hognose.openvpn.tls.certificates import NO_NAME
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """AddressPool as plain data: addresses in use with their names, and names with their addresses, oldest first."""
+
+    taken: tuple[tuple[Address, str], ...]
+    remembered: tuple[tuple[str, Address], ...]
 
 
 class AddressPool:
@@ -54,6 +63,16 @@ class AddressPool:
     def release(self, address: Address) -> None:
         """Give an address back; unknown ones are ignored."""
         self._taken.pop(address, None)
+
+    def export(self) -> PoolState:
+        """The holders as plain data, for `restore`; reservations belong to the config."""
+        return PoolState(tuple(self._taken.items()), tuple(self._remembered.items()))
+
+    def restore(self, state: PoolState) -> None:
+        """Take the holders of another pool of the same network; this one is new."""
+        self._taken = dict(state.taken)
+        self._remembered = dict(state.remembered)
+        self._holder = {address: name for name, address in state.remembered}
 
     def _choose(self, name: str) -> Address | None:
         for address in (self._reservations.get(name), self._remembered.get(name)):

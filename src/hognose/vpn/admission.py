@@ -53,7 +53,7 @@ class Admissions:
     ) -> None:
         self._table = table
         self._authenticator = authenticator
-        self._pool = pool
+        self.pool = pool
         self._netmask = netmask
         self._nat = nat
         self._journal = journal
@@ -66,7 +66,7 @@ class Admissions:
     def apply(self, policy: ClientPolicy) -> None:
         """The policy for clients that come from now on."""
         self.policy = policy
-        self._pool.reserve(policy.reservations, policy.fixed_addresses())
+        self.pool.reserve(policy.reservations, policy.fixed_addresses())
 
     def handle_events(self, peer: Peer, session: Session, now: Nanos, unix: UnixSeconds) -> None:
         """Drain a session's events, those that an admission leads to as well: admit or refuse, and write the lines."""
@@ -116,7 +116,7 @@ class Admissions:
         if not peer.address:
             return
         if self._table.clients.get(peer.address) is peer:
-            self._pool.release(peer.address)
+            self.pool.release(peer.address)
             self._table.vacate(peer)
         if peer.established_at:
             self._counters.stats[Stat.SESSIONS_ENDED] += 1
@@ -223,7 +223,7 @@ class Admissions:
             return self._refuse(peer, session, "the server is full", DropReason.CLIENTS_FULL, now)
         settings = policy.settings(common_name)
         fixed = settings.address
-        taken = self._pool.take(common_name, fixed)
+        taken = self.pool.take(common_name, fixed)
         if taken is None:
             text = "its fixed address is in use" if fixed else "no address is free"
             return self._refuse(peer, session, text, DropReason.POOL_EXHAUSTED, now)
@@ -231,7 +231,7 @@ class Admissions:
         try:
             self._table.admit(peer, address)
         except Exception:
-            self._pool.release(address)
+            self.pool.release(address)
             raise
         peer.advance(PeerEvent.ADMITTED)
         if not same_holder:
@@ -254,7 +254,7 @@ class Admissions:
         for address, older in list(self._table.clients.items()):
             if older.common_name == common_name and older is not newcomer:
                 self._replaced.append(older)
-                self._pool.release(address)
+                self.pool.release(address)
                 self._table.vacate(older)
 
     def _refuse(

@@ -11,7 +11,7 @@ class PeerTable:
     """Bounds: the tables of HandshakeScheduler, and max-clients for peers with a peer id or an inner address.
 
     by_transport: every peer, by the id of its transport. clients: those with an inner address, by that; read-only
-    outside this class. Peer ids (24 bits, openvpn.h MAX_PEER_ID) go round: one that was given back is the last to be
+    outside this class. next_peer_id: the first that is tried for the next client. Peer ids (24 bits, openvpn.h MAX_PEER_ID) go round: one that was given back is the last to be
     given out again, so that a late packet finds no other client under it.
     """
 
@@ -20,7 +20,7 @@ class PeerTable:
         self.clients: dict[Address, Peer] = {}
         self._by_session: dict[tuple[Endpoint, bytes], Peer] = {}
         self._by_peer_id: dict[int, Peer] = {}
-        self._next_peer_id = 0
+        self.next_peer_id = 0
 
     def __len__(self) -> int:
         """Number of peers."""
@@ -58,12 +58,20 @@ class PeerTable:
             raise LocalError("an inner address is given twice")
         peer.address = address
         self.clients[address] = peer
-        number = self._next_peer_id
+        number = self.next_peer_id
         while number in self._by_peer_id:
             number = (number + 1) % NO_PEER_ID
-        self._next_peer_id = (number + 1) % NO_PEER_ID
+        self.next_peer_id = (number + 1) % NO_PEER_ID
         self._by_peer_id[number] = peer
         peer.peer_id = number
+
+    def adopt(self, peer: Peer) -> None:
+        """Add a client that has its session id, inner address and peer id; LocalError when another has one of them."""
+        if peer.address in self.clients or peer.peer_id in self._by_peer_id or peer.transport.id in self.by_transport:
+            raise LocalError("a name of a peer is given twice")
+        self.add(peer)
+        self.greet(peer, peer.session_id)
+        self.clients[peer.address] = self._by_peer_id[peer.peer_id] = peer
 
     def with_peer_id(self, peer_id: int) -> Peer | None:
         """The client that has a peer id."""

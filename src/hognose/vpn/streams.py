@@ -17,17 +17,25 @@ class StreamTransport:
 
     __slots__ = ("_conn", "_most", "_record_len", "_splitter", "broken", "endpoint", "id", "key", "opened_at")
 
-    def __init__(self, conn: TcpConnection, record_len: int, most: int) -> None:
-        """record_len: the longest record; most: bytes that one `take` takes out of the receive buffer."""
+    def __init__(self, conn: TcpConnection, record_len: int, most: int, unfinished: bytes = b"") -> None:
+        """record_len: the longest record; most: bytes that one `take` takes out of the receive buffer.
+
+        unfinished: that of a transport in whose place this one comes.
+        """
         self._conn = conn
         self._most = most
         self._record_len = record_len
-        self._splitter = RecordSplitter(record_len)
+        self._splitter = RecordSplitter(record_len, unfinished)
         self.broken = False
         self.id: int = conn.id
         self.key: bytes = conn.key
         self.endpoint = Endpoint(conn.key[:-2], int.from_bytes(conn.key[-2:], "big"))
         self.opened_at: Nanos = conn.opened_at
+
+    @property
+    def unfinished(self) -> bytes:
+        """Bytes that were received and belong to no record that `take` has returned."""
+        return self._splitter.rest
 
     def take(self, most: int) -> list[bytes]:
         """Up to `most` records in order; PeerError(BAD_FRAME_LENGTH) when the stream cannot be followed any more."""
@@ -102,8 +110,8 @@ class StreamOpener:
         self._record_len = record_len
         self._most = most
 
-    def open(self, pending: Pending) -> StreamTransport:
-        """The transport of an accepted connection; LocalError for what is no TCP connection."""
+    def open(self, pending: Pending, unfinished: bytes = b"") -> StreamTransport:
+        """The transport of an accepted or restored connection; LocalError for what is no TCP connection."""
         if not isinstance(pending, TcpConnection):
             raise LocalError("no TCP connection")
-        return StreamTransport(pending, self._record_len, self._most)
+        return StreamTransport(pending, self._record_len, self._most, unfinished)

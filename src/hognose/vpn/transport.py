@@ -32,6 +32,11 @@ class Transport(Protocol):
     @property
     def broken(self) -> bool: ...
 
+    @property
+    def unfinished(self) -> bytes:
+        """Bytes that were received and belong to no record that `take` has returned; b"" where records come whole."""
+        ...
+
     def take(self, most: int) -> list[bytes]:
         """Up to `most` records in order; PeerError when what came can be no record."""
         ...
@@ -118,6 +123,6 @@ class Source(Protocol):
 class Opener(Protocol):
     """The maker of transports."""
 
-    def open(self, pending: Pending) -> Transport:
-        """The transport of an accepted connection."""
+    def open(self, pending: Pending, unfinished: bytes = b"") -> Transport:
+        """The transport of an accepted connection, or of a restored one, which goes on after its `unfinished` bytes."""
         ...

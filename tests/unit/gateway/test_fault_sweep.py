@@ -122,7 +122,7 @@ def consistent(world: GatewayWorld) -> None:
     for address, peer in clients.items():
         assert peer.address == address
         assert gateway.service.table.by_transport.get(peer.transport.id) is peer
-    assert len(gateway.service.admissions._pool) == len(clients)
+    assert len(gateway.service.admissions.pool) == len(clients)
     for table in (scheduler._strangers, scheduler._handshakes, scheduler._logins):
         for _, peer in table.items():
             assert gateway.service.table.by_transport.get(peer.transport.id) is peer

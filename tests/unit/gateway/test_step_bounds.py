@@ -69,11 +69,11 @@ def test_a_client_alone_has_two_hundred_and_fifty_six_records_and_256_kibibytes_
     [one] = world.gateway.service.table.by_transport.values()
     assert isinstance(one.transport, StreamTransport)
     assert world.dropped(DropReason.NO_DATA_KEY) - before == 256
-    assert len(one.transport._splitter._rest) == 256 * KIB - 256 * 6
+    assert len(one.transport._splitter.rest) == 256 * KIB - 256 * 6
     for step in range(2, 5):
         world.gateway.step([], world.now, UNIX)
         assert world.dropped(DropReason.NO_DATA_KEY) - before == step * 256
-        assert len(one.transport._splitter._rest) <= 256 * KIB
+        assert len(one.transport._splitter.rest) <= 256 * KIB
 
 
 def test_strangers_have_a_tenth_of_the_time() -> None:
