@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from tests.sim.world import SimWorld, WorldSettings
 
 from hognose.drops import DropReason, Stat
+from hognose.gateway.gateway import GatewayState
+from hognose.openvpn.session import SessionState
 
 
 def check_slow_path(world: SimWorld, *, closed: int) -> None:
@@ -52,6 +55,47 @@ def test_world_with_too_few_addresses_and_new_configs(seed: int) -> None:
     assert min(drops[DropReason.POOL_EXHAUSTED], drops[DropReason.CLIENTS_FULL]) >= 5
     assert facts["sessions at the end"] >= 2
     check_slow_path(world, closed=3)
+
+
+@pytest.mark.parametrize(("seed", "pool", "reload"), [(1, 0, 0), (2, 3, 60)])
+def test_world_with_new_gateways_that_get_the_state(seed: int, pool: int, reload: float) -> None:
+    """Flows, connections with losses under way, and data keys go on; every session that goes on has new keys soon."""
+    world = SimWorld(
+        WorldSettings(seed, clients=4, hours=0.15, mean_act=8, pool=pool, mean_reload=reload, mean_restore=15)
+    )
+    world.run()
+    facts, stats = world.facts, world.counters.stats
+    assert facts["restores"] >= 15
+    assert facts["sessions restored"] >= 25
+    assert facts["restored, then client_renegotiated"] >= 0.7 * facts["sessions restored"]
+    assert facts["answers"] >= 200
+    assert stats[Stat.TCP_RECOVERIES] >= 2
+    assert world.counters.drops[DropReason.NO_DATA_KEY] == 0
+
+
+def _forgets_the_flows(state: GatewayState) -> GatewayState:
+    table = replace(state.nat.table, flows=(), wheel=(), resting=(), ending=())
+    return replace(state, nat=replace(state.nat, table=table))
+
+
+def _forgets_a_client(state: GatewayState) -> GatewayState:
+    return replace(state, service=replace(state.service, peers=state.service.peers[1:]))
+
+
+def _forgets_data_keys(state: GatewayState) -> GatewayState:
+    def keyless(session: SessionState) -> SessionState:
+        return replace(session, data=replace(session.data, keys=()))
+
+    peers = tuple(replace(peer, session=keyless(peer.session)) for peer in state.service.peers)
+    return replace(state, service=replace(state.service, peers=peers))
+
+
+@pytest.mark.parametrize("forgets", [_forgets_the_flows, _forgets_a_client, _forgets_data_keys])
+def test_what_a_new_gateway_was_not_told_is_noticed(forgets: Callable[[GatewayState], GatewayState]) -> None:
+    world = SimWorld(WorldSettings(1, clients=4, hours=0.15, mean_act=8, mean_restore=15))
+    world.on_the_way = forgets
+    with pytest.raises(AssertionError, match=r"python -m tests\.sim\.world --seed 1 .* --restore 15"):
+        world.run()
 
 
 def _loses_a_packet(world: SimWorld) -> None:

@@ -287,10 +287,10 @@ class SimWorld:
 
     def _new_keys(self, kind: str, conn: object) -> None:
         """What became of the renegotiations that restored sessions have begun."""
-        if isinstance(conn, int) and conn in self._wants_keys:
-            if kind in ("client_renegotiated", "renegotiation_failed", "client_ended"):
-                del self._wants_keys[conn]
-                self.facts[f"restored, then {kind}"] += 1
+        last = kind in ("client_renegotiated", "renegotiation_failed", "client_ended")
+        if last and isinstance(conn, int) and conn in self._wants_keys:
+            del self._wants_keys[conn]
+            self.facts[f"restored, then {kind}"] += 1
 
     def schedule(self, client: SimClient) -> None:
         """Wake the client when it has something to do."""

@@ -246,9 +246,7 @@ def assemble(
             state.service,
             tcp.connections,
             opener=opener,
-            restored=lambda session: Session.restored(
-                session, live.profile, random=random, now=now, counters=counters
-            ),
+            restored=lambda session: Session.restored(session, live.profile, random=random, now=now, counters=counters),
             now=now,
         )
     return Gateway(

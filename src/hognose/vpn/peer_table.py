@@ -11,8 +11,9 @@ class PeerTable:
     """Bounds: the tables of HandshakeScheduler, and max-clients for peers with a peer id or an inner address.
 
     by_transport: every peer, by the id of its transport. clients: those with an inner address, by that; read-only
-    outside this class. next_peer_id: the first that is tried for the next client. Peer ids (24 bits, openvpn.h MAX_PEER_ID) go round: one that was given back is the last to be
-    given out again, so that a late packet finds no other client under it.
+    outside this class. next_peer_id: the first that is tried for the next client. Peer ids (24 bits, openvpn.h
+    MAX_PEER_ID) go round: one that was given back is the last to be given out again, so that a late packet finds no
+    other client under it.
     """
 
     def __init__(self) -> None:

@@ -35,6 +35,21 @@ def address(number: int) -> Address:
     return number.to_bytes(4, "big")
 
 
+def test_another_pool_goes_on_with_the_holders() -> None:
+    old, new = AddressPool(address(10), address(12)), AddressPool(address(10), address(12))
+    for name in ("alice", "bob", "carol"):
+        assert old.take(name) is not None
+    taken = dict(old.export().taken)
+    mine = {name: at for at, name in taken.items()}
+    old.release(mine["bob"])
+    new.restore(old.export())
+    assert len(new) == 2
+    assert new.export() == old.export()
+    assert new.take("dave") == (mine["bob"], False)
+    new.release(mine["alice"])
+    assert new.take("alice") == (mine["alice"], True)
+
+
 def place(name: str, size: int) -> int:
     return int(hashlib.sha256(name.encode()).hexdigest()[:16], 16) % size
 

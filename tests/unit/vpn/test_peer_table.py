@@ -31,6 +31,26 @@ def admitted(table: PeerTable, number: int) -> Peer:
     return one
 
 
+def test_a_client_of_another_table_keeps_its_names() -> None:
+    old, new = PeerTable(), PeerTable()
+    admitted(old, 1)
+    bob = admitted(old, 2)
+    bob.session_id = b"session2"
+    new.next_peer_id = old.next_peer_id
+    new.adopt(bob)
+    assert (new.by_transport, new.clients) == ({2: bob}, {bob.address: bob})
+    assert new.with_peer_id(1) is bob
+    assert new.with_session(bob.transport.endpoint, b"session2") is bob
+    assert admitted(new, 3).peer_id == 2
+    other = peer(4)
+    other.address, other.peer_id = bytes((10, 8, 0, 4)), 1
+    for one in (bob, other):
+        with pytest.raises(LocalError):
+            new.adopt(one)
+    new.remove(bob)
+    assert new.with_peer_id(1) is None
+
+
 def test_a_peer_is_found_by_every_name_until_it_is_removed() -> None:
     table, alice, bob = PeerTable(), peer(1), peer(2)
     for one in (alice, bob):
