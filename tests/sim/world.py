@@ -286,7 +286,7 @@ class SimWorld:
         return self.gateway.service.admissions._nat.flows
 
     def _new_keys(self, kind: str, conn: object) -> None:
-        """What became of the renegotiations that restored sessions have begun."""
+        """Note the outcome of a renegotiation that a restored session has begun."""
         last = kind in ("client_renegotiated", "renegotiation_failed", "client_ended")
         if last and isinstance(conn, int) and conn in self._wants_keys:
             del self._wants_keys[conn]
@@ -412,7 +412,7 @@ class SimWorld:
 def assert_plain(value: object) -> None:
     """Numbers, texts, bytes, enums, and tuples, lists, dicts, sets and frozen dataclasses of them."""
     if is_dataclass(value):
-        assert value.__dataclass_params__.frozen, type(value)  # type: ignore[attr-defined]
+        assert vars(type(value))["__dataclass_params__"].frozen, type(value)
         for one in fields(value):
             assert_plain(getattr(value, one.name))
     elif isinstance(value, dict):
