@@ -127,6 +127,9 @@ class Gateway:
         try:
             if out:
                 self._egress.send(out, now)
+        except Exception as error:
+            failures.note("egress", error, now)
+        try:
             return self._egress.take()
         except Exception as error:
             failures.note("egress", error, now)

@@ -50,41 +50,53 @@ class Egress:
         return len(self._frames)
 
     def send(self, packets: list[Outgoing], now: Nanos) -> None:
-        """Queue packets as frames; what waits for ARP is kept by the neighbor table."""
+        """Queue packets as frames; what waits for ARP is kept by the neighbor table.
+
+        A packet that leads to an exception, a bug of ours, is lost alone: the exception is raised after the others.
+        """
         stats = self._counters.stats
         frames = self._frames
         mtu = self._caps.mtu
         number, mask, network, broadcasts = int.from_bytes, self._mask, self._network, self._broadcasts
-        for packet in packets:
-            destination, vnet, pieces = packet
-            if number(destination, "big") & mask == network:
-                hop = destination
-                if hop in broadcasts:
-                    self._counters.drop(DropReason.MARTIAN)
-                    continue
-            elif self._gateway is not None:
-                hop = self._gateway
-            else:
-                self._counters.drop(DropReason.NO_ROUTE)
-                continue
-            mac = self._neighbors.lookup(hop, now)
-            if mac is None:
-                self._neighbors.wait(packet, hop, now)
-                continue
-            head = pieces[0]
-            length = (head[2] << 8) | head[3]
-            if vnet[1] == virtio_net.GSO_NONE and length > mtu:
-                self._send_fragments(packet, mac)
-                continue
-            if self._software and vnet != virtio_net.PLAIN:
-                self._send_lowered(packet, mac)
-                continue
-            stats[_FRAMES_OUT] += 1
-            stats[_BYTES_OUT] += length
-            if vnet[1]:
-                stats[_SUPER_FRAMES_OUT] += 1
-            pieces[0] = vnet + mac + self._source_ipv4 + head
-            frames.append(pieces)
+        failure: Exception | None = None
+        left = iter(packets)
+        while True:
+            try:
+                for packet in left:
+                    destination, vnet, pieces = packet
+                    if number(destination, "big") & mask == network:
+                        hop = destination
+                        if hop in broadcasts:
+                            self._counters.drop(DropReason.MARTIAN)
+                            continue
+                    elif self._gateway is not None:
+                        hop = self._gateway
+                    else:
+                        self._counters.drop(DropReason.NO_ROUTE)
+                        continue
+                    mac = self._neighbors.lookup(hop, now)
+                    if mac is None:
+                        self._neighbors.wait(packet, hop, now)
+                        continue
+                    head = pieces[0]
+                    length = (head[2] << 8) | head[3]
+                    if vnet[1] == virtio_net.GSO_NONE and length > mtu:
+                        self._send_fragments(packet, mac)
+                        continue
+                    if self._software and vnet != virtio_net.PLAIN:
+                        self._send_lowered(packet, mac)
+                        continue
+                    stats[_FRAMES_OUT] += 1
+                    stats[_BYTES_OUT] += length
+                    if vnet[1]:
+                        stats[_SUPER_FRAMES_OUT] += 1
+                    pieces[0] = vnet + mac + self._source_ipv4 + head
+                    frames.append(pieces)
+                break
+            except Exception as error:
+                failure = error
+        if failure is not None:
+            raise failure
 
     def take(self) -> list[list[bytes]]:
         """Drained frames, ARP requests and answers first."""

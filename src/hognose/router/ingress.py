@@ -25,6 +25,8 @@ from hognose.wire.checksum import ones_sum
 # and come out swapped; only gso_size is used, and swapped back. Not 20 fields: CPython 3.11 keeps 2000 tuples of that
 # size and never uses one again.
 _FRAME = Struct(">BB2xH6x6s6xHBxH2xHxB6x4s")
+# The numbers of counters: a member of an IntEnum as an index costs three times as much.
+_FRAMES_IN, _BYTES_IN, _SUPER_FRAMES_IN = int(Stat.FRAMES_IN), int(Stat.BYTES_IN), int(Stat.SUPER_FRAMES_IN)
 _DESTINATION_PORT = Struct(">2xH")
 _MIN_FRAME = _FRAME.size
 _L4_OFFSET = L3_OFFSET + 20
@@ -123,9 +125,9 @@ class Ingress:
             except Exception as error:
                 counters.drop(DropReason.INTERNAL_ERROR)
                 routed.failures.append(error)
-        stats[Stat.FRAMES_IN] += len(frames) - len(self.held)
-        stats[Stat.BYTES_IN] += received_bytes
-        stats[Stat.SUPER_FRAMES_IN] += super_frames
+        stats[_FRAMES_IN] += len(frames) - len(self.held)
+        stats[_BYTES_IN] += received_bytes
+        stats[_SUPER_FRAMES_IN] += super_frames
         return routed
 
     def sieve(self, now: Nanos) -> Callable[[list[bytes]], list[bytes]] | None:
@@ -142,7 +144,7 @@ class Ingress:
             return frames
         if (lost := len(frames) - len(kept)) > 0:
             stats = self._counters.stats
-            stats[Stat.FRAMES_IN] += lost
-            stats[Stat.BYTES_IN] += sum(map(len, frames)) - sum(map(len, kept))
+            stats[_FRAMES_IN] += lost
+            stats[_BYTES_IN] += sum(map(len, frames)) - sum(map(len, kept))
             self._counters.drop(DropReason.TCP_SYN_CROWDED, lost)
         return kept

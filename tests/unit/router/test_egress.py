@@ -69,6 +69,15 @@ def sent(egress: Egress) -> list[tuple[bytes, Packet]]:
     return [(frame[:12], Ether(frame[12:])) for frame in frames]
 
 
+def test_a_packet_that_leads_to_an_exception_is_lost_alone() -> None:
+    egress = make()
+    packets = [outgoing(IP(src="10.0.0.2", dst=f"198.51.100.{last}") / UDP(dport=9)) for last in (1, 2, 3)]
+    packets[1] = packets[1][0], packets[1][1], []
+    with pytest.raises(IndexError):
+        egress.send(packets, NOW)
+    assert [frame[IP].dst for _, frame in sent(egress)] == ["198.51.100.1", "198.51.100.3"]
+
+
 @pytest.mark.parametrize(
     ("destination", "mac"),
     [("198.51.100.7", "02:00:00:00:00:01"), ("10.0.0.9", "02:00:00:00:00:09"), ("10.0.0.1", "02:00:00:00:00:01")],

@@ -16,6 +16,7 @@ from hognose.openvpn.data.records import Records, RecordsState, make_records, re
 from hognose.units import Nanos, Random
 from hognose.wire.openvpn import DATA_V1, DATA_V2, PING, first_byte
 
+_PACKETS_OUT, _BYTES_OUT = int(Stat.DATA_PACKETS_OUT), int(Stat.DATA_BYTES_OUT)
 _DATA_OPCODES = (DATA_V1, DATA_V2)
 
 
@@ -216,12 +217,13 @@ class Keyring:
         if not records:
             self._counters.drop(DropReason.NO_DATA_KEY, len(packets))
             return records
-        size = sum(map(len, packets))  # the framing is no traffic
-        self.packets_out += len(packets)
+        count = len(packets)
+        size = len(packets[0]) if count == 1 else sum(map(len, packets))  # the framing is no traffic
+        self.packets_out += count
         self.bytes_out += size
         stats = self._counters.stats
-        stats[Stat.DATA_PACKETS_OUT] += len(packets)
-        stats[Stat.DATA_BYTES_OUT] += size
+        stats[_PACKETS_OUT] += count
+        stats[_BYTES_OUT] += size
         return records
 
     def ping(self, now: Nanos) -> list[bytes]:
