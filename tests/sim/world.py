@@ -38,6 +38,7 @@ from hognose.gateway.assemble import Uplink, assemble
 from hognose.gateway.gateway import Gateway, GatewayState
 from hognose.limits import Limits, NatLimits
 from hognose.link import LinkCaps
+from hognose.openvpn.control.key_state import Stage as KeyStage
 from hognose.vpn.stages import Stage
 
 SECOND = 1_000_000_000
@@ -254,6 +255,9 @@ class SimWorld:
             if deadline is None or deadline > now:
                 break
             self._run_gateway(now)
+        if self._keys_on_the_way():
+            self._restore_at = now + 1_000_000
+            return
         before, flows = self._established(), self._flows()
         state = self.gateway.export()
         assert_plain(state)
@@ -281,6 +285,12 @@ class SimWorld:
             for number, peer in self.gateway.service.table.by_transport.items()
             if peer.stage is Stage.ESTABLISHED
         }
+
+    def _keys_on_the_way(self) -> bool:
+        """True while our key message is not acknowledged: the client may seal with a key that no state has."""
+        sessions = [peer.session for peer in self.gateway.service.table.by_transport.values()]
+        pending = [one.control.negotiations.pending for one in sessions if one is not None]
+        return any(one is not None and one.stage is KeyStage.SENT_KEY for one in pending)
 
     def _flows(self) -> int:
         return self.gateway.service.admissions._nat.flows
