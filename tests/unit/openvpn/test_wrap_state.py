@@ -37,6 +37,7 @@ def test_a_restored_wrap_goes_on(kind: str) -> None:
 def test_a_peer_that_starts_anew_is_later_by_all_four_bytes_of_its_time(kind: str) -> None:
     wrap, peer = pair(kind)
     _, anew = pair(kind)
-    assert wrap.open(peer.seal(0x20, SESSION_ID, b"one", 0x6AFFFFFF)) == (SESSION_ID, b"one")
-    assert wrap.open(anew.seal(0x20, SESSION_ID, b"two", 0x6B000000)) == (SESSION_ID, b"two")
-    assert wrap.open(peer.seal(0x20, SESSION_ID, b"three", 0x6AFFFFFF)) is DropReason.CONTROL_REPLAY
+    later = UNIX | 0xFFFFFF  # all of the lower three bytes go back to 0 in the second after it
+    assert wrap.open(peer.seal(0x20, SESSION_ID, b"one", later)) == (SESSION_ID, b"one")
+    assert wrap.open(anew.seal(0x20, SESSION_ID, b"two", later + 1)) == (SESSION_ID, b"two")
+    assert wrap.open(peer.seal(0x20, SESSION_ID, b"three", later)) is DropReason.CONTROL_REPLAY
