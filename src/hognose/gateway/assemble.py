@@ -167,7 +167,7 @@ def assemble(
         tunnel=tunnel,
         clients=MappingProxyType(table.clients),
         client_to_client=network.client_to_client,
-        link_mtu=caps.mtu,
+        caps=caps,
         tun_mtu=data.tun_mtu,
         mss=mss,
         nat=nat,

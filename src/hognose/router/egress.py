@@ -94,6 +94,8 @@ class Egress:
                     frames.append(pieces)
                 break
             except Exception as error:
+                if failure is not None:  # the caller counts the last one
+                    self._counters.drop(DropReason.INTERNAL_ERROR)
                 failure = error
         if failure is not None:
             raise failure

@@ -14,6 +14,7 @@ from hognose.destinations import DNS_PORT, Destinations
 from hognose.drops import Counters, DropReason, Stat
 from hognose.ip.fragments import Reassembler, with_ident
 from hognose.ip.mss import clamp
+from hognose.link import LinkCaps, Outgoing
 from hognose.nat.nat import Nat
 from hognose.router.icmp import (
     ADMIN_PROHIBITED,
@@ -52,7 +53,7 @@ class Forwarder:
         tunnel: Prefix,
         clients: Container[Address],
         client_to_client: bool,
-        link_mtu: int,
+        caps: LinkCaps,
         tun_mtu: int,
         mss: int,
         nat: Nat,
@@ -74,7 +75,9 @@ class Forwarder:
         self._mask = int.from_bytes(tunnel.mask, "big")
         self._clients = clients
         self._client_to_client = client_to_client
-        self._link_mtu = link_mtu
+        self._link_mtu = caps.mtu
+        self._tso = caps.tx_csum and caps.tx_tso4
+        self._cut_in_software = not self._tso or caps.mtu < tun_mtu
         self._tun_mtu = tun_mtu
         self._mss = mss
         self._nat = nat
@@ -97,6 +100,19 @@ class Forwarder:
             self._served = False
             for_clients(self._endpoints.poll(now), self._tun_mtu, routed)
         return routed
+
+    def frames(self, packets: list[Outgoing]) -> int:
+        """Number of frames that packets for the link become, where they are cut in software; else their number."""
+        if not self._cut_in_software:
+            return len(packets)
+        count = 0
+        for _, vnet, pieces in packets:
+            size = sum(map(len, pieces))
+            if not vnet[1]:
+                count += -(-size // self._link_mtu)
+            else:
+                count += 1 if self._tso else -(-size // max(1, int.from_bytes(vnet[4:6], "little")))
+        return count
 
     def change_dns_servers(self, dns_servers: frozenset[Address]) -> None:
         """Take the name servers of a new config; flows to those that are refused from now on end."""

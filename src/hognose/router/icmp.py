@@ -136,7 +136,8 @@ class TunnelIcmp:
         elif icmpv4.is_error(icmp_type) and destination == self._address:
             quoted = packet[l4 + icmpv4.HEADER_LEN : end]
             server = self._endpoints.tcp_sender(quoted)
-            if server is not None and ipv4.source(quoted) == self._address:
+            ours = server is not None and ipv4.source(quoted) == self._address
+            if server is not None and ours and ipv4.destination(quoted) == client:  # not a segment to another client
                 server.icmp_error(icmp_type, code, rest & 0xFFFF, quoted, now)
 
     def error(self, client: Address, packet: bytes, kind: Kind, routed: Routed, now: Nanos, *, rest: int = 0) -> None:

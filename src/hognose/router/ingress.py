@@ -82,10 +82,10 @@ class Ingress:
         for frame in left:
             size = len(frame)
             received_bytes += size
-            if size < _MIN_FRAME:
-                classifier.short_frame(frame, routed, now)
-                continue
             try:
+                if size < _MIN_FRAME:
+                    classifier.short_frame(frame, routed, now)
+                    continue
                 (
                     flags, gso_type, gso_swapped, to_mac, ethertype, version, length, fragment, protocol, to_address,
                 ) = unpack(frame)  # fmt: skip

@@ -29,8 +29,19 @@ class Datagram(NamedTuple):
 class UdpEndpoint:
     """The receiving and sending half of a port. It has no timers."""
 
-    def __init__(self, *, address: Address, port: Port, limits: UdpLimits, random: Random, counters: Counters) -> None:
+    def __init__(
+        self,
+        *,
+        address: Address,
+        port: Port,
+        limits: UdpLimits,
+        random: Random,
+        counters: Counters,
+        broadcasts: frozenset[Address] = frozenset(),
+    ) -> None:
+        """broadcasts: directed broadcasts of the link, which are no sources."""
         self._address = address
+        self._broadcasts = broadcasts
         self._port = port
         self._limits = limits
         self._counters = counters
@@ -55,7 +66,7 @@ class UdpEndpoint:
         if checksum and not checksum_ok and ones_sum(data[l4 : l4 + length], pseudo):
             self._counters.drop(DropReason.BAD_UDP_CHECKSUM)
             return
-        if source == self._address or not is_host(source):
+        if source == self._address or not is_host(source, self._broadcasts):
             self._counters.drop(DropReason.MARTIAN)
             return
         if len(self._received) >= self._limits.received:

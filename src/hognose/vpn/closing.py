@@ -14,6 +14,7 @@ from hognose.vpn.peer import FIRST_RECORD_NS, LINGER_NS, Peer
 from hognose.vpn.peer_table import PeerTable
 from hognose.vpn.peer_timers import PeerTimers
 from hognose.vpn.stages import PeerEvent, Stage
+from hognose.vpn.transport import Pending
 
 # Reasons of ends of clients whose log line has a detail besides the reason's name.
 _TELLING = (DropReason.CERTIFICATE_REJECTED, DropReason.CLIENT_DISABLED, DropReason.TLS_ERROR)
@@ -82,7 +83,8 @@ class Closing:
         """
         if peer.stage < Stage.CLOSING:
             peer.advance(PeerEvent.ENDED)
-            self._timers.arm(peer, now + LINGER_NS)
+            peer.ends_at = now + LINGER_NS
+            self._timers.arm(peer, peer.ends_at)
         self._admissions.leave(peer, reason, now, detail)  # idempotent: a second call makes up for a failure
         peer.session = None
         peer.down = []
@@ -95,9 +97,27 @@ class Closing:
             peer.transport.abort(now)
         except Exception as error:
             self._failures.note("abort", error, now, peer.transport.id)
-            self._timers.arm(peer, now + LINGER_NS)  # and again
+            peer.ends_at = now + LINGER_NS
+            self._timers.arm(peer, peer.ends_at)  # and again
             return
         self._remove(peer)
+
+    def handle_deadline(self, peer: Peer, now: Nanos) -> None:
+        """Abort a muted or closing peer when its time is over; a timer from before may have come earlier."""
+        if now < peer.ends_at:
+            self._timers.arm(peer, peer.ends_at)
+        elif peer.stage is Stage.MUTED:
+            self.abort(peer, DropReason.HANDSHAKE_TIMEOUT, now)
+        else:
+            self.abort(peer, DropReason.PEER_CLOSED, now)
+
+    def refuse(self, pending: Pending, now: Nanos) -> None:
+        """Abort a connection whose acceptance has failed, before or after it became a peer."""
+        peer = self._table.by_transport.get(pending.id)
+        if peer is None:
+            pending.abort(now)
+        else:
+            self.abort(peer, DropReason.INTERNAL_ERROR, now)
 
     def closed(self, conn_id: int, now: Nanos) -> None:
         """Take note of a connection's end; its peer may be gone before."""
@@ -122,7 +142,8 @@ class Closing:
         peer.advance(PeerEvent.MUTED)
         peer.session = None
         peer.transport.discard()
-        self._timers.arm(peer, peer.accepted_at + FIRST_RECORD_NS)
+        peer.ends_at = peer.accepted_at + FIRST_RECORD_NS
+        self._timers.arm(peer, peer.ends_at)
 
     def _remove(self, peer: Peer) -> None:
         self._table.remove(peer)

@@ -24,3 +24,7 @@ class Router(Protocol):
     def from_client(self, client: Address, packets: list[bytes], now: Nanos) -> Routed:
         """Route decrypted packets of one client, which is named by its inner address."""
         ...
+
+    def frames(self, packets: list[Outgoing]) -> int:
+        """Number of frames that packets for the link become: the work that they cause."""
+        ...

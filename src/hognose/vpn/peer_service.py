@@ -19,6 +19,7 @@ from hognose.openvpn.profile import ServerProfile
 from hognose.openvpn.session import Session
 from hognose.units import MS, SECOND, Nanos, Random, UnixSeconds
 from hognose.vpn.admission import Admissions
+from hognose.vpn.authentication import Verdict
 from hognose.vpn.client_policy import ClientPolicy
 from hognose.vpn.closing import Closing
 from hognose.vpn.downlink import Downlink
@@ -100,7 +101,7 @@ class PeerService:
             error = attempt(self._accept, pending, now)
             if error is not None:
                 self._failures.note("accept", error, now)
-                self._failures.attempt("accept", now, self._refuse, pending, now)
+                self._failures.attempt("accept", now, self._closing.refuse, pending, now)
         if self.admissions.waiting:
             self._failures.attempt("verdicts", now, self._take_verdicts, now, unix)
         readable = self._source.readable()
@@ -201,13 +202,6 @@ class PeerService:
             self._closing.abort(crowded, DropReason.STRANGER_CROWDED, now)
         self._journal.add(EventKind.PEER_CONNECTED, now, conn=transport.id, peer=peer.name)
 
-    def _refuse(self, pending: Pending, now: Nanos) -> None:
-        peer = self.table.by_transport.get(pending.id)
-        if peer is None:
-            pending.abort(now)
-        else:
-            self._closing.abort(peer, DropReason.INTERNAL_ERROR, now)
-
     def _on_readable(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
         if not peer.address and self.scheduler.holds(peer):
             self._defer(peer, now, unix)
@@ -231,9 +225,10 @@ class PeerService:
     def _defer(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
         """Leave input of an unauthenticated peer in its receive buffer, which the window bounds, until its turn."""
         transport = peer.transport
-        if transport.finished and self.scheduler.is_queued(peer):  # it closed: its turn goes to other peers
+        if transport.finished and self.scheduler.is_queued(peer):
             transport.discard()
-            self._process_input(peer, now, unix)
+            if peer.session is None or not peer.session.has_work:  # TLS that is left waits for its turn
+                self._process_input(peer, now, unix)
             return
         if peer.stage is Stage.MUTED:
             transport.discard()
@@ -298,9 +293,10 @@ class PeerService:
         routed = self._router.from_client(peer.address, packets, now)
         to_link = routed.to_link
         self._to_link += to_link
+        produced = self._router.frames(to_link) if self.turns.shared else 0
         if routed.to_clients:
-            return len(to_link) + self.downlink.deliver(routed.to_clients)
-        return len(to_link)
+            return produced + self.downlink.deliver(routed.to_clients)
+        return produced
 
     # -- sessions ----------------------------------------------------------------------------------------------------
 
@@ -337,19 +333,21 @@ class PeerService:
 
     def _take_verdicts(self, now: Nanos, unix: UnixSeconds) -> None:
         for peer, verdict in self.admissions.verdicts(now):
-            error = attempt(self.admissions.settle, peer, verdict, now)
-            session = peer.session
-            if error is None and session is not None:
-                error = attempt(self._run_session, peer, session, now, unix)
+            error = attempt(self._settle, peer, verdict, now, unix)
             if error is not None:
                 self._fail(self._take_verdicts, peer, error, now)
 
+    def _settle(self, peer: Peer, verdict: Verdict, now: Nanos, unix: UnixSeconds) -> None:
+        """Go by a late verdict, unless the config has come to exclude the client while it waited."""
+        session = peer.session
+        if session is not None:
+            text, reason = objection(self.admissions.policy, self._profile, peer, session, unix)
+            self.admissions.settle(peer, Verdict(text, reason) if text and not verdict.refusal else verdict, now)
+            self._run_session(peer, session, now, unix)
+
     def _peer_deadline(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
-        if peer.stage >= Stage.CLOSING:
-            self._closing.abort(peer, DropReason.PEER_CLOSED, now)
-            return
-        if peer.stage is Stage.MUTED:
-            self._closing.abort(peer, DropReason.HANDSHAKE_TIMEOUT, now)
+        if peer.stage >= Stage.CLOSING or peer.stage is Stage.MUTED:
+            self._closing.handle_deadline(peer, now)
             return
         session = peer.session
         if session is None:

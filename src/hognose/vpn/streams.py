@@ -63,7 +63,7 @@ class StreamTransport:
     def ended(self) -> bool:
         """True when the peer has closed and all was taken."""
         conn = self._conn
-        return conn.finished and conn.eof and not self._splitter.full
+        return conn.finished and conn.eof and not conn.waiting and not self._splitter.full
 
     @property
     def finished(self) -> bool:

@@ -226,7 +226,7 @@ class Remote:
         return next(word.split(" ")[1] for word in reply.split(",") if word.startswith("ifconfig "))
 
     def connect(self) -> None:
-        self._emit("S", mss=1460)
+        self.emit("S", mss=1460)
         self.seq += 1
 
     def send(self, data: bytes, size: int = 0) -> None:
@@ -234,7 +234,7 @@ class Remote:
         size = size or self.size
         for at in range(0, len(data), size):
             part = data[at : at + size]
-            self._emit("PA", part)
+            self.emit("PA", part)
             self.seq += len(part)
 
     def records(self, *records: bytes) -> None:
@@ -256,11 +256,11 @@ class Remote:
         return [IP(packet) for packet in packets]
 
     def fin(self) -> None:
-        self._emit("FA")
+        self.emit("FA")
         self.seq += 1
 
     def abort(self) -> None:
-        self._emit("RA")
+        self.emit("RA")
 
     def deadlines(self) -> Iterator[int]:
         if self.vpn is not None and not (self.silent or self.closed or self.reset):
@@ -276,7 +276,7 @@ class Remote:
                 self.records(*records)
         if self._dirty and self.reads and not self.silent:
             self._dirty = False
-            self._emit("A")
+            self.emit("A")
         out, self.out = self.out, []
         if self.silent:
             return []
@@ -310,7 +310,8 @@ class Remote:
                 record, self.stream = self.stream[2:end], self.stream[end:]
                 self.vpn.receive(record, self.world.now)
 
-    def _emit(self, flags: str, payload: bytes = b"", mss: int | None = None) -> None:
+    def emit(self, flags: str, payload: bytes = b"", mss: int | None = None) -> None:
+        """A segment with the next poll."""
         window = 65535 if self.reads else 0
         ack = 0 if flags == "S" else self.ack
         self.out.append(Segment(self.seq & 0xFFFFFFFF, ack, flags, window, payload, mss=mss))

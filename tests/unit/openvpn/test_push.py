@@ -42,7 +42,7 @@ def test_one_reply_in_thirty_seconds_and_none_while_one_is_on_its_way() -> None:
     """Requests may cross the first reply (OpenVPN push.c); a client that takes none must not fill the queue."""
     sent: list[str] = []
     reliability = SimpleNamespace(idle=True)
-    key = cast(KeyState, SimpleNamespace(reliability=reliability, send_message=sent.append))
+    key = cast(KeyState, SimpleNamespace(reliability=reliability, send_message=sent.append, tls=object()))
     agreement = Agreement("AES-256-GCM", "none", True, False, False, True, ())
     push = Push()
     push.send(key, profile(), agreement, {}, START)
@@ -59,3 +59,6 @@ def test_one_reply_in_thirty_seconds_and_none_while_one_is_on_its_way() -> None:
         push.send(key, profile(), agreement, {}, now)
         assert len(sent) == count
     assert "ifconfig 10.8.0.2 255.255.255.0" in sent[0]
+    restored = cast(KeyState, SimpleNamespace(reliability=reliability, send_message=sent.append, tls=None))
+    push.send(restored, profile(), agreement, {}, START + 2 * PUSH_RESEND_GUARD)
+    assert len(sent) == 2, "without TLS nothing can be sent"

@@ -72,10 +72,12 @@ def sent(egress: Egress) -> list[tuple[bytes, Packet]]:
 def test_a_packet_that_leads_to_an_exception_is_lost_alone() -> None:
     egress = make()
     packets = [outgoing(IP(src="10.0.0.2", dst=f"198.51.100.{last}") / UDP(dport=9)) for last in (1, 2, 3)]
-    packets[1] = packets[1][0], packets[1][1], []
+    for broken in (0, 1):
+        packets[broken] = packets[broken][0], packets[broken][1], []
     with pytest.raises(IndexError):
         egress.send(packets, NOW)
-    assert [frame[IP].dst for _, frame in sent(egress)] == ["198.51.100.1", "198.51.100.3"]
+    assert [frame[IP].dst for _, frame in sent(egress)] == ["198.51.100.3"]
+    assert egress._counters.drops[DropReason.INTERNAL_ERROR] == 1, "the caller counts the last one"
 
 
 @pytest.mark.parametrize(

@@ -39,6 +39,7 @@ class World:
 
     client_to_client: bool = False
     link_mtu: int = 1500
+    offloads: bool = True
     tun_mtu: int = 1500
     nat_limits: NatLimits = field(default_factory=NatLimits)
     destinations: Destinations | None = None
@@ -46,7 +47,7 @@ class World:
     def __post_init__(self) -> None:
         self.counters = Counters()
         limits = IpLimits()
-        caps = LinkCaps(mac=MAC, mtu=self.link_mtu)
+        caps = LinkCaps(mac=MAC, mtu=self.link_mtu, tx_csum=self.offloads, tx_tso4=self.offloads)
         address = parse_ipv4("10.0.0.2")
         self.neighbors = NeighborTable(mac=MAC, address=address, limits=limits, counters=self.counters)
         self.egress = Egress(
@@ -68,7 +69,7 @@ class World:
             tunnel=TUNNEL,
             clients={A: 1, B: 2},
             client_to_client=self.client_to_client,
-            link_mtu=self.link_mtu,
+            caps=caps,
             tun_mtu=self.tun_mtu,
             mss=1300,
             nat=self.nat,
@@ -369,6 +370,27 @@ def test_an_uplink_narrower_than_the_tunnel_is_told() -> None:
     frames, inner = world.send(big)
     assert [len(bytes(frame)) for frame in frames] == [14 + 1396, 14 + 92]
     assert inner == {}
+
+
+@pytest.mark.parametrize(("offloads", "mtu"), [(True, 1500), (False, 1500), (True, 576)])
+def test_frames_are_counted_as_the_device_takes_them(offloads: bool, mtu: int) -> None:
+    """A run of segments is one frame for a device that cuts it, and as many as it has segments for another one."""
+    world = World(link_mtu=mtu, offloads=offloads)
+    world.send(IP(src="10.8.0.2", dst=OUTSIDE) / TCP(sport=5000, dport=80, flags="S"))
+    size = 1200 if mtu == 1500 else 400
+    head = IP(src="10.8.0.2", dst=OUTSIDE, flags="DF")
+    run = []
+    for n in range(10):
+        head.id = n
+        segment = TCP(sport=5000, dport=80, ack=7, seq=1 + size * n, flags="A")
+        run.append(bytes(head / segment / bytes(size)))
+    to_link = world.forwarder.from_client(A, run, T0).to_link
+    assert len(to_link) == 1
+    promised = world.forwarder.frames(to_link)
+    world.egress.send(to_link, T0)
+    sent = len(world.egress.take())
+    assert sent == (1 if offloads else 10)
+    assert promised == (1 if offloads else 11)  # headers are counted with the payload
 
 
 def test_a_full_nat_tells_the_client() -> None:

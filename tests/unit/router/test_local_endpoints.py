@@ -198,6 +198,22 @@ def test_an_error_about_a_segment_goes_to_the_server_that_sent_it() -> None:
     assert mss(conn) == 900 - 52 < before
 
 
+def test_an_error_about_another_clients_segment_changes_nothing() -> None:
+    """Bob knows what Alice was sent: he may not say how large her packets are to be."""
+    server = web_server(GATEWAY, 80)
+    world = GatewayWorld("client-to-client", tunnel_endpoints=LocalEndpoints(tcp={80: server}))
+    alice, bob = world.client("alice"), world.client("bob", "192.0.2.12")
+    browser = Browser(alice, b"q")
+    browser.settle()
+    [conn] = server.accepted()
+    before = mss(conn)
+    conn.write([bytes(5000)])
+    world.frames()
+    [*_, sent] = alice.take()
+    bob.inner(IP(src=bob.tunnel_address, dst=GATEWAY) / ICMP(type=3, code=4, nexthopmtu=900) / bytes(sent)[:28])
+    assert mss(conn) == before
+
+
 def mss(conn: TcpConnection) -> int:
     return conn._snd.mss
 

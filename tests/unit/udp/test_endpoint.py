@@ -25,7 +25,7 @@ class Port:
         self.counters = Counters()
         self.endpoint = UdpEndpoint(
             address=parse_ipv4(US), port=PORT, limits=UdpLimits(**limits), random=lambda n: b"\xff" * n,
-            counters=self.counters,
+            counters=self.counters, broadcasts=frozenset((parse_ipv4("10.0.0.255"),)),
         )  # fmt: skip
 
     def take(self, packet: Packet | bytes, checksum_ok: bool = False, before: int = 0) -> list[Datagram]:
@@ -94,7 +94,7 @@ def test_less_than_a_header_is_dropped() -> None:
     assert port.drops == {"BAD_UDP_HEADER": 1}
 
 
-@pytest.mark.parametrize("source", [US, "0.0.0.0", "127.0.0.1", "224.0.0.251", "255.255.255.255"])
+@pytest.mark.parametrize("source", [US, "0.0.0.0", "127.0.0.1", "224.0.0.251", "255.255.255.255", "10.0.0.255"])
 def test_sources_that_are_no_other_host(source: str) -> None:
     port = Port()
     assert port.take(packet(src=source)) == []

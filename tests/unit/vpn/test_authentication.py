@@ -213,6 +213,22 @@ def test_a_config_that_excludes_the_client_meanwhile() -> None:
     assert nothing_waits(world)
 
 
+def test_a_verdict_in_the_step_of_such_a_config_lets_no_client_in() -> None:
+    """The verdict comes before the clients are judged again, and replaces no session of the name."""
+    authenticator = LateAuthenticator(20)
+    world, alice = asked(authenticator)
+    service = world.gateway.service
+    new = config("keepalive 10 300", "<client-config-dir>\n[alice]\ndisable\n</client-config-dir>")
+    world.gateway.reconfigure(new, world.now, UNIX)
+    service.rejudging.waiting.clear()  # as with very many clients
+    world.run(lambda: alice.closed or alice.reset, 30)
+    assert world.events_of("client_established") == []
+    [refused] = world.events_of("client_refused")
+    assert "disabled" in str(refused["reason"])
+    world.rest(6)
+    assert nothing_waits(world)
+
+
 def test_the_end_of_the_server_ends_logins() -> None:
     authenticator = LateAuthenticator(20)
     world, _ = asked(authenticator)

@@ -268,6 +268,47 @@ def test_who_gives_up_waiting_takes_nobodys_turn(monkeypatch: pytest.MonkeyPatch
     assert made == []
 
 
+def test_tls_of_a_peer_that_has_closed_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ClientHello in twelve messages, then a FIN: eight are taken in a turn, the flight is for the next one."""
+    world = GatewayWorld()
+    remote, model = world.remote("192.0.2.50"), ModelClient(kit())
+    model.start(world.now)
+    remote.records(*model.poll(world.now))
+    world.frames()
+    model.receive(remote.stream[2:], world.now)
+    [record] = [each for each in model.poll(world.now) if each[0] == 0x20]
+    at = 10 + (4 * record[9] + 8 if record[9] else 0) + 4  # after op, session id, acknowledgements, message id
+    hello = record[at:]
+    pieces = [hello[n * len(hello) // 12 : (n + 1) * len(hello) // 12] for n in range(12)]
+    worked: list[int] = []
+    work = Session.work
+
+    def noted(self: Session, now: int, unix: int) -> list[bytes]:
+        worked.append(now)
+        return work(self, now, unix)
+
+    monkeypatch.setattr(Session, "work", noted)
+    alice = world.client("alice")
+    scheduler = world.gateway.service.scheduler
+    scheduler._percent, scheduler._credit = 0, -1
+    world.rest(1)
+    worked.clear()
+    remote.records(*(record[:9] + b"\0" + n.to_bytes(4, "big") + piece for n, piece in enumerate(pieces, 1)))
+    remote.fin()
+    world.gateway.step(remote.poll(), world.now, 0)  # a quiet moment: one turn is free
+    assert world.gateway.service.scheduler.sizes == (0, 1)
+    assert alice.vpn is not None
+    alice.vpn.send(bytes(echo(alice.tunnel_address)))
+    world.gateway.step(alice.poll(), world.now, 0)
+    for _ in range(5):
+        remote.emit("A")
+        world.gateway.step(remote.poll(), world.now, 0)
+    assert worked == []
+    world.rest(1)
+    assert len(worked) > 0
+    assert scheduler.sizes == (0, 0)
+
+
 def test_who_fails_in_the_handshake_keeps_its_place_until_it_is_gone() -> None:
     """The peers do not answer our FIN: the connections that wait for that are bounded like those that go on."""
     world = GatewayWorld(limits=small(handshakes=20))

@@ -85,9 +85,12 @@ class Push:
     ) -> None:
         """Queue the PUSH_REPLY, at most once in PUSH_RESEND_GUARD.
 
-        Nothing while a message before it is still on its way: a peer that takes none could fill the queue.
+        Nothing while a message before it is still on its way: a peer that takes none could fill the queue. Nothing
+        either on a restored negotiation, which has no TLS: the next one answers.
         """
-        if self.admission is None or now - self.sent_at < PUSH_RESEND_GUARD or not key.reliability.idle:
+        if key.tls is None or self.admission is None:
+            return
+        if now - self.sent_at < PUSH_RESEND_GUARD or not key.reliability.idle:
             return
         self.sent_at = now
         for reply in push_replies(push_options(profile, self.admission, agreement, peer_info)):
