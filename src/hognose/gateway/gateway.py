@@ -138,6 +138,7 @@ class Gateway:
     def _report(self, routed: Routed, now: Nanos) -> None:
         for error in routed.failures:
             self._journal.failure("ingress", error, now)
+        routed.failures.clear()  # their tracebacks lead to a frame that knows the list
         for source in routed.udp_clients:
             self._journal.udp_client(source, now)
 

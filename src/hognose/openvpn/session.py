@@ -177,7 +177,7 @@ class Session:
         control, payloads = self.control, self.data.payloads
         before = payloads.packets_in + payloads.control_payloads
         left = self._profile.limits.control_turn
-        failure: PeerError | None = None
+        failure: tuple[DropReason, str] | None = None
         self.attention = True
         control.negotiations.turn_taken = False
         try:
@@ -202,11 +202,11 @@ class Session:
                     break
                 index += 1
         except PeerError as error:
-            failure = error
+            failure = error.reason, error.detail  # not the error: its traceback leads back to this frame
         if payloads.exit_seen or control.exit_seen:
             self._finish(DropReason.PEER_EXIT, "the client said goodbye")
         elif failure is not None:
-            self._finish(failure.reason, failure.detail)
+            self._finish(*failure)
         if payloads.packets_in + payloads.control_payloads != before:
             self._liveness.last_received = now
         self.has_work = self.ended is None and (bool(self._held) or control.negotiations.ready)

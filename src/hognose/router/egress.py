@@ -98,7 +98,10 @@ class Egress:
                     self._counters.drop(DropReason.INTERNAL_ERROR)
                 failure = error
         if failure is not None:
-            raise failure
+            try:
+                raise failure
+            finally:
+                del failure  # its traceback leads to this frame
 
     def take(self) -> list[list[bytes]]:
         """Drained frames, ARP requests and answers first."""

@@ -41,6 +41,26 @@ def growth(work: Callable[[int], None], warm_up: int, count: int) -> int:
     return resident() - before
 
 
+def test_a_refused_client_leaves_no_circle_of_objects() -> None:
+    """Its memory is free at once, without the collector: an exception kept in a frame of its traceback is a circle."""
+    identity, _ = odd_certificates()["huge name"]
+    settings = profile()
+
+    def refused() -> None:
+        link = Link(settings, kit(cert=identity.cert, key=identity.key))
+        link.client.start(link.now)
+        link.run(lambda: link.session.ended is not None, 20)
+
+    refused()
+    gc.collect()
+    gc.disable()
+    try:
+        refused()
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
+
+
 @pytest.mark.stress
 @pytest.mark.parametrize("kind", ["good", "bad tag", "no key of ours", "short"])
 def test_cve_2026_12932_cve_2026_13698_floods_of_v3_resets(kind: str) -> None:
