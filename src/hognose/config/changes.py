@@ -64,4 +64,4 @@ def _merged(old: _T, new: _T) -> _T:
             taken[each.name] = _merged(before, after)
         elif is_live(each):
             taken[each.name] = after
-    return replace(old, **taken)  # type: ignore[type-var]
+    return replace(old, **taken)  # type: ignore[type-var]  # of the same class

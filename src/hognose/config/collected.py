@@ -154,7 +154,7 @@ class Collected:
             elif at < len(row.numbers):
                 low, high = row.numbers[at]
                 given[each.name] = self.number(name, getattr(group, each.name), low, high, at=at)
-        return replace(group, **given)  # type: ignore[type-var]
+        return replace(group, **given)  # type: ignore[type-var]  # of the same class
 
     def address(self, directive: Directive, word: str, example: str) -> Address:
         """A word as an IPv4 address; ConfigError with the example for any other word."""

@@ -210,4 +210,5 @@ def _load_certificates(directive: str, text: str) -> list[x509.Certificate]:
 
 
 def _public_bytes(key: object) -> bytes:
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined,no-any-return]
+    # Any kind of key: they have no class in common.
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined,no-any-return]  # above

@@ -50,7 +50,7 @@ TLS: dict[str, Row] = {
     "capath": reject("there are no directories; write all certificates to one file: `ca ca.crt`"),
     "pkcs12": reject(_PKCS12),
     "askpass": reject(
-        "nobody can type a passphrase; write the key without one: `openssl pkey -in KEY -out server.key`"
+        "a boot asks for no passphrase; write the key without one: `openssl pkey -in KEY -out server.key`"
     ),
     "ns-cert-type": ignore("the extended key usage is checked instead"),
     "tls-remote": reject("no longer in OpenVPN; write `verify-x509-name NAME name`"),

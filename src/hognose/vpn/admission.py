@@ -110,6 +110,10 @@ class Admissions:
                 detail=event.detail,
             )
 
+    def _tell(self, kind: EventKind, peer: Peer, now: Nanos, **fields: str | int) -> None:
+        """Write a client's line, which begins with its connection, outer endpoint and name."""
+        self._journal.add(kind, now, conn=peer.transport.id, peer=peer.name, common_name=peer.common_name, **fields)
+
     def leave(self, peer: Peer, reason: DropReason, now: Nanos, detail: str = "") -> None:
         """Free the address of a peer whose session is over, and write its line. Idempotent."""
         self._forget_login(peer)
@@ -121,12 +125,10 @@ class Admissions:
         if peer.established_at:
             self._counters.stats[Stat.SESSIONS_ENDED] += 1
             session = peer.session
-            self._journal.add(
+            self._tell(
                 EventKind.CLIENT_ENDED,
+                peer,
                 now,
-                conn=peer.transport.id,
-                peer=peer.name,
-                common_name=peer.common_name,
                 address=address_text(peer.address),
                 reason=reason.name.lower(),
                 bytes_in=session.bytes_in if session is not None else 0,
@@ -147,12 +149,10 @@ class Admissions:
         peer.common_name = event.common_name
         peer.version = event.version
         peer.authenticated_unix = unix
-        self._journal.add(
+        self._tell(
             EventKind.CLIENT_AUTHENTICATED,
+            peer,
             now,
-            conn=peer.transport.id,
-            peer=peer.name,
-            common_name=event.common_name,
             version=event.version,
             client_key=event.client_key,
         )
@@ -209,12 +209,10 @@ class Admissions:
             return self._refuse(peer, session, "the server is stopping", DropReason.SERVER_STOPPING, now)
         mapped = policy.mapped_file(common_name)
         if mapped:
-            self._journal.add(
+            self._tell(
                 EventKind.CLIENT_FILE_MAPPED,
+                peer,
                 now,
-                conn=peer.transport.id,
-                peer=peer.name,
-                common_name=common_name,
                 file=mapped,
             )
         if not policy.duplicate_cn and common_name != NO_NAME:
@@ -260,12 +258,10 @@ class Admissions:
     def _refuse(
         self, peer: Peer, session: Session, text: str, reason: DropReason, now: Nanos, *, temporary: bool = False
     ) -> None:
-        self._journal.add(
+        self._tell(
             EventKind.CLIENT_REFUSED,
+            peer,
             now,
-            conn=peer.transport.id,
-            peer=peer.name,
-            common_name=peer.common_name,
             reason=text,
         )
         peer.advance(PeerEvent.REFUSED)
@@ -275,12 +271,10 @@ class Admissions:
         peer.advance(PeerEvent.ESTABLISHED)
         peer.established_at = now
         self._counters.stats[Stat.SESSIONS_ESTABLISHED] += 1
-        self._journal.add(
+        self._tell(
             EventKind.CLIENT_ESTABLISHED,
+            peer,
             now,
-            conn=peer.transport.id,
-            peer=peer.name,
-            common_name=peer.common_name,
             address=address_text(peer.address),
             cipher=event.cipher,
             key_source=event.key_source,

@@ -87,19 +87,19 @@ class LoneIngress:
         self.sent: list[Packet] = []
         limits = IpLimits(icmp_errors_per_second=3)
         us, counters = parse_ipv4(US), self.counters
-        endpoints = LocalEndpoints(tcp={PORT: engines})  # type: ignore[dict-item]
+        endpoints = LocalEndpoints(tcp={PORT: engines})  # type: ignore[dict-item]  # stand-ins
         icmp = LinkIcmp(
-            address=us, broadcasts=frozenset((parse_ipv4("10.0.0.255"),)), endpoints=endpoints, nat=engines,  # type: ignore[arg-type]
+            address=us, broadcasts=frozenset((parse_ipv4("10.0.0.255"),)), endpoints=endpoints, nat=engines,  # type: ignore[arg-type]  # stand-ins
             limiter=RateLimiter(limits), counters=counters,
         )  # fmt: skip
         classifier = Classifier(
             mac=MAC, address=us, port=PORT, mss=MSS, tun_mtu=TUN_MTU, endpoints=endpoints, icmp=icmp, counters=counters,
-            syn_sieve=engines, nat=engines, neighbors=engines,  # type: ignore[arg-type]
+            syn_sieve=engines, nat=engines, neighbors=engines,  # type: ignore[arg-type]  # stand-ins
             reassembler=Reassembler(limits, self.counters),
         )  # fmt: skip
         self.ingress = Ingress(
-            caps=LinkCaps(MAC), address=us, vpn=engines, endpoints=endpoints, classifier=classifier,  # type: ignore[arg-type]
-            syn_sieve=engines, split_packets=split_packets, counters=counters,  # type: ignore[arg-type]
+            caps=LinkCaps(MAC), address=us, vpn=engines, endpoints=endpoints, classifier=classifier,  # type: ignore[arg-type]  # stand-ins
+            syn_sieve=engines, split_packets=split_packets, counters=counters,  # type: ignore[arg-type]  # stand-ins
         )  # fmt: skip
 
     def take(self, *frames: bytes) -> Routed:

@@ -16,6 +16,8 @@ from tests.unit.router.lone_ingress import (
     vnet,
 )
 
+from hognose.router.classify import Classifier
+
 # -- the split bound ---------------------------------------------------------------------------------------------------
 
 
@@ -107,3 +109,17 @@ def test_a_frame_that_an_engine_fails_on_is_lost_alone() -> None:
     assert (lone.drops, lone.came) == ({"INTERNAL_ERROR": 1}, (2, 132, 0))
     assert [type(error) for error in routed.failures] == [TypeError]
     assert lone.take().failures == []
+
+
+def test_a_bug_in_a_short_frame_costs_that_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in any other frame: those after it are taken."""
+
+    def broken(*_: object) -> None:
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(Classifier, "short_frame", broken)
+    lone = LoneIngress()
+    routed = lone.take(bytes(20), frame(segment()))
+    assert [type(error) for error in routed.failures] == [TypeError]
+    assert [call[0] for call in lone.engines.calls] == ["tcp"]
+    assert lone.drops == {"INTERNAL_ERROR": 1}

@@ -18,7 +18,7 @@ from hognose.tcp.server import TcpServer
 from hognose.udp.endpoint import Datagram, UdpEndpoint
 
 ONE, OTHER = object(), object()
-ENDPOINTS = LocalEndpoints(tcp={80: ONE, 0x1234: OTHER})  # type: ignore[dict-item]
+ENDPOINTS = LocalEndpoints(tcp={80: ONE, 0x1234: OTHER})  # type: ignore[dict-item]  # names in place of servers
 SENT = bytes(IP(src="10.8.0.1", dst="10.8.0.2") / TCP(sport=80, dport=0x1234))
 
 
@@ -235,7 +235,7 @@ def test_ports_of_servers_are_never_ports_of_the_nat(side: str) -> None:
     """Alice's flows from these ports leave from others; without the servers they keep their ports."""
     endpoints = LocalEndpoints(tcp={8080: web_server(ADDRESS, 8080)}, udp={5353: name_server(ADDRESS)})
     for given, kept in (({}, True), ({f"{side}_endpoints": endpoints}, False)):
-        world = GatewayWorld(**given)  # type: ignore[arg-type]
+        world = GatewayWorld(**given)  # type: ignore[arg-type]  # either argument
         alice = world.client("alice")
         head = IP(src=alice.tunnel_address, dst=OUTSIDE)
         alice.inner(head / TCP(sport=8080, dport=80, flags="S"), head / UDP(sport=5353, dport=53) / b"q")

@@ -13,8 +13,8 @@ from OpenSSL import SSL, crypto
 
 from hognose.units import UnixSeconds
 
-_lib: Any = SSL._lib  # type: ignore[attr-defined]
-_ffi: Any = SSL._ffi  # type: ignore[attr-defined]
+_lib: Any = SSL._lib  # type: ignore[attr-defined]  # not in the stubs
+_ffi: Any = SSL._ffi  # type: ignore[attr-defined]  # not in the stubs
 _DOTTED = re.compile(r"[0-2](\.\d{1,20}){1,20}")
 
 
