@@ -110,6 +110,7 @@ def a_syn_with_other_flags(peer: Peer) -> str:
     "T21",
     "at most 40 of 200, others are answered",
     linux=Linux("all of 200, others are answered", "it sets no limit to RSTs; one that all share could be counted"),
+    alone=True,  # in each second it uses up the answers of one group of sources in 64
 )
 def resets_are_limited(peer: Peer) -> str:
     """ACKs without a connection bring some RSTs a second only, and those of one source use up nothing of all others'
