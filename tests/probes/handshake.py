@@ -286,6 +286,7 @@ def a_rst_in_syn_received(peer: Peer) -> str:
     peer.tell(conn.port, 1000, 0, SYN, options=MSS_OPTION)
     answer = peer.must_answer(conn.port, SYN | ACK)
     peer.tell(conn.port, 1001, 0, RST)
+    peer.all(conn.port, grace=0)  # the target's first interval may have ended before the RST came
     peer.sees_repeats = True
     again = peer.answer(conn.port, 2.5)
     peer.tell(conn.port, 1001, answer.seq + 1, ACK)
