@@ -89,12 +89,12 @@ def read(lines: list[str], version: int) -> dict[str, Table]:
 @pytest.mark.parametrize("version", [1, 2, 3])
 def test_reports(setting: Setting, version: int) -> None:
     extra = ("status openvpn-status.log 2", f"status-version {version}", "data-ciphers AES-128-GCM")
+    began = int(time.time())
     with (
         setting.server("hosted", extra=extra) as server,
         setting.client("c1", common_name="alice") as alice,
         setting.client("c2", common_name="Bob, the builder") as bob,
     ):
-        began = int(time.time())
         alice.connected()
         bob.connected()
         before = read(next_report(server), version)
@@ -116,7 +116,7 @@ def test_reports(setting: Setting, version: int) -> None:
             assert clients[name]["Virtual Address"] == client.address
             assert clients[name]["Data Channel Cipher"] == "AES-128-GCM"
             assert clients[name]["Client Version"] == "2.6.14 linux"
-            assert 0 <= int(clients[name]["Connected Since (time_t)"]) - began <= 30
+            assert 0 <= int(clients[name]["Connected Since (time_t)"]) - began <= 60
             assert clients[name]["Username"] == "UNDEF"
     counted = [
         {row["Common Name"]: (int(row["Bytes Received"]), int(row["Bytes Sent"])) for row in found["CLIENT_LIST"]}
