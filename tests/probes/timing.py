@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-SLACK = 0.4  # seconds that a machine may be late with something
+LATE = 1.0  # seconds that a machine may be late with something
 GROWTH = 1.5  # at least, from one interval to the next, over all of them
 
 
@@ -14,9 +14,13 @@ def patience(times: list[float], least: float) -> float:
 
 
 def doubling(times: list[float]) -> str:
-    """`doubling` when every interval is about twice the one before; else the intervals."""
+    """`doubling` when the intervals are 1, 2, 4 ... times the same one, each late by LATE at most; else the intervals.
+
+    A timer never ends early, but a busy machine serves it late, and the next interval begins then.
+    """
     gaps = [after - before for before, after in itertools.pairwise(times)]
-    steps = [1.5 * before - SLACK < after < 2.5 * before + SLACK for before, after in itertools.pairwise(gaps)]
-    if len(gaps) > 1 and gaps[0] > 0.1 and all(steps) and gaps[-1] > gaps[0] * GROWTH ** len(steps):
+    first = min(gap / 2**number for number, gap in enumerate(gaps)) if gaps else 0.0
+    fits = all(gap - first * 2**number < LATE for number, gap in enumerate(gaps))
+    if len(gaps) > 1 and first > 0.1 and fits and gaps[-1] > gaps[0] * GROWTH ** (len(gaps) - 1):
         return "doubling"
     return "after " + ", ".join(f"{gap:.2f}" for gap in gaps) + " s"
