@@ -322,3 +322,86 @@ def test_ours_is_never_late_by_more_than_sixteen(derived: list[bytes]) -> None:
         assert len(derived) - before <= 3 + LAG + 1 + 2
         assert world.epoch - world.records._send.epoch <= LAG
     assert world.sent() == (199, 1)
+
+
+def test_the_first_epoch_that_is_earned_comes_after_a_whole_second(derived: list[bytes]) -> None:
+    world = World()
+    assert [world.arrive(epoch, 1) for epoch in (5, 9, 13, 17)] == [None] * 4
+    world.now = 999_999_999
+    assert world.arrive(18, 1) is DropReason.BAD_DATA_EPOCH
+    world.now = 1_000_000_000
+    assert world.arrive(18, 1) is None
+
+
+def test_ours_is_late_by_sixteen_and_then_follows() -> None:
+    world = World()
+    sent = []
+    for epoch in range(2, 20):
+        world.now += 1_000_000_000
+        assert world.arrive(epoch, 1) is None
+        sent.append(world.records.export().send.epoch)
+    assert sent == [1] * 16 + [18] * 2
+
+
+# -- keys that are kept ------------------------------------------------------------------------------------------------
+
+
+def test_the_key_before_stays_while_the_new_one_is_used() -> None:
+    """However many packets the new one opens, in one batch or in several."""
+    world = World()
+    opened: list[bytes] = []
+    batch = [by_hand.epoch_packet(CLIENT, GCM, epoch, n, PACKET) for epoch, n in ((1, 1), (2, 1), (2, 2), (2, 3))]
+    assert world.channel.open(batch, 0, opened) == 4
+    assert world.arrive(1, 2) is None
+    assert world.arrive(2, 4) is None
+    assert world.arrive(2, 5) is None
+    assert world.arrive(1, 3) is None
+    assert world.arrive(4, 1) is None
+    assert world.arrive(2, 6) is None
+    assert world.arrive(1, 4) is DropReason.BAD_DATA_EPOCH
+
+
+def forged(epoch: int, counter: int = 1) -> bytes:
+    return by_hand.epoch_packet(CLIENT, GCM, epoch, counter, PACKET)[:-1] + b"?"
+
+
+def test_the_nearer_epochs_of_a_far_one_are_derived_once(derived: list[bytes]) -> None:
+    world = World()
+    del derived[:]
+    keys = [b"data_key", b"data_iv"]
+    for epoch, labels in (
+        (5, [b"datakey upd"] * 4 + keys),
+        (3, keys),
+        (5, []),
+        (2, keys),
+        (4, keys),
+    ):
+        assert world.take(forged(epoch)) is DropReason.DATA_AUTHENTICATION
+        assert derived == labels
+        del derived[:]
+    assert world.arrive(4, 1) is None
+    assert world.take(forged(8)) is DropReason.DATA_AUTHENTICATION
+    assert derived == [b"datakey upd"] * 3 + keys, "5 was known, 6 to 8 were not"
+    del derived[:]
+    assert world.take(forged(6)) is DropReason.DATA_AUTHENTICATION
+    assert derived == keys
+
+
+def test_keys_of_epochs_that_were_passed_over_are_forgotten() -> None:
+    world = World()
+    for epoch in (2, 3, 4, 5):
+        world.take(forged(epoch))
+    assert [key.epoch for key in world.records.export().later] == [2, 3, 4, 5]
+    assert world.arrive(4, 1) is None
+    state = world.records.export()
+    assert [key.epoch for key in state.later] == [5]
+    assert (state.receive.epoch, state.retiring and state.retiring.epoch, state.send.epoch) == (4, 1, 1)
+    assert world.arrive(5, 1) is None
+    assert world.records.export().later == ()
+
+
+def test_epoch_0_after_a_forgery_is_out_of_reach() -> None:
+    world = World()
+    assert world.channel.open([forged(1), forged(0), forged(1, 2), forged(0)], 0, []) == 4
+    assert world.counters.drops[DropReason.DATA_AUTHENTICATION] == 2
+    assert world.counters.drops[DropReason.BAD_DATA_EPOCH] == 2

@@ -178,7 +178,72 @@ def test_payloads_of_almost_nothing() -> None:
         assert len(made.seal([b""], 0)[0]) == 24
 
 
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_every_first_byte_of_a_payload(framing: Framing) -> None:
+    """OpenVPN comp.h: 66 LZO, 69 LZ4, FA not compressed, FB not compressed and swapped, 50 of stub-v2 and its kind."""
+    markers = {0x50, 0x66, 0x69, 0xFA, 0xFB}
+    for first in range(256):
+        payload = bytes((first, 0x45, 1, 2))
+        want: bytes | DropReason = payload if framing in ("none", "stub-v2") else DropReason.BAD_COMPRESSION_BYTE
+        if first in markers:
+            want = DropReason.COMPRESSED
+        if (framing, first) == ("comp-lzo", 0xFA):
+            want = b"\x45\1\2"
+        if (framing, first) == ("stub", 0xFB):
+            want = b"\2\x45\1"
+        assert unframe(framing, payload) == want
+        made, _, counters = channel(DataFormat(GCM, framing=framing))
+        opened: list[bytes] = []
+        made.open([from_client(DataFormat(GCM), n, payload) for n in (1, 2)], 0, opened)
+        assert opened == ([want] * 2 if isinstance(want, bytes) else [])
+        assert drops(counters) == ({} if isinstance(want, bytes) else {want: 2})
+        assert (made.payloads.control_payloads, made.payloads.control_bytes) == ((0, 0) if opened else (2, 8))
+    for kind in (0, 1, 2):
+        plain = framing == "stub-v2" and kind == 0
+        assert unframe(framing, bytes((0x50, kind, 0x45))) == (b"\x45" if plain else DropReason.COMPRESSED)
+
+
+@pytest.mark.parametrize("framing", FRAMINGS)
+def test_a_goodbye_may_have_more_after_it(framing: Framing) -> None:
+    """The byte after the magic is the kind of the message (OpenVPN occ.h OCC_EXIT 6), whatever follows it."""
+    form = DataFormat(GCM, framing=framing)
+    for rest, said in ((b"\6", True), (b"\6more", True), (b"\5\6", False), (b"\7", False), (b"", False)):
+        made, _, _ = channel(form)
+        made.open([from_client(form, 1, framed(framing, OCC_MAGIC + rest))], 0, [])
+        assert made.payloads.exit_seen is said
+        made.open([from_client(form, 2, framed(framing, OCC_MAGIC + b"\5"))], 0, [])
+        assert made.payloads.exit_seen is said, "it stays so"
+
+
 # -- formats -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_format_of_which_nothing_is_said() -> None:
+    """OpenVPN's defaults: SHA1, no framing, 64 packets and 15 seconds (packet_id.h)."""
+    assert DataFormat(GCM) == DataFormat(GCM, "SHA1", "none", False, True, 64, 15)
+
+
+@pytest.mark.parametrize(("packets", "seconds"), [(0, 0), (65536, 600), (1, 600), (65536, 1)])
+def test_the_bounds_of_the_replay_window_are_inside(packets: int, seconds: int) -> None:
+    form = DataFormat(GCM, replay_window=packets, replay_time=seconds)
+    assert (form.replay_window, form.replay_time) == (packets, seconds)
+
+
+def test_one_call_opens_a_whole_batch() -> None:
+    """Whatever is bad in between: only another first byte ends it."""
+    for form in WRAPPINGS:
+        counters, payloads = Counters(), list[bytes]()
+        records = DataKey.negotiated(0, form, KEYS, bytes).records
+        good = [from_client(form, number, PACKET) for number in range(1, 5)]
+        forged, short = good[1][:-1] + bytes((good[1][-1] ^ 1,)), good[1][:9]
+        batch = [good[0], forged, good[1], good[0], short, good[2], from_client(form, 0, PACKET), good[3]]
+        other = from_client(form, 9, PACKET, key_id=1)
+        assert records.open([*batch, other, good[0]], 0, payloads, counters, 0) == len(batch)
+        assert payloads == [PACKET] * 4
+        assert drops(counters) == {
+            DropReason.DATA_AUTHENTICATION: 1, DropReason.DATA_REPLAY: 2, DropReason.BAD_DATA_PACKET: 1,
+        }  # fmt: skip
+        assert records.open([other, good[0]], 1, payloads, counters, 0) == 2, "an index into the batch"
 
 
 @pytest.mark.parametrize("cipher", [name for name, facts in DATA_CIPHERS.items() if facts.aead])
@@ -216,7 +281,9 @@ def test_the_largest_packet_of_a_record(form: DataFormat) -> None:
         ({"cipher": "AES-256-CBC", "epoch": True}, "epoch"),
         ({"cipher": GCM, "epoch": True, "v2": False}, "epoch"),
         ({"cipher": GCM, "replay_window": 65537}, "65536"),
+        ({"cipher": GCM, "replay_window": -1}, "65536"),
         ({"cipher": GCM, "replay_time": -1}, "600"),
+        ({"cipher": GCM, "replay_time": 601}, "600"),
     ],
 )
 def test_formats_that_cannot_be(arguments: dict[str, Any], words: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,7 +12,7 @@ from tests.unit.openvpn import data_packets as by_hand
 from hognose.drops import Counters, DropReason
 from hognose.openvpn.data.formats import MAX_REPLAY_TIME, DataFormat
 from hognose.openvpn.data.keyring import DataKey, Keyring
-from hognose.openvpn.data.replay import NEVER, REAP_INTERVAL, WINDOW, ReplayWindow, WrapReplay
+from hognose.openvpn.data.replay import NEVER, REAP_INTERVAL, WINDOW, ReplayState, ReplayWindow, WrapReplay
 from hognose.units import MS, SECOND
 
 KEYS = bytes(range(256))
@@ -149,3 +151,126 @@ def test_wrap_replay_by_time_and_id() -> None:
     assert not replay.accept(99, 3)
     assert replay.accept(101, 1)
     assert not replay.accept(100, 9)
+
+
+# -- to the nanosecond -------------------------------------------------------------------------------------------------
+
+END_OF_TIME = (1 << 63) - 1  # of a clock of 64 bits in nanoseconds
+
+
+@pytest.mark.parametrize("form", FORMS, ids=["aead", "v1", "epoch", "cbc"])
+@pytest.mark.parametrize(("wait", "good"), [(16 * SECOND, True), (16 * SECOND + 1, False)])
+def test_the_moment_at_which_a_missing_id_is_given_up(form: DataFormat, wait: int, good: bool) -> None:
+    """OpenVPN's defaults, 64 ids and 15 s (packet_id.h), after the second in which a later id came."""
+    for at in (0, 7 * SECOND):
+        assert arrive(form, [(at, [1, 2, 4]), (at + wait, [3])])[0] == (4 if good else 3)
+
+
+def test_records_without_a_time_came_at_0() -> None:
+    for wait, good in ((16 * SECOND, True), (16 * SECOND + 1, False)):
+        channel = Keyring(Counters())
+        channel.install(DataKey.negotiated(0, DataFormat("AES-256-GCM"), KEYS), 0, 0, 0)
+        opened: list[bytes] = []
+        channel.open([by_hand.aead_packet(KEYS, "AES-256-GCM", 4, PACKET)], 0, opened)
+        channel.open([by_hand.aead_packet(KEYS, "AES-256-GCM", 3, PACKET)], 0, opened, wait)
+        assert len(opened) == (2 if good else 1)
+
+
+def test_marks_and_reapings() -> None:
+    """A mark a second when something has come, a reaping every five (packet_id.h SEQ_REAP_INTERVAL): time 10 s."""
+    window = ReplayWindow(64, 10 * SECOND)
+    assert window.export() == ReplayState(0, 0, 0, 0, 0, ())
+    window.tick(0)
+    assert window.export() == ReplayState(0, 0, 0, SECOND, 5 * SECOND, ())
+    for packet_id in (1, 2, 4):
+        assert window.accept(packet_id)
+    for second in (1, 2, 3):  # quiet ones leave nothing
+        assert window.tick_at == second * SECOND
+        window.tick(second * SECOND)
+        assert window.export().marks == ((SECOND, 4),)
+    assert window.accept(6)
+    window.tick(4 * SECOND)
+    assert window.accept(8)
+    window.tick(5 * SECOND)
+    assert window.export() == ReplayState(8, 0b11010101, 0, 6 * SECOND, 10 * SECOND, MARKS)
+    window.tick(10 * SECOND)
+    window.tick(11 * SECOND)
+    assert window.is_new(3), "it came ten seconds before the mark"
+    window.tick(15 * SECOND - 1)
+    assert window.is_new(3), "given up when reaped only"
+    window.tick(15 * SECOND)
+    assert [window.is_new(packet_id) for packet_id in (3, 5, 7)] == [False, False, True]
+    assert not window.accept(5)
+    assert window.accept(7)
+    assert window.export().marks == ((5 * SECOND, 8),)
+    window.tick(15 * SECOND + 1)
+    assert window.export().reap_at == 20 * SECOND
+    window.tick(20 * SECOND)
+    assert window.export() == ReplayState(8, window.seen, 8, 21 * SECOND, 25 * SECOND, ())
+
+
+MARKS = ((SECOND, 4), (4 * SECOND, 6), (5 * SECOND, 8))
+
+
+def test_a_mark_is_given_up_after_its_time_not_at_it() -> None:
+    window = ReplayWindow(64, 10 * SECOND)
+    window.tick(0)
+    window.accept(2)
+    window.tick(SECOND)
+    for now, good in ((11 * SECOND, True), (16 * SECOND, False)):
+        window.tick(now)
+        assert window.is_new(1) is good
+
+
+@pytest.mark.parametrize(("size", "time"), [(64, 0), (0, 15 * SECOND), (0, 0)])
+def test_windows_that_wait_for_nothing_are_never_to_be_ticked(size: int, time: int) -> None:
+    """A strict one has no gaps, the other waits for ever."""
+    assert ReplayWindow(size, time).tick_at > END_OF_TIME
+    assert ReplayWindow(size or 64, time or SECOND).tick_at == 0
+
+
+def test_a_fresh_window_is_one_of_sixty_four_ids_without_a_time() -> None:
+    """DEFAULT_SEQ_BACKTRACK; a state of nothing restores to it."""
+    assert ReplayState() == ReplayState(0, 0, 0, 0, 0, ())
+    window = ReplayWindow()
+    assert window.export() == ReplayState(0, 0, 0, window.tick_at, 0, ())
+    assert (window.size, window.tick_at > END_OF_TIME) == (64, True)
+    assert window.accept(100)
+    assert [window.accept(packet_id) for packet_id in (36, 37, 37)] == [False, True, False]
+    assert WrapReplay().export() == (0, ReplayWindow().export())
+
+
+# -- what is not looked at ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", FORMS[:3], ids=["aead", "v1", "epoch"])
+def test_a_replay_costs_no_decryption(form: DataFormat) -> None:
+    """Known ids are refused whatever their tag; a forgery with any other id is one, also where the next id is known."""
+    counters, opened = Counters(), list[bytes]()
+    channel = Keyring(counters)
+    strict = replace(form, replay_window=0)
+    for number, one in ((0, form), (1, strict)):
+        channel.install(DataKey.negotiated(number, one, KEYS), 0, 0, 0)
+
+    def take(key_id: int, packet_id: int, *, forged: bool) -> str:
+        before = list(counters.drops)
+        if form.epoch:
+            record = by_hand.epoch_packet(KEYS, form.cipher, 1, packet_id, PACKET, key_id=key_id)
+        else:
+            record = by_hand.aead_packet(KEYS, form.cipher, packet_id, PACKET, 2 if form.v2 else 1, key_id)
+        channel.open([record[:-1] + bytes((record[-1] ^ forged,))], 0, opened)
+        return "".join(one.name for one in DropReason if counters.drops[one] != before[one])
+
+    for key_id in (0, 1):
+        assert take(key_id, 5, forged=False) == ""
+        assert take(key_id, 6, forged=False) == ""
+    assert take(0, 9, forged=False) == ""
+    for packet_id in (5, 6, 9):
+        assert take(0, packet_id, forged=True) == "DATA_REPLAY"
+    for packet_id in (7, 10, 12):
+        assert take(0, packet_id, forged=True) == "DATA_AUTHENTICATION"
+    assert take(1, 6, forged=True) == "DATA_REPLAY"
+    assert take(1, 9, forged=True) == ("DATA_AUTHENTICATION" if form.v2 else "DATA_REPLAY")
+    assert take(1, 7, forged=True) == "DATA_AUTHENTICATION"
+    assert take(1, 8, forged=False) == "DATA_REPLAY"
+    assert take(1, 7, forged=False) == ""
