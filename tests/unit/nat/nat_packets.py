@@ -67,6 +67,7 @@ class Bench:
         for packet in self.nat.outbound(named(client), [bytes(packet) for packet in packets], self.now, out):
             reason = self.nat.open_outbound(named(client), packet, self.now, out)
             assert reason is None, reason
+        assert [next_hop for next_hop, _, _ in out] == [pieces[0][16:20] for _, _, pieces in out]
         return [IP(b"".join(pieces)) for _, _, pieces in lower(out, NOTHING)]
 
     def hot(self, *packets: Packet | bytes, client: int = 1) -> tuple[list[Outgoing], list[bytes]]:
@@ -135,7 +136,7 @@ def tcp(
 
 
 def echo(
-    ident: int = 33, kind: int = 8, src: str = CLIENT, dst: str = SERVER, payload: bytes = b"ping", **ip: Any
+    ident: int = 0x2133, kind: int = 8, src: str = CLIENT, dst: str = SERVER, payload: bytes = b"ping", **ip: Any
 ) -> IP:
     return IP(**{"src": src, "dst": dst, **ip}) / ICMP(type=kind, id=ident, seq=3) / Raw(payload)
 

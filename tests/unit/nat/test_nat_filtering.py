@@ -5,11 +5,26 @@ from __future__ import annotations
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Raw
-from tests.unit.nat.nat_packets import CLIENT, OTHER, OUTSIDE, SERVER, STRANGER, Bench, Make, echo, rebuilt, tcp, udp
+from tests.unit.nat.nat_packets import (
+    CLIENT,
+    OTHER,
+    OUTSIDE,
+    SERVER,
+    STRANGER,
+    Bench,
+    Make,
+    echo,
+    named,
+    rebuilt,
+    tcp,
+    udp,
+)
 
-from hognose.drops import DropReason
+from hognose.address import parse_ipv4
+from hognose.drops import Counters, DropReason
 from hognose.limits import NatLimits
 from hognose.nat.flow_timeouts import TCP_ESTABLISHED, TCP_TRANSITORY, UDP_TIMEOUT
+from hognose.nat.nat import Nat
 from hognose.units import MS, SECOND
 
 L4 = {6: TCP, 17: UDP}
@@ -27,8 +42,8 @@ def opened(make: Make) -> tuple[Bench, int]:
 @pytest.mark.parametrize("make", [tcp, udp])
 def test_every_outside_host_comes_in(make: Make) -> None:
     bench, port = opened(make)
-    for source, sport in ((STRANGER, 7), (SERVER, 8)):
-        packet = make(sport, port, src=source, dst=OUTSIDE, payload=b"hello", ttl=9)
+    for source, sport, payload in ((STRANGER, 7, b"hello"), (SERVER, 40_008, b"")):
+        packet = make(sport, port, src=source, dst=OUTSIDE, payload=payload, ttl=9)
         result = bench.receive(packet)
         assert isinstance(result, tuple)
         client, (inner,) = result
@@ -51,13 +66,63 @@ def test_sources_that_nobody_outside_has(source: str) -> None:
     assert bench.receive(udp(7, port, src=source, dst=OUTSIDE)) is DropReason.NAT_FILTERED
 
 
+def test_a_broadcast_address_of_the_link_is_no_source() -> None:
+    """Of a link other than the clients' network, and not one that its form betrays (RFC 1812 section 5.3.7)."""
+    counters = Counters()
+    nat = Nat(
+        address=parse_ipv4(OUTSIDE),
+        reserved_ports=frozenset(),
+        limits=NatLimits(endpoint_independent_filtering=True),
+        random=bytes,
+        counters=counters,
+        broadcasts=frozenset({parse_ipv4("10.0.0.127")}),
+    )
+    assert nat.open_outbound(named(1), bytes(udp(5000)), 0, []) is None
+    for source, passes in (("10.0.0.126", True), ("10.0.0.127", False), ("10.0.0.128", True), ("1.255.255.255", True)):
+        packet = bytes(udp(7, 5000, src=source, dst=OUTSIDE))
+        result = nat.inbound(packet, 0, len(packet), 0, False, 0)
+        assert isinstance(result, tuple) if passes else result is DropReason.NAT_FILTERED
+
+
 def test_other_refusals() -> None:
     bench, port = opened(tcp)
     assert bench.receive(tcp(7, port, src=STRANGER, dst=OUTSIDE, ttl=1)) is DropReason.TTL_EXCEEDED
     short = IP(src=STRANGER, dst=OUTSIDE, proto=6) / Raw(bytes(tcp(7, port))[20:39])
     assert bench.receive(short) is DropReason.NAT_BAD_PACKET
-    (left,) = bench.send(echo(5))
+    (left,) = bench.send(echo(0x1205))
     assert bench.receive(echo(left[ICMP].id, kind=0, src=STRANGER, dst=OUTSIDE)) is DropReason.NAT_FILTERED
+
+
+@pytest.mark.parametrize("open_to_all", [False, True])
+@pytest.mark.parametrize("ident", [0x1205, 0x1200, 0x0005])
+def test_an_identifier_of_no_mapping_is_told_from_one_that_another_host_answers(ident: int, open_to_all: bool) -> None:
+    bench = Bench(limits=NatLimits(endpoint_independent_filtering=open_to_all))
+    bench.send(echo(ident))
+    for asked in (0x1205, 0x1200, 0x0005, 0x0512):
+        reason = DropReason.NAT_FILTERED if asked == ident else DropReason.NAT_NO_MAPPING
+        assert bench.receive(echo(asked, kind=0, src=STRANGER, dst=OUTSIDE)) is reason
+
+
+@pytest.mark.parametrize("open_to_all", [False, True])
+def test_an_error_from_inside_about_an_echo_reply_needs_its_flow(open_to_all: bool) -> None:
+    """No echo reply comes in without one, whatever the filtering is: there is nothing to complain about."""
+    bench = Bench(limits=NatLimits(endpoint_independent_filtering=open_to_all))
+    bench.send(echo(0x1205))
+    for source, reason in ((STRANGER, DropReason.NAT_NO_MAPPING), (SERVER, None)):
+        quoted = echo(0x1205, kind=0, src=source, dst=CLIENT)
+        error = IP(src=CLIENT, dst=source) / ICMP(type=3, code=3) / Raw(bytes(quoted))
+        assert bench.refuse(error) is reason
+
+
+@pytest.mark.parametrize("make", [tcp, udp])
+def test_an_error_from_inside_about_what_was_not_let_in_stays_inside(make: Make) -> None:
+    """With filtering by address and port an error needs a flow to that peer; a mapping is not enough."""
+    bench = Bench()
+    bench.send(make(5000, 99))
+    for source, sport, reason in ((STRANGER, 99, "no"), (SERVER, 98, "no"), (SERVER, 99, None)):
+        quoted = make(sport, 5000, src=source, dst=CLIENT)
+        error = IP(src=CLIENT, dst=source) / ICMP(type=3, code=3) / Raw(bytes(quoted))
+        assert bench.refuse(error) is (DropReason.NAT_NO_MAPPING if reason else None)
 
 
 def test_the_outside_neither_opens_nor_keeps_anything() -> None:
@@ -88,10 +153,10 @@ def test_a_connection_from_outside_lives_like_any_other() -> None:
 
 def test_an_error_about_an_accepted_packet_goes_out() -> None:
     bench, port = opened(udp)
-    _, (arrived,) = bench.accept(udp(7, port, src=STRANGER, dst=OUTSIDE, ttl=30))
+    _, (arrived,) = bench.accept(udp(40_007, port, src=STRANGER, dst=OUTSIDE, ttl=30))
     error = IP(src=CLIENT, dst=STRANGER, ttl=50) / ICMP(type=3, code=3) / Raw(bytes(arrived))
     (sent,) = bench.send(error)
-    quoted = udp(7, port, src=STRANGER, dst=OUTSIDE, ttl=29)
+    quoted = udp(40_007, port, src=STRANGER, dst=OUTSIDE, ttl=29)
     assert bytes(sent) == bytes(IP(src=OUTSIDE, dst=STRANGER, ttl=49) / ICMP(type=3, code=3) / Raw(bytes(quoted)))
     stray = IP(src=CLIENT, dst=STRANGER) / ICMP(type=3, code=3) / Raw(bytes(udp(7, 5999, src=STRANGER, dst=CLIENT)))
     assert bench.refuse(stray) is DropReason.NAT_NO_MAPPING

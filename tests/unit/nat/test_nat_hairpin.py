@@ -108,6 +108,46 @@ def test_a_connection_that_both_sides_close_ends_soon() -> None:
     assert bench.nat.flows == 0
 
 
+@pytest.mark.parametrize("first", [1, 2])
+@pytest.mark.parametrize("flags", ["FA", "R"])
+def test_a_connection_of_hours_ends_within_minutes(flags: str, first: int) -> None:
+    """Each packet belongs to the flows of both clients, and brings forward the times of both."""
+    bench, one, two = met(tcp)
+    ways = {1: (CLIENT, two), 2: (OTHER, one)}
+
+    def sent(client: int, said: str) -> None:
+        bench.now += SECOND // 100
+        source, to = ways[client]
+        hairpinned(bench, tcp(5000, to, said, src=source, dst=OUTSIDE), client)
+
+    for said, client in (("S", 2), ("SA", 1), ("A", 2), ("A", 1), ("A", 2)):
+        sent(client, said)
+    bench.advance(3600 * SECOND)
+    assert bench.nat.flows == 2
+    sent(first, flags)
+    if flags == "FA":
+        bench.advance(300 * SECOND)
+        assert bench.nat.flows == 2  # half closed
+        sent(3 - first, flags)
+    bench.advance(239 * SECOND)
+    assert bench.nat.flows == 2
+    bench.advance(3 * SECOND)
+    assert bench.nat.flows == 0
+
+
+def test_what_is_sent_keeps_the_flow_of_the_sender_alone() -> None:
+    bench, one, two = met(udp)
+    hairpinned(bench, udp(5000, one, src=OTHER, dst=OUTSIDE), 2)
+    for _ in range(4):  # the flows to the outside keep the mappings
+        bench.advance(200 * SECOND)
+        bench.send(udp(5000, 99))
+        bench.send(udp(5000, 99, src=OTHER), client=2)
+        hairpin(bench, udp(5000, two, dst=OUTSIDE), 1)
+    assert bench.nat.flows == 3
+    assert hairpin(bench, udp(5000, two, dst=OUTSIDE), 1) is DropReason.NAT_FILTERED
+    assert isinstance(hairpin(bench, udp(5000, one, src=OTHER, dst=OUTSIDE), 2), tuple)
+
+
 def test_nothing_of_the_link_matches_a_hairpin_flow() -> None:
     """A stranger that sends with our own address as source is filtered (RFC 1812 section 5.3.8)."""
     bench, one, two = met(udp)

@@ -41,6 +41,37 @@ def test_range_and_parity_are_kept(port: int, protocol: int) -> None:
     assert chosen < 65536
 
 
+@pytest.mark.parametrize("port", [1, 2, 511, 512, 1022, 1023, 1024, 1025, 65_534, 65_535, 0])
+def test_ends_of_the_ranges(port: int) -> None:
+    """RFC 4787 REQ-3 a: 1 to 1023 and 1024 to 65535 are ranges of their own, port 0 belongs to neither."""
+    for number in (0, 1, 254, 255, 256, 510, 511, 512, 32_255, 32_256, 2**64 - 1):
+        chosen = Ports(17, frozenset({port}), drawn(number)).take(port, A, HOST, 0)
+        assert chosen is not None
+        assert (1 <= chosen <= 1023) is (1 <= port <= 1023)
+        assert chosen % 2 == port % 2
+        assert chosen != port
+
+
+@pytest.mark.parametrize(
+    ("upper", "stride"),
+    [(1, 1), (5, 5), (11, 11), (32_255, 32_255), (32_256 + 5, 5), (0, 1), (2, 5), (7, 11)],
+)
+def test_the_upper_half_of_what_is_drawn_is_the_stride(upper: int, stride: int) -> None:
+    """Eight bytes; the second port that is tried is so far from the first, or by the next number prime to 32,256."""
+    number = (upper << 32) + 10
+    calls = []
+
+    def draw(size: int) -> bytes:
+        calls.append(size)
+        return number.to_bytes(size, "big")
+
+    first = 1024 + 2 * (number % 32_256)
+    assert Ports(17, frozenset({5000}), draw).take(5000, A, HOST, 0) == first
+    second = 1024 + 2 * ((number + stride) % 32_256)
+    assert Ports(17, frozenset({5000, first}), draw).take(5000, A, HOST, 0) == second
+    assert calls == [8, 8]
+
+
 def test_any_identifier_serves_icmp() -> None:
     table = ports(1)
     assert table.take(0, A, HOST, 0) == 0

@@ -122,6 +122,8 @@ def test_order_within_a_flow_is_kept() -> None:
 CHANGES = {
     "ack": {"ack": 10},
     "tos": {"tos": 8},
+    "lowest bit of tos": {"tos": 1},
+    "tos and push": {"tos": 1, "flags": "PA"},
     "ttl": {"ttl": 60},
     "options": {"options": [("NOP", None), ("NOP", None), ("Timestamp", (1, 3))]},
     "data offset": {"options": []},

@@ -315,6 +315,14 @@ def test_more_flows_than_the_bounds_are_refused(bounds: dict[str, int]) -> None:
         fresh(**bounds).restore(crowded().nat.export())
 
 
+def test_as_many_flows_as_the_bounds_allow_are_restored() -> None:
+    saved = crowded().nat.export()
+    of_one = max(sum(flow.client == named(client) for flow in saved.table.flows) for client in (1, 2))
+    nat = fresh(len(saved.table.flows), of_one)
+    nat.restore(saved)
+    assert nat.export() == saved
+
+
 @pytest.mark.parametrize(
     "values",
     [{"protocol": 47}, {"out_key": bytes(11)}, {"outside_port": 5002}, {"client": named(3)}, {"out_key": bytes(10)}],

@@ -1,4 +1,6 @@
-"""Time limits of the NAT, as numbers of the RFCs: alive until then, gone two seconds later.
+"""Time limits of the NAT, as numbers of the RFCs: alive until then, gone a nanosecond later.
+
+Flows are looked at once a second: what happens last in them happens a nanosecond before a full second.
 
 RFC 4787 REQ-5 (UDP: 2 minutes at least, 5 recommended; less for a well-known port of one question and one answer),
 RFC 5382 REQ-5 (TCP: 2 hours 4 minutes, 4 minutes while it opens or closes), RFC 5508 REQ-2 (ICMP: 60 seconds),
@@ -106,14 +108,38 @@ LIVES = [
 ]
 
 
+def at_the_end_of_a_second(opens: Callable[[Bench], int]) -> tuple[Bench, int]:
+    """The bench a nanosecond before a full second, at which the last packet has just passed, and the outside port."""
+    tried = Bench()
+    opens(tried)
+    bench = Bench(start=3001 * S - 1 - (tried.now - 1000 * S))
+    return bench, opens(bench)
+
+
 @pytest.mark.parametrize(("opens", "seconds"), LIVES, ids=lambda value: getattr(value, "__name__", None))
 def test_a_flow_lives_so_long_and_no_longer(opens: Callable[[Bench], int], seconds: int) -> None:
     """Looked at by what comes in: the question changes nothing, for answers refresh no flow (RFC 4787 REQ-6)."""
-    for rest, alive in ((-10 * MS, True), (2 * S, False)):
-        bench = Bench()
-        outside = opens(bench)
+    for rest, alive in ((0, True), (1, False)):
+        bench, outside = at_the_end_of_a_second(opens)
         bench.advance(seconds * S + rest)
+        assert bench.nat.flows == alive
         assert passes(bench, outside) is alive
+
+
+@pytest.mark.parametrize("last", ["FIN of the client", "FIN of the peer", "RST of the client", "RST of the peer"])
+def test_a_connection_that_ends_after_an_hour_has_four_minutes_left(last: str) -> None:
+    """The flow is to be looked at long after that; what ends the connection brings the time forward."""
+    kind, _, side = last.partition(" of the ")
+    for seconds, alive in ((239, True), (242, False)):
+        bench = Bench()
+        port = established(bench)
+        bench.advance(3600 * S)
+        client, peer = tcp(5000, flags=f"{kind[0]}A"), tcp(80, port, flags=f"{kind[0]}A", src=SERVER, dst=OUTSIDE)
+        for sender in ("client", "peer") if side == "peer" else ("peer", "client"):
+            if kind == "FIN" or sender == side:
+                bench.now += 10 * MS
+                assert bench.send(client) if sender == "client" else isinstance(bench.receive(peer), tuple)
+        bench.advance(seconds * S)
         assert bench.nat.flows == alive
 
 
@@ -150,3 +176,24 @@ def test_a_flow_of_a_client_that_left_has_no_time() -> None:
     outside = udp_sent(bench)
     bench.forget(1)
     assert bench.receive(udp(3478, outside, src=SERVER, dst=OUTSIDE)) is DropReason.NAT_NO_MAPPING
+
+
+def test_256_flows_end_in_one_call() -> None:
+    """The bound on a stall."""
+    bench = Bench()
+    for port in range(300):
+        bench.send(udp(5000 + port, 53))
+    bench.now += 32 * S
+    bench.nat.handle_deadline(bench.now)
+    assert bench.nat.flows == 44
+
+
+@pytest.mark.parametrize(("datagrams", "left"), [(255, 9), (256, 9), (257, 9)])
+def test_256_flows_are_looked_at_in_one_call_to_end_those_to_a_port(datagrams: int, left: int) -> None:
+    """UDP and TCP share the bound."""
+    bench = Bench()
+    for port in range(265):
+        bench.send((udp if port < datagrams else tcp)(5000 + port, 53))
+    bench.nat.end_flows_to(frozenset({bytes((1, 2, 3, 4))}), 53)
+    bench.nat.handle_deadline(bench.now)
+    assert bench.nat.flows == left
