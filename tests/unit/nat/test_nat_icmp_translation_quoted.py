@@ -1,4 +1,4 @@
-"""How much of a packet an ICMP error quotes, and the checksums in it (RFC 792, RFC 1812 section 4.3.2.3, RFC 5508)."""
+"""Lengths of what an ICMP error quotes, and the checksums in it (RFC 792, RFC 1812 section 4.3.2.3, RFC 5508)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the flags of a packet say about a connection (RFC 5382 section 5, RFC 7857 section 2)."""
+"""Meaning of the flags of a packet for the state of a connection (RFC 5382 section 5, RFC 7857 section 2)."""
 
 from __future__ import annotations
 
