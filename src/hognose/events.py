@@ -33,6 +33,7 @@ class EventKind(Enum):
     CLIENT_FILE_MAPPED = "client_file_mapped"
     CLIENT_ESTABLISHED = "client_established"
     CLIENT_RENEGOTIATED = "client_renegotiated"
+    CLIENT_FLOATED = "client_floated"
     CLIENT_REFUSED = "client_refused"
     CLIENT_ENDED = "client_ended"
     RENEGOTIATION_FAILED = "renegotiation_failed"
@@ -104,9 +105,9 @@ EVENTS: dict[EventKind, EventSpec] = {
     EventKind.PEER_CONNECTED: EventSpec(
         "debug",
         ("conn", "peer"),
-        "The first bytes came on a TCP connection to the VPN port; those without are counted only.",
+        "The first bytes came on a TCP connection, or a UDP client has proved its address.",
     ),
-    EventKind.PEER_CLOSED: EventSpec("debug", ("conn", "peer", "reason"), "A TCP connection without a session ended."),
+    EventKind.PEER_CLOSED: EventSpec("debug", ("conn", "peer", "reason"), "A peer that was no client yet is gone."),
     EventKind.PEER_REJECTED: EventSpec(
         "warning",
         ("conn", "peer", "common_name", "reason", "detail"),
@@ -133,6 +134,9 @@ EVENTS: dict[EventKind, EventSpec] = {
         "info",
         ("conn", "common_name", "key_id", "tls", "wrap"),
         "New data keys are in place; wrap is that of the negotiation's control packets.",
+    ),
+    EventKind.CLIENT_FLOATED: EventSpec(
+        "info", ("conn", "peer", "common_name", "before"), "A UDP client goes on from another address or port."
     ),
     EventKind.CLIENT_REFUSED: EventSpec(
         "warning", ("conn", "peer", "common_name", "reason"), "An authenticated client got AUTH_FAILED."

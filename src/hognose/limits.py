@@ -65,6 +65,20 @@ class UdpLimits:
 
 
 @dataclass(frozen=True, slots=True)
+class DatagramLimits:
+    """Bounds of one UDP port of the VPN; datagrams unless said otherwise. Later ones are dropped."""
+
+    waiting: int = 2048  # until they are taken, of all peers together
+    waiting_of_client: int = 512  # likewise, of one client
+    waiting_at_first: int = 16  # likewise, of a peer that is not authenticated
+    roaming: int = 16  # likewise, of one client from addresses that are not its own
+    initial: int = 512  # packets of no session, in one step
+    initial_per_second: int = 2000  # of each kind; then only repeated ones are worth work (vpn/initial_rate.py)
+    unproven: int = 64  # sessions without a proof of their address: OpenVPN 2.5 with tls-crypt-v2
+    step_bytes: int = 512 * KIB  # bytes that one client is sent in one step
+
+
+@dataclass(frozen=True, slots=True)
 class OpenvpnLimits:
     """Bounds of one OpenVPN session; those of control messages count for each of its three keys.
 
@@ -128,6 +142,7 @@ class Limits:
     tcp: TcpLimits = field(default_factory=TcpLimits)
     nat: NatLimits = field(default_factory=NatLimits)
     ip: IpLimits = field(default_factory=IpLimits)
+    datagrams: DatagramLimits = field(default_factory=DatagramLimits)
     openvpn: OpenvpnLimits = field(default_factory=OpenvpnLimits)
     handshake: HandshakeLimits = field(default_factory=HandshakeLimits)
     step: StepLimits = field(default_factory=StepLimits)

@@ -20,6 +20,7 @@ from hognose.vocabulary import (
     TLS_VERSIONS,
     ClientCertificate,
     Compression,
+    Proto,
     WrapKind,
 )
 
@@ -85,6 +86,7 @@ class WrapSettings:
     digest: str = setting(DEFAULT_DIGEST, "auth")
     v2_key: bytes = setting(b"", "tls_crypt_v2_key", directive="tls-crypt-v2")
     v2_max_age_days: int = setting(0, "tls_crypt_v2_max_age")
+    v2_force_cookie: bool = setting(False, directive="tls-crypt-v2", word=1)  # over UDP: no state before a proof
 
     @property
     def v2_only(self) -> bool:
@@ -100,6 +102,7 @@ class ControlSettings:
     tran_window_s: int = setting(3600, "tran_window")
     tls_timeout_s: int = setting(2, "tls_timeout")
     max_packet_size: int = setting(1250)
+    exit_notify: int = setting(0, "explicit_exit_notify")  # 2: at the end clients go to their next remote
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,11 +209,22 @@ class RenegotiationSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """One port that clients come to."""
+
+    proto: Proto
+    port: Port
+
+    def __str__(self) -> str:
+        return f"{self.port}/{self.proto}"
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkSettings:
-    """The tunnel network, of which the first address is the server's, and the port; pool b"": all other addresses."""
+    """The tunnel network, of which the first address is the server's, and the ports; pool b"": all other addresses."""
 
     tunnel: Prefix = needed("network", directive="server")
-    port: Port = setting(DEFAULT_PORT)
+    listeners: tuple[ListenerSettings, ...] = setting((ListenerSettings("udp", DEFAULT_PORT),), "port")
     pool_first: Address = setting(b"", directive="ifconfig-pool")
     pool_last: Address = setting(b"", directive="ifconfig-pool")
     client_to_client: bool = setting(False)
@@ -243,7 +257,7 @@ class AdmissionSettings:
 
     push: options for all. clients: of client-config-dir, by common name; the name DEFAULT stands for all without their
     own. reservations: address by common name, of ifconfig-pool-persist. connect_freq: (new connections, in this number
-    of seconds), (0, 0) for no limit.
+    of seconds), (0, 0) for no limit; connect_freq_initial: likewise of hard resets over UDP, (0, 0) for our own limit.
     """
 
     push: tuple[str, ...] = setting((), live=True)
@@ -257,6 +271,7 @@ class AdmissionSettings:
         default_factory=dict, metadata=_told("", "ifconfig-pool-persist", 0, True)
     )
     connect_freq: tuple[int, int] = setting((0, 0), live=True)
+    connect_freq_initial: tuple[int, int] = setting((0, 0))
 
     @property
     def pushed(self) -> Iterator[str]:

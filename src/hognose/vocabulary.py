@@ -10,6 +10,7 @@ from typing import Literal
 
 Framing = Literal["none", "comp-lzo", "stub", "stub-v2"]  # of the packets of a data channel (openvpn/compression)
 Compression = Literal["none", "comp-lzo", "stub", "stub-v2", "migrate"]  # of compress and comp-lzo in a config
+Proto = Literal["udp", "tcp"]  # of a listening port
 WrapKind = Literal["none", "tls-auth", "tls-crypt"]  # of the control channel under the server's static key
 ClientCertificate = Literal["require", "optional", "none"]  # of verify-client-cert
 

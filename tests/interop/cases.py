@@ -39,6 +39,7 @@ class Setting:
     folder: Path
     authority: Authority = field(default_factory=current_authority)
     key: str = field(default_factory=static_key)
+    proto: str = "tcp"
 
     def __post_init__(self) -> None:
         self.server_identity = self.authority.issue("server", SERVER)
@@ -55,7 +56,7 @@ class Setting:
     def config(self, wrap: str = "tls-crypt", extra: tuple[str, ...] = (), *, with_ca: bool = True) -> str:
         """An embedded server config."""
         key = self.wrap_key(wrap, 0)
-        return ServerSettings(self.authority, self.server_identity, wrap, key, list(extra), with_ca).text()
+        return ServerSettings(self.authority, self.server_identity, wrap, key, list(extra), with_ca, self.proto).text()
 
     def server(self, carrier: str, wrap: str = "tls-crypt", extra: tuple[str, ...] = (), mem: int = 256) -> Server:
         """A server that is up."""
@@ -72,11 +73,17 @@ class Setting:
         common_name: str = "",
         program: tuple[str, ...] = ("openvpn",),
         label: str = "",
+        proto: str = "",
     ) -> OpenvpnClient:
         """A client that was started."""
         who = identity or self.authority.issue(common_name or name)
         settings = ClientSettings(
-            self.authority.pem, who, wrap=wrap, static_key=key or self.wrap_key(wrap, 1), extra=[TO_INTERNET, *extra]
+            self.authority.pem,
+            who,
+            wrap=wrap,
+            static_key=key or self.wrap_key(wrap, 1),
+            extra=[TO_INTERNET, *extra],
+            proto=proto or self.proto,
         )
         return OpenvpnClient(self.topology.namespaces, name, settings, self.folder, program=program, label=label)
 

@@ -209,7 +209,7 @@ def test_after_all_that_the_innocent_client_works(setting: Setting, server: Serv
     [
         (b"", None, 3, "empty"),
         (bytes(512), None, 3, "empty"),
-        (b"proto udp\n", None, 3, "server.conf.full:1: proto: `udp`"),
+        (b"proto udp6\n", None, 3, "server.conf.full:1: proto: `udp6`"),
         (b"\xff\xfe binary", None, 3, "not UTF-8"),
         (None, [], 2, "--ipv4 is missing"),
         (None, ["--ipv4=10.8.0.5/24", "--device=/dev/net/tun:spare"], 3, "overlaps"),

@@ -1,7 +1,6 @@
-"""The service for peers over datagrams, without TCP, gateway or NAT: what a UDP transport will have to be.
+"""The service for peers and one datagram port, without TCP, gateway or NAT.
 
-Datagrams go over a link that loses, repeats and reorders by a seed. A datagram finds its peer by peer id (data), by
-endpoint and session id (control), or else by endpoint; one that finds none is a new peer's.
+Datagrams go over a link that loses, repeats and reorders by a seed. A client is at an endpoint; a test moves it.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import heapq
 import os
 import random
+import struct
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import NamedTuple, cast
@@ -20,6 +20,7 @@ from tests.world.today import UNIX
 from hognose.address import Endpoint, parse_ipv4
 from hognose.base.containment import Failures
 from hognose.base.journal import Journal
+from hognose.base.numbering import Numbering
 from hognose.drops import Counters, DropReason
 from hognose.events import Event
 from hognose.limits import Limits
@@ -30,133 +31,15 @@ from hognose.vpn.addresses import AddressPool
 from hognose.vpn.admission import Admissions
 from hognose.vpn.authentication import Authenticator, CertificateOnly
 from hognose.vpn.client_policy import ClientPolicy
+from hognose.vpn.datagrams import DatagramPort
 from hognose.vpn.handshake_scheduler import HandshakeScheduler
+from hognose.vpn.initial_rate import InitialRate
 from hognose.vpn.peer_service import PeerService
 from hognose.vpn.peer_table import PeerTable
-from hognose.vpn.transport import Pending, Transport
+from hognose.vpn.stateless_handshake import StatelessHandshake
 
 START = 100 * SECOND
-RECEIVE_QUEUE = 64  # datagrams of one peer that wait; further ones are lost, as in a socket's buffer
-DATA_V2 = 9
-
-
-class DatagramTransport:
-    """One peer's datagrams. There is no end but our own, and no queue toward the peer: `send` is at once."""
-
-    broken = False
-    unfinished = b""
-
-    def __init__(self, number: int, endpoint: Endpoint, now: int, send: Callable[[Endpoint, bytes], None]) -> None:
-        self.id, self.endpoint, self.opened_at = number, endpoint, now
-        self.key = endpoint.address + endpoint.port.to_bytes(2, "big")
-        self.waiting: list[bytes] = []
-        self.close_reason = ""
-        self.trusted = False
-        self._send = send
-
-    def take(self, most: int) -> list[bytes]:
-        records, self.waiting = self.waiting[:most], self.waiting[most:]
-        return records
-
-    def discard(self) -> None:
-        self.waiting = []
-
-    def set_aside(self) -> None:
-        pass
-
-    @property
-    def has_input(self) -> bool:
-        return bool(self.waiting)
-
-    @property
-    def ended(self) -> bool:
-        return False
-
-    @property
-    def finished(self) -> bool:
-        return False
-
-    def room(self, queue: int) -> int:
-        return queue
-
-    def fits(self, records: list[bytes]) -> bool:
-        return True
-
-    def send(self, records: list[bytes]) -> None:
-        for record in records:
-            self._send(self.endpoint, record)
-
-    def trust(self) -> None:
-        self.trusted = True
-
-    def close(self, now: int) -> None:
-        self.close_reason = self.close_reason or "closed"
-
-    def abort(self, now: int) -> None:
-        self.close_reason = self.close_reason or "aborted"
-
-
-class DatagramPort:
-    """All peers of a port: the source and the maker of transports."""
-
-    def __init__(self, table: PeerTable, send: Callable[[Endpoint, bytes], None]) -> None:
-        self.transports: dict[Endpoint, DatagramTransport] = {}
-        self.found = {"peer id": 0, "session": 0, "endpoint": 0, "new": 0, "lost": 0}
-        self._table = table
-        self._send = send
-        self._number = 0
-        self._accepted: list[DatagramTransport] = []
-        self._readable: list[DatagramTransport] = []
-
-    def receive(self, endpoint: Endpoint, datagram: bytes, now: int) -> None:
-        transport = self._owner(endpoint, datagram)
-        if transport is None:
-            self._number += 1
-            transport = self.transports[endpoint] = DatagramTransport(self._number, endpoint, now, self._send)
-            self._accepted.append(transport)
-            self.found["new"] += 1
-        if len(transport.waiting) >= RECEIVE_QUEUE:
-            self.found["lost"] += 1
-            return
-        transport.waiting.append(datagram)
-        if transport not in self._readable:
-            self._readable.append(transport)
-
-    def _owner(self, endpoint: Endpoint, datagram: bytes) -> DatagramTransport | None:
-        if datagram[0] >> 3 == DATA_V2:
-            peer = self._table.with_peer_id(int.from_bytes(datagram[1:4], "big"))
-            how = "peer id"
-        else:
-            peer = self._table.with_session(endpoint, datagram[1:9])
-            how = "session"
-        if peer is not None and peer.transport.endpoint == endpoint:
-            self.found[how] += 1
-            assert isinstance(peer.transport, DatagramTransport)
-            return peer.transport
-        found = self.transports.get(endpoint)
-        if found is not None:
-            self.found["endpoint"] += 1
-        return found
-
-    # -- Source and Opener -------------------------------------------------------------------------------------------
-
-    def accepted(self) -> list[DatagramTransport]:
-        accepted, self._accepted = self._accepted, []
-        return accepted
-
-    def readable(self) -> list[DatagramTransport]:
-        readable, self._readable = self._readable, []
-        return readable
-
-    def closed(self) -> list[DatagramTransport]:
-        gone = [one for one in self.transports.values() if one.close_reason]
-        for one in gone:
-            del self.transports[one.endpoint]
-        return gone
-
-    def open(self, pending: Pending, unfinished: bytes = b"") -> Transport:
-        assert isinstance(pending, DatagramTransport)
-        return pending
+SERVER = bytes((10, 0, 0, 2))
 
 
 class Answer(NamedTuple):
@@ -196,8 +79,23 @@ class DatagramWorld:
         self.air: list[tuple[int, int, bool, Endpoint, bytes]] = []
         self._number = 0
         self.table = PeerTable()
-        self.port = DatagramPort(self.table, lambda endpoint, record: self._fly(endpoint, record, to_server=False))
         self.journal = Journal(limits.events_per_second, self.counters)
+        settings = (server or profile()).over("udp")
+        self.port = DatagramPort(
+            address=SERVER,
+            port=1194,
+            mtu=1500,
+            table=self.table,
+            handshake=StatelessHandshake(settings, os.urandom(32)),
+            resets=InitialRate(limits.datagrams.initial_per_second, SECOND, os.urandom(8), self.now),
+            proofs=InitialRate(limits.datagrams.initial_per_second, SECOND, os.urandom(8), self.now),
+            limits=limits.datagrams,
+            numbering=Numbering(),
+            journal=self.journal,
+            random=os.urandom,
+            counters=self.counters,
+            broadcasts=frozenset(),
+        )
         failures = Failures(self.journal, self.counters, self.now)
         admissions = Admissions(
             table=self.table,
@@ -210,12 +108,11 @@ class DatagramWorld:
             counters=self.counters,
         )
         self.service = PeerService(
-            profile=server or profile(),
+            profile=settings,
             connect_freq=(0, 0),
             limits=limits,
             now=self.now,
-            source=self.port,
-            opener=self.port,
+            listeners=(self.port,),
             router=EchoRouter(),
             table=self.table,
             admissions=admissions,
@@ -261,13 +158,25 @@ class DatagramWorld:
         while self.air and self.air[0][0] <= self.now:
             _, _, to_server, endpoint, record = heapq.heappop(self.air)
             if to_server:
-                self.port.receive(endpoint, record, self.now)
+                self.arrive(endpoint, record)
             elif endpoint in self.clients:
                 self.clients[endpoint].receive(record, self.now)
         unix = UNIX + (self.now - START) // SECOND
         self.service.handle_deadline(self.now, unix)
         assert self.service.run(self.now, unix) == []
+        for address, _, (head, record) in self.port.poll(self.now):
+            self._fly(Endpoint(address, int.from_bytes(head[22:24], "big")), record, to_server=False)
         self.events += self.journal.take()
+
+    def arrive(self, endpoint: Endpoint, record: bytes) -> None:
+        """Take a datagram at the server now, from wherever it says."""
+        rest = struct.pack(">HHHH", endpoint.port, 1194, 8 + len(record), 0) + record
+        packet = bytes(12) + endpoint.address + SERVER + rest
+        self.port.receive(packet, 0, 20, len(packet), 0, True, self.now)
+
+    def move(self, client: ModelClient, endpoint: Endpoint) -> None:
+        """Have a client at another endpoint from now on."""
+        self.clients = {endpoint if one is client else at: one for at, one in self.clients.items()}
 
     def _next(self, limit: int) -> int:
         times = [limit]

@@ -203,7 +203,7 @@ class Churn:
 
 def tables(world: GatewayWorld) -> dict[str, int]:
     gateway = world.gateway
-    tcp, nat, admissions = gateway._tcp, gateway.service.admissions._nat, gateway.service.admissions
+    tcp, nat, admissions = gateway._tcp[0], gateway.service.admissions._nat, gateway.service.admissions
     return {
         "peers": len(gateway.service.table.by_transport),
         "timers": len(gateway.service.timers),

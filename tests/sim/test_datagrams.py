@@ -1,4 +1,4 @@
-"""Whole lives of peers over datagrams, without TCP: the service asks a transport for nothing that only TCP has."""
+"""Whole lives of peers over datagrams: the handshake without state, moves, goodbyes, bad links."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from tests.sim.datagram_world import DatagramWorld
 from tests.unit.openvpn.client import ModelClient
 from tests.unit.openvpn.link import Quality, kit, profile
 from tests.unit.vpn.test_authentication import DENIED, LateAuthenticator
+from tests.world.today import UNIX
 
 import hognose.vpn
-from hognose.drops import DropReason
-from hognose.limits import HandshakeLimits, Limits
+from hognose.address import Endpoint
+from hognose.drops import DropReason, Stat
+from hognose.limits import DatagramLimits, Limits
+from hognose.vpn.initial_rate import PER_PREFIX
+from hognose.vpn.peer import Peer
 from hognose.vpn.stages import Stage
 
 PACKET = b"\x45" + bytes(99)
@@ -42,8 +46,6 @@ def test_a_session_from_the_hard_reset_to_the_goodbye(wrap: str) -> None:
     client = world.client(kit(wrap))
     world.run(lambda: client.established, 5)
     assert stages(world) == [Stage.ESTABLISHED]
-    [peer] = world.table.by_transport.values()
-    assert peer.transport.trusted  # type: ignore[attr-defined]  # of this kind only
     assert world.events_of("client_established")[0]["peer"] == "192.0.2.1:1001"
     assert echoes(world, client, 40) == 40
     world.rest(11)
@@ -51,12 +53,13 @@ def test_a_session_from_the_hard_reset_to_the_goodbye(wrap: str) -> None:
     world.run(lambda: 1 in client.data_keys, 10)
     world.rest(1)
     assert echoes(world, client, 5) == 5
-    assert min(world.port.found[how] for how in ("peer id", "session")) > 5
     client.say("EXIT", world.now)
+    world.rest(4.5)
+    assert stages(world) == [Stage.ESTABLISHED]  # a goodbye that is repeated is still acknowledged
     world.rest(1)
     assert stages(world) == []
     assert world.events_of("client_ended")[0]["reason"] == "peer_exit"
-    assert world.port.transports == {}
+    assert len(world.port) == 0
     assert world.dropped(DropReason.INTERNAL_ERROR) == 0
 
 
@@ -81,14 +84,15 @@ def test_a_client_that_falls_silent_is_ended_by_keepalive() -> None:
     assert world.events_of("client_ended")[0]["reason"] == "peer_timeout"
 
 
-def test_a_first_datagram_that_is_none_of_openvpn_is_muted_and_gone_after_its_time() -> None:
+def test_a_first_datagram_under_another_key_leaves_one_line_and_nothing_else() -> None:
     world = DatagramWorld(profile("tls-crypt"))
     client = world.client(kit("tls-auth"))
     world.rest(1)
-    assert stages(world) == [Stage.MUTED]
-    assert not client.messages
-    world.clients.clear()
-    world.run(lambda: stages(world) == [], 12)
+    assert stages(world) == []
+    assert not client.server_sid
+    [line] = world.events_of("peer_rejected")
+    assert (line["peer"], line["reason"]) == ("192.0.2.1:1001", "bad_control_packet")
+    assert "tls-auth" in str(line["detail"])
 
 
 @pytest.mark.parametrize("delay", [3, 20])
@@ -109,19 +113,138 @@ def test_a_late_refusal() -> None:
     world.run(lambda: stages(world) == [], 15)
 
 
-def test_peers_that_begin_and_stop_are_bounded() -> None:
-    """Spoofed first datagrams with the right key: the newest ones have their place, nothing is left of the others."""
-    limits = replace(Limits(), handshake=replace(HandshakeLimits(), handshakes=5))
-    world = DatagramWorld(limits=limits)
+def test_hard_resets_alone_leave_nothing() -> None:
+    """Spoofed first datagrams with the right key are answered, within their rates."""
+    world = DatagramWorld()
     for number in range(1, 40):
-        world.client(kit(), number)
+        client = ModelClient(kit())
+        client.start(world.now)
+        [reset] = client.poll(world.now)
+        world.arrive(Endpoint(bytes((192, 0, 2, number)), 1), reset)
+    world.step()
+    assert (len(world.table), len(world.port)) == (0, 0)
+    assert world.counters.stats[Stat.UDP_COOKIES_SENT] == PER_PREFIX
+    assert world.dropped(DropReason.INITIAL_CROWDED) == 39 - PER_PREFIX
+
+
+def test_old_clients_that_begin_and_stop_are_bounded() -> None:
+    """OpenVPN 2.5 with tls-crypt-v2 has a session from its first packet on."""
+    limits = replace(Limits(), datagrams=replace(DatagramLimits(), unproven=5))
+    world = DatagramWorld(profile("tls-crypt-v2"), limits=limits)
+    for number in range(1, 19):
+        client = world.client(kit("tls-crypt-v2"), number)
+        client.early_negotiation = False
         world.rest(0.0015)
         world.clients.clear()
     assert len(world.table) == 5
-    assert world.dropped(DropReason.HANDSHAKE_CROWDED) == 39 - 5
+    assert world.dropped(DropReason.INITIAL_CROWDED) == 18 - 5
     world.rest(70)
-    assert len(world.table) == 0
-    assert world.port.transports == {}
+    assert (len(world.table), len(world.port)) == (0, 0)
+
+
+def test_an_old_client_with_its_own_key_is_served() -> None:
+    world = DatagramWorld(profile("tls-crypt-v2"))
+    client = world.client(kit("tls-crypt-v2"))
+    client.early_negotiation = False
+    world.run(lambda: client.established, 5)
+    assert echoes(world, client, 3) == 3
+
+
+def test_force_cookie_refuses_old_clients() -> None:
+    settings = profile("tls-crypt-v2")
+    world = DatagramWorld(replace(settings, wrap=replace(settings.wrap, v2_force_cookie=True)))
+    old, new = world.client(kit("tls-crypt-v2"), 1), world.client(kit("tls-crypt-v2"), 2)
+    old.early_negotiation = False
+    world.run(lambda: new.established, 5)
+    assert stages(world) == [Stage.ESTABLISHED]
+    assert "force-cookie" in str(world.events_of("peer_rejected")[0]["detail"])
+
+
+# -- moves -----------------------------------------------------------------------------------------------------------
+
+ELSEWHERE = Endpoint(bytes((198, 51, 100, 9)), 4000)
+
+
+def connected(world: DatagramWorld, number: int = 1) -> tuple[ModelClient, Peer]:
+    client = world.client(kit(), number)
+    world.run(lambda: client.established, 5)
+    world.rest(0.1)
+    peer = world.table.with_session(next(at for at, one in world.clients.items() if one is client), client.sid)
+    assert peer is not None
+    return client, peer
+
+
+def test_a_client_that_moves_goes_on() -> None:
+    world = DatagramWorld()
+    client, peer = connected(world)
+    world.move(client, ELSEWHERE)
+    assert echoes(world, client, 3) == 3
+    assert peer.name == "198.51.100.9:4000"
+    assert world.table.with_session(ELSEWHERE, client.sid) is peer
+    [line] = world.events_of("client_floated")
+    assert (line["before"], line["peer"]) == ("192.0.2.1:1001", "198.51.100.9:4000")
+    world.rest(11)
+    client.renegotiate(world.now)
+    world.run(lambda: 1 in client.data_keys, 10)
+    assert world.counters.stats[Stat.UDP_FLOATS] == 1
+
+
+def test_only_the_newest_authentic_packet_moves_a_client() -> None:
+    world = DatagramWorld()
+    client, peer = connected(world)
+    held_back = client.seal(PACKET)
+    old = client.seal(PACKET)
+    [home] = world.clients
+    world.arrive(home, old)
+    world.step()
+    forged = bytearray(client.seal(PACKET))
+    forged[-1] ^= 1
+    for record in (old, bytes(forged), held_back, old[:4], old[:1], held_back + b"x"):
+        world.arrive(ELSEWHERE, record)
+        world.step()
+    assert peer.transport.endpoint == home
+    assert world.events_of("client_floated") == []
+    world.arrive(ELSEWHERE, client.seal(PACKET))
+    world.step()
+    assert peer.transport.endpoint == ELSEWHERE
+
+
+def test_nobody_moves_to_the_address_of_another_client() -> None:
+    world = DatagramWorld()
+    alice, first = connected(world, 1)
+    _, second = connected(world, 2)
+    world.arrive(second.transport.endpoint, alice.seal(PACKET))
+    world.step()
+    assert first.transport.endpoint != second.transport.endpoint
+    assert world.dropped(DropReason.FLOAT_REFUSED) == 1
+
+
+# -- one address, two sessions ---------------------------------------------------------------------------------------
+
+
+def test_a_client_that_begins_again_at_its_address_replaces_itself_once_it_is_authenticated() -> None:
+    world = DatagramWorld()
+    _, peer = connected(world)
+    [home] = world.clients
+    new = world.clients[home] = ModelClient(kit())
+    new.start(world.now)
+    world.run(lambda: len(world.port) == 2, 1)
+    assert stages(world) == [Stage.ESTABLISHED, Stage.HANDSHAKE]
+    world.run(lambda: new.established, 3)
+    world.rest(0.1)
+    assert peer.stage is Stage.GONE
+    assert echoes(world, new, 3) == 3
+    assert len(world.port) == 1
+
+
+def test_at_the_end_every_client_is_told_and_its_acknowledgement_waited_for() -> None:
+    world = DatagramWorld(quality=Quality(loss=0.4), seed=5)
+    client = world.client(kit())
+    world.run(lambda: client.established, 60)
+    world.service.stop(world.now, UNIX)
+    world.run(lambda: stages(world) == [], 2.5)
+    world.rest(1)
+    assert client.messages[-1] == "RESTART,[P]:the server restarts"
 
 
 def test_tcp_is_known_to_one_module_of_the_service() -> None:

@@ -26,7 +26,7 @@ class Moved(SimWorld):
             self._move()
 
     def _move(self) -> None:
-        server = self.gateway._tcp
+        server = self.gateway._tcp[0]
         try:
             state = server.export()
         except LocalError:

@@ -203,7 +203,7 @@ class SimWorld:
                 frames = sieve(frames)
             reset = self._about_to_reset(frames)
             out = self.gateway.step(frames, now, UNIX + (now - START) // SECOND)
-            self.facts["connections reset"] += sum(self.gateway._tcp.find(key) is None for key in reset)
+            self.facts["connections reset"] += sum(self.gateway._tcp[0].find(key) is None for key in reset)
             for pieces in out:
                 self._sent(b"".join(pieces), touched)
             for number in touched:
@@ -215,7 +215,7 @@ class SimWorld:
 
     def _about_to_reset(self, frames: list[bytes]) -> set[bytes]:
         """Connections that a RST of their peer has come for."""
-        find = self.gateway._tcp.find
+        find = self.gateway._tcp[0].find
         resets = [frame for frame in frames if len(frame) >= 66 and frame[35] == 6 and frame[59] & 4]
         return {key for frame in resets if find(key := frame[38:42] + frame[46:48]) is not None}
 
@@ -407,7 +407,7 @@ class SimWorld:
         assert gateway.client_count == 0
         assert self._flows() == 0
         assert self._wants_keys == {}
-        assert len(gateway._tcp) == 0
+        assert len(gateway._tcp[0]) == 0
         assert stats[Stat.SESSIONS_ESTABLISHED] == stats[Stat.SESSIONS_ENDED]
         assert stats[Stat.NAT_FLOWS_OPENED] == stats[Stat.NAT_FLOWS_EXPIRED] + stats[Stat.NAT_FLOWS_FORGOTTEN]
         assert stats[Stat.TCP_ACCEPTED] == stats[Stat.TCP_CLOSED]

@@ -99,7 +99,7 @@ def test_the_readme_names_every_verb_and_argument_that_there_is() -> None:
 def test_the_example_config_is_good() -> None:
     """With the vectors' files for the ones that it names."""
     text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    example = re.search(r"^```\n(proto tcp\n.*?)^```", text, re.DOTALL | re.MULTILINE)
+    example = re.search(r"^```\n(proto udp\n.*?)^```", text, re.DOTALL | re.MULTILINE)
     assert example
     config, warned = parse(example[1], "server.conf", lambda name: (VECTORS / name).read_text())
     assert warned == []

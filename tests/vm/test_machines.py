@@ -192,7 +192,7 @@ def test_a_boot_refuses_what_check_refuses(setting: Setting, carrier: str) -> No
 
 ERRORS = [
     (b"", None, 3, "empty"),
-    (b"proto udp\ndev tun\n", None, 3, "server.conf:1: proto: `udp`"),
+    (b"proto udp6\ndev tun\n", None, 3, "server.conf:1: proto: `udp6`"),
     (b"proto tcp\ndev tun", None, 3, "server.conf: the last line has no end"),
     (with_generation("#\n" * 4000)[:3072], None, 3, "server.conf: the device has 3072 bytes, the config 8704"),
     (bytes(512) + with_generation("#\n" * 4000)[512:], None, 3, "server.conf:1: a NUL byte inside"),

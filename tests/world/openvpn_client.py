@@ -24,10 +24,11 @@ class ClientSettings:
     static_key: str = ""
     extra: list[str] = field(default_factory=list)
     key_direction: int | None = 1
+    proto: str = "tcp"
 
     def text(self) -> str:
         """The config, everything inline."""
-        lines = ["client", "dev tun", "proto tcp", f"remote {self.remote} 1194", "nobind", "verb 4"]
+        lines = ["client", "dev tun", f"proto {self.proto}", f"remote {self.remote} 1194", "nobind", "verb 4"]
         lines += ["connect-retry 1 2", "remote-cert-tls server", *self.extra]
         blocks = {"ca": self.ca, "cert": self.identity.cert, "key": self.identity.key}
         if self.wrap == "tls-auth" and self.key_direction is not None:

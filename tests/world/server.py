@@ -25,7 +25,10 @@ INIT_STATUS = re.compile(r"^hognose: exit status (\d+)$", re.M)
 
 @dataclass
 class ServerSettings:
-    """Settings of server.conf; extra are further lines; with_ca False leaves the CA out (peer-fingerprint alone)."""
+    """Settings of server.conf; extra are further lines; with_ca False leaves the CA out (peer-fingerprint alone).
+
+    proto: of its port; further lines with `local` may say otherwise.
+    """
 
     authority: Authority
     identity: Identity
@@ -33,10 +36,11 @@ class ServerSettings:
     static_key: str = ""
     extra: list[str] = field(default_factory=list)
     with_ca: bool = True
+    proto: str = "tcp"
 
     def text(self) -> str:
         """An embedded config."""
-        lines = ["proto tcp", "port 1194", "dev tun", "topology subnet", "server 10.8.0.0 255.255.255.0"]
+        lines = [f"proto {self.proto}", "port 1194", "dev tun", "topology subnet", "server 10.8.0.0 255.255.255.0"]
         if not any(line.startswith("keepalive") for line in self.extra):
             lines.append("keepalive 10 60")
         lines += self.extra

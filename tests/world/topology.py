@@ -3,8 +3,8 @@
     c1 … c10 192.0.2.11 … --- br0 192.0.2.1 [host] tap0 10.0.0.1 --- the server 10.0.0.2
                                             eth1 198.51.100.1 --- 198.51.100.7 [inet]
 
-The host forwards, masquerades 10.0.0.0/24 and passes tcp/1194 on to 10.0.0.2. Clients have no route to the internet
-but through the tunnel.
+The host forwards, masquerades 10.0.0.0/24 and passes tcp/1194 and udp/1194 on to 10.0.0.2. Clients have no route to the
+internet but through the tunnel.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ RECIPE = [
     "nft add rule ip nat postrouting ip saddr 10.0.0.0/24 oifname != tap0 masquerade",
     "nft add chain ip nat prerouting { type nat hook prerouting priority -100 ; }",
     "nft add rule ip nat prerouting iifname != tap0 tcp dport 1194 dnat to 10.0.0.2",
+    "nft add rule ip nat prerouting iifname != tap0 udp dport 1194 dnat to 10.0.0.2",
 ]
 
 # Asked after a transfer that failed: how much programs wait for a processor (while others take all of it, SYNs wait in

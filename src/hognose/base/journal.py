@@ -63,7 +63,7 @@ class Journal:
             conn=0,
             peer=str(source),
             reason=DropReason.PORT_CLOSED.name.lower(),
-            detail="an OpenVPN client speaks UDP, this server TCP; write `proto tcp` in its config",
+            detail="an OpenVPN client speaks UDP, this port TCP; write `proto tcp` in its config",
         )
 
     def take(self) -> list[Event]:

@@ -11,6 +11,7 @@
 | openvpn/renegotiation | renegotiations that a client begins | FixedWindow |
 | tcp/no_connection | answers to segments of no connection, per group of sources | KeyedWindow |
 | base/journal | log lines about peers, per kind | KeyedWindow |
+| vpn/initial_rate | packets of no session, per prefix and in all (connect-freq-initial) | FixedWindow, KeyedWindow |
 
 Two limits have code of their own. router/syn_sieve: budgets of a rate that falls while the flood lasts, spent inside
 the loop over frames. vpn/handshake_scheduler: a share of the processor's time, paid after it was used.
@@ -92,6 +93,14 @@ class KeyedWindow:
         self._began_at = now
         self._counts.clear()
         return True
+
+    def __len__(self) -> int:
+        """Number of keys in the window."""
+        return len(self._counts)
+
+    def knows(self, key: Hashable) -> bool:
+        """True when this key has an event in the window."""
+        return key in self._counts
 
     def count(self, key: Hashable) -> int:
         """Take note of an event of this key and return its number within the window."""

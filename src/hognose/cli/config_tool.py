@@ -177,7 +177,8 @@ def check_file(path: str, *, no_authentication: bool = False) -> int:
         return ExitStatus.CONFIG
     for warning in warned:
         sys.stdout.write(f"warning: {warning.in_file(path)}\n")
-    sys.stdout.write(f"{path}: OK, serves tcp port {config.network.port}\n")
+    served = ", ".join(f"{one.proto} port {one.port}" for one in config.network.listeners)
+    sys.stdout.write(f"{path}: OK, serves {served}\n")
     return ExitStatus.OK
 
 

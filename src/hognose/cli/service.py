@@ -92,7 +92,7 @@ def serve(
         kernel=os.uname().release,
         address=f"{address_text(arguments.address)}/{arguments.prefix_len}",
         gateway=address_text(arguments.gateway) if arguments.gateway is not None else "none",
-        port=config.network.port,
+        port=",".join(map(str, config.network.listeners)),
         mac=caps.mac.hex(":"),
         mtu=caps.mtu,
         offloads=f"rx_gso:{int(caps.rx_gso)},tx_csum:{int(caps.tx_csum)},tx_tso4:{int(caps.tx_tso4)}",

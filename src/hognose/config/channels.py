@@ -28,8 +28,8 @@ _PUSH_MAX = 255
 def wrap(lines: Collected) -> WrapSettings:
     """The control channel's wrap, with the digest of `auth`. ConfigError for bad keys, words and digests."""
     kind, key, direction = _static_wrap(lines)
-    v2_key, v2_age = _tls_crypt_v2(lines)
-    return WrapSettings(kind, key, direction, _auth(lines), v2_key, v2_age)
+    v2_key, v2_age, force_cookie = _tls_crypt_v2(lines)
+    return WrapSettings(kind, key, direction, _auth(lines), v2_key, v2_age, force_cookie)
 
 
 def data(lines: Collected) -> DataSettings:
@@ -72,8 +72,8 @@ def _direction(lines: Collected, tls_auth: Directive) -> int | None:
     return also
 
 
-def _tls_crypt_v2(lines: Collected) -> tuple[bytes, int]:
-    """(server key, greatest age of clients' keys in days, 0 for any)."""
+def _tls_crypt_v2(lines: Collected) -> tuple[bytes, int, bool]:
+    """(server key, greatest age of clients' keys in days, 0 for any, force-cookie)."""
     age = lines.number("tls-crypt-v2-max-age", 0, 1, 36_500)
     directive = lines.get("tls-crypt-v2")
     if directive is None:
@@ -81,14 +81,14 @@ def _tls_crypt_v2(lines: Collected) -> tuple[bytes, int]:
             raise lines.error(
                 age_line, "there is no tls-crypt-v2; write `tls-crypt-v2 v2-server.key` or remove the line"
             )
-        return b"", 0
+        return b"", 0, False
     words = directive.words if directive.block is not None else directive.words[1:]
     if words and words[0] not in ("force-cookie", "allow-noncookie"):
         raise lines.error(
             directive, f"`{words[0]}` is not understood; write `force-cookie`, `allow-noncookie` or nothing"
         )
     try:
-        return keys.parse_tls_crypt_v2_key(lines.text(directive)), age
+        return keys.parse_tls_crypt_v2_key(lines.text(directive)), age, words[:1] == ("force-cookie",)
     except ValueError as error:
         raise lines.error(directive, str(error)) from None
 

@@ -9,11 +9,9 @@ from hognose.address_scope import is_host
 from hognose.config.collected import SERVER_EXAMPLE, Collected
 from hognose.config.lexer import Directive, split_lines
 from hognose.config.rows import INT_MAX
-from hognose.errors import ConfigError
-from hognose.settings import DEFAULT_PORT, ControlSettings, DataSettings, MssfixMode, NetworkSettings
+from hognose.settings import ControlSettings, DataSettings, ListenerSettings, MssfixMode, NetworkSettings
 
 MAX_RESERVATIONS = 65_536
-_TCP = ("tcp", "tcp-server", "tcp4", "tcp4-server")
 
 
 def is_for_clients(tunnel: Prefix, address: Address) -> bool:
@@ -21,13 +19,8 @@ def is_for_clients(tunnel: Prefix, address: Address) -> bool:
     return tunnel.at(1) < address < tunnel.last
 
 
-def check_transport(lines: Collected) -> None:
-    """ConfigError unless it is TCP and a tun."""
-    proto = lines.get("proto")
-    if proto is None:
-        raise ConfigError("missing, which means UDP; write `proto tcp`", file=lines.file, directive="proto")
-    if proto.words[0] not in _TCP:
-        raise lines.error(proto, f"`{proto.words[0]}` is not supported (yet); write `proto tcp`")
+def check_device(lines: Collected) -> None:
+    """ConfigError unless it is a server's tun."""
     lines.choice("mode", "server", ("server",))
     lines.choice("topology", "subnet", ("subnet",))
     lines.choice("dev-type", "tun", ("tun",))
@@ -60,11 +53,10 @@ def tunnel_network(lines: Collected) -> Prefix:
     return tunnel
 
 
-def settings(lines: Collected, tunnel: Prefix) -> NetworkSettings:
-    """The tunnel network, the addresses for clients, and the port. ConfigError for what is out of range."""
+def settings(lines: Collected, tunnel: Prefix, ports: tuple[ListenerSettings, ...]) -> NetworkSettings:
+    """The tunnel network, the addresses for clients, and the ports; ConfigError for a pool that does not fit."""
     first, last = pool(lines, tunnel)
-    port = lines.number("lport" if "lport" in lines else "port", DEFAULT_PORT, 1, 65_535)
-    return lines.filled(NetworkSettings(tunnel, port, first, last))
+    return lines.filled(NetworkSettings(tunnel, ports, first, last))
 
 
 def pool(lines: Collected, tunnel: Prefix) -> tuple[Address, Address]:

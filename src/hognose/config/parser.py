@@ -5,6 +5,7 @@ from __future__ import annotations
 from hognose.config import channels, clients, keys, network, pki, timers
 from hognose.config.collected import Collected, ReadFile, ReadFolder
 from hognose.config.lexer import lex
+from hognose.config.listeners import listeners
 from hognose.config.model import ServerConfig, Warned
 from hognose.config.pushed import PushedOption, check_routes
 from hognose.config.tls_choices import tls_choices
@@ -52,7 +53,8 @@ def parse(
 
 
 def _build(lines: Collected, unix: UnixSeconds | None, allow_no_authentication: bool) -> ServerConfig:
-    network.check_transport(lines)
+    ports = listeners(lines)
+    network.check_device(lines)
     lines.choice("key-method", "2", ("2",))
     tunnel = network.tunnel_network(lines)
     _check_exclusive(lines)
@@ -61,14 +63,14 @@ def _build(lines: Collected, unix: UnixSeconds | None, allow_no_authentication: 
     tls = _tls(lines, unix, allow_no_authentication)
     wrap, framing = channels.wrap(lines), channels.framing(lines)
     liveness, renegotiation, status = timers.liveness(lines), timers.renegotiation(lines), timers.status(lines)
-    addresses, data = network.settings(lines, tunnel), channels.data(lines)
+    addresses, data = network.settings(lines, tunnel, ports), channels.data(lines)
     single = clients.client_settings(lines, tunnel, framing)
     fixed = {client.address for client in single.values() if client.address}
     return ServerConfig(
         network=addresses,
         tls=tls,
         wrap=wrap,
-        control=lines.filled(ControlSettings()),
+        control=lines.filled(ControlSettings(exit_notify=timers.exit_notify(lines))),
         data=data,
         liveness=liveness,
         renegotiation=renegotiation,
@@ -77,7 +79,8 @@ def _build(lines: Collected, unix: UnixSeconds | None, allow_no_authentication: 
                 push=_pushes(lines, framing),
                 clients=single,
                 reservations=network.reservations(lines, tunnel, network.pool(lines, tunnel), fixed),
-                connect_freq=timers.connect_freq(lines),
+                connect_freq=timers.frequency(lines, "connect-freq"),
+                connect_freq_initial=timers.frequency(lines, "connect-freq-initial"),
             )
         ),
         status=status,

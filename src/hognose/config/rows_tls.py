@@ -129,7 +129,12 @@ TLS: dict[str, Row] = {
     ),
     "key-method": honour("`2` only", 1, 1),
     "connect-freq": honour("N SECONDS: N connections with a valid first packet in SECONDS; the rest is ended", 2, 2),
-    "connect-freq-initial": ignore("only for UDP"),
+    "connect-freq-initial": honour(
+        "`N SECONDS`: hard resets over UDP that are answered at once; beyond that only those of clients that repeat "
+        "theirs; 2000 in 1 second when absent, and 20 a second of one /24 in any case",
+        2,
+        2,
+    ),
     # data channel
     "auth": honour("HMAC digest of tls-auth, and of data with the CBC ciphers", 1, 1),
     "data-ciphers": honour(

@@ -69,8 +69,13 @@ def status(lines: Collected) -> StatusSettings:
     return lines.filled(StatusSettings(interval))
 
 
-def connect_freq(lines: Collected) -> tuple[int, int]:
-    """(connections, seconds) of connect-freq; (0, 0) without it. ConfigError for a number out of range."""
-    if "connect-freq" not in lines:
+def frequency(lines: Collected, name: str) -> tuple[int, int]:
+    """(number, seconds) of connect-freq and its like; (0, 0) without it. ConfigError for a number out of range."""
+    if name not in lines:
         return 0, 0
-    return lines.number("connect-freq", 1, 1, INT_MAX), lines.number("connect-freq", 1, 1, INT_MAX, at=1)
+    return lines.number(name, 1, 1, INT_MAX), lines.number(name, 1, 1, INT_MAX, at=1)
+
+
+def exit_notify(lines: Collected) -> int:
+    """Of explicit-exit-notify: 1 also for one without a number (OpenVPN options.c), 0 without it."""
+    return lines.number("explicit-exit-notify", 1, 0, 2) if "explicit-exit-notify" in lines else 0

@@ -8,7 +8,6 @@ from types import MappingProxyType
 
 from hognose.address import Address, Prefix, address_text
 from hognose.base.containment import Failures
-from hognose.base.fair_table import FairTable
 from hognose.base.journal import Journal
 from hognose.config.model import ServerConfig
 from hognose.destinations import Destinations, Reach
@@ -16,6 +15,7 @@ from hognose.drops import Counters
 from hognose.errors import ConfigError
 from hognose.gateway.gateway import Gateway, GatewayState
 from hognose.gateway.live import LiveConfig
+from hognose.gateway.vpn_ports import open_ports
 from hognose.ip.fragments import Reassembler
 from hognose.ip.icmp_errors import RateLimiter
 from hognose.ip.neighbor import NeighborTable
@@ -30,7 +30,6 @@ from hognose.router.icmp import LinkIcmp, TunnelIcmp
 from hognose.router.ingress import Ingress
 from hognose.router.local_endpoints import NO_ENDPOINTS, LocalEndpoints
 from hognose.router.syn_sieve import SynSieve
-from hognose.tcp.server import TcpServer
 from hognose.units import Nanos, Random, UnixSeconds
 from hognose.vpn.addresses import AddressPool
 from hognose.vpn.admission import Admissions
@@ -39,14 +38,6 @@ from hognose.vpn.handshake_scheduler import HandshakeScheduler
 from hognose.vpn.peer_service import PeerService
 from hognose.vpn.peer_table import PeerTable
 from hognose.vpn.service_state import restore_service
-from hognose.vpn.streams import StreamOpener
-
-# Outer IPv4 and TCP headers, record length, op and peer id, packet id, tag, inner IPv4 and TCP headers: what mssfix's
-# packet size loses until the inner TCP payload (OpenVPN mss.c; `1492 mtu` gives 1386). Plain sizes are without the
-# first 40, fixed ones are the inner packet's.
-_MSS_OVERHEAD = {"mtu": 40 + 2 + 4 + 4 + 16 + 40, "plain": 2 + 4 + 4 + 16 + 40, "fixed": 40}
-_NO_CLAMP = 65_495
-_SMALLEST_MSS = 536
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,17 +95,14 @@ def assemble(
     clock: time as it passes inside a step, by which work is charged; the default charges nothing.
     authenticator: decides about logins whose certificate is good; None: the certificate suffices.
     link_endpoints, tunnel_endpoints: servers besides the VPN's, on the NIC's and on the tunnel's gateway address. Those
-    in the tunnel send TCP segments for a link of the tunnel's MTU. ValueError when one has the VPN's port.
+    in the tunnel send TCP segments for a link of the tunnel's MTU. ValueError when one has a port of the VPN.
     state: of a gateway with the same config and uplink, which this one goes on after; servers besides the VPN's are
     new. ValueError or LocalError when it does not fit.
     """
     check_uplink(config, uplink)
     network, data = config.network, config.data
-    if network.port in link_endpoints.tcp:
-        raise ValueError(f"TCP port {network.port} is the VPN's")
     live = LiveConfig(config, limits)
     broadcasts = uplink.prefix.broadcasts
-    mss = max(_SMALLEST_MSS, data.mssfix - _MSS_OVERHEAD[data.mssfix_mode]) if data.mssfix else _NO_CLAMP
     neighbors = NeighborTable(mac=caps.mac, address=uplink.address, limits=limits.ip, counters=counters)
     neighbors.announce()
     egress = Egress(
@@ -124,19 +112,27 @@ def assemble(
         neighbors=neighbors,
         counters=counters,
     )
-    tcp = TcpServer(
+    journal = Journal(limits.events_per_second, counters)
+    table = PeerTable()
+    ports = open_ports(
+        network.listeners,
+        profile=live.profile,
+        connect_freq_initial=config.admission.connect_freq_initial,
+        table=table,
         address=uplink.address,
-        port=network.port,
         mtu=caps.mtu,
-        limits=limits.tcp,
-        secret=state.tcp.secret if state is not None else random(32),
-        now=now,
-        random=random,
-        counters=counters,
-        silent=FairTable(limits.handshake.silent, limits.handshake.per_address, limits.handshake.per_prefix),
+        limits=limits,
         broadcasts=broadcasts,
+        journal=journal,
+        random=random,
+        now=now,
+        counters=counters,
+        secrets=[one.secret for one in state.tcp] if state is not None else [],
     )
-    at_link = LocalEndpoints(tcp={**link_endpoints.tcp, network.port: tcp}, udp=link_endpoints.udp)
+    taken = (link_endpoints.tcp.keys() & ports.tcp.keys()) | (link_endpoints.udp.keys() & ports.udp.keys())
+    if taken:
+        raise ValueError(f"ports of the VPN: {sorted(taken)}")
+    at_link = LocalEndpoints(tcp={**link_endpoints.tcp, **ports.tcp}, udp={**link_endpoints.udp, **ports.udp})
     tunnel = network.tunnel
     nat = Nat(
         address=uplink.address,
@@ -147,10 +143,8 @@ def assemble(
         tunnel=tunnel,
         broadcasts=broadcasts,
     )
-    journal = Journal(limits.events_per_second, counters)
     first, last = network.pool
     failures = Failures(journal, counters, now)
-    table = PeerTable()
     admissions = Admissions(
         table=table,
         authenticator=authenticator or CertificateOnly(),
@@ -169,7 +163,7 @@ def assemble(
         client_to_client=network.client_to_client,
         caps=caps,
         tun_mtu=data.tun_mtu,
-        mss=mss,
+        mss=MappingProxyType(table.mss),
         nat=nat,
         endpoints=tunnel_endpoints,
         icmp=TunnelIcmp(
@@ -189,12 +183,12 @@ def assemble(
             dns_servers=config.dns_servers,
         ),
     )
-    syn_sieve = SynSieve(network.port, limits.tcp.syns_per_second, random(32))
+    syn_sieve = SynSieve(ports.tcp, limits.tcp.syns_per_second, random(32))
     classifier = Classifier(
         mac=caps.mac,
         address=uplink.address,
-        port=network.port,
-        mss=mss,
+        ports=frozenset(ports.tcp),
+        mss=MappingProxyType(table.mss),
         tun_mtu=data.tun_mtu,
         endpoints=at_link,
         syn_sieve=syn_sieve,
@@ -214,21 +208,19 @@ def assemble(
     ingress = Ingress(
         caps=caps,
         address=uplink.address,
-        vpn=tcp,
+        vpn=tuple(ports.tcp.values()),
         endpoints=at_link,
         classifier=classifier,
         syn_sieve=syn_sieve,
         split_packets=limits.step.split_packets,
         counters=counters,
     )
-    opener = StreamOpener(limits.openvpn.record_len, limits.step.client_bytes)
     service = PeerService(
         profile=live.profile,
         connect_freq=config.admission.connect_freq,
         limits=limits,
         now=now,
-        source=tcp,
-        opener=opener,
+        listeners=ports.listeners,
         router=forwarder,
         table=table,
         admissions=admissions,
@@ -240,19 +232,19 @@ def assemble(
     )
     if state is not None:
         nat.restore(state.nat)
-        tcp.restore(state.tcp)
+        ports.restore(state.tcp)
         restore_service(
             service,
             state.service,
-            tcp.connections,
-            opener=opener,
+            ports.restored(),
             restored=lambda session: Session.restored(session, live.profile, random=random, now=now, counters=counters),
             now=now,
         )
     return Gateway(
         live=live,
         now=now,
-        tcp=tcp,
+        tcp=tuple(ports.tcp.values()),
+        datagrams=tuple(ports.udp.values()),
         nat=nat,
         neighbors=neighbors,
         ingress=ingress,

@@ -29,6 +29,7 @@ from hognose.tcp.server import TcpServer
 from hognose.units import Nanos, UnixSeconds
 from hognose.vpn.client_list import status_lines
 from hognose.vpn.client_view import client_views
+from hognose.vpn.datagrams import DatagramPort
 from hognose.vpn.peer_service import PeerService
 from hognose.vpn.service_state import ServiceState, export_service
 
@@ -41,7 +42,7 @@ class GatewayState:
     rates, events. Times in the clock of its caller.
     """
 
-    tcp: TcpServerState
+    tcp: tuple[TcpServerState, ...]
     nat: SavedNat
     service: ServiceState
 
@@ -54,7 +55,8 @@ class Gateway:
         *,
         live: LiveConfig,
         now: Nanos,
-        tcp: TcpServer,
+        tcp: tuple[TcpServer, ...],
+        datagrams: tuple[DatagramPort, ...],
         nat: Nat,
         neighbors: NeighborTable,
         ingress: Ingress,
@@ -73,9 +75,10 @@ class Gateway:
         self._egress = egress
         self._forwarder = forwarder
         self._links = () if link_endpoints is NO_ENDPOINTS else (link_endpoints,)  # servers besides the VPN's
-        self._servers = (tcp, *self._links)
+        self._datagrams = datagrams
+        self._servers = (*tcp, *datagrams, *self._links)
         self._timed: tuple[tuple[str, Timed], ...] = (
-            ("tcp.timer", tcp),
+            *(("tcp.timer", one) for one in tcp),
             ("nat.timer", nat),
             ("arp.timer", neighbors),
             *(("local.timer", one) for one in self._links),
@@ -195,8 +198,12 @@ class Gateway:
         return earliest if earliest != NEVER.at else None
 
     def _earliest(self) -> Nanos:
-        if self._tcp.has_closed:
-            return 0
+        for server in self._tcp:
+            if server.has_closed:
+                return 0
+        for port in self._datagrams:
+            if port.waits:
+                return 0
         earliest = self._periodic_tasks.next_deadline(self._live.config)
         for _, part in self._waiting:
             due = part.next_deadline()
@@ -253,7 +260,7 @@ class Gateway:
 
         Nothing changes; this gateway is not to be used besides the one that goes on with the state.
         """
-        return GatewayState(self._tcp.export(), self._nat.export(), export_service(self.service))
+        return GatewayState(tuple(one.export() for one in self._tcp), self._nat.export(), export_service(self.service))
 
     @property
     def stopped(self) -> bool:

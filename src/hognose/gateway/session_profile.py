@@ -5,7 +5,7 @@ from __future__ import annotations
 from hognose.address import address_text
 from hognose.config.model import ServerConfig
 from hognose.limits import Limits
-from hognose.openvpn.profile import ServerProfile
+from hognose.openvpn.profile import FOR_STREAMS, ServerProfile
 from hognose.openvpn.tls.context import TlsContext
 
 
@@ -31,5 +31,5 @@ def _helpers(config: ServerConfig) -> tuple[str, ...]:
         helpers.append(f"ping {config.liveness.ping_s}")
     if config.liveness.push_ping_restart_s:
         helpers.append(f"ping-restart {config.liveness.push_ping_restart_s}")
-    helpers.append("socket-flags TCP_NODELAY")  # OpenVPN's `tcp-nodelay` pushes the same
+    helpers.append(FOR_STREAMS)
     return tuple(helpers)

@@ -10,6 +10,8 @@ from hognose.wire import ipv4
 from hognose.wire.checksum import update
 from hognose.wire.tcp import CHECKSUM_OFFSET, FIXED_LEN, OPTION_END, OPTION_MSS, OPTION_NOP, SYN
 
+SMALLEST_MSS = 536  # an inner host takes as much in any case (RFC 9293 section 3.7.1)
+
 
 def clamp(packet: bytes, mss: int) -> bytes:
     """The packet with an MSS of at most `mss`; the same object unless it is a whole TCP SYN with a larger one.

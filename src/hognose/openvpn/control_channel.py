@@ -17,14 +17,19 @@ from hognose.openvpn.control.negotiations import Negotiations, NegotiationsState
 from hognose.openvpn.control.push import Admission
 from hognose.openvpn.control.session_wrap import DYNAMIC_LABEL, DYNAMIC_LEN
 from hognose.openvpn.data.keyring import DataKey, Keyring
+from hognose.openvpn.data.sizes import inner_mss
 from hognose.openvpn.liveness import Liveness
 from hognose.openvpn.profile import ServerProfile
+from hognose.openvpn.proof import AddressProof
 from hognose.openvpn.renegotiation import RenegotiationClock
 from hognose.openvpn.session_events import Disagreed, EndReason, Renegotiated, RenegotiationFailed, SessionEvent
 from hognose.openvpn.session_stages import SessionStage, SessionStep, after
 from hognose.units import SECOND, Nanos, Random, UnixSeconds
 
-EXIT_DELAY: Nanos = 5 * SECOND  # after AUTH_FAILED, so that the client can fetch it
+EXIT_DELAY: Nanos = 5 * SECOND  # after AUTH_FAILED, so that the client can fetch it; after EXIT, which may come again
+RESTART_DELAY: Nanos = 2 * SECOND  # over datagrams, for the acknowledgement of RESTART (OpenVPN multi.c)
+# The flags say that the client keeps its password (P) and, with N, goes to its next remote (push.c).
+_RESTARTS = ("RESTART,[P]:the server restarts", "RESTART,[P]:the server restarts", "RESTART,[N]:the server goes away")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +43,9 @@ class ControlState:
 class ControlChannel:
     """Bounds: see Negotiations, ClientOptions; `events` are drained by the session.
 
-    stage: of the session's life. end_at: time and reason of the end of a client that was refused. exit_seen: the client
-    said goodbye. data, liveness: the session's, told of new keys and of packets.
+    stage: of the session's life. end_at: time and reason of the end of a client that was refused, or is leaving over
+    datagrams. exit_seen: the client said goodbye over a stream. data, liveness: the session's, told of new keys and of
+    packets.
     """
 
     def __init__(
@@ -51,12 +57,13 @@ class ControlChannel:
         random: Random,
         counters: Counters,
         now: Nanos,
+        proof: AddressProof | None = None,
     ) -> None:
-        self.stage = SessionStage.NEW
+        self.stage = SessionStage.NEW if proof is None else SessionStage.HANDSHAKE
         self.events: list[SessionEvent] = []
         self.end_at: tuple[Nanos, EndReason] | None = None
         self.exit_seen = False
-        self.negotiations = Negotiations(profile, random, counters)
+        self.negotiations = Negotiations(profile, random=random, now=now, counters=counters, proof=proof)
         self.options = ClientOptions()
         self.clock = RenegotiationClock(profile.renegotiation, random, now)
         self._profile = profile
@@ -64,6 +71,11 @@ class ControlChannel:
         self._liveness = liveness
         self._random = random
         self._counters = counters
+
+    @property
+    def inner_mss(self) -> int:
+        """The MSS that inner TCP must fit, once both sides have agreed on a data channel."""
+        return inner_mss(self._profile.data, self._profile.proto, self.options.data_format(self._profile))
 
     def replace_profile(self, profile: ServerProfile) -> None:
         """Take settings that were read anew."""
@@ -92,6 +104,10 @@ class ControlChannel:
             self._counters.drop(DropReason.BAD_OPCODE)
             return
         negotiations.file(key, packet)
+        if self.stage is SessionStage.LEAVING and key.reliability.idle and self.end_at is not None:
+            end_at, reason = self.end_at
+            if reason.reason is DropReason.SERVER_STOPPING:
+                self.end_at = (min(now, end_at), reason)
         self._advance(key, now, unix)
 
     def work(self, now: Nanos, unix: UnixSeconds) -> None:
@@ -145,6 +161,8 @@ class ControlChannel:
             # One that was refused gets nothing any more (CVE-2024-28882).
             if self.stage is SessionStage.ESTABLISHED and primary is not None:
                 self.options.send(primary, self._profile, now)
+        elif text == "EXIT" and self._profile.proto == "udp":
+            self._leave(now + EXIT_DELAY, EndReason(DropReason.PEER_EXIT, "the client said goodbye"))
         elif text == "EXIT":
             self.exit_seen = True
         else:
@@ -203,11 +221,23 @@ class ControlChannel:
         if key is not None and key.tls is not None and key.tls.handshake_done:
             self.options.send_refusal(key, text, temporary=temporary)
 
-    def shutdown(self) -> None:
-        """Ask the client to reconnect, passwords kept (OpenVPN push.c send_restart)."""
+    def shutdown(self, now: Nanos) -> None:
+        """Ask the client to reconnect (OpenVPN push.c send_restart); over datagrams, wait for its acknowledgement."""
         primary = self.negotiations.primary
         if self._data.current is not None and primary is not None and primary.tls is not None:
-            primary.send_message("RESTART,[P]")
+            primary.send_message(_RESTARTS[self._profile.control.exit_notify])
+            if self._profile.proto == "udp":
+                self._leave(now + RESTART_DELAY, EndReason(DropReason.SERVER_STOPPING, "", told=True))
+
+    @property
+    def leaving(self) -> bool:
+        """True while a goodbye over datagrams may have to be repeated."""
+        return self.stage is SessionStage.LEAVING
+
+    def _leave(self, end_at: Nanos, reason: EndReason) -> None:
+        self.stage = after(self.stage, SessionStep.LEAVE)
+        if self.end_at is None:
+            self.end_at = (end_at, reason)
 
     # -- renegotiation and time ------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from hognose.openvpn.control_channel import ControlChannel, ControlState
 from hognose.openvpn.data.keyring import Keyring, KeyringState
 from hognose.openvpn.liveness import Liveness, LivenessState
 from hognose.openvpn.profile import ServerProfile
+from hognose.openvpn.proof import AddressProof
 from hognose.openvpn.session_events import EndReason, SessionEvent
 from hognose.openvpn.session_stages import SessionStep, after
 from hognose.units import SECOND, Nanos, Random, UnixSeconds
@@ -51,13 +52,17 @@ class Session:
         now: Nanos,
         unix: UnixSeconds,
         counters: Counters,
+        proof: AddressProof | None = None,
     ) -> None:
+        """proof: of a client whose hard reset was answered already; None: its hard reset is the first record."""
         self.ended: EndReason | None = None
         self.attention = True
         self.has_work = False  # control messages or records wait for `work`, to be called before `receive`
         self.data = Keyring(counters)
         self._liveness = Liveness(now)
-        self.control = ControlChannel(profile, self.data, self._liveness, random=random, counters=counters, now=now)
+        self.control = ControlChannel(
+            profile, self.data, self._liveness, random=random, counters=counters, now=now, proof=proof
+        )
         self._held: list[bytes] = []  # records after the control_turn control messages of one call
         self._profile = profile
         self._counters = counters
@@ -139,6 +144,19 @@ class Session:
                 return packets
         self._take(records, index, packets, now, unix)
         return packets
+
+    def receive_from_elsewhere(self, record: bytes, now: Nanos, unix: UnixSeconds) -> tuple[list[bytes], bool]:
+        """Take a data record that came from another address; as receive, and whether it is the newest so far.
+
+        True only for one that is authentic, was not there before, and has the highest packet id so far: a copy that was
+        held back, or one of an older key, is no sign that the client has moved (OpenVPN multi.c multi_process_float).
+        """
+        if self.ended is not None or self.has_work or self.data.current is None or not wire.is_data(record):
+            self._counters.drop(DropReason.NO_DATA_KEY)
+            return [], False
+        before = self.data.newest
+        packets = self.receive([record], now, unix)
+        return packets, self.data.newest > before
 
     def seal(self, packets: list[bytes], now: Nanos) -> list[bytes]:
         """Data records for inner packets; [] before there are keys (counted)."""
@@ -231,8 +249,8 @@ class Session:
         self.control.refuse(text, now, reason, temporary=temporary)
 
     def shutdown(self, now: Nanos) -> None:
-        """End in order: the client is asked to reconnect."""
-        self.control.shutdown()
+        """End in order: the client is asked to reconnect; `control.leaving` says whether it is waited for."""
+        self.control.shutdown(now)
 
     def replace_profile(self, profile: ServerProfile) -> None:
         """Take settings that were read anew: timers and certificate checks go by them from now on."""

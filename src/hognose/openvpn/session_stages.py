@@ -14,7 +14,8 @@ class SessionStage(IntEnum):
     ADMITTED = 3  # the client has an address; our key message is not acknowledged yet
     ESTABLISHED = 4  # data keys are in place
     REFUSED = 5  # the client was told; the end follows when it had time to take that
-    ENDED = 6
+    LEAVING = 6  # over datagrams: one side has said goodbye; what is lost of that is still repeated
+    ENDED = 7
 
 
 class SessionStep(IntEnum):
@@ -25,7 +26,8 @@ class SessionStep(IntEnum):
     ADMIT = 2
     KEYS = 3  # both sides have what data keys are made from
     REFUSE = 4
-    END = 5
+    LEAVE = 5
+    END = 6
 
 
 _FORWARD = {
@@ -35,8 +37,12 @@ _FORWARD = {
     (SessionStage.ADMITTED, SessionStep.KEYS): SessionStage.ESTABLISHED,
 }
 _REFUSALS = {(stage, SessionStep.REFUSE): SessionStage.REFUSED for stage in SessionStage}
+_LEAVES = {(stage, SessionStep.LEAVE): SessionStage.LEAVING for stage in SessionStage}
 _ENDS = {(stage, SessionStep.END): SessionStage.ENDED for stage in SessionStage}
-TABLE = {**_FORWARD, **_REFUSALS, **_ENDS, (SessionStage.ENDED, SessionStep.REFUSE): SessionStage.ENDED}
+_NEVER_AGAIN = {
+    (SessionStage.ENDED, step): SessionStage.ENDED for step in (SessionStep.REFUSE, SessionStep.LEAVE, SessionStep.END)
+}
+TABLE = {**_FORWARD, **_REFUSALS, **_LEAVES, **_ENDS, **_NEVER_AGAIN}
 
 
 def after(stage: SessionStage, step: SessionStep) -> SessionStage:

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from hognose.address import Address, Endpoint
 from hognose.drops import Counters, DropReason
 from hognose.ip.fragments import Reassembler, fragment
-from hognose.ip.mss import clamp
+from hognose.ip.mss import SMALLEST_MSS, clamp
 from hognose.ip.neighbor import NeighborTable
 from hognose.link import L3_OFFSET
 from hognose.nat.nat import Nat
@@ -35,8 +37,8 @@ class Classifier:
         *,
         mac: bytes,
         address: Address,
-        port: Port,
-        mss: int,
+        ports: frozenset[Port],
+        mss: Mapping[Address, int],
         tun_mtu: int,
         endpoints: LocalEndpoints,
         syn_sieve: SynSieve,
@@ -46,11 +48,14 @@ class Classifier:
         reassembler: Reassembler,
         counters: Counters,
     ) -> None:
-        """port: the VPN's, where OpenVPN clients over UDP are looked for and SYNs can be a flood."""
+        """ports: the VPN's of TCP, where OpenVPN clients over UDP are looked for and SYNs can be a flood.
+
+        mss: of inner TCP, by client; SMALLEST_MSS for others.
+        """
         self.split = 0  # packets that super-segments of a batch were cut into; the user sets it to 0
         self._mac = mac
         self._address = address
-        self._port = port
+        self._ports = ports
         self._mss = mss
         self._tun_mtu = tun_mtu
         self._tcp = endpoints.tcp
@@ -80,7 +85,7 @@ class Classifier:
             server = self._tcp.get(port)
             if server is not None:
                 # A SYN with IP options, or in fragments, has not passed the sieve; no client sends it so.
-                if data[l4 + 13] & 0x3F == SYN and port == self._port and self._syn_sieve.sifts:
+                if data[l4 + 13] & 0x3F == SYN and port in self._ports and self._syn_sieve.sifts:
                     self._counters.drop(DropReason.TCP_SYN_CROWDED)
                     return
                 server.receive(data, l3, l4, end, gso_size, flags & TRUSTED != 0, now)
@@ -88,7 +93,7 @@ class Classifier:
         elif protocol == ipv4.UDP and end - l4 >= udp.HEADER_LEN and self._udp:
             endpoint = self._udp.get(data[l4 + 2] << 8 | data[l4 + 3])
             if endpoint is not None:
-                endpoint.receive(data, l3, l4, end, flags & TRUSTED != 0)
+                endpoint.receive(data, l3, l4, end, gso_size, flags & TRUSTED != 0, now)
                 return
         elif protocol == ipv4.ICMP and data[l4 : l4 + 1] != b"\x00":
             self._icmp.receive(data, l3, l4, end, routed, now)
@@ -103,7 +108,7 @@ class Classifier:
             packet = packets[0]
             size = len(packet)
             if size < _SMALL_PACKET and packet[9] == TCP and size > _SYN_OFFSET and packet[_SYN_OFFSET] & SYN:
-                packets = [clamp(packet, self._mss)]
+                packets = [clamp(packet, self._mss.get(client, SMALLEST_MSS))]
             if size > self._tun_mtu:
                 packets = self._cut(data, l3, end, packet, routed, now)
         else:
@@ -173,5 +178,5 @@ class Classifier:
         elif data[l3 + 9] == ipv4.UDP and len(routed.udp_clients) < UDP_CLIENTS_MAX:
             l4 = l3 + (data[l3] & 15) * 4
             first = bytes(data[l4 + udp.HEADER_LEN : l4 + udp.HEADER_LEN + 1])
-            if first in _UDP_RESETS and data[l4 + 2] << 8 | data[l4 + 3] == self._port:  # first: the header is whole
+            if first in _UDP_RESETS and data[l4 + 2] << 8 | data[l4 + 3] in self._ports:  # first: the header is whole
                 routed.udp_clients.append(Endpoint(ipv4.source(data, l3), data[l4] << 8 | data[l4 + 1]))

@@ -7,13 +7,13 @@ away is counted; those that the sender should know of are answered by ICMP (RFC 
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 from hognose.address import Address, Prefix
 from hognose.destinations import DNS_PORT, Destinations
 from hognose.drops import Counters, DropReason, Stat
 from hognose.ip.fragments import Reassembler, with_ident
-from hognose.ip.mss import clamp
+from hognose.ip.mss import SMALLEST_MSS, clamp
 from hognose.link import LinkCaps, Outgoing
 from hognose.nat.nat import Nat
 from hognose.router.icmp import (
@@ -55,7 +55,7 @@ class Forwarder:
         client_to_client: bool,
         caps: LinkCaps,
         tun_mtu: int,
-        mss: int,
+        mss: Mapping[Address, int],
         nat: Nat,
         endpoints: LocalEndpoints,
         icmp: TunnelIcmp,
@@ -63,7 +63,7 @@ class Forwarder:
         counters: Counters,
         destinations: Destinations | None = None,
     ) -> None:
-        """endpoints: servers on the tunnel's gateway address.
+        """endpoints: servers on the tunnel's gateway address. mss: of inner TCP, by client; SMALLEST_MSS for others.
 
         destinations: the rule for what is beyond the NAT; the tunnel's network alone when absent.
         """
@@ -215,7 +215,7 @@ class Forwarder:
         elif protocol == ipv4.UDP and end - l4 >= udp.HEADER_LEN:
             endpoint = self._endpoints.udp.get(packet[l4 + 2] << 8 | packet[l4 + 3])
             if endpoint is not None:
-                endpoint.receive(packet, 0, l4, end, False)
+                endpoint.receive(packet, 0, l4, end, 0, False, now)
                 return
         kind = PORT_UNREACHABLE if protocol in (ipv4.TCP, ipv4.UDP) else PROTOCOL_UNREACHABLE
         self._counters.drop(DropReason.PORT_CLOSED)
@@ -241,7 +241,7 @@ class Forwarder:
         checksum = update(packet[10] << 8 | packet[11], packet[8] << 8, packet[8] - 1 << 8)
         packet = b"%b%c%b%b%b" % (packet[:8], packet[8] - 1, packet[9:10], checksum.to_bytes(2, "big"), packet[12:])
         self._counters.stats[Stat.CLIENT_TO_CLIENT_PACKETS] += 1
-        routed.deliver(destination, clamp(packet, self._mss), self._tun_mtu)
+        routed.deliver(destination, clamp(packet, self._mss_between(client, destination)), self._tun_mtu)
 
     def _hairpin(self, client: Address, packet: bytes, parsed: ipv4.Parsed, routed: Routed, now: Nanos) -> None:
         """Answer echo to our outside address; give other packets to the client that has the port, as from outside.
@@ -259,7 +259,11 @@ class Forwarder:
             return
         to, inner = result
         self._counters.stats[Stat.NAT_HAIRPIN_PACKETS] += 1
-        routed.deliver(to, clamp(inner, self._mss), self._tun_mtu)
+        routed.deliver(to, clamp(inner, self._mss_between(client, to)), self._tun_mtu)
+
+    def _mss_between(self, client: Address, other: Address) -> int:
+        """The MSS that fits two clients."""
+        return min(self._mss.get(client, SMALLEST_MSS), self._mss.get(other, SMALLEST_MSS))
 
     def _to_outside(self, client: Address, packet: bytes, parsed: ipv4.Parsed, routed: Routed, now: Nanos) -> None:
         """Send through the NAT, where the rule for destinations allows it."""
@@ -278,7 +282,7 @@ class Forwarder:
         if len(packet) > self._link_mtu:
             packet = with_ident(packet, self._nat.fresh_ident())
         if protocol == ipv4.TCP:
-            packet = clamp(packet, self._mss)
+            packet = clamp(packet, self._mss.get(client, SMALLEST_MSS))
         reason = self._nat.open_outbound(client, packet, now, routed.to_link)
         if reason is not None:
             self._refused(client, packet, reason, routed, now)

@@ -18,7 +18,7 @@ from hognose.router.local_endpoints import LocalEndpoints
 from hognose.router.routed import Routed
 from hognose.router.syn_sieve import SynSieve
 from hognose.tcp.server import TcpServer
-from hognose.units import TCP, Nanos
+from hognose.units import TCP, UDP, Nanos
 from hognose.wire.checksum import ones_sum
 
 # vnet header, then MACs and type, then the fixed IPv4 header, what is used of them. The vnet numbers are little-endian
@@ -40,20 +40,21 @@ class Ingress:
         *,
         caps: LinkCaps,
         address: Address,
-        vpn: TcpServer,
+        vpn: tuple[TcpServer, ...],
         endpoints: LocalEndpoints,
         classifier: Classifier,
         syn_sieve: SynSieve,
         split_packets: int,
         counters: Counters,
     ) -> None:
-        """vpn: the server whose SYNs the sieve is for, one of the endpoints."""
+        """vpn: the servers whose SYNs the sieve is for, some of the endpoints."""
         self.held: list[bytes] = []  # frames of a batch that the next step takes first
         self._split_most = split_packets
         self._mac = caps.mac
         self._address = address
         self._vpn = vpn
         self._tcp = endpoints.tcp
+        self._udp = endpoints.udp
         self._classifier = classifier
         self._syn_sieve = syn_sieve
         self._counters = counters
@@ -75,7 +76,8 @@ class Ingress:
         classifier.split = 0
         unpack = _FRAME.unpack_from
         port_of = _DESTINATION_PORT.unpack_from
-        mac, address, tcp_server, engine = self._mac, self._address, self._tcp.get, classifier.packet
+        mac, address, engine = self._mac, self._address, classifier.packet
+        tcp_server, udp_server = self._tcp.get, self._udp.get
         routed = tuple.__new__(Routed, ({}, [], self._failures, []))  # a NamedTuple's own __new__ is a call more
         self._failures = []
         left = iter(frames)
@@ -120,6 +122,10 @@ class Ingress:
                     and (server := tcp_server(port_of(frame, _L4_OFFSET)[0])) is not None
                 ):
                     server.receive(frame, L3_OFFSET, _L4_OFFSET, end, gso_size, flags & TRUSTED != 0, now)
+                elif (
+                    protocol == UDP and length >= 28 and (port := udp_server(port_of(frame, _L4_OFFSET)[0])) is not None
+                ):
+                    port.receive(frame, L3_OFFSET, _L4_OFFSET, end, gso_size, flags & TRUSTED != 0, now)
                 else:
                     engine(frame, L3_OFFSET, _L4_OFFSET, end, protocol, gso_size, flags, routed, now)
             except Exception as error:
@@ -132,7 +138,10 @@ class Ingress:
 
     def sieve(self, now: Nanos) -> Callable[[list[bytes]], list[bytes]] | None:
         """Filter for the frames of the next batch while SYNs flood, else None."""
-        return self._sift if self._syn_sieve.begin(self._vpn.overflow_at, now) else None
+        if not self._vpn:
+            return None
+        overflow_at = max(server.overflow_at for server in self._vpn)
+        return self._sift if self._syn_sieve.begin(overflow_at, now) else None
 
     def _sift(self, frames: list[bytes]) -> list[bytes]:
         """The frames without the SYNs of a flood that get no answer (TCP_SYN_CROWDED)."""

@@ -13,7 +13,7 @@ from hognose.ip.offload import lower
 from hognose.link import LinkCaps, Outgoing
 from hognose.router.routed import Routed
 from hognose.tcp.server import TcpServer
-from hognose.udp.endpoint import UdpEndpoint
+from hognose.udp.endpoint import DatagramServer
 from hognose.units import Buffer, Nanos, Port
 from hognose.wire import ipv4
 
@@ -26,7 +26,7 @@ class LocalEndpoints:
     """Servers of one address by the port that they listen on; not changed after the start."""
 
     tcp: Mapping[Port, TcpServer] = field(default_factory=dict)
-    udp: Mapping[Port, UdpEndpoint] = field(default_factory=dict)
+    udp: Mapping[Port, DatagramServer] = field(default_factory=dict)
 
     @property
     def ports(self) -> frozenset[tuple[int, Port]]:
@@ -51,12 +51,12 @@ class LocalEndpoints:
         for server in self.tcp.values():
             found += server.poll(now)
         for endpoint in self.udp.values():
-            found += endpoint.poll()
+            found += endpoint.poll(now)
         return found
 
     def next_deadline(self) -> Nanos | None:
         """Earliest timer; 0 while something waits for `poll`."""
-        if any(endpoint.waiting for endpoint in self.udp.values()):
+        if any(endpoint.waits for endpoint in self.udp.values()):
             return 0
         return min((due for one in self.tcp.values() if (due := one.next_deadline()) is not None), default=None)
 

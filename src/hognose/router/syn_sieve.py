@@ -11,6 +11,7 @@ Bounds: a budget per second of first SYNs and one of repeated ones; PLACES words
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 
 from hognose.link import L3_OFFSET
 from hognose.units import MS, SECOND, Nanos, Port
@@ -43,10 +44,21 @@ _FLAGS = _L4_OFFSET + 13
 class SynSieve:
     """Decides which SYNs cost an answer while the half-open table overflows."""
 
-    __slots__ = ("_began_at", "_come", "_firsts", "_key", "_per_second", "_port", "_repeats", "_seen", "_slot", "_thin")
+    __slots__ = (
+        "_began_at",
+        "_come",
+        "_firsts",
+        "_key",
+        "_per_second",
+        "_ports",
+        "_repeats",
+        "_seen",
+        "_slot",
+        "_thin",
+    )
 
-    def __init__(self, port: Port, per_second: int, secret: bytes) -> None:
-        self._port = port.to_bytes(2, "big")
+    def __init__(self, ports: Iterable[Port], per_second: int, secret: bytes) -> None:
+        self._ports = frozenset(port.to_bytes(2, "big") for port in ports)
         self._per_second = per_second
         self._key = secret[:_KEY_LEN]
         self._began_at: Nanos = 0
@@ -87,7 +99,7 @@ class SynSieve:
 
     def sift(self, frames: list[bytes]) -> list[bytes]:
         """The frames without SYNs that are not to be answered; after `begin`, if that said so."""
-        seen, slot, key, port = self._seen, self._slot & _SLOT_MASK, self._key, self._port
+        seen, slot, key, ports = self._seen, self._slot & _SLOT_MASK, self._key, self._ports
         assert seen is not None
         firsts, repeats = self._firsts, self._repeats
         kept: list[bytes] = []
@@ -96,7 +108,7 @@ class SynSieve:
             if (
                 len(frame) >= _LEAST
                 and frame[_FLAGS] & 0x3F == SYN
-                and frame[_PORT] == port
+                and frame[_PORT] in ports
                 and frame[_PROTOCOL] == ipv4.TCP
                 and frame[_TYPE_AND_VERSION] == _PLAIN_IPV4
             ):

@@ -75,7 +75,7 @@ class TcpServerState:
     """
 
     secret: bytes
-    next_id: int
+    last_id: int
     connections: tuple[Part, ...]
     half_open: tuple[tuple[tuple[bytes, Part], ...], ...]
     overflow_at: Nanos

@@ -14,6 +14,7 @@ from heapq import heappop, heappush
 
 from hognose.address import Address
 from hognose.base.fair_table import FairTable
+from hognose.base.numbering import Numbering
 from hognose.drops import Counters, DropReason
 from hognose.errors import LocalError
 from hognose.limits import TcpLimits
@@ -61,8 +62,9 @@ class TcpServer:
         counters: Counters,
         silent: FairTable[bytes] | None = None,
         broadcasts: frozenset[Address] = frozenset(),
+        numbering: Numbering | None = None,
     ) -> None:
-        """broadcasts: of the link, no peer's addresses.
+        """broadcasts: of the link, no peer's addresses. numbering: of the ids of connections; None: of its own.
 
         silent: the table of connections that wait for a first byte; None: they are accepted and trusted at once.
         """
@@ -86,7 +88,7 @@ class TcpServer:
         )
         self._connections: dict[bytes, TcpConnection] = {}
         self._by_id: dict[int, TcpConnection] = {}
-        self._next_id = 1
+        self._numbering = numbering or Numbering()
         self._poll_queue = PollQueue()
         self._unread: list[TcpConnection] = []  # polled before the user asked for readable ones
         self._received = False  # since the last call of readable
@@ -283,7 +285,7 @@ class TcpServer:
         unconnected = self._no_connection
         return TcpServerState(
             secret=self._secret,
-            next_id=self._next_id,
+            last_id=self._numbering.last,
             connections=tuple(part_of(connection) for connection in self._by_id.values()),
             half_open=tuple(
                 tuple((key, part_of(entry)) for key, entry in level) for level in unconnected.listener.entries()
@@ -315,7 +317,7 @@ class TcpServer:
             connection.has_pause = False
             self._connections[connection.key] = self._by_id[connection.id] = connection
             self._poll_queue.add(connection)
-        self._next_id = state.next_id
+        self._numbering.last = max(self._numbering.last, state.last_id)
         self._received = True
 
     def _after(self, connection: TcpConnection, now: Nanos) -> None:
@@ -339,7 +341,7 @@ class TcpServer:
             self._no_connection.reset(key, entry.iss + 1, now, self._out)
             return
         connection = TcpConnection(
-            conn_id=self._next_id,
+            conn_id=self._numbering.take(),
             key=key,
             path=entry.path,
             iss=entry.iss,
@@ -357,7 +359,6 @@ class TcpServer:
         )
         connection.poll_queue = self._poll_queue
         connection.opened_at = opened_at
-        self._next_id += 1
         self._connections[key] = connection
         self._by_id[connection.id] = connection
         self._accepted.append(connection)

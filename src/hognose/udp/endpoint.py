@@ -1,3 +1,4 @@
+# hot
 """One UDP port of one address of ours: the datagrams that came, until its user takes them, and those to send.
 
 Batch in, batch out, as tcp/server.py: `receive` for every packet of a batch, then `take` and `send` by the user, then
@@ -7,14 +8,14 @@ dropped (UDP_QUEUE_FULL).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from hognose.address import Address, Endpoint
 from hognose.address_scope import is_host
 from hognose.drops import Counters, DropReason
 from hognose.limits import UdpLimits
 from hognose.link import Outgoing
-from hognose.units import Buffer, Port, Random
+from hognose.units import Buffer, Nanos, Port, Random
 from hognose.wire import ipv4, udp, virtio_net
 from hognose.wire.checksum import ones_sum, pseudo_sum
 
@@ -24,6 +25,20 @@ class Datagram(NamedTuple):
 
     remote: Endpoint
     payload: bytes
+
+
+class DatagramServer(Protocol):
+    """The user of one UDP port: a UdpEndpoint, or a port of the VPN."""
+
+    def receive(self, data: bytes, l3: int, l4: int, end: int, gso_size: int, checksum_ok: bool, now: Nanos) -> None:
+        """Take one packet, or a super-frame of datagrams of gso_size bytes; its IPv4 header is valid."""
+
+    @property
+    def waits(self) -> bool:
+        """True while something waits for `poll`."""
+
+    def poll(self, now: Nanos) -> list[Outgoing]:
+        """Everything to send now."""
 
 
 class UdpEndpoint:
@@ -49,8 +64,8 @@ class UdpEndpoint:
         self._received: list[Datagram] = []
         self._unsent: list[Outgoing] = []
 
-    def receive(self, data: Buffer, l3: int, l4: int, end: int, checksum_ok: bool) -> None:
-        """Take one packet; `data` is not kept.
+    def receive(self, data: Buffer, l3: int, l4: int, end: int, gso_size: int, checksum_ok: bool, now: Nanos) -> None:
+        """Take one packet; `data` is not kept. gso_size and now are not used.
 
         The IPv4 header is valid, the destination is ours; checksum_ok False: verify here unless the field is 0, which
         means none (RFC 768). Drops: BAD_UDP_HEADER, BAD_UDP_CHECKSUM, MARTIAN for a source that is not another host's
@@ -96,11 +111,11 @@ class UdpEndpoint:
         return True
 
     @property
-    def waiting(self) -> bool:
+    def waits(self) -> bool:
         """True while something waits for `poll`."""
         return bool(self._unsent)
 
-    def poll(self) -> list[Outgoing]:
+    def poll(self, now: Nanos) -> list[Outgoing]:
         """Everything to send now."""
         if not self._unsent:
             return []

@@ -1,7 +1,8 @@
 """The connected clients, in the lines of OpenVPN's status file (OpenVPN multi.c multi_print_status).
 
 Versions 2 (commas) and 3 (tabs) have a title, the time, headers, one CLIENT_LIST and one ROUTING_TABLE line per
-client, END. Version 1 is for people. Our CLIENT_LIST has one more column at its end: the client's program.
+client, END. Version 1 is for people. Our CLIENT_LIST has two more columns at its end: the client's program and the
+transport. Real addresses are ADDRESS:PORT as in OpenVPN 2.6: readers in the field do not know the form of 2.7.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ import hognose
 from hognose.address import address_text
 from hognose.openvpn.tls.certificates import NO_NAME
 from hognose.units import UnixSeconds
+from hognose.vocabulary import Proto
 from hognose.vpn.client_view import ClientView
 
 _CLIENT_COLUMNS = (
     "Common Name", "Real Address", "Virtual Address", "Virtual IPv6 Address", "Bytes Received", "Bytes Sent",
     "Connected Since", "Connected Since (time_t)", "Username", "Client ID", "Peer ID", "Data Channel Cipher",
-    "Client Version",
+    "Client Version", "Transport",
 )  # fmt: skip
 _ROUTE_COLUMNS = ("Virtual Address", "Common Name", "Real Address", "Last Ref", "Last Ref (time_t)")
 _UNDEFINED = "UNDEF"  # OpenVPN's word for what a client does not have (ssl_verify.c tls_common_name)
+_TITLE_END = "OpenVPN-compatible"  # a reader in the field takes the third word of the title and breaks without one
+_TRANSPORTS: dict[Proto, str] = {"udp": "udp4", "tcp": "tcp4-server"}  # OpenVPN 2.7 socket_util.c proto2ascii
 _SEPARATORS = {2: ",", 3: "\t"}
 
 
@@ -30,7 +34,7 @@ def status_lines(clients: Sequence[ClientView], version: int, unix: UnixSeconds)
     if version == 1:
         return _for_people(clients, unix)
     rows: list[tuple[str, ...]] = [
-        ("TITLE", f"Hognose {hognose.__version__}"),
+        ("TITLE", f"Hognose {hognose.__version__} {_TITLE_END}"),
         ("TIME", _time(unix), str(unix)),
         ("HEADER", "CLIENT_LIST", *_CLIENT_COLUMNS),
         *(("CLIENT_LIST", *_client(client)) for client in clients),
@@ -59,7 +63,7 @@ def _client(client: ClientView) -> tuple[str, ...]:
     return (
         _name(client), str(client.endpoint), address_text(client.address), "", str(client.bytes_in),
         str(client.bytes_out), _time(since), str(since), _UNDEFINED, str(client.number), str(client.peer_id),
-        client.cipher, client.version,
+        client.cipher, client.version, _TRANSPORTS[client.proto],
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hognose.address import Address, Endpoint
 from hognose.openvpn.session import Session
 from hognose.units import UnixSeconds
+from hognose.vocabulary import Proto
 from hognose.vpn.peer import Peer
 
 
@@ -16,7 +17,7 @@ class ClientView:
     """The state of one client at one moment; it stays as it is when the client goes on.
 
     common_name: NO_NAME (certificates.py) without a certificate. version: of its program, as it says. number: of its
-    connection, never used again. bytes_in, bytes_out: inner bytes.
+    connection, never used again. bytes_in, bytes_out: inner bytes. proto: of its transport.
     """
 
     common_name: str
@@ -29,6 +30,7 @@ class ClientView:
     peer_id: int
     cipher: str
     version: str
+    proto: Proto
 
 
 def client_views(peers: Iterable[Peer]) -> list[ClientView]:
@@ -48,4 +50,5 @@ def _view(peer: Peer, session: Session) -> ClientView:
         peer_id=peer.peer_id,
         cipher=session.cipher,
         version=peer.version,
+        proto=peer.transport.proto,
     )

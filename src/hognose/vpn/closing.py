@@ -8,6 +8,7 @@ from hognose.drops import Counters, DropReason, Stat
 from hognose.events import EventKind
 from hognose.openvpn.session_events import EndReason
 from hognose.units import Nanos
+from hognose.vocabulary import Proto
 from hognose.vpn.admission import Admissions
 from hognose.vpn.handshake_scheduler import HandshakeScheduler
 from hognose.vpn.peer import FIRST_RECORD_NS, LINGER_NS, Peer
@@ -18,6 +19,7 @@ from hognose.vpn.transport import Pending
 
 # Reasons of ends of clients whose log line has a detail besides the reason's name.
 _TELLING = (DropReason.CERTIFICATE_REJECTED, DropReason.CLIENT_DISABLED, DropReason.TLS_ERROR)
+_CLOSED: dict[Proto, Stat] = {"tcp": Stat.TCP_CLOSED, "udp": Stat.UDP_CLOSED}
 
 
 class Closing:
@@ -71,6 +73,13 @@ class Closing:
         else:
             self.reject(peer, ended.reason, ended.detail, now)
 
+    def cut(self, peer: Peer, reason: DropReason, now: Nanos, text: str) -> None:
+        """End a client that was told AUTH_FAILED: over datagrams the session stays until it can have been repeated."""
+        if peer.transport.proto == "udp" and peer.stage < Stage.CLOSING:
+            self._admissions.leave(peer, reason, now, text)
+        else:
+            self.close(peer, reason, now, text)
+
     def close(self, peer: Peer, reason: DropReason, now: Nanos, detail: str = "") -> None:
         """End a session, and its connection after what is queued."""
         self.end(peer, reason, now, detail)
@@ -119,11 +128,11 @@ class Closing:
         else:
             self.abort(peer, DropReason.INTERNAL_ERROR, now)
 
-    def closed(self, conn_id: int, now: Nanos) -> None:
+    def closed(self, conn_id: int, proto: Proto, now: Nanos) -> None:
         """Take note of a connection's end; its peer may be gone before."""
         peer = self._table.by_transport.get(conn_id)
         if peer is None:
-            self._counters.stats[Stat.TCP_CLOSED] += 1
+            self._counters.stats[_CLOSED[proto]] += 1
             return
         self._scheduler.remove(peer)
         if not peer.established_at:
@@ -136,7 +145,7 @@ class Closing:
             )
         self.end(peer, DropReason.PEER_CLOSED, now)
         self._remove(peer)
-        self._counters.stats[Stat.TCP_CLOSED] += 1
+        self._counters.stats[_CLOSED[proto]] += 1
 
     def _mute(self, peer: Peer) -> None:
         peer.advance(PeerEvent.MUTED)

@@ -56,7 +56,7 @@ class Downlink:
                 if space < 0:
                     break
                 fitting += 1
-            self._counters.drop(DropReason.SEND_QUEUE_FULL, len(packets) - fitting)
+            self._counters.drop(peer.transport.full_reason, len(packets) - fitting)
             packets = packets[:fitting]
             if not packets:
                 return

@@ -39,6 +39,7 @@ class Peer:
     established_at: Nanos = 0  # 0 until then; stays when the session has ended
     ticket: Ticket | None = None  # of its login, while AUTHENTICATING
     verdict_by: Nanos = 0  # when a login without a verdict is refused
+    moved_at: Nanos = 0  # to another outer address, last
     ends_at: Nanos = 0  # while MUTED or CLOSING: when its connection is aborted
     armed: Nanos = 0  # earliest entry of this peer in the timer heap; 0 when none
     share: int = 0  # records that it may have in its turn

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from hognose.base.containment import Failures, attempt
 from hognose.base.journal import Journal
-from hognose.drops import Counters, DropReason, Stat
+from hognose.drops import Counters, DropReason
 from hognose.errors import PeerError
 from hognose.events import EventKind
 from hognose.limits import Limits
@@ -19,6 +19,7 @@ from hognose.openvpn.profile import ServerProfile
 from hognose.openvpn.session import Session
 from hognose.units import MS, SECOND, Nanos, Random, UnixSeconds
 from hognose.vpn.admission import Admissions
+from hognose.vpn.arrivals import Arrivals
 from hognose.vpn.authentication import Verdict
 from hognose.vpn.client_policy import ClientPolicy
 from hognose.vpn.closing import Closing
@@ -29,8 +30,9 @@ from hognose.vpn.peer import FIRST_RECORD_NS, Peer
 from hognose.vpn.peer_table import PeerTable
 from hognose.vpn.peer_timers import PeerTimers
 from hognose.vpn.rejudging import Rejudging, objection
+from hognose.vpn.roaming import Roaming
 from hognose.vpn.stages import PeerEvent, Stage
-from hognose.vpn.transport import Opener, Pending, Source
+from hognose.vpn.transport import Listener
 from hognose.vpn.turns import Turns
 
 QUIET_NS: Nanos = 50 * MS  # after the last bytes of clients, from which on handshakes have all processor time
@@ -47,8 +49,7 @@ class PeerService:
         connect_freq: tuple[int, int],
         limits: Limits,
         now: Nanos,
-        source: Source,
-        opener: Opener,
+        listeners: tuple[Listener, ...],
         router: Router,
         table: PeerTable,
         admissions: Admissions,
@@ -58,11 +59,9 @@ class PeerService:
         random: Random,
         counters: Counters,
     ) -> None:
-        """source: the engine whose connections `opener` makes transports of. connect_freq: connections, seconds."""
-        self._profile = profile
+        """connect_freq: connections, seconds."""
+        self._profiles = profile.by_proto()
         self._connect_freq = connect_freq
-        self._source = source
-        self._opener = opener
         self._router = router
         self.table = table
         self.admissions = admissions
@@ -86,6 +85,17 @@ class PeerService:
             failures=failures,
             counters=counters,
         )
+        self._arrivals = Arrivals(
+            listeners=listeners,
+            table=table,
+            scheduler=scheduler,
+            timers=self.timers,
+            closing=self._closing,
+            journal=journal,
+            failures=failures,
+            counters=counters,
+        )
+        self._roaming = Roaming(table, journal, counters)
         self._to_link: list[Outgoing] = []  # what the peers of this step send out of the tunnel
         self._traffic_at: Nanos = now  # when a client sent something last
 
@@ -97,14 +107,9 @@ class PeerService:
             for judged in self.rejudging.take(self.table.by_transport):  # before anything that they send
                 self._contain(self._judge_again, judged, now, unix)
         peers = self.table.by_transport
-        for pending in self._source.accepted():
-            error = attempt(self._accept, pending, now)
-            if error is not None:
-                self._failures.note("accept", error, now)
-                self._failures.attempt("accept", now, self._closing.refuse, pending, now)
+        readable = self._arrivals.take(now, unix)
         if self.admissions.waiting:
             self._failures.attempt("verdicts", now, self._take_verdicts, now, unix)
-        readable = self._source.readable()
         alone = peers.get(readable[0].id) if len(readable) == 1 else None
         if alone is not None and alone.address and not self.turns.queue and not self.downlink.dirty:
             self._traffic_at = now
@@ -128,10 +133,7 @@ class PeerService:
                     error = attempt(seal, peer, now, unix)
                     if error is not None:
                         self._fail(seal, peer, error, now)
-        for pending in self._source.closed():
-            self._failures.attempt("gone", now, self._closing.closed, pending.id, now)
-            if pending.id in peers:  # it was interrupted
-                self._failures.attempt("gone", now, self._closing.closed, pending.id, now)
+        self._arrivals.remove_closed(now)
         to_link = self._to_link
         if to_link:
             self._to_link = []
@@ -156,12 +158,12 @@ class PeerService:
 
     def apply(self, profile: ServerProfile, policy: ClientPolicy, connect_freq: tuple[int, int]) -> None:
         """Go by a new config from now on; connected clients are judged by it in the next steps."""
-        self._profile = profile
+        self._profiles = profile.by_proto()
         self._connect_freq = connect_freq
         self.admissions.apply(policy)
         for peer in list(self.table.by_transport.values()):
             if peer.session is not None:
-                peer.session.replace_profile(profile)
+                peer.session.replace_profile(self._profiles[peer.transport.proto])
                 self._arm(peer, peer.session)
         self.rejudging.restart(self.table.by_transport.values())
 
@@ -190,17 +192,6 @@ class PeerService:
             self._closing.abort(peer, DropReason.INTERNAL_ERROR, now)
 
     # -- turns -------------------------------------------------------------------------------------------------------
-
-    def _accept(self, pending: Pending, now: Nanos) -> None:
-        self._counters.stats[Stat.TCP_ACCEPTED] += 1
-        transport = self._opener.open(pending)
-        peer = Peer(transport, transport.opened_at)
-        self.table.add(peer)
-        crowded = self.scheduler.add_stranger(peer)
-        self.timers.arm(peer, peer.accepted_at + FIRST_RECORD_NS)
-        if crowded is not None:
-            self._closing.abort(crowded, DropReason.STRANGER_CROWDED, now)
-        self._journal.add(EventKind.PEER_CONNECTED, now, conn=transport.id, peer=peer.name)
 
     def _on_readable(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
         if not peer.address and self.scheduler.holds(peer):
@@ -261,7 +252,12 @@ class PeerService:
         if records or left_over:
             if session is None:
                 session = peer.session = Session(
-                    self._profile, random=self._random, now=now, unix=unix, counters=self._counters
+                    self._profiles[transport.proto],
+                    random=self._random,
+                    now=now,
+                    unix=unix,
+                    counters=self._counters,
+                    proof=transport.proof,
                 )
             packets = session.work(now, unix) if left_over else session.receive(records, now, unix)
             if peer.stage is Stage.CONNECTED and session.greeted:
@@ -273,6 +269,12 @@ class PeerService:
                 self._run_session(peer, session, now, unix)
             if transport.broken and peer.stage < Stage.CLOSING:
                 transport.take(1)  # raises
+        if transport.roaming:
+            packets = self._roaming.take(peer, now, unix)
+            if packets:
+                self._forward(peer, packets, now)
+            if session is not None and session.attention:
+                self._run_session(peer, session, now, unix)
         if transport.ended and peer.stage < Stage.CLOSING and not (peer.session and peer.session.has_work):
             if session is not None and session.in_tls:
                 raise PeerError(DropReason.PEER_CLOSED, _GAVE_UP)
@@ -306,7 +308,7 @@ class PeerService:
         transport = peer.transport
         if peer.address and self.scheduler.holds(peer):
             self.scheduler.remove(peer)
-            transport.trust()
+            transport.trust(peer.peer_id)
         elif peer.stage is Stage.AUTHENTICATING and not peer.verdict_by:
             peer.verdict_by = now + self._verdict_time
             crowded = self.scheduler.await_verdict(peer)
@@ -341,7 +343,7 @@ class PeerService:
         """Go by a late verdict, unless the config has come to exclude the client while it waited."""
         session = peer.session
         if session is not None:
-            text, reason = objection(self.admissions.policy, self._profile, peer, session, unix)
+            text, reason = objection(self.admissions.policy, self._profiles[peer.transport.proto], peer, session, unix)
             self.admissions.settle(peer, Verdict(text, reason) if text and not verdict.refusal else verdict, now)
             self._run_session(peer, session, now, unix)
 
@@ -367,7 +369,7 @@ class PeerService:
         session = peer.session
         if session is None or peer.stage >= Stage.CLOSING:
             return
-        text, reason = objection(self.admissions.policy, self._profile, peer, session, unix)
+        text, reason = objection(self.admissions.policy, self._profiles[peer.transport.proto], peer, session, unix)
         if not text:
             return
         self._journal.add(
@@ -375,11 +377,13 @@ class PeerService:
         )
         session.refuse(text, now, reason)
         self._run_session(peer, session, now, unix)
-        self._closing.close(peer, reason, now, text)
+        self._closing.cut(peer, reason, now, text)
 
     def _shut_down_peer(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
         session = peer.session
         if session is not None:
             session.shutdown(now)
             self._run_session(peer, session, now, unix)
+            if session.control.leaving and peer.stage < Stage.CLOSING:
+                return
         self._closing.close(peer, DropReason.SERVER_STOPPING, now)

@@ -11,14 +11,15 @@ class PeerTable:
     """Bounds: the tables of HandshakeScheduler, and max-clients for peers with a peer id or an inner address.
 
     by_transport: every peer, by the id of its transport. clients: those with an inner address, by that; read-only
-    outside this class. next_peer_id: the first that is tried for the next client. Peer ids (24 bits, openvpn.h
-    MAX_PEER_ID) go round: one that was given back is the last to be given out again, so that a late packet finds no
-    other client under it.
+    outside this class. mss: of inner TCP of clients with data keys, by inner address. next_peer_id: the first that is
+    tried for the next client. Peer ids (24 bits, openvpn.h MAX_PEER_ID) go round: one that was given back is the last
+    to be given out again, so that a late packet finds no other client under it.
     """
 
     def __init__(self) -> None:
         self.by_transport: dict[int, Peer] = {}
         self.clients: dict[Address, Peer] = {}
+        self.mss: dict[Address, int] = {}
         self._by_session: dict[tuple[Endpoint, bytes], Peer] = {}
         self._by_peer_id: dict[int, Peer] = {}
         self.next_peer_id = 0
@@ -51,6 +52,12 @@ class PeerTable:
         """The peer at an endpoint whose hard reset had this session id."""
         return self._by_session.get((endpoint, session_id))
 
+    def moved(self, peer: Peer, before: Endpoint) -> None:
+        """File a peer under its new endpoint."""
+        if self._by_session.get((before, peer.session_id)) is peer:
+            del self._by_session[before, peer.session_id]
+        self._by_session[peer.transport.endpoint, peer.session_id] = peer
+
     # -- clients -----------------------------------------------------------------------------------------------------
 
     def admit(self, peer: Peer, address: Address) -> None:
@@ -82,6 +89,7 @@ class PeerTable:
         """Let others have a peer's inner address; peer.address stays, for the log. Idempotent."""
         if self.clients.get(peer.address) is peer:
             del self.clients[peer.address]
+            self.mss.pop(peer.address, None)
 
     def leave(self, peer: Peer) -> None:
         """Forget that a peer is a client, and its session. Idempotent."""

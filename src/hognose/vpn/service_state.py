@@ -16,7 +16,7 @@ from hognose.vpn.addresses import AddressPool, PoolState
 from hognose.vpn.peer import Peer
 from hognose.vpn.peer_service import PeerService
 from hognose.vpn.stages import Stage
-from hognose.vpn.transport import Opener, Pending
+from hognose.vpn.transport import Listener, Pending
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,27 +57,29 @@ def export_service(service: PeerService) -> ServiceState:
 def restore_service(
     service: PeerService,
     state: ServiceState,
-    connections: Iterable[Pending],
+    connections: Iterable[tuple[Listener, Pending]],
     *,
-    opener: Opener,
     restored: Callable[[SessionState], Session],
     now: Nanos,
 ) -> None:
     """Give a new service the clients of another one; connections without one of them are aborted.
 
+    connections: each with the listener that makes its transport. Clients over datagrams are not among them: they
+    connect again.
     restored: the session of a state. Every client is served in the next step, in which it begins a renegotiation.
     LocalError when a client has no connection, or two have the same name; the service is not to be used then.
     """
     table, pool = service.table, service.admissions.pool
     pool.restore(state.pool)
     table.next_peer_id = state.next_peer_id
-    by_id = {pending.id: pending for pending in connections}
+    by_id = {pending.id: (listener, pending) for listener, pending in connections}
     for one in state.peers:
-        pending = by_id.pop(one.transport, None)
-        if pending is None:
+        found = by_id.pop(one.transport, None)
+        if found is None:
             raise LocalError("a client without a connection")
+        listener, pending = found
         peer = Peer(
-            opener.open(pending, one.unfinished),
+            listener.open(pending, one.unfinished),
             one.accepted_at,
             stage=Stage.ESTABLISHED,
             session=restored(one.session),
@@ -90,9 +92,11 @@ def restore_service(
             established_at=one.established_at,
         )
         table.adopt(peer)
+        if peer.session is not None:
+            table.mss[peer.address] = peer.session.control.inner_mss
         service.timers.arm(peer, now)
     _release_all_but(pool, state)
-    for pending in by_id.values():
+    for _, pending in by_id.values():
         pending.abort(now)
 
 
@@ -106,7 +110,7 @@ def _release_all_but(pool: AddressPool, state: ServiceState) -> None:
 
 def _exported(peer: Peer) -> PeerState | None:
     session = peer.session.export() if peer.session is not None and peer.stage is Stage.ESTABLISHED else None
-    if session is None:
+    if session is None or peer.transport.proto != "tcp":
         return None
     return PeerState(
         transport=peer.transport.id,

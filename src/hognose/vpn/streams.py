@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from hognose.address import Endpoint
+from hognose.drops import DropReason
 from hognose.errors import LocalError
 from hognose.openvpn.framing import RecordSplitter, join
 from hognose.tcp.connection import TcpConnection
-from hognose.units import Nanos
+from hognose.tcp.server import TcpServer
+from hognose.units import Nanos, UnixSeconds
+from hognose.vocabulary import Proto
 from hognose.vpn.transport import Pending
 
 LENGTH_LEN = 2  # of the length in front of each record
@@ -16,6 +19,11 @@ class StreamTransport:
     """A Transport over one TCP connection."""
 
     __slots__ = ("_conn", "_most", "_record_len", "_splitter", "broken", "endpoint", "id", "key", "opened_at")
+
+    proto: Proto = "tcp"
+    proof = None
+    roaming = ()
+    full_reason = DropReason.SEND_QUEUE_FULL
 
     def __init__(self, conn: TcpConnection, record_len: int, most: int, unfinished: bytes = b"") -> None:
         """record_len: the longest record; most: bytes that one `take` takes out of the receive buffer.
@@ -83,9 +91,17 @@ class StreamTransport:
         """Queue records, each with its length in front; LocalError when they do not fit."""
         self._conn.write(join(records))
 
-    def trust(self) -> None:
+    def trust(self, peer_id: int) -> None:
         """Offer the whole receive window."""
         self._conn.trust()
+
+    def take_roaming(self) -> tuple[tuple[bytes, bytes], ...]:
+        """Nothing: a connection has one address."""
+        return ()
+
+    def roam(self, key: bytes) -> bool:
+        """False: a connection has one address."""
+        return False
 
     def close(self, now: Nanos) -> None:
         """Send a FIN after what is queued. Idempotent."""
@@ -102,13 +118,22 @@ class StreamTransport:
         return reason.name.lower() if reason is not None else ""
 
 
-class StreamOpener:
-    """Makes transports of the connections of a TcpServer."""
+class StreamListener:
+    """The Listener of one TcpServer."""
 
-    def __init__(self, record_len: int, most: int) -> None:
+    proto: Proto = "tcp"
+
+    def __init__(self, server: TcpServer, record_len: int, most: int) -> None:
         """record_len: the longest record; most: bytes that one turn takes out of a receive buffer."""
+        self._accepted = server.accepted
+        self.readable = server.readable
+        self.closed = server.closed
         self._record_len = record_len
         self._most = most
+
+    def accepted(self, now: Nanos, unix: UnixSeconds) -> list[TcpConnection]:
+        """Drained: connections whose peer has sent a first byte."""
+        return self._accepted()
 
     def open(self, pending: Pending, unfinished: bytes = b"") -> StreamTransport:
         """The transport of an accepted or restored connection; LocalError for what is no TCP connection."""

@@ -10,12 +10,18 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from hognose.address import Endpoint
-from hognose.units import Nanos
+from hognose.drops import DropReason
+from hognose.openvpn.proof import AddressProof
+from hognose.units import Nanos, UnixSeconds
+from hognose.vocabulary import Proto
 
 
 class Transport(Protocol):
     """One peer's way to send and receive records.
 
+    proto: of its port. proof: of the address of a peer whose session begins after the hard resets; None on a stream.
+    roaming: (source, record) that came from other addresses and may show that the peer has moved; () on a stream.
+    full_reason: of packets that `room` leaves out.
     id: a number that no other transport of the server has or had. key: the peer's address and port as on the wire, for
     tables that are fair to sources. opened_at: when the peer was known to be there. broken: no record can follow those
     that `take` has returned; the next `take` raises.
@@ -29,6 +35,14 @@ class Transport(Protocol):
     def key(self) -> bytes: ...
     @property
     def opened_at(self) -> Nanos: ...
+    @property
+    def proto(self) -> Proto: ...
+    @property
+    def proof(self) -> AddressProof | None: ...
+    @property
+    def roaming(self) -> Sequence[tuple[bytes, bytes]]: ...
+    @property
+    def full_reason(self) -> DropReason: ...
     @property
     def broken(self) -> bool: ...
 
@@ -76,8 +90,16 @@ class Transport(Protocol):
         """Queue records; LocalError when they do not fit."""
         ...
 
-    def trust(self) -> None:
-        """Give an authenticated peer the buffers of a client."""
+    def trust(self, peer_id: int) -> None:
+        """Give an authenticated peer the buffers of a client; peer_id: of its data packets."""
+        ...
+
+    def take_roaming(self) -> Sequence[tuple[bytes, bytes]]:
+        """Drained `roaming`."""
+        ...
+
+    def roam(self, key: bytes) -> bool:
+        """Send to another address from now on; False when that is impossible."""
         ...
 
     def close(self, now: Nanos) -> None:
@@ -104,10 +126,12 @@ class Pending(Protocol):
         ...
 
 
-class Source(Protocol):
-    """The engine that transports come from."""
+class Listener(Protocol):
+    """One port that peers come to: the engine that has their connections, and the maker of transports of them."""
 
-    def accepted(self) -> Sequence[Pending]:
+    proto: Proto
+
+    def accepted(self, now: Nanos, unix: UnixSeconds) -> Sequence[Pending]:
         """Drained: new ones that have sent something."""
         ...
 
@@ -119,10 +143,9 @@ class Source(Protocol):
         """Drained: those that are over."""
         ...
 
-
-class Opener(Protocol):
-    """The maker of transports."""
-
     def open(self, pending: Pending, unfinished: bytes = b"") -> Transport:
-        """The transport of an accepted connection, or of a restored one, which goes on after its `unfinished` bytes."""
+        """The transport of an accepted connection, or of a restored one, which goes on after its `unfinished` bytes.
+
+        LocalError for a connection that is not this port's.
+        """
         ...

@@ -46,6 +46,11 @@ def first_byte(opcode: int, key_id: int) -> int:
     return opcode << 3 | key_id
 
 
+def is_data(record: Buffer) -> bool:
+    """True for a data packet of either version, an empty datagram is none."""
+    return len(record) > 0 and record[0] >> 3 in (DATA_V1, DATA_V2)
+
+
 def parse_control_body(opcode: int, body: Buffer) -> ControlBody | None:
     """The body's fields; None when it is cut short or has more than MAX_ACKS acknowledgements."""
     if not body:

@@ -76,7 +76,7 @@ def test_it_serves_what_it_is_told(hosted: Hosted) -> None:
     assert hosted.opened == [("/dev/net/tun:tap0", {"mac": bytes.fromhex("020000000042"), "offloads": False})]
     [(loaded, named)] = hosted.served
     assert (named["memory_bytes"], named["sources"]) == (64 << 20, ["signals"])
-    assert (loaded.config.network.port, loaded.file) == (1194, str(hosted.config))
+    assert (loaded.config.network.listeners[0].port, loaded.file) == (1194, str(hosted.config))
     assert hosted.waited == [2]
     assert hosted.lines == ["info stopped status=0"]
     assert hosted.hangups == [loaded.source.request]  # SIGHUP has the config looked at
@@ -142,7 +142,7 @@ def test_an_option_at_the_end_needs_its_value(hosted: Hosted, capsys: pytest.Cap
     [
         (None, 4, "No such file or directory"),
         ("", 3, "empty"),
-        ("proto udp\n", 3, ":1: proto: `udp`"),
+        ("proto udp6\n", 3, ":1: proto: `udp6`"),
     ],
 )
 def test_a_config_that_cannot_be_used(hosted: Hosted, text: str | None, status: int, words: str) -> None:

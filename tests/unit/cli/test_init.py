@@ -173,7 +173,7 @@ def test_wrong_arguments_are_named(started: Started, words: list[str], line: str
     ("config", "status", "words"),
     [
         (b"", 3, "error config_error text="),
-        (b"proto udp\n", 3, "server.conf:1: proto: `udp`"),
+        (b"proto udp6\n", 3, "server.conf:1: proto: `udp6`"),
         (b"proto tcp", 3, "the last line has no end"),
         (None, 4, "error device_error text="),
         (None, 4, "No such file or directory: attach the config (--block:storage"),

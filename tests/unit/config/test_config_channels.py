@@ -205,7 +205,7 @@ def test_unknown_options_may_be_ignored(lines: str) -> None:
 
 
 def test_setenv_opt_is_the_directive_itself() -> None:
-    assert parse_extra("setenv opt port 443\n").network.port == 443
+    assert parse_extra("setenv opt port 443\n").network.listeners[0].port == 443
     assert refuse("setenv opt plugin x\n").startswith("server.conf:6: plugin: ")
     assert refuse("setenv opt port x\n").startswith("server.conf:6: port: `x` is no number")
     assert refuse("ignore-unknown-option plugin\nplugin x\n").startswith("server.conf:7: plugin: ")

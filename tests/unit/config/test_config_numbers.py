@@ -12,8 +12,10 @@ from hognose.errors import ConfigError
 
 # directive with {} for the number, attribute of the config ("" for what is not kept), lowest, highest
 NUMBERS = [
-    ("port {}", "port", 1, 65_535),
-    ("lport {}", "port", 1, 65_535),
+    ("port {}", "", 1, 65_535),
+    ("lport {}", "", 1, 65_535),
+    ("local * {}", "", 1, 65_535),
+    ("explicit-exit-notify {}", "explicit_exit_notify", 0, 2),
     ("max-clients {}", "max_clients", 1, 65_536),
     ("hand-window {}", "hand_window", 5, 3600),
     ("tran-window {}", "tran_window", 1, 86_400),

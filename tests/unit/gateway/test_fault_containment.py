@@ -36,9 +36,9 @@ from hognose.tcp.listener import Listener
 from hognose.tcp.no_connection import NoConnection
 from hognose.tcp.server import TcpServer
 from hognose.vpn.admission import Admissions
+from hognose.vpn.arrivals import Arrivals
 from hognose.vpn.closing import Closing
 from hognose.vpn.downlink import Downlink
-from hognose.vpn.peer_service import PeerService
 
 
 class FaultError(RuntimeError):
@@ -184,7 +184,7 @@ POINTS: list[tuple[type, str, Work]] = [
     (NeighborTable, "receive", ask_by_arp),
     (NeighborTable, "lookup", ping_from_outside),
     (Journal, "add", connection_only),
-    (PeerService, "_accept", connection_only),
+    (Arrivals, "_accept", connection_only),
     (Closing, "closed", reset),
     (Downlink, "deliver", answer_from_outside),
 ]

@@ -110,7 +110,7 @@ def busy_minute(world: GatewayWorld, alice: Remote) -> None:
 def consistent(world: GatewayWorld) -> None:
     """Each table's entries are known to the others."""
     gateway = world.gateway
-    tcp, clients, scheduler = gateway._tcp, gateway.service.table.clients, gateway.service.scheduler
+    tcp, clients, scheduler = gateway._tcp[0], gateway.service.table.clients, gateway.service.scheduler
     for conn_id, peer in gateway.service.table.by_transport.items():
         assert isinstance(peer.transport, StreamTransport)
         assert tcp.find(peer.transport._conn.key) is peer.transport._conn

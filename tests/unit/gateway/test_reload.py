@@ -19,7 +19,7 @@ from hognose.drops import DropReason, Stat
 from hognose.errors import ConfigError
 from hognose.gateway.live import LiveConfig
 from hognose.limits import Limits
-from hognose.settings import CertificateRules, ClientSettings
+from hognose.settings import CertificateRules, ClientSettings, ListenerSettings
 
 
 def config(*lines: str) -> ServerConfig:
@@ -186,8 +186,9 @@ def test_config_profile_and_policy_change_together_or_not_at_all() -> None:
     with pytest.raises(ConfigError):
         live.change(changed(config(), crl="x", max_clients=1))
     assert (live.config, live.profile, live.policy) == before
-    assert live.change(changed(config(), max_clients=1, port=7)) == ["port"]
-    assert (live.config.admission.max_clients, live.policy.max_clients, live.config.network.port) == (1, 1, 1194)
+    assert live.change(changed(config(), max_clients=1, listeners=(ListenerSettings("tcp", 7),))) == ["port"]
+    assert (live.config.admission.max_clients, live.policy.max_clients) == (1, 1)
+    assert str(live.config.network.listeners[0]) == "1194/tcp"
 
 
 def test_live_settings_alone_need_no_restart() -> None:

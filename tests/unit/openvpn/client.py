@@ -83,6 +83,8 @@ class ModelClient:
         self.messages: list[str] = []
         self.packets: list[bytes] = []
         self.pings = 0
+        self.resends_wrapped_key = False
+        self.early_negotiation = True  # of tls-crypt-v2, as OpenVPN from 2.6 on
         self.data_keys: dict[int, bytes] = {}
         self.cipher = ""
         self.peer_id: int | None = None
@@ -182,6 +184,10 @@ class ModelClient:
         if opcode == 5:
             return
         message_id = struct.unpack_from(">I", body, offset)[0]
+        if opcode == 8 and body[offset + 4 :]:  # flags of early negotiation, the type, length and value of one
+            assert body[offset + 4 :] == bytes.fromhex("000100020001")
+            self.resends_wrapped_key = True
+            body = body[: offset + 4]
         if message_id not in negotiation.acks:
             negotiation.acks.append(message_id)
         if message_id >= negotiation.next_in:
@@ -250,7 +256,8 @@ class ModelClient:
         except SSL.WantReadError:
             pass
         for at in range(0, len(data), 1000):
-            self.queue(negotiation, 4, data[at : at + 1000], now)
+            again = self.resends_wrapped_key and not negotiation.key_id and negotiation.next_out == 1
+            self.queue(negotiation, 11 if again else 4, data[at : at + 1000], now)
 
     def _send_key(self, negotiation: _Negotiation) -> None:
         for piece in self.kit.cut(self.key_message(negotiation)):
@@ -391,7 +398,7 @@ class ModelClient:
         head = bytes((opcode << 3 | negotiation.key_id,)) + self.sid
         dynamic = bool(self.dynamic_key) and (negotiation.key_id > 0 or self.exit_with_dynamic)
         self._wrap_pids[dynamic] += 1
-        early = 0x0F000000 if self.kit.wrap == "tls-crypt-v2" and not dynamic else 0  # as OpenVPN 2.6 counts
+        early = 0x0F000000 if self.kit.wrap == "tls-crypt-v2" and self.early_negotiation and not dynamic else 0
         ids = struct.pack(">II", early + self._wrap_pids[dynamic], UNIX)
         if dynamic or self.kit.wrap in ("tls-crypt", "tls-crypt-v2"):
             key = self.dynamic_key if dynamic else self.kit.static_key

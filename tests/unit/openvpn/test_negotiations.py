@@ -31,7 +31,7 @@ def reset(key_id: int = 0, message_id: int = 0) -> bytes:
 
 def fresh() -> tuple[Negotiations, Counters]:
     counters = Counters()
-    return Negotiations(profile(), os.urandom, counters), counters
+    return Negotiations(profile(), random=os.urandom, now=START, counters=counters), counters
 
 
 def established() -> tuple[Negotiations, Counters]:

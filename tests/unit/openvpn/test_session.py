@@ -279,7 +279,7 @@ def test_an_orderly_stop_is_told() -> None:
     link = Link(profile(), kit())
     link.connect()
     link.session.shutdown(link.now)
-    link.run(lambda: "RESTART,[P]" in link.client.messages, 5)
+    link.run(lambda: "RESTART,[P]:the server restarts" in link.client.messages, 5)
 
 
 def test_a_handshake_that_takes_too_long() -> None:

@@ -199,7 +199,7 @@ def test_a_state_is_plain_data(info: str) -> None:
 
 
 def test_every_event_in_every_stage() -> None:
-    """The way forward is one; a refusal and the end are possible always; nothing leads out of the end."""
+    """The way forward is one; a refusal, a goodbye and the end are possible always; nothing leads out of the end."""
     forward = {
         (SessionStage.NEW, SessionStep.HARD_RESET): SessionStage.HANDSHAKE,
         (SessionStage.HANDSHAKE, SessionStep.KEY_MESSAGE): SessionStage.AUTHENTICATED,
@@ -212,6 +212,8 @@ def test_every_event_in_every_stage() -> None:
                 expected = SessionStage.ENDED
             elif step is SessionStep.REFUSE:
                 expected = SessionStage.REFUSED
+            elif step is SessionStep.LEAVE:
+                expected = SessionStage.LEAVING
             else:
                 expected = forward.get((stage, step), stage)
             assert after(stage, step) is expected, (stage, step)

@@ -33,6 +33,16 @@ PLAIN = bytes(12)
 TUN_MTU, MSS = 1400, 1360
 
 
+class Everyone(dict[bytes, int]):
+    """One value for any client."""
+
+    def __init__(self, value: int) -> None:
+        self._value = value
+
+    def get(self, key: bytes, default: int = 0) -> int:  # type: ignore[override]  # narrower than a dictionary's
+        return self._value
+
+
 @dataclass
 class Engines:
     """All that an Ingress hands frames to. inbound: what the NAT answers, one after the other."""
@@ -93,12 +103,21 @@ class LoneIngress:
             limiter=RateLimiter(limits), counters=counters,
         )  # fmt: skip
         classifier = Classifier(
-            mac=MAC, address=us, port=PORT, mss=MSS, tun_mtu=TUN_MTU, endpoints=endpoints, icmp=icmp, counters=counters,
-            syn_sieve=engines, nat=engines, neighbors=engines,  # type: ignore[arg-type]  # stand-ins
+            mac=MAC,
+            address=us,
+            ports=frozenset((PORT,)),
+            mss=Everyone(MSS),
+            tun_mtu=TUN_MTU,
+            endpoints=endpoints,
+            icmp=icmp,
+            counters=counters,
+            syn_sieve=engines,  # type: ignore[arg-type]  # stand-ins
+            nat=engines,  # type: ignore[arg-type]  # likewise
+            neighbors=engines,  # type: ignore[arg-type]  # likewise
             reassembler=Reassembler(limits, self.counters),
-        )  # fmt: skip
+        )
         self.ingress = Ingress(
-            caps=LinkCaps(MAC), address=us, vpn=engines, endpoints=endpoints, classifier=classifier,  # type: ignore[arg-type]  # stand-ins
+            caps=LinkCaps(MAC), address=us, vpn=(engines,), endpoints=endpoints, classifier=classifier,  # type: ignore[arg-type]  # stand-ins
             syn_sieve=engines, split_packets=split_packets, counters=counters,  # type: ignore[arg-type]  # stand-ins
         )  # fmt: skip
 

@@ -71,7 +71,7 @@ class World:
             client_to_client=self.client_to_client,
             caps=caps,
             tun_mtu=self.tun_mtu,
-            mss=1300,
+            mss={A: 1300, B: 1300},
             nat=self.nat,
             reassembler=Reassembler(limits, self.counters),
             endpoints=NO_ENDPOINTS,

@@ -24,7 +24,7 @@ class Flood:
     """A filter at work, and strangers who come at a rate."""
 
     def __init__(self, per_second: int) -> None:
-        self.sieve = SynSieve(1194, per_second, SECRET)
+        self.sieve = SynSieve([1194], per_second, SECRET)
         self.now = START
         self.number = 0
         assert self.sieve.begin(self.now, self.now)
@@ -49,7 +49,7 @@ class Flood:
 
 
 def test_without_an_overflow_nothing_is_looked_at() -> None:
-    subject = SynSieve(1194, 100, SECRET)
+    subject = SynSieve([1194], 100, SECRET)
     assert subject.begin(START, START + FLOOD_LIFE)
     assert not subject.begin(START, START + FLOOD_LIFE + 1)
 

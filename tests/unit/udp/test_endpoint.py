@@ -32,12 +32,12 @@ class Port:
         """Datagrams that have come with this packet: `before` bytes stand before it and some after it."""
         raw = bytes(packet)
         l4 = before + (raw[0] & 15) * 4
-        self.endpoint.receive(bytes(before) + raw + bytes(9), before, l4, before + len(raw), checksum_ok)
+        self.endpoint.receive(bytes(before) + raw + bytes(9), before, l4, before + len(raw), 0, checksum_ok, 0)
         return self.endpoint.take()
 
     def sent(self) -> list[IP]:
         found: list[IP] = []
-        for to, vnet, pieces in self.endpoint.poll():
+        for to, vnet, pieces in self.endpoint.poll(0):
             packet = IP(b"".join(pieces))
             assert (vnet, to) == (virtio_net.PLAIN, parse_ipv4(packet.dst))
             found.append(packet)
@@ -105,7 +105,7 @@ def test_the_queue_is_bounded_and_the_newest_is_dropped() -> None:
     port = Port(received=3)
     for number in range(5):
         raw = bytes(packet(bytes((number,))))
-        port.endpoint.receive(raw, 0, 20, len(raw), False)
+        port.endpoint.receive(raw, 0, 20, len(raw), 0, False, 0)
     assert [datagram.payload for datagram in port.endpoint.take()] == [b"\0", b"\1", b"\2"]
     assert port.drops == {"UDP_QUEUE_FULL": 2}
     assert len(port.take(packet())) == 1
@@ -114,9 +114,9 @@ def test_the_queue_is_bounded_and_the_newest_is_dropped() -> None:
 @pytest.mark.parametrize("payload", [b"", b"a", b"answer", bytes(3000)])
 def test_what_is_sent(payload: bytes) -> None:
     port = Port()
-    assert not port.endpoint.waiting
+    assert not port.endpoint.waits
     assert port.endpoint.send(Datagram(REMOTE, payload))
-    assert port.endpoint.waiting
+    assert port.endpoint.waits
     [sent] = port.sent()
     fields = (sent.src, sent.dst, sent[UDP].sport, sent[UDP].dport, sent.flags)
     assert (*fields, bytes(sent[UDP].payload)) == (US, THEM, PORT, 40_000, 0, payload)
@@ -124,7 +124,7 @@ def test_what_is_sent(payload: bytes) -> None:
     del sent.chksum, sent[UDP].chksum
     again = IP(bytes(sent))
     assert (again.chksum, again[UDP].chksum) == checksums
-    assert (port.endpoint.waiting, port.sent()) == (False, [])
+    assert (port.endpoint.waits, port.sent()) == (False, [])
 
 
 def test_packets_have_ids_of_their_own() -> None:

@@ -34,6 +34,7 @@ class FakeSession:
 @dataclass
 class FakeTransport:
     id: int = 7
+    proto: str = "udp"
     endpoint: Endpoint = field(default_factory=lambda: Endpoint(bytes((192, 0, 2, 11)), 40_000))
 
 
@@ -57,6 +58,7 @@ def lines(version: int, *peers: FakePeer) -> list[str]:
 def test_the_columns_have_the_names_that_exporters_ask_for(version: int, delimiter: str) -> None:
     rows = list(csv.reader(lines(version, FakePeer(session=FakeSession(123, 456))), delimiter=delimiter))
     assert rows[0][0] == "TITLE"
+    assert len(rows[0][1].split()) >= 3  # openvpn_exporter reads the third word
     assert rows[1] == ["TIME", "2027-01-15 08:01:00", str(UNIX + 60)]
     headers = {row[1]: row[2:] for row in rows if row[0] == "HEADER"}
     assert headers["CLIENT_LIST"][: len(CLIENT_COLUMNS)] == CLIENT_COLUMNS
@@ -71,6 +73,7 @@ def test_the_columns_have_the_names_that_exporters_ask_for(version: int, delimit
     assert (client["Client ID"], client["Peer ID"]) == ("7", "3")
     assert client["Data Channel Cipher"] == "AES-256-GCM"
     assert client["Client Version"] == "2.6.14 linux"
+    assert client["Transport"] == "udp4"
     assert rows[-1] == ["END"]
 
 

@@ -20,6 +20,8 @@ QUEUE = 5000
 class FakeTransport:
     """As much of a transport as the downlink uses."""
 
+    full_reason = DropReason.SEND_QUEUE_FULL
+
     def __init__(self, room: int) -> None:
         self.free = room
         self.sent: list[bytes] = []

@@ -17,7 +17,7 @@ from hognose.vpn.peer_table import PeerTable
 from hognose.vpn.peer_timers import PeerTimers
 from hognose.vpn.service_state import ServiceState, export_service, restore_service
 from hognose.vpn.stages import Stage
-from hognose.vpn.transport import Opener, Pending, Transport
+from hognose.vpn.transport import Listener, Pending, Transport
 
 FIRST, LAST = bytes((10, 8, 0, 2)), bytes((10, 8, 0, 9))
 STATE = cast(SessionState, "a session's state")
@@ -40,11 +40,11 @@ class FakeService:
 
 
 class Connection:
-    """A connection, its own opener and transport."""
+    """A connection, its own listener and transport."""
 
     def __init__(self, number: int) -> None:
         self.id, self.endpoint = number, Endpoint(bytes((192, 0, 2, number)), 1000)
-        self.unfinished = b"ab"
+        self.unfinished, self.proto = b"ab", "tcp"
         self.aborted = False
 
     def abort(self, now: int) -> None:
@@ -52,7 +52,7 @@ class Connection:
 
 
 class Opening:
-    """An opener of such connections."""
+    """A listener with such connections."""
 
     def __init__(self) -> None:
         self.opened: list[tuple[int, bytes]] = []
@@ -80,18 +80,25 @@ def exported() -> tuple[Peer, Peer, ServiceState]:
     return newcomer, alice, export_service(service.real)
 
 
-def restore(service: FakeService, state: ServiceState, connections: list[Any], opener: Opener) -> None:
-    restore_service(service.real, state, connections, opener=opener, restored=lambda one: cast(Session, (one,)), now=50)
+def restore(service: FakeService, state: ServiceState, connections: list[Any], listener: Opening) -> None:
+    restore_service(
+        service.real,
+        state,
+        [(cast(Listener, listener), one) for one in connections],
+        restored=lambda one: cast(Session, SimpleNamespace(state=one, control=SimpleNamespace(inner_mss=1300))),
+        now=50,
+    )
 
 
 def test_a_client_goes_on_and_all_else_is_given_back() -> None:
     newcomer, alice, state = exported()
-    service, opener = FakeService(), Opening()
+    service, listener = FakeService(), Opening()
     connections = [Connection(number) for number in (1, 2, 3)]
-    restore(service, state, connections, opener)
+    restore(service, state, connections, listener)
     [restored] = service.table.by_transport.values()
-    assert opener.opened == [(2, b"ab")]
-    assert restored.session == (STATE,)
+    assert listener.opened == [(2, b"ab")]
+    assert cast(Any, restored.session).state == STATE
+    assert service.table.mss == {restored.address: 1300}
     assert (restored.stage, restored.address, restored.peer_id) == (Stage.ESTABLISHED, alice.address, 1)
     assert (restored.session_id, restored.common_name, restored.version) == (b"session2", "client2", "2.6")
     assert (restored.accepted_at, restored.established_at) == (7, 9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import cast
 
 import pytest
@@ -12,10 +13,11 @@ from hognose.address import Endpoint
 from hognose.drops import DropReason
 from hognose.errors import LocalError, PeerError
 from hognose.tcp.connection import TcpConnection
+from hognose.tcp.server import TcpServer
 from hognose.tcp.silent import SILENT_TIME
 from hognose.tcp.state import CloseReason
 from hognose.vpn.peer import FIRST_RECORD_NS
-from hognose.vpn.streams import StreamOpener, StreamTransport
+from hognose.vpn.streams import StreamListener, StreamTransport
 from hognose.vpn.transport import Pending, Transport
 
 
@@ -121,7 +123,7 @@ def test_room_is_that_of_the_connection_and_of_the_queue() -> None:
 
 def test_the_rest_is_handed_on() -> None:
     made, script = transport()
-    made.trust()
+    made.trust(7)
     made.set_aside()
     made.close(1)
     made.abort(1)
@@ -132,8 +134,9 @@ def test_the_rest_is_handed_on() -> None:
 
 
 def test_only_tcp_connections_are_opened() -> None:
+    server = cast(TcpServer, SimpleNamespace(accepted=None, readable=None, closed=None))
     with pytest.raises(LocalError):
-        StreamOpener(2048, 1).open(cast(Pending, Script()))
+        StreamListener(server, 2048, 1).open(cast(Pending, Script()))
 
 
 def test_the_first_record_has_as_long_as_a_silent_connection() -> None:

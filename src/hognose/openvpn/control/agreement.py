@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from hognose.drops import DropReason
 from hognose.openvpn.control.key_exchange import ClientKeyMessage
 from hognose.openvpn.profile import ServerProfile
-from hognose.vocabulary import DATA_CIPHERS, Framing
+from hognose.vocabulary import DATA_CIPHERS, Framing, Proto
 
 # IV_PROTO bits (OpenVPN ssl.h)
 PROTO_DATA_V2 = 1 << 1
@@ -18,8 +18,9 @@ PROTO_AUTH_FAIL_TEMP = 1 << 8
 PROTO_DYNAMIC_TLS_CRYPT = 1 << 9
 PROTO_DATA_EPOCH = 1 << 10
 
-# OpenVPN's link-mtu less tun-mtu (its BF-CBC placeholder, SHA1, TCP); only ever compared by clients.
-_LINK_MTU_EXTRA = 43
+# OpenVPN's link-mtu less tun-mtu (its BF-CBC placeholder, SHA1, on TCP a length), and its name of the transport (proto
+# in options.c calc_options_string_link_mtu); only ever compared by clients.
+_LINK: dict[Proto, tuple[int, str]] = {"udp": (41, "UDPv4"), "tcp": (43, "TCPv4_SERVER")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +160,8 @@ def wants_cipher_pushed(peer_info: dict[str, str]) -> bool:
 def options_string(profile: ServerProfile, cipher: str | None) -> str:
     """Our side of the options consistency check; mismatches only make clients log a warning."""
     wrap, tun_mtu = profile.wrap, profile.data.tun_mtu
-    parts = ["V4", "dev-type tun", f"link-mtu {tun_mtu + _LINK_MTU_EXTRA}", f"tun-mtu {tun_mtu}"]
-    parts.append(f"proto {profile.link_protocol}")
+    extra, protocol = _LINK[profile.proto]
+    parts = ["V4", "dev-type tun", f"link-mtu {tun_mtu + extra}", f"tun-mtu {tun_mtu}", f"proto {protocol}"]
     if profile.data.framing in ("comp-lzo", "stub"):
         parts.append("comp-lzo")
     if wrap.kind == "tls-auth" and wrap.direction is not None:

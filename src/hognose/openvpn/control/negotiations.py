@@ -15,6 +15,7 @@ from hognose.openvpn.control.misconfiguration import explain_first_packet
 from hognose.openvpn.control.reliability import ReliabilityState
 from hognose.openvpn.control.session_wrap import SessionWrap, SessionWrapState
 from hognose.openvpn.profile import ServerProfile
+from hognose.openvpn.proof import AddressProof
 from hognose.units import Nanos, Random, UnixSeconds
 from hognose.wire import openvpn as wire
 
@@ -51,19 +52,31 @@ class Negotiations:
     session id, b"" before its hard reset. turn_taken: TLS has had its flight in this call of Session.
     """
 
-    def __init__(self, profile: ServerProfile, random: Random, counters: Counters) -> None:
+    def __init__(
+        self,
+        profile: ServerProfile,
+        *,
+        random: Random,
+        now: Nanos,
+        counters: Counters,
+        proof: AddressProof | None = None,
+    ) -> None:
+        """proof: of a session that begins after the exchange of hard resets; None: it begins with the client's."""
         self._profile = profile
         self._counters = counters
         self._messages = MessageReader(counters, profile.limits)
-        self._session_id = _fresh_session_id(random)
-        self.remote_id = b""
+        self._session_id = proof.session_id if proof is not None else _fresh_session_id(random)
+        self.remote_id = proof.remote_id if proof is not None else b""
         self._last_key_id = 0  # of the newest attempt, failed or not: OpenVPN ssl.c key_state_init
         self._retired_until: Nanos = 0
-        self.wrap = SessionWrap(profile.wrap)
+        self.wrap = proof.wrap if proof is not None else SessionWrap(profile.wrap)
         self.primary: KeyState | None = None
         self.pending: KeyState | None = None
         self.retired: KeyState | None = None
         self.turn_taken = False
+        if proof is not None:
+            self.primary = self._fresh_key(0, now)
+            self.primary.reliability.begin_after_resets()
 
     @property
     def live(self) -> list[KeyState]:

@@ -79,6 +79,10 @@ class Reliability:
         self._next_send += 1
         self.waiting_bytes += len(payload) + MESSAGE_COST
 
+    def begin_after_resets(self) -> None:
+        """Begin with message id 1 in both directions: the hard resets, ids 0, were exchanged and acknowledged."""
+        self._next_send = self._next_receive = 1
+
     def receive(self, message_id: int, opcode: int, payload: bytes) -> bool:
         """File one message; False when it is beyond the window. Old ones are acknowledged again.
 

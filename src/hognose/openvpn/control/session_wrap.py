@@ -62,10 +62,18 @@ class SessionWrap:
         PeerError(NO_HARD_RESET, BAD_CONTROL_PACKET, BAD_HMAC or CLIENT_KEY_TOO_OLD) tells the administrator the change
         to make, and on which side.
         """
-        opcode = record[0] >> 3
-        if opcode == HARD_RESET_CLIENT_V3 and self._settings.v2_key:
+        if record[0] >> 3 not in (HARD_RESET_CLIENT_V2, HARD_RESET_CLIENT_V3):
+            raise PeerError(DropReason.NO_HARD_RESET, explain_first_packet(self._settings, record))
+        return self.open_stateless(record, unix)
+
+    def open_stateless(self, record: bytes, unix: UnixSeconds) -> Opened:
+        """Open a record that may be the first one or the one after it; PeerError as `open_first`.
+
+        Its opcode chooses the wrap: HARD_RESET_CLIENT_V3 and CONTROL_WKC_V1 bring a client key of tls-crypt-v2.
+        """
+        if self._settings.v2_key and record[0] >> 3 in (HARD_RESET_CLIENT_V3, CONTROL_WKC_V1):
             return self._open_v3(record, unix)
-        if opcode != HARD_RESET_CLIENT_V2 or self._settings.v2_only:
+        if self._settings.v2_only or record[0] >> 3 in (HARD_RESET_CLIENT_V3, CONTROL_WKC_V1):
             raise PeerError(DropReason.NO_HARD_RESET, explain_first_packet(self._settings, record))
         self._base = make_wrap(self._settings)
         self._base_key = self._settings.key
@@ -124,6 +132,16 @@ class SessionWrap:
         """A record; the key id in its first byte chooses the wrap."""
         wrap = self._dynamic if self._dynamic is not None and first & 7 else self._base
         return wrap.seal(first, session_id, body, unix)
+
+    def after_reset(self, time: UnixSeconds) -> SessionWrap:
+        """The wrap of the session that follows a stateless exchange under the same key.
+
+        Our hard reset has left as packet id 1 of `time`; nothing that has come counts as received (OpenVPN ssl_pkt.c
+        tls_pre_decrypt_lite works on a copy too).
+        """
+        wrap = SessionWrap(self._settings)
+        wrap.restore(replace(self.export(), base=WrapState(last_id=1, time=time)))
+        return wrap
 
     def use_dynamic(self, exported: bytes) -> None:
         """Use dynamic tls-crypt from the 256 exported bytes of the first TLS connection; once per session."""

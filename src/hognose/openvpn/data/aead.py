@@ -73,6 +73,11 @@ class AeadRecords:
         """True when an authentic record has come."""
         return self.replay.highest > 0
 
+    @property
+    def newest(self) -> tuple[int, int]:
+        """No epoch, and the highest packet id that has come."""
+        return 0, self.replay.highest
+
     def worn_out(self, opened_bytes: int, sealed_bytes: int) -> bool:
         """True when enough was sealed or opened, or failed often enough, that a new key is wanted (usage_limits.py)."""
         sent, received = self.next_id, self.replay.highest

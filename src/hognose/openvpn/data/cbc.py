@@ -65,6 +65,11 @@ class CbcRecords:
         """True when an authentic record has come."""
         return self.replay.highest > 0
 
+    @property
+    def newest(self) -> tuple[int, int]:
+        """No epoch, and the highest packet id that has come."""
+        return 0, self.replay.highest
+
     def worn_out(self, opened_bytes: int, sealed_bytes: int) -> bool:
         """True when one direction has carried RENEGOTIATE_AT packets: a new key is wanted; bytes have no limit."""
         return max(self.next_id, self.replay.highest) >= RENEGOTIATE_AT

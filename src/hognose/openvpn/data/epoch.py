@@ -146,6 +146,11 @@ class EpochRecords:
         """True when an authentic record has come."""
         return self._receive.epoch > 1 or self._receive.replay.highest > 0
 
+    @property
+    def newest(self) -> tuple[int, int]:
+        """The newest epoch of the peer, and the highest packet id that has come in it."""
+        return self._receive.epoch, self._receive.replay.highest
+
     def worn_out(self, opened_bytes: int, sealed_bytes: int) -> bool:
         """True from RENEGOTIATE_EPOCH on: a new negotiated key is wanted; bytes are limited by epoch."""
         return max(self._send.epoch, self._receive.epoch) >= RENEGOTIATE_EPOCH

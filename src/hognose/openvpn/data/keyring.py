@@ -135,6 +135,18 @@ class Keyring:
         opened = self.payloads.bytes_in + self.payloads.control_bytes - key.bytes_in_before
         return key.records.worn_out(opened, self.bytes_out - key.bytes_out_before)
 
+    @property
+    def newest(self) -> tuple[int, int, int]:
+        """Place of the newest authentic record: its key in order of installation, epoch, packet id; (-1, 0, 0) before.
+
+        Places compare as long as no key is installed or forgotten.
+        """
+        keys = list(self._keys.values())
+        for rank in range(len(keys) - 1, -1, -1):
+            if keys[rank].records.receiving:
+                return rank, *keys[rank].records.newest
+        return -1, 0, 0
+
     def install(self, key: DataKey, now: Nanos, switch_at: Nanos, expires_at: Nanos) -> None:
         """Take a new key: it opens at once, seals from switch_at on; the one before it lives until expires_at."""
         self._add(key)

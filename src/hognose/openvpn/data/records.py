@@ -35,6 +35,10 @@ class Records(Protocol):
         """True when an authentic record has come: the peer has this key too."""
 
     @property
+    def newest(self) -> tuple[int, int]:
+        """Epoch, 0 without epochs, and packet id of the newest authentic record; (0, 0) before the first."""
+
+    @property
     def exhausted(self) -> bool:
         """True when the key must not open anything any more."""
 

@@ -1,0 +1,170 @@
+# hot
+"""The transport of one peer that speaks over datagrams: what has come from it, and what it is sent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hognose.address import Endpoint
+from hognose.drops import DropReason
+from hognose.link import ETHERNET_HDR_LEN
+from hognose.openvpn.proof import AddressProof
+from hognose.units import Nanos
+from hognose.vocabulary import Proto
+from hognose.wire import ipv4, udp, virtio_net
+
+if TYPE_CHECKING:
+    from hognose.vpn.datagrams import DatagramPort
+
+_HEADERS_LEN = ipv4.HEADER_LEN + udp.HEADER_LEN
+# vnet header of every datagram: the device completes the UDP checksum.
+PARTIAL = virtio_net.partial_checksum(ETHERNET_HDR_LEN + ipv4.HEADER_LEN, udp.CHECKSUM_OFFSET)
+_NO_PEER_WORD = b""  # equal to no three bytes
+
+
+class DatagramTransport:
+    """A Transport of one port.
+
+    Bounds: DatagramLimits.waiting_of_client datagrams wait, waiting_at_first until the peer is trusted; roaming come
+    from other addresses. There is no queue toward the peer: `send` puts packets on the port's list at once, and room
+    bounds those of a step.
+    """
+
+    __slots__ = (
+        "_head", "_head_size", "_most", "close_reason", "endpoint", "id", "key", "listed", "opened_at",
+        "peer_word", "port", "proof", "remote_id", "roaming", "waiting",
+    )  # fmt: skip
+
+    broken = False
+    unfinished = b""
+    ended = False
+    finished = False
+    proto: Proto = "udp"
+    full_reason = DropReason.DATAGRAM_QUEUE_FULL
+
+    def __init__(
+        self, port: DatagramPort, number: int, key: bytes, remote_id: bytes, proof: AddressProof | None, now: Nanos
+    ) -> None:
+        """key: the peer's address and port as on the wire; remote_id: its session id."""
+        self.port = port
+        self.id = number
+        self.remote_id = remote_id
+        self.proof = proof
+        self.opened_at = now
+        self.close_reason = ""
+        self.listed = False  # among the port's readable ones
+        self.peer_word = _NO_PEER_WORD  # the peer id as in a data packet, once it is a client
+        self.waiting: list[bytes] = []
+        self.roaming: list[tuple[bytes, bytes]] = []  # (source, data packet) from other addresses
+        self._most = port.limits.waiting_at_first
+        self.move(key)
+
+    def move(self, key: bytes) -> None:
+        """Take another address of the peer; only its port calls it."""
+        self.key = key
+        self.endpoint = Endpoint(key[:-2], int.from_bytes(key[-2:], "big"))
+        self._head_size = -1
+        self._head = b""
+
+    # -- in ----------------------------------------------------------------------------------------------------------
+
+    def put(self, datagram: bytes) -> bool:
+        """Store a datagram; True when the transport is to be listed as readable. Drops: DATAGRAM_QUEUE_FULL."""
+        port = self.port
+        if len(self.waiting) >= self._most or port.waiting >= port.limits.waiting:
+            port.counters.drop(DropReason.DATAGRAM_QUEUE_FULL)
+            return False
+        self.waiting.append(datagram)
+        port.waiting += 1
+        if self.listed:
+            return False
+        self.listed = True
+        return True
+
+    def put_from(self, key: bytes, datagram: bytes) -> bool:
+        """Store a data packet that came from another address; as `put`."""
+        if len(self.roaming) >= self.port.limits.roaming:
+            self.port.counters.drop(DropReason.DATAGRAM_QUEUE_FULL)
+            return False
+        self.roaming.append((key, datagram))
+        if self.listed:
+            return False
+        self.listed = True
+        return True
+
+    def take(self, most: int) -> list[bytes]:
+        """Up to `most` datagrams in order; none raises."""
+        waiting = self.waiting
+        if len(waiting) <= most:
+            self.waiting = []
+        else:
+            self.waiting = waiting[most:]
+            waiting = waiting[:most]
+        self.port.waiting -= len(waiting)
+        return waiting
+
+    def take_roaming(self) -> list[tuple[bytes, bytes]]:
+        """Drained: data packets from other addresses."""
+        roaming, self.roaming = self.roaming, []
+        return roaming
+
+    def roam(self, key: bytes) -> bool:
+        """Send to another address from now on; False when another client is there."""
+        return self.port.move(self, key)
+
+    def discard(self) -> None:
+        """Throw away what was received and not taken."""
+        self.port.waiting -= len(self.waiting)
+        self.waiting = []
+        self.roaming = []
+
+    def set_aside(self) -> None:
+        """Nothing takes less memory than the datagrams themselves."""
+
+    @property
+    def has_input(self) -> bool:
+        """True while something waits."""
+        return bool(self.waiting or self.roaming)
+
+    # -- out ---------------------------------------------------------------------------------------------------------
+
+    def room(self, queue: int) -> int:
+        """Bytes that may still be sent in this step: `queue` at most, and DatagramLimits.step_bytes."""
+        return min(queue, self.port.limits.step_bytes) - self.port.sent.get(self.id, 0)
+
+    def fits(self, records: list[bytes]) -> bool:
+        """True: control packets are few, and lost ones are sent again."""
+        return True
+
+    def send(self, records: list[bytes]) -> None:
+        """Send each record as a datagram, with DF unless it is too large for the link."""
+        port = self.port
+        out, local, key, mtu = port.out, port.local, self.key, port.mtu
+        destination = key[:-2]
+        total = 0
+        for record in records:
+            size = len(record)
+            total += size
+            if size == self._head_size:
+                head = self._head
+            elif size + _HEADERS_LEN > mtu:
+                head = udp.heads(local, key, size, port.fresh_ident())
+            else:
+                head = self._head = udp.heads(local, key, size)
+                self._head_size = size
+            out.append((destination, PARTIAL, [head, record]))
+        port.sent[self.id] = port.sent.get(self.id, 0) + total
+
+    def trust(self, peer_id: int) -> None:
+        """Serve an authenticated peer under its peer id; a transport that was at its address before is over."""
+        self._most = self.port.limits.waiting_of_client
+        self.peer_word = peer_id.to_bytes(3, "big")
+        self.port.trust(self)
+
+    def close(self, now: Nanos) -> None:
+        """End it: what was sent is on its way. Idempotent."""
+        self.port.remove(self, "closed")
+
+    def abort(self, now: Nanos) -> None:
+        """End it."""
+        self.port.remove(self, "aborted")

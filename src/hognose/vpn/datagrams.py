@@ -1,0 +1,312 @@
+# hot
+"""One UDP port of the VPN: datagrams to the peers that they belong to, and what peers send as packets.
+
+A data packet names its client by peer id, a control packet by the address that it comes from and its session id
+(OpenVPN mudp.c multi_get_create_instance_udp). All others are for the stateless handshake, within limits: no state
+before a client has proved its address.
+"""
+
+from __future__ import annotations
+
+from hognose.address import Address, Endpoint
+from hognose.address_scope import is_host
+from hognose.base.journal import Journal
+from hognose.base.numbering import Numbering
+from hognose.drops import Counters, DropReason, Stat
+from hognose.errors import LocalError, PeerError
+from hognose.events import EventKind
+from hognose.limits import DatagramLimits
+from hognose.link import Outgoing
+from hognose.openvpn.proof import AddressProof
+from hognose.units import UDP, Nanos, Port, Random, UnixSeconds
+from hognose.vocabulary import Proto
+from hognose.vpn.datagram_transport import PARTIAL, DatagramTransport
+from hognose.vpn.initial_rate import InitialRate
+from hognose.vpn.peer import NO_PEER_ID
+from hognose.vpn.peer_table import PeerTable
+from hognose.vpn.stateless_handshake import LEAST, OPCODES, RESETS, Answer, FirstPacket, StatelessHandshake
+from hognose.vpn.transport import Pending
+from hognose.wire import udp
+from hognose.wire.checksum import ones_sum, pseudo_sum
+from hognose.wire.openvpn import DATA_V1, DATA_V2
+
+_DATA_V2_FIRST = range(DATA_V2 << 3, (DATA_V2 << 3) + 8)
+_UNDEFINED = NO_PEER_ID.to_bytes(3, "big")
+
+
+class DatagramPort:
+    """The Listener of one UDP port.
+
+    Bounds (DatagramLimits): datagrams that wait for one peer, and for all; packets of no session that one step looks
+    at; sessions without a proof of the address. Beyond them the newest is dropped: DATAGRAM_QUEUE_FULL,
+    INITIAL_CROWDED.
+    """
+
+    proto: Proto = "udp"
+
+    def __init__(
+        self,
+        *,
+        address: Address,
+        port: Port,
+        mtu: int,
+        table: PeerTable,
+        handshake: StatelessHandshake,
+        resets: InitialRate,
+        proofs: InitialRate,
+        limits: DatagramLimits,
+        numbering: Numbering,
+        journal: Journal,
+        random: Random,
+        counters: Counters,
+        broadcasts: frozenset[Address],
+    ) -> None:
+        """mtu: of the link. resets, proofs: limits of hard resets of no session, and of packets that prove an address.
+
+        broadcasts: directed broadcasts of the link, which are no sources.
+        """
+        self.local = address + port.to_bytes(2, "big")
+        self.mtu = mtu
+        self.limits = limits
+        self.counters = counters
+        self.out: list[Outgoing] = []  # until poll
+        self.sent: dict[int, int] = {}  # bytes of each transport, likewise
+        self.waiting = 0  # datagrams that wait for all peers
+        self._address = address
+        self._pseudo = pseudo_sum(b"", address, UDP, 0)  # without source and length
+        self._table = table
+        self._handshake = handshake
+        self._resets = resets
+        self._proofs = proofs
+        self._numbering = numbering
+        self._journal = journal
+        self._broadcasts = broadcasts
+        self._transports: dict[bytes, DatagramTransport] = {}  # by the peer's address and port
+        self._newcomers: dict[bytes, DatagramTransport] = {}  # likewise, at an address that has a transport
+        self._unproven: dict[int, DatagramTransport] = {}  # by id, until they are authenticated
+        self._initial: list[tuple[bytes, bytes]] = []  # (source, packet) of no session
+        self._accepted: list[DatagramTransport] = []
+        self._readable: list[DatagramTransport] = []
+        self._closed: list[DatagramTransport] = []
+        self._ident = int.from_bytes(random(2), "big")
+
+    def __len__(self) -> int:
+        """Number of transports."""
+        return len(self._transports) + len(self._newcomers)
+
+    # -- what comes --------------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes, l3: int, l4: int, end: int, gso_size: int, checksum_ok: bool, now: Nanos) -> None:
+        """Take one UDP packet, or a super-frame of datagrams of gso_size bytes; `data` is not kept.
+
+        The IPv4 header is valid, the destination is ours; checksum_ok False: verify here unless the field is 0, which
+        means none (RFC 768). Drops: BAD_UDP_HEADER, BAD_UDP_CHECKSUM, and those of the class.
+        """
+        start = l4 + udp.HEADER_LEN
+        stop = l4 + (data[l4 + 4] << 8 | data[l4 + 5]) if start <= end else 0
+        if not start <= stop <= end:
+            self.counters.drop(DropReason.BAD_UDP_HEADER)
+            return
+        key = data[l3 + 12 : l3 + 16] + data[l4 : l4 + 2]
+        if (
+            not checksum_ok
+            and (data[l4 + 6] or data[l4 + 7])
+            and ones_sum(data[l4:stop], self._pseudo + int.from_bytes(key[:-2], "big") + stop - l4)
+        ):
+            self.counters.drop(DropReason.BAD_UDP_CHECKSUM)
+            return
+        transport = self._transports.get(key)
+        size = gso_size or 0xFFFF
+        for at in range(start, stop, size) or (start,):
+            datagram = data[at : at + size] if at + size < stop else data[at:stop]
+            if transport is not None and datagram[1:4] == transport.peer_word and datagram[0] in _DATA_V2_FIRST:
+                if transport.put(datagram):
+                    self._readable.append(transport)
+            else:
+                self._sort(key, datagram)
+
+    def _sort(self, key: bytes, datagram: bytes) -> None:
+        """Give a datagram to its peer, to one that may have moved, or to the stateless handshake."""
+        opcode = datagram[0] >> 3 if datagram else 0
+        transport = self._transports.get(key)
+        if opcode == DATA_V2 and datagram[1:4] != _UNDEFINED:
+            peer = self._table.with_peer_id(int.from_bytes(datagram[1:4], "big")) if len(datagram) > 4 else None
+            owner = peer.transport if peer is not None else None
+            if not isinstance(owner, DatagramTransport) or owner.port is not self:
+                self.counters.drop(DropReason.NO_SESSION)
+            elif owner.key == key:
+                self._put(owner, datagram)
+            elif transport is not None:
+                self.counters.drop(DropReason.FLOAT_REFUSED)  # another client is there
+            elif owner.put_from(key, datagram):
+                self._readable.append(owner)
+        elif opcode in (DATA_V1, DATA_V2):
+            if transport is not None:
+                self._put(transport, datagram)
+            else:
+                self.counters.drop(DropReason.NO_SESSION)
+        elif transport is not None and datagram[1:9] == transport.remote_id:
+            self._put(transport, datagram)
+        elif transport is not None and (newcomer := self._newcomers.get(key)) and datagram[1:9] == newcomer.remote_id:
+            self._put(newcomer, datagram)
+        elif len(datagram) < LEAST or opcode not in OPCODES:
+            self.counters.drop(DropReason.NO_SESSION)
+        elif len(self._initial) >= self.limits.initial:
+            self.counters.drop(DropReason.INITIAL_CROWDED)
+        else:
+            self._initial.append((key, datagram))
+
+    def _put(self, transport: DatagramTransport, datagram: bytes) -> None:
+        if transport.put(datagram):
+            self._readable.append(transport)
+
+    # -- packets of no session ---------------------------------------------------------------------------------------
+
+    def accepted(self, now: Nanos, unix: UnixSeconds) -> list[DatagramTransport]:
+        """Drained: transports of clients that have proved their address, after the packets of no session."""
+        if self._initial:
+            initial, self._initial = self._initial, []
+            for key, datagram in initial:
+                self._look(key, datagram, now, unix)
+        if not self._accepted:
+            return []
+        accepted, self._accepted = self._accepted, []
+        return accepted
+
+    def _look(self, key: bytes, datagram: bytes, now: Nanos, unix: UnixSeconds) -> None:
+        source = key[:-2]
+        if source == self._address or not is_host(source, self._broadcasts) or key[-2:] == b"\0\0":
+            self.counters.drop(DropReason.MARTIAN)
+            return
+        transport = self._transports.get(key)
+        if transport is not None and datagram[1:9] == transport.remote_id:
+            self._put(transport, datagram)  # a packet before this one has made it
+            return
+        rate = self._resets if datagram[0] >> 3 in RESETS else self._proofs
+        if not rate.allows(key, datagram[1:9], now):
+            self.counters.drop(DropReason.INITIAL_CROWDED)
+            return
+        try:
+            found = self._handshake.look(key, datagram, now, unix)
+        except PeerError as error:
+            self.counters.drop(error.reason)
+            self._reject(key, error, now)
+            return
+        if isinstance(found, Answer):
+            self.counters.stats[Stat.UDP_COOKIES_SENT] += 1
+            self.out.append((source, PARTIAL, [udp.heads(self.local, key, len(found.record)), found.record]))
+            return
+        proof = found if isinstance(found, AddressProof) else None
+        if isinstance(found, FirstPacket) and len(self._unproven) >= self.limits.unproven:
+            self.counters.drop(DropReason.INITIAL_CROWDED)
+            return
+        self._open(key, proof, datagram, now)
+
+    def _reject(self, key: bytes, error: PeerError, now: Nanos) -> None:
+        """Tell the administrator why; the peer learns nothing."""
+        self._journal.add(
+            EventKind.PEER_REJECTED,
+            now,
+            conn=0,
+            peer=str(Endpoint(key[:-2], int.from_bytes(key[-2:], "big"))),
+            reason=error.reason.name.lower(),
+            detail=error.detail,
+        )
+
+    def _open(self, key: bytes, proof: AddressProof | None, datagram: bytes, now: Nanos) -> None:
+        """Make the transport of a new session; at an address that has one already it is a newcomer."""
+        transport = DatagramTransport(self, self._numbering.take(), key, datagram[1:9], proof, now)
+        if key in self._transports:
+            older = self._newcomers.pop(key, None)
+            if older is not None:
+                self.remove(older, "replaced")
+            self._newcomers[key] = transport
+        else:
+            self._transports[key] = transport
+        if proof is None:
+            self._unproven[transport.id] = transport
+        self._accepted.append(transport)
+        self._put(transport, datagram)
+
+    # -- Listener ----------------------------------------------------------------------------------------------------
+
+    def readable(self) -> list[DatagramTransport]:
+        """Drained: transports with new datagrams."""
+        if not self._readable:
+            return []
+        readable, self._readable = self._readable, []
+        for transport in readable:
+            transport.listed = False
+        return readable
+
+    def closed(self) -> list[DatagramTransport]:
+        """Drained: transports that are over."""
+        if not self._closed:
+            return []
+        closed, self._closed = self._closed, []
+        return closed
+
+    def open(self, pending: Pending, unfinished: bytes = b"") -> DatagramTransport:
+        """The accepted transport itself; LocalError for one of another port."""
+        if not isinstance(pending, DatagramTransport) or pending.port is not self:
+            raise LocalError("no transport of this port")
+        return pending
+
+    # -- of its transports -------------------------------------------------------------------------------------------
+
+    def trust(self, transport: DatagramTransport) -> None:
+        """Make a newcomer the transport of its address."""
+        self._unproven.pop(transport.id, None)
+        older = self._transports.get(transport.key)
+        if older is not None and older is not transport:
+            self.remove(older, "replaced")
+
+    def move(self, transport: DatagramTransport, key: bytes) -> bool:
+        """Have a client at another address from now on; False when another one is there."""
+        if key in self._transports or self._transports.get(transport.key) is not transport:
+            self.counters.drop(DropReason.FLOAT_REFUSED)
+            return False
+        self._leave(transport)
+        transport.move(key)
+        self._transports[key] = transport
+        return True
+
+    def remove(self, transport: DatagramTransport, reason: str) -> None:
+        """End a transport. Idempotent."""
+        if transport.close_reason:
+            return
+        transport.close_reason = reason
+        transport.discard()
+        self._unproven.pop(transport.id, None)
+        if self._newcomers.get(transport.key) is transport:
+            del self._newcomers[transport.key]
+        if self._transports.get(transport.key) is transport:
+            self._leave(transport)
+        self._closed.append(transport)
+
+    def _leave(self, transport: DatagramTransport) -> None:
+        """Free an address; a newcomer there has it from now on."""
+        del self._transports[transport.key]
+        newcomer = self._newcomers.pop(transport.key, None)
+        if newcomer is not None:
+            self._transports[transport.key] = newcomer
+
+    def fresh_ident(self) -> int:
+        """The id of a packet that may be cut on its way, 1 ... 65535 (RFC 6864)."""
+        self._ident = self._ident % 0xFFFF + 1
+        return self._ident
+
+    # -- a server of the link ----------------------------------------------------------------------------------------
+
+    @property
+    def waits(self) -> bool:
+        """True while something waits for `accepted` or `poll`."""
+        return bool(self.out or self._initial or self._closed)
+
+    def poll(self, now: Nanos) -> list[Outgoing]:
+        """Everything to send now."""
+        if not self.out:
+            return []
+        out, self.out = self.out, []
+        self.sent.clear()
+        return out
