@@ -15,7 +15,7 @@ from tests.world.pki import CLIENT, SERVER, Authority, key_usage, name_of
 from hognose.base.pem import load_certificates
 from hognose.drops import DropReason
 from hognose.errors import ConfigError, PeerError
-from hognose.openvpn.tls.certificates import check_identity, check_rules, subject_text
+from hognose.openvpn.tls.certificates import check_identity, check_rules, subject_text, username
 from hognose.settings import CertificateRules
 
 CN, O, OU, MAIL = (
@@ -269,3 +269,103 @@ def test_cve_2026_106017_usages_are_compared_whole() -> None:
 def test_extensions_that_cannot_be_read() -> None:
     broken = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.37"), b"\x30\x03abc")
     assert "malformed" in refusal(issue("a", usage=None, extensions=[broken]))
+
+
+# -- bits and bounds ---------------------------------------------------------------------------------------------------
+
+USAGES = {
+    "digital_signature": 0x80,
+    "content_commitment": 0x40,
+    "key_encipherment": 0x20,
+    "data_encipherment": 0x10,
+    "key_agreement": 0x08,
+    "key_cert_sign": 0x04,
+    "crl_sign": 0x02,
+}
+
+
+@pytest.mark.parametrize("name", USAGES)
+def test_each_bit_of_the_key_usage(name: str) -> None:
+    """RFC 5280 4.2.1.3: the first octet, from digitalSignature on; either of two bits makes a TLS client."""
+    bit = USAGES[name]
+    certificate = issue("a", key_usage=key_usage(name))
+    said = refusal(certificate, CertificateRules(key_usage=(0xFF,)), pinned_only=True)
+    assert f"its key usage is {bit:02x}, expected one of ff" in said
+    assert refusal(certificate, CertificateRules(key_usage=(bit,)), pinned_only=True) == ""
+    assert (refusal(certificate) == "") is (name in ("digital_signature", "key_agreement"))
+
+
+def test_all_bits_of_the_key_usage() -> None:
+    certificate = issue("a", key_usage=key_usage(*USAGES, "encipher_only"))
+    assert "its key usage is ff, expected" in refusal(certificate, CertificateRules(key_usage=(0x100,)))
+    certificate = issue("a", key_usage=key_usage(*USAGES))
+    assert "its key usage is fe, expected" in refusal(certificate, CertificateRules(key_usage=(0x100,)))
+
+
+@pytest.mark.parametrize(("last", "good"), [(60, True), (61, False)])
+def test_a_name_of_several_fields_has_255_bytes(last: int, good: bool) -> None:
+    """With the lines between them: 64, 64, 64 and 60 (OpenVPN's buffer of 256 ends in a zero)."""
+    certificate = issue(subject=name_of((CN, "x" * 64), (O, "y" * 64), (OU, "z" * 64), (NameOID.TITLE, "t" * last)))
+    rules = CertificateRules(username_field="CN O OU title")
+    if good:
+        assert len(check_identity(certificate, rules)) == 255
+    else:
+        assert "longer than 255" in refusal(certificate, rules)
+
+
+@pytest.mark.parametrize(("serial", "name"), [(0xF, "0x0F"), (0x10, "0x10"), (0xABC, "0x0ABC"), (0x1234, "0x1234")])
+def test_serial_numbers_have_whole_bytes(serial: int, name: str) -> None:
+    """As OpenSSL prints them: two digits a byte."""
+
+    class Fake:
+        serial_number = serial
+
+    assert username(Fake, "serialNumber") == name  # type: ignore[arg-type]  # a stand-in
+
+
+def test_a_name_that_is_no_text() -> None:
+    """A uniqueIdentifier is a BIT STRING (RFC 4524 2.24): no client's name, and shown by its digits."""
+    oid = NameOID.X500_UNIQUE_IDENTIFIER
+    attribute = x509.NameAttribute(oid, b"\0\x01\xab", _type=x509.name._ASN1Type.BitString)
+
+    class Fake:
+        subject = x509.Name([attribute, x509.NameAttribute(CN, "alice")])
+
+    assert subject_text(Fake) == "x500UniqueIdentifier=0001ab, CN=alice"  # type: ignore[arg-type]  # a stand-in
+    with pytest.raises(PeerError, match="unusable 2.5.4.45"):
+        username(Fake, oid.dotted_string)  # type: ignore[arg-type]  # a stand-in
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        CertificateRules(eku="clientAuth"),
+        CertificateRules(eku="1.2.3.4"),
+        CertificateRules(eku="TLS Web Client Authentication"),
+        CertificateRules(username_field="ext:subjectAltName"),
+        CertificateRules(username_field="ext:issuerAltName serialNumber"),
+        CertificateRules(username_field="emailAddress CN 1.2.3.4"),
+        CertificateRules(fingerprints=(bytes(32), bytes(32))),
+        *(CertificateRules(name_kind=kind, name="x") for kind in ("", "subject", "name", "name-prefix")),
+    ],
+)
+def test_rules_that_a_certificate_can_meet(rules: CertificateRules) -> None:
+    check_rules(rules)
+
+
+@pytest.mark.parametrize("size", [0, 31, 33])
+def test_fingerprints_have_32_bytes(size: int) -> None:
+    with pytest.raises(ConfigError, match="peer-fingerprint: write SHA-256"):
+        check_rules(CertificateRules(fingerprints=(bytes(32), bytes(size))))
+
+
+def test_what_a_refusal_shows_can_be_printed() -> None:
+    """One character for each that cannot; which of name and subject is compared, and how."""
+    certificate = issue(subject=name_of((O, "A\u2028me"), (CN, "gate")))
+    for kind, text in (
+        ("subject", "its subject is `O=A?me, CN=gate`, it must be `x`"),
+        ("name", "its name is `gate`, it must be `x`"),
+        ("name-prefix", "its name is `gate`, it must begin with `x`"),
+    ):
+        said = refusal(certificate, CertificateRules(name_kind=kind, name="x"))
+        assert said == f"client certificate: verify-x509-name: {text}"

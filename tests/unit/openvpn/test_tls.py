@@ -409,6 +409,168 @@ def test_no_tls_at_all(world: World) -> None:
     assert caught.value.reason is DropReason.TLS_ERROR
 
 
+def test_a_list_of_nothing_but_suites_without_encryption(world: World) -> None:
+    """OpenSSL knows them, and none is left where they are never used."""
+    with pytest.raises(ConfigError, match="tls-cipher: OpenSSL refuses it: "):
+        world.context(ciphers="NULL-SHA256")
+
+
+def test_the_servers_order_of_suites_counts(world: World, alice: Identity) -> None:
+    strong, weak = "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256"
+    context = world.context(ciphers=f"{weak}:{strong}", max_version="1.2")
+    ours = client(alice, ciphers=f"{strong}:{weak}")
+    handshake(context, ours)
+    assert ours.get_cipher_name() == weak
+
+
+# -- what is not offered -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [SSL.TLS1_2_VERSION, SSL.TLS1_3_VERSION])
+def test_no_session_can_be_resumed(world: World, alice: Identity, version: int) -> None:
+    """Neither by a ticket nor by a session id (RFC 5246 7.4.1.3, RFC 8446 2.2): each client shows its certificate."""
+    context = world.context()
+    ours = client(alice, minimum=version, maximum=version)
+    endpoint = handshake(context, ours)
+    ours.bio_write(endpoint.take_output())
+    with pytest.raises(SSL.WantReadError):
+        ours.recv(100)  # tickets of TLS 1.3 come after the handshake
+    session = ours.get_session()
+    assert session is not None
+    flights = []
+    for resumed in (False, True):
+        again = SSL.Connection(ours.get_context(), None)
+        again.set_connect_state()
+        if resumed:
+            again.set_session(session)
+        endpoint = context.accept(UNIX)
+        _step(again, endpoint)
+        flight = endpoint.take_output()
+        flights.append(len(flight))
+        if version == SSL.TLS1_2_VERSION:
+            assert flight[5] == 2, "a ServerHello"
+            assert flight[5 + 4 + 2 + 32] == 0, "without a session id"
+        again.bio_write(flight)
+        with contextlib.suppress(SSL.WantReadError):
+            again.do_handshake()
+        endpoint.receive(output(again))
+        assert endpoint.handshake_done
+        assert endpoint.common_name == "alice"
+    assert abs(flights[0] - flights[1]) < 20, "the server's certificate is in it again"
+
+
+def test_the_client_hears_which_authorities_are_asked_for(world: World, alice: Identity) -> None:
+    ours = client(alice)
+    handshake(world.context(ca=world.authority.pem + Authority("Other CA").pem), ours)
+    assert [name.CN for name in ours.get_client_ca_list()] == ["Test CA", "Other CA"]
+
+
+# -- an endpoint's life ------------------------------------------------------------------------------------------------
+
+
+def test_a_certificate_is_judged_once(world: World, alice: Identity) -> None:
+    class Counting:
+        """The judge of a context, counted."""
+
+        pinned_only = False
+
+        def __init__(self) -> None:
+            self.count = 0
+
+        def judge(self, chain: tuple[bytes, ...], unix: int) -> str:
+            self.count += 1
+            return f"{len(chain)} at {unix - UNIX}"
+
+    judge = Counting()
+    settled = world.context()
+    endpoint = OpenSslEndpoint(settled._context, judge, UNIX + 5)
+    ours = client(alice)
+    while not endpoint.handshake_done:
+        with contextlib.suppress(SSL.WantReadError):
+            ours.do_handshake()
+        endpoint.receive(output(ours))
+        ours.bio_write(endpoint.take_output())
+    assert (endpoint.common_name, judge.count) == ("1 at 5", 1)
+    ours.send(b"more")
+    endpoint.receive(output(ours))
+    assert endpoint.read() == b"more"
+    assert judge.count == 1
+
+
+def test_long_texts_come_whole(world: World, alice: Identity) -> None:
+    ours = client(alice)
+    endpoint = handshake(world.context(), ours)
+    text = bytes(range(256)) * 200
+    for at in range(0, len(text), 16_000):
+        ours.send(text[at : at + 16_000])
+    endpoint.receive(output(ours))
+    assert endpoint.read() == text
+    assert endpoint.read() == b""
+    for at in range(0, len(text), 16_000):
+        endpoint.write(text[at : at + 16_000])
+    ours.bio_write(endpoint.take_output())
+    got = b""
+    with contextlib.suppress(SSL.WantReadError):
+        while True:
+            got += ours.recv(65_536)
+    assert got == text
+
+
+def test_a_broken_record_ends_the_reading(world: World, alice: Identity) -> None:
+    ours = client(alice)
+    endpoint = handshake(world.context(), ours)
+    ours.send(b"hello")
+    data = output(ours)
+    endpoint.receive(data[:-1] + bytes((data[-1] ^ 1,)))
+    with pytest.raises(PeerError) as caught:
+        endpoint.read()
+    assert caught.value.reason is DropReason.TLS_ERROR
+    assert caught.value.detail == "decryption failed or bad record mac"
+
+
+def test_the_peers_goodbye_is_no_error(world: World, alice: Identity) -> None:
+    ours = client(alice)
+    endpoint = handshake(world.context(), ours)
+    ours.send(b"last")
+    ours.shutdown()
+    endpoint.receive(output(ours))
+    assert endpoint.read() == b"last"
+
+
+def test_nothing_is_written_before_the_handshake(world: World) -> None:
+    with pytest.raises(PeerError) as caught:
+        world.context().accept(UNIX).write(b"early")
+    assert caught.value.reason is DropReason.TLS_ERROR
+
+
+def test_a_connection_that_failed_stays_so(world: World) -> None:
+    endpoint = world.context().accept(UNIX)
+    for words in (r"wrong version number|http request", "has failed before", "has failed before"):
+        with pytest.raises(PeerError, match=words):
+            endpoint.receive(b"GET / HTTP/1.0\r\n\r\n")
+    assert not endpoint.handshake_done
+    assert (endpoint.common_name, endpoint.certificate_sha256, endpoint.peer_chain) == ("", b"", ())
+
+
+# -- chains of many ----------------------------------------------------------------------------------------------------
+
+
+def test_a_chain_has_sixteen_certificates_at_most(world: World, alice: Identity) -> None:
+    """OpenVPN's MAX_CERT_DEPTH."""
+    own = alice.certificate.public_bytes(_DER)
+    assert world.context().judge((own,) * 16, UNIX) == "alice"
+    with pytest.raises(PeerError, match="more than 16"):
+        world.context().judge((own,) * 17, UNIX)
+
+
+def test_a_certificate_that_cannot_be_read_is_refused(world: World) -> None:
+    for context in (world.context(), world.context(crl=world.authority.revocation_list())):
+        with pytest.raises(PeerError) as caught:
+            context.judge((b"\x30\x03abc",), UNIX)
+        assert caught.value.reason is DropReason.CERTIFICATE_REJECTED
+        assert "malformed" in caught.value.detail
+
+
 def _step(ours: SSL.Connection, endpoint: OpenSslEndpoint) -> None:
     """One flight of the client, answered into its buffer."""
     try:

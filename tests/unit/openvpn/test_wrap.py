@@ -91,6 +91,17 @@ def test_a_fresh_wrap_has_used_nothing(kind: str) -> None:
     assert (state.last_id, state.time, state.peer_time, state.replay.highest, state.replay.seen) == (0, 0, 0, 0, 0)
 
 
+@pytest.mark.parametrize(("direction", "ours", "theirs"), [(None, 0, 0), (0, 0, 1), (1, 1, 0)])
+def test_halves_of_a_tls_auth_key(direction: int | None, ours: int, theirs: int) -> None:
+    """key-direction of the server: 0 seals with half 0 and opens half 1, 1 the other way, none has half 0 for both."""
+    halves = (KEY[:128], KEY[128:])
+    wrap = TlsAuthWrap(KEY, direction, "SHA256")
+    assert wrap.seal(0x20, HEAD[1:], b"\0", UNIX) == by_hand.tls_auth(halves[ours], "sha256", HEAD, 1, UNIX, b"\0")
+    assert wrap.open(by_hand.tls_auth(halves[theirs], "sha256", HEAD, 1, UNIX, b"\0")) == GOOD
+    other = by_hand.tls_auth(halves[1 - theirs], "sha256", HEAD, 2, UNIX, b"\0")
+    assert wrap.open(other) is DropReason.BAD_HMAC
+
+
 # -- no wrap -----------------------------------------------------------------------------------------------------------
 
 

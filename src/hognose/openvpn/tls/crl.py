@@ -19,8 +19,8 @@ from hognose.limits import CRL_ENTRIES
 from hognose.openvpn.tls import openssl_binding
 from hognose.units import UnixSeconds
 
-_UNABLE_TO_GET_CRL, _HAS_EXPIRED, _NOT_YET_VALID, _REVOKED = 3, 12, 11, 23
-_BAD_SIGNATURE = (5, 8)
+# X509_V_ERR codes (openssl verify(1)).
+_UNABLE_TO_GET_CRL, _BAD_SIGNATURE, _NOT_YET_VALID, _HAS_EXPIRED, _REVOKED = 3, 8, 11, 12, 23
 
 
 class RevocationLists:
@@ -78,7 +78,7 @@ class RevocationLists:
         if code == _NOT_YET_VALID and lists:
             since = min(one.last_update_utc for one in lists)
             return f"crl-verify: the CRL of {issuer} is not valid before {since:%Y-%m-%d %H:%M} UTC; check the clock"
-        if code in _BAD_SIGNATURE:
+        if code == _BAD_SIGNATURE:
             return f"crl-verify: the CRL of {issuer} has a bad signature; publish it again with this authority's key"
         return f"crl-verify: {text}"
 
