@@ -332,7 +332,7 @@ def test_a_name_that_is_no_text() -> None:
         subject = x509.Name([attribute, x509.NameAttribute(CN, "alice")])
 
     assert subject_text(Fake) == "x500UniqueIdentifier=0001ab, CN=alice"  # type: ignore[arg-type]  # a stand-in
-    with pytest.raises(PeerError, match="unusable 2.5.4.45"):
+    with pytest.raises(PeerError, match=r"unusable 2\.5\.4\.45"):
         username(Fake, oid.dotted_string)  # type: ignore[arg-type]  # a stand-in
 
 
