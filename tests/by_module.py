@@ -51,6 +51,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "live": ("periodic_tasks",),
     "misconfiguration": ("session_options",),
     "no_connection": ("handshake", "syn_cookies", "silent", "tcp_time_limits"),
+    "openssl_binding": ("tls", "attacks_tls"),
     "outbound": ("nat_runs", "nat"),
     "packet_router": ("gateway",),
     "path": ("black_hole", "sending"),

@@ -1,4 +1,4 @@
-"""What is asked of OpenSSL itself: names that it knows, groups and suites, and what a refusal leaves in its queue."""
+"""Questions to OpenSSL itself: names that it knows, groups and suites, and the errors after a refusal."""
 
 from __future__ import annotations
 
