@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from tests.unit.openvpn import data_packets as by_hand
 
@@ -265,3 +267,21 @@ def test_a_keyring_as_plain_data_has_each_key_once() -> None:
     world.install(4, 0, 10, 20)
     state = world.ring.export()
     assert (state.current, state.next, state.switch_at) == (3, 4, 10)
+
+
+def test_every_count_goes_along() -> None:
+    """Each with a number of its own, so that none stands for another."""
+    world = World()
+    world.install(2, 0, 0, 0)
+    world.install(3, 0, 40, 50)
+    state = replace(
+        world.ring.export(), peer_id=60, bytes_in=61, bytes_out=62, packets_in=63, packets_out=64, control_bytes=65,
+        bytes_before=66, packets_before=67,
+    )  # fmt: skip
+    made = Keyring(Counters())
+    made.restore(state)
+    assert made.export() == state
+    assert (made.payloads.bytes_in, made.payloads.packets_in, made.payloads.control_bytes) == (61, 63, 65)
+    assert (made.bytes_out, made.packets_out, made.peer_id) == (62, 64, 60)
+    assert (made.key_bytes, made.key_packets) == (61 + 62 - 66, 63 + 64 - 67)
+    assert made.next_deadline() == 40

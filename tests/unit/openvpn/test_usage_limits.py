@@ -145,6 +145,7 @@ def test_blocks_of_an_epoch() -> None:
     """A packet of 84 bytes counts for 7."""
     full = 2**36 - 1
     assert sealed(epochs(at(3, 9, full - 7), at(3))) == (3, 9)
+    assert sealed(epochs(at(3, LAST_COUNTER, full - 7), at(3))) == (3, LAST_COUNTER)
     assert sealed(epochs(at(3, 9, full - 6), at(3))) == (4, 1)
     assert sealed(epochs(at(3, 9, full - 13), at(3)), 2) == (4, 1)
     chacha = DataFormat("CHACHA20-POLY1305", epoch=True)
