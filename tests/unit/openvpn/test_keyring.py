@@ -153,6 +153,43 @@ def test_the_same_key_id_again() -> None:
     assert {key.key_id: key.expires_at for key in world.ring.export().keys} == {1: 0, 2: 100, 3: 20}
 
 
+def test_the_place_of_the_newest_packet() -> None:
+    """A packet of a later key is newer than any of an earlier one, also when key ids have gone round."""
+    world = World()
+    assert world.ring.newest == (-1, 0, 0)
+    for key_id in (1, 2):
+        world.install(key_id, 0, 0, 100)
+    assert world.ring.newest == (-1, 0, 0)
+    assert world.opens(1)
+    assert world.ring.newest == (0, 0, 1)
+    assert world.opens(2)
+    assert world.ring.newest == (1, 0, 2)
+    assert world.opens(1)
+    assert world.ring.newest == (1, 0, 2)
+    world.install(1, 0, 10, 20)
+    assert world.ring.newest == (0, 0, 2), "2 is the oldest now"
+    assert world.opens(1)
+    assert world.ring.newest == (1, 0, 4)
+
+
+@pytest.mark.parametrize("form", [FORM, DataFormat("AES-256-CBC"), DataFormat(GCM, epoch=True)])
+def test_the_newest_packet_of_a_format(form: DataFormat) -> None:
+    """Epoch, 0 where there are none, and packet id; what is forged or older changes nothing."""
+    key = DataKey.negotiated(0, form, KEYS, bytes)
+    assert key.records.newest == ((1, 0) if form.epoch else (0, 0))
+    for epoch, number in ((1, 5), (1, 3), (3, 2), (1, 6)):
+        if form.epoch:
+            record = by_hand.epoch_packet(CLIENT, GCM, epoch, number, PACKET)
+        elif form.aead:
+            record = by_hand.aead_packet(CLIENT, GCM, number, PACKET)
+        else:
+            record = by_hand.cbc_packet(CLIENT, form.cipher, "SHA1", number, PACKET, bytes(16))
+        forged = record[:-1] + bytes((record[-1] ^ 1,))
+        key.records.open([forged], 0, [], Counters(), 0)
+        key.records.open([record], 0, [], Counters(), 0)
+    assert key.records.newest == ((3, 2) if form.epoch else (0, 6))
+
+
 # -- first bytes -------------------------------------------------------------------------------------------------------
 
 

@@ -149,6 +149,7 @@ class Keyring:
 
     def install(self, key: DataKey, now: Nanos, switch_at: Nanos, expires_at: Nanos) -> None:
         """Take a new key: it opens at once, seals from switch_at on; the one before it lives until expires_at."""
+        self._forget(key.key_id)  # an older key of this id stands elsewhere in the order
         self._add(key)
         payloads = self.payloads
         key.bytes_in_before = payloads.bytes_in + payloads.control_bytes
