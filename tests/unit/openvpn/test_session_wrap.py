@@ -111,6 +111,52 @@ def test_one_server_has_clients_of_both_kinds(kind: str) -> None:
     assert (wrap.kind, wrap.metadata) == ("tls-crypt-v2", f"time:{UNIX}")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_first_or_second_packet_without_state(kind: str) -> None:
+    """Over UDP the packet after the hard reset comes to a server that has kept nothing (OpenVPN ssl_pkt.c).
+
+    Of tls-crypt-v2 it brings the client key again (CONTROL_WKC_V1); of other wraps neither may.
+    """
+    ours = settings(kind)
+    for number, opcode in enumerate((RESET_V2, CONTROL, ACK, RESET_V3, CONTROL_WKC), 1):
+        with_key = opcode in (RESET_V3, CONTROL_WKC)
+        record = from_client(kind, first(opcode), number) + (WRAPPED if with_key else b"")
+        wrap = SessionWrap(ours)
+        if with_key is (kind == "tls-crypt-v2"):
+            assert wrap.open_stateless(record, UNIX) == (SID, BODY)
+            assert wrap.kind == kind
+        else:
+            with pytest.raises(PeerError) as caught:
+                wrap.open_stateless(record, UNIX)
+            assert caught.value.reason is DropReason.NO_HARD_RESET
+
+
+@pytest.mark.parametrize("opcode", [RESET_V3, CONTROL_WKC])
+def test_both_kinds_without_state(opcode: int) -> None:
+    both = replace(settings("tls-auth"), v2_key=SERVER_V2_KEY)
+    wrap = SessionWrap(both)
+    assert wrap.open_stateless(from_client("tls-crypt-v2", first(opcode), 1) + WRAPPED, UNIX) == (SID, BODY)
+    assert wrap.kind == "tls-crypt-v2"
+    wrap = SessionWrap(both)
+    assert wrap.open_stateless(from_client("tls-auth", first(CONTROL), 1), UNIX) == (SID, BODY)
+    assert wrap.kind == "tls-auth"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_session_after_a_stateless_exchange(kind: str) -> None:
+    """Our hard reset had packet id 1 of that time; nothing of the client counts as received."""
+    stateless = begun(kind)
+    wrap = stateless.after_reset(UNIX - 7)
+    assert (wrap.kind, wrap.metadata, wrap.overhead) == (kind, stateless.metadata, OVERHEADS[kind])
+    assert wrap.open(from_client(kind, first(CONTROL), 1)) == (SID, BODY), "the id of its hard reset"
+    if kind != "none":
+        state = wrap.export().base
+        assert (state.last_id, state.time, state.peer_time) == (1, UNIX - 7, UNIX)
+        assert stateless.open(from_client(kind, first(CONTROL), 1)) is DropReason.CONTROL_REPLAY
+        sealed = wrap.seal(CONTROL << 3, SID, BODY, UNIX)
+        assert by_hand.packet_id(2, UNIX - 7) in sealed
+
+
 def test_before_the_first_packet_there_is_no_wrap() -> None:
     wrap = SessionWrap(settings("tls-crypt"))
     assert (wrap.kind, wrap.metadata, wrap.overhead, wrap.dynamic) == ("none", "", 0, False)

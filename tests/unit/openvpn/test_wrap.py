@@ -55,6 +55,19 @@ REPLAY = DropReason.CONTROL_REPLAY
 
 
 @pytest.mark.parametrize("kind", ["tls-auth", "tls-crypt"])
+def test_every_byte_is_authentic(kind: str) -> None:
+    """A forgery is none of the ids that have come: the packet itself opens after all of them."""
+    wrap = server(kind)
+    record = from_client(kind, 1, UNIX)
+    for at in range(len(record)):
+        assert wrap.open(record[:at] + bytes((record[at] ^ 1,)) + record[at + 1 :]) is DropReason.BAD_HMAC
+    for size in range(len(record)):
+        assert wrap.open(record[:size]) is DropReason.BAD_CONTROL_PACKET
+    assert wrap.open(record + b"\0") is DropReason.BAD_HMAC
+    assert wrap.open(record) == GOOD
+
+
+@pytest.mark.parametrize("kind", ["tls-auth", "tls-crypt"])
 def test_ids_of_one_time_come_in_any_order_once(kind: str) -> None:
     """Neighbours stay neighbours: the window has 64 ids (OpenVPN packet_id.h DEFAULT_SEQ_BACKTRACK)."""
     wrap = server(kind)
