@@ -66,7 +66,7 @@ def test_without_a_flood_there_is_no_sieve() -> None:
     assert [call[0] for call in lone.engines.calls] == ["tcp"]
 
 
-@pytest.mark.parametrize("kept", [0, 1, 3])
+@pytest.mark.parametrize("kept", [0, 1, 2, 3])
 def test_what_the_sieve_takes_out_has_come_and_is_counted(kept: int) -> None:
     lone = LoneIngress()
     lone.engines.overflow_at, lone.engines.kept = NOW, kept

@@ -40,6 +40,9 @@ def test_ports() -> None:
         (b"\x65" + SENT[1:], None),
         (bytes(IP(options=[b"\1\1\1\0"]) / TCP(sport=80)), ONE),
         (b"\x4f" + SENT[1:29], None),  # options up to beyond the end
+        (b"\x47" + SENT[1:20] + bytes(8) + b"\0\x50", ONE),  # options that leave room for the port
+        (b"\x47" + SENT[1:20] + bytes(8) + b"\0", None),
+        (b"\x47" + SENT[1:20] + bytes(8), None),
     ],
 )
 def test_the_sender_of_a_quoted_packet(quoted: bytes, found: object) -> None:
