@@ -46,7 +46,7 @@ def test_the_budget_of_first_syns_grows_with_time() -> None:
 
 
 def test_the_budget_of_repeats_grows_with_time() -> None:
-    """100 a second: 25 are saved up, then there is one every ten milliseconds."""
+    """Of 100 a second 25 are saved up; then there is one every ten milliseconds."""
     flood = exhausted(100)
     frames = [syn((1 << 21) + number) for number in range(400)]
     flood.sieve.sift(frames)
