@@ -119,7 +119,7 @@ def test_a_repeat_has_the_same_addresses_ports_and_number(changed: dict[str, Any
     """Its ID and TTL may differ."""
     flood = exhausted(4)  # few enough that none displaces another one
     assert flood.sieve.sift([made()]) == []
-    flood.rest(1000 * MS)  # after so many SYNs there is no budget for a first one yet
+    flood.rest(1000 * MS)  # after these SYNs there is no budget for a first one yet
     assert flood.sieve.sift([made(**changed)]) == []
     assert flood.sieve.sift([made(id=77, ttl=9)]) == [made(id=77, ttl=9)]
 
