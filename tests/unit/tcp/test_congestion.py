@@ -121,3 +121,86 @@ def test_a_smaller_segment_size_keeps_the_bytes():
     cubic = Cubic(MSS)
     cubic.set_mss(500)
     assert (cubic.cwnd, cubic.mss) == (10 * MSS, 500)
+
+
+class Model:
+    """RFC 9438 sections 4.2 to 4.7 as they are written: segments and seconds, no window of ours in it."""
+
+    def __init__(self, cwnd: float) -> None:
+        self.cwnd = cwnd
+        self.ssthresh = 1e9
+        self.w_max = 0.0
+        self.begun: float | None = None
+
+    def acked(self, segments: float, srtt: float, now: float) -> None:
+        if self.cwnd < self.ssthresh:
+            self.cwnd = min(self.cwnd + segments, max(self.ssthresh, self.cwnd + 1))
+            return
+        if self.begun is None:
+            self.begun = now
+            self.w_est = self.cwnd
+            self.k = max(0.0, (self.w_max - self.cwnd) / 0.4) ** (1 / 3)
+            self.plateau = max(self.w_max, self.cwnd)
+        cubic = 0.4 * (now + srtt - self.begun - self.k) ** 3 + self.plateau  # W_cubic(t + RTT)
+        target = self.cwnd if cubic < self.cwnd else 1.5 * self.cwnd if cubic > 1.5 * self.cwnd else cubic
+        self.w_est += (3 * 0.3 / 1.7 if self.w_est < self.w_max else 1) * segments / self.cwnd
+        # The whole step to the target is made in a window of acknowledgements, and no further.
+        self.cwnd += (max(target, self.w_est) - self.cwnd) * min(1, segments / self.cwnd)
+
+    def lost(self) -> None:
+        self.w_max = self.cwnd * 0.85 if self.cwnd < self.w_max else self.cwnd
+        self.cwnd = self.ssthresh = max(2, 0.7 * self.cwnd)
+        self.begun = None
+
+
+@pytest.mark.parametrize("mss", [1000, 1448])
+@pytest.mark.parametrize("window", [3, 10, 40, 300, 2000])
+@pytest.mark.parametrize("rtt_ms", [3, 40, 250])
+def test_every_step_is_rfc_9438s(mss: int, window: int, rtt_ms: int) -> None:
+    """Losses, slow start after one, plateaus, both regions; acknowledgements of a part of a segment and of windows."""
+    cubic, model = Cubic(mss), Model(window)
+    cubic.cwnd = window * mss
+    now = 5 * SECOND
+    counts = (0.5, 1, 2, 2, 7, 0.25, window, 3 * window, 1)
+    for number in range(600):
+        now += rtt_ms * 1_000_000 * (1 + number % 3) // 4
+        if number % 150 == 75 or number in (5, 20):
+            cubic.lost(cubic.cwnd)
+            model.lost()
+            assert cubic.cwnd == cubic.ssthresh == pytest.approx(model.cwnd * mss, abs=2)
+            model.cwnd = model.ssthresh = cubic.cwnd / mss
+        if number == 300:  # a time-out: slow start from one segment
+            cubic.timed_out(cubic.cwnd, again=False)
+            model.lost()
+            model.cwnd, model.ssthresh = 1, cubic.ssthresh / mss
+        count = counts[number % len(counts)]
+        cubic.acked(int(count * mss), rtt_ms * 1_000_000, now)
+        model.acked(int(count * mss) / mss, rtt_ms / 1000, now / SECOND)
+        assert cubic.cwnd == pytest.approx(model.cwnd * mss, abs=2), number
+        model.cwnd, model.ssthresh = cubic.cwnd / mss, cubic.ssthresh / mss  # ours are whole numbers of bytes
+
+
+def test_what_is_undone_is_as_before_but_for_the_window() -> None:
+    cubic = Cubic(MSS)
+    cubic.lost(10 * MSS)
+    for number in range(5):
+        cubic.acked(MSS, SECOND // 10, number * SECOND)
+    before = cubic.saved()
+    cubic.timed_out(7 * MSS, again=False)
+    for number in range(9):
+        cubic.acked(MSS, SECOND // 10, (10 + number) * SECOND)
+    cubic.undo(before, 3 * MSS)
+    assert cubic.saved() == before
+    assert (cubic.cwnd, cubic.ssthresh) == (3 * MSS, 7 * MSS)
+
+
+def test_idling_begins_a_new_epoch() -> None:
+    """RFC 9438 section 4.2.1: time without anything to send does not count."""
+    busy, idle = Cubic(MSS), Cubic(MSS)
+    for cubic in (busy, idle):
+        cubic.lost(10 * MSS)
+        cubic.acked(MSS, SECOND // 10, SECOND)
+    idle.idle()
+    for cubic in (busy, idle):
+        cubic.acked(MSS, SECOND // 10, 61 * SECOND)
+    assert busy.cwnd > idle.cwnd + MSS // 4

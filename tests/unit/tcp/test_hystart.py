@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import random
+
 import pytest
 from tests.unit.tcp.tcp_script import MS, Script
 from tests.unit.tcp.test_loss_recovery import MSS, WIDE
@@ -152,3 +155,54 @@ def test_a_loss_ends_it_for_good():
     script.poll()
     grown(script, 40)
     assert not script.conn.info().first_slow_start
+
+
+class Rfc9406:
+    """Section 4.2 line by line; bytes and milliseconds."""
+
+    def __init__(self, window_end: int) -> None:
+        self.window_end = window_end
+        self.last = self.current = self.baseline = math.inf
+        self.samples = 0
+        self.in_css = self.over = False
+        self.css_rounds = 0
+
+    def acknowledged(self, acked: int, position: int, nxt: int, rtt: float | None) -> int:
+        if position > self.window_end:
+            self.window_end = nxt
+            self.last, self.current = self.current, math.inf
+            self.samples = 0
+            if self.in_css:
+                self.css_rounds += 1
+                self.over = self.css_rounds >= 5
+        if rtt is not None:
+            self.current = min(self.current, rtt)
+            self.samples += 1
+        if rtt is not None and self.samples >= 8:
+            if self.in_css:
+                if self.current < self.baseline:
+                    self.in_css, self.baseline = False, math.inf
+            elif math.inf > self.current >= self.last + max(4, min(self.last / 8, 16)):
+                self.baseline, self.in_css, self.css_rounds = self.current, True, 0
+        return acked // 4 if self.in_css else acked
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_any_slow_start_is_rfc_9406s(seed: int) -> None:
+    draw = random.Random(seed)
+    ours, rfc = HyStart(1000), Rfc9406(1000)
+    position, base, ended = 0, draw.choice((8, 40, 120, 400)), 0
+    for _ in range(60):
+        base += draw.choice((0, 0, 0, 1, 4, 6, 17, -3))
+        per_round = draw.choice((7, 8, 9, 20))
+        for _ in range(per_round):
+            position += 1000 // per_round + draw.choice((0, 1))
+            rtt = max(1, base + draw.choice((0, 0, 1, 5))) if draw.random() < 0.95 else None
+            arguments = (103, position, position + 1000)
+            grown = ours.acknowledged(*arguments, rtt * MS if rtt is not None else -1)
+            assert grown == rfc.acknowledged(*arguments, rtt)
+            assert ours.over is rfc.over
+        if ours.over:
+            ended += 1
+            ours, rfc = HyStart(position), Rfc9406(position)
+    assert ended > 0
