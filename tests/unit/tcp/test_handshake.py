@@ -257,6 +257,69 @@ def test_answers_to_others_cannot_be_counted():
     assert shared < 200 * 3 // ANSWER_GROUPS
 
 
+def test_sources_fall_into_other_groups_whatever_was_drawn():
+    """The factor is odd, so that no bit of an address is lost: those that differ in the first one never share."""
+    for drawn in (bytes(4), bytes((0, 0, 0, 2)), bytes((255, 255, 255, 254))):
+        script = Script(random=lambda size, drawn=drawn: drawn[:size])
+        answers = []
+        for address in (0x0A000009, 0x8A000009):
+            script.address = address
+            for _ in range(2 * ANSWERS_PER_SECOND):
+                script.send("A", seq=1, ack=1)
+            answers.append(len(script.poll()))
+        assert answers == [ANSWERS_PER_SECOND] * 2
+
+
+def test_groups_are_drawn_when_the_first_second_begins_and_then_anew():
+    drawn = []
+
+    def draw(size: int) -> bytes:
+        drawn.append(size)
+        return bytes(size)
+
+    script = Script(random=draw)
+    for number in range(1, 4):
+        for _ in range(5):
+            script.send("A", seq=1, ack=1)
+        assert drawn == [4] * number
+        script.now += 1000 * MS
+
+
+@pytest.mark.parametrize("port", [1, 255, 256, 0xC350])
+def test_answers_have_the_ports_of_the_question(port):
+    script = Script(port=port)
+    script.port = 0xFFFF - port
+    for flags in ("S", "A"):
+        script.send(flags)
+        [(_, _, pieces)] = script.server.poll(script.now)
+        ports = b"".join(pieces)[20:24]
+        assert (int.from_bytes(ports[:2], "big"), int.from_bytes(ports[2:], "big")) == (port, 0xFFFF - port)
+        script.server.poll(script.now)
+
+
+def measured(**changes):
+    """Milliseconds that the third segment of a handshake measures; 0: nothing."""
+    script = Script()
+    script.ts = changes.pop("ts", True)
+    script.syn()
+    script.now += changes.pop("after") * MS
+    echo = changes.pop("echo", 0)
+    script.send("A", ts=(script.stamp(), (script.ts_echo + echo) & MASK) if script.ts else None)
+    script.poll()
+    return script.accept().info().srtt // MS
+
+
+@pytest.mark.parametrize(
+    ("echo", "after", "found"), [(0, 0, 1), (0, 1, 1), (0, 2, 2), (-59_990, 10, 60_000), (-59_991, 10, 0), (11, 10, 0)]
+)
+def test_an_echo_measures_a_minute_at_most(echo, after, found):
+    assert measured(echo=echo, after=after) == found
+
+
+def test_without_an_echo_time_itself_is_measured():
+    assert [measured(ts=False, after=after) for after in (0, 1, 2, 200)] == [1, 1, 2, 200]
+
+
 @pytest.mark.parametrize(
     "address", [0x0A000002, 0, 0x00FFFFFF, 0x7F000001, 0x7FFFFFFF, 0xE0000001, 0xF0000000, 0xFFFFFFFF]
 )

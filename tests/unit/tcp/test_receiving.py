@@ -47,6 +47,16 @@ def test_later_acknowledgements_are_stretched_by_bytes():
     assert answers == 10, "one per 24 KiB"
 
 
+def test_the_stretch_is_24_kib_exactly():
+    for size, answers in ((24 * KIB - 1, 0), (24 * KIB, 1)):
+        script = opened()
+        script.quick_acks_over()
+        script.send("A", bytes(size - 1000))
+        assert script.poll() == []
+        script.send("A", bytes(1000))
+        assert len(script.poll()) == answers
+
+
 def test_a_pause_of_a_millisecond_is_acknowledged():
     script = opened()
     script.quick_acks_over()

@@ -470,3 +470,25 @@ def test_a_timestamp_of_a_month_ago_says_nothing():
         script.now += days * 24 * 3600 * 1000 * MS
         script.send("PA", b"text", ts=((script.ts_base - 5) & MASK, script.ts_echo))
         assert script.take() == taken
+
+
+@pytest.mark.parametrize("passive", [True, False])
+def test_what_ends_a_connection_is_not_answered_whatever_else_it_carries(passive):
+    """LAST-ACK and CLOSING: the acknowledgement of our FIN, with the peer's last text again and more beyond its FIN."""
+    script = established()
+    script.send("PA", b"hello")
+    script.take()
+    script.poll()
+    if not passive:
+        script.conn.close(script.now)
+        script.poll()
+        script.seen = 1
+    script.send("FA")
+    script.take()
+    script.poll()
+    if passive:
+        script.conn.close(script.now)
+        script.poll()
+    script.send("PA", b"lo?more", seq=script.next - 3, ack=2)
+    assert script.ended == ["FINISHED"]
+    assert script.poll() == []
