@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import defaultdict
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.unit.tcp.tcp_script import MS, Script
@@ -41,7 +41,7 @@ class Peer(Script):
         self.irs = 1000 * port
         self.stage = "new"
         self.both: list[TcpConnection] = []  # the connection at its own server and that at the server of all
-        self.server = Both(self.server, crowd)  # type: ignore[assignment]
+        self.server = cast(TcpServer, Both(self.server, crowd))
 
 
 class Crowd:
@@ -77,7 +77,7 @@ class Crowd:
         assert self.server.next_deadline() == min(deadlines, default=None)
 
     def drain(self) -> None:
-        """What the servers report, of which each must tell the same."""
+        """Compare the reports of the servers, and empty them."""
         found = {connection.key: connection for connection in self.server.accepted()}
         over = sorted(connection.key for connection in self.server.closed())
         readable = sorted(connection.key for connection in self.server.readable())
