@@ -4,7 +4,7 @@ A word ends at white space; # or ; where a word would begin opens a comment. Sin
 quotes a backslash may stand before a quote or a backslash, outside quotes also before white space; anything else
 after a backslash is an error, as in OpenVPN. Quotes inside a bare word are part of it. `<name>` alone on a line opens
 an inline block up to a line that begins with `</name>`.
-Bounds: MAX_LINES lines, MAX_LINE characters in a line outside blocks, MAX_WORD in a word, MAX_WORDS words.
+Bounds: MAX_LINES lines, MAX_LINE bytes in a line outside blocks, and so in a word, MAX_WORDS words.
 """
 
 from __future__ import annotations
@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from hognose.errors import ConfigError
 
 MAX_LINES = 50_000
-MAX_LINE = 254  # OPTION_LINE_SIZE less LF and NUL
-MAX_WORD = 255  # OPTION_PARM_SIZE less its end
+MAX_LINE = 254  # OPTION_LINE_SIZE less LF and NUL; OPTION_PARM_SIZE, for a word, is as large
 MAX_WORDS = 16  # MAX_PARMS
 INLINE = "[inline]"
 _SPACE = " \t\r\v\f"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -22,6 +22,7 @@ NOT_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
 NOT_AFTER = datetime(2030, 1, 1, tzinfo=UTC)
 NEXT_UPDATE = datetime(2028, 6, 1, tzinfo=UTC)
 BETWEEN = int(datetime(2028, 1, 1, tzinfo=UTC).timestamp())
+CertificateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
 BASE = "proto tcp\ndev tun\ntopology subnet\nserver 10.8.0.0 255.255.255.0\nkeepalive 10 60\n"
 
 
@@ -32,7 +33,7 @@ def read_vector(path: str) -> str:
 
 def make_certificate(
     name: str,
-    key: ec.EllipticCurvePrivateKey,
+    key: CertificateKey,
     issuer: str,
     issuer_key: ec.EllipticCurvePrivateKey,
     *,
@@ -56,7 +57,7 @@ def make_certificate(
     return builder.sign(issuer_key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
-def key_pem(key: ec.EllipticCurvePrivateKey, password: bytes = b"") -> str:
+def key_pem(key: CertificateKey, password: bytes = b"") -> str:
     """PEM of a private key, encrypted when a password is given."""
     encryption = BestAvailableEncryption(password) if password else NoEncryption()
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()

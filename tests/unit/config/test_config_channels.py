@@ -8,10 +8,11 @@ import pytest
 from tests.unit.config.config_samples import BASE, block, config_text, read_vector, static_key
 from tests.unit.settings_by_name import value
 
+from hognose.config.channels import check_push
 from hognose.config.model import ServerConfig
 from hognose.config.parser import parse
 from hognose.errors import ConfigError
-from hognose.vocabulary import DEFAULT_DATA_CIPHERS
+from hognose.vocabulary import DEFAULT_DATA_CIPHERS, Compression
 
 V2_KEY = read_vector("v2s.key")
 V2_BYTES = base64.b64decode("".join(V2_KEY.splitlines()[1:-1]))
@@ -138,6 +139,41 @@ def test_compression_is_refused(line: str) -> None:
 )  # fmt: skip
 def test_pushes_that_are_refused(option: str) -> None:
     assert refuse(f'push "{option}"\n').startswith("server.conf:6: push: ")
+
+
+def test_an_option_is_as_long_as_a_word() -> None:
+    """OpenVPN's OPTION_PARM_SIZE is 256 with its end."""
+    check_push("x" * 255, "none")
+    check_push(" ", "none")
+    for option in ("x" * 256, ""):
+        with pytest.raises(ValueError, match="1 to 255 printable characters"):
+            check_push(option, "none")
+
+
+@pytest.mark.parametrize(
+    ("option", "framed", "good"),
+    [
+        ("compress", "stub", True),
+        ("compress stub", "stub", True),
+        ("compress stub", "none", False),
+        ("compress", "stub-v2", False),
+        ("compress stub-v2", "none", True),
+        ("compress stub-v2", "migrate", True),
+        ("compress lz4", "stub", False),
+        ("comp-lzo no", "comp-lzo", True),
+        ("comp-lzo", "comp-lzo", False),
+        ("comp-lzo no", "stub", False),
+        ("topology subnet", "none", True),
+        ("route 10.0.0.0 255.0.0.0", "comp-lzo", True),
+    ],
+)
+def test_pushed_framings(option: str, framed: Compression, good: bool) -> None:
+    """A client must not be told of another framing than the server's own (OpenVPN comp.c)."""
+    if good:
+        check_push(option, framed)
+    else:
+        with pytest.raises(ValueError, match="the server's own framing differ"):
+            check_push(option, framed)
 
 
 @pytest.mark.parametrize(

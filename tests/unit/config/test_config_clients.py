@@ -105,6 +105,12 @@ def test_ignored_in_a_file(line: str) -> None:
         ("plugin x", "remove the line"),
         ("frob", "no directive of OpenVPN"),
         ("disable now", "takes 0 to 0 word(s), 1 given"),
+        ("push-reset now", "takes 0 to 0 word(s), 1 given"),
+        ("push", "takes 1 to 1 word(s), 0 given"),
+        ("push route 10.0.0.0", "takes 1 to 1 word(s), 2 given"),
+        ("push-remove", "takes 1 to 1 word(s), 0 given"),
+        ("push-remove route dhcp-option", "takes 1 to 1 word(s), 2 given"),
+        ("ifconfig-push 10.8.0.6 255.255.255.0 1.2.3.4 5.6.7.8", "takes 1 to 3 word(s), 4 given"),
         ("push 'a,b'", "without commas"),
         ("push 'cipher AES-256-GCM'", "remove the line"),
         ("push 'compress lz4'", "write `compress migrate`"),
@@ -157,7 +163,19 @@ def test_a_directory_that_is_not_there_or_not_embedded() -> None:
         parse(text, "f")
     with pytest.raises(ConfigError, match=r"^f:6: ccd-exclusive: there is no client-config-dir; write"):
         parse(config_text("ccd-exclusive\n"), "f")
+
+
+def test_as_many_clients_as_there_may_be() -> None:
+    assert len(from_folder({str(number): "" for number in range(16_384)})[0].admission.clients) == 16_384
+    assert len(from_block("".join(f"[{number}]\n" for number in range(16_384)))[0].admission.clients) == 16_384
     with pytest.raises(ConfigError, match=r"more than 16384 files"):
         from_folder({str(number): "" for number in range(16_385)})
     with pytest.raises(ConfigError, match=r"more than 16384 clients"):
         from_block("".join(f"[{number}]\n" for number in range(16_385)))
+
+
+def test_names_are_as_long_as_files_may_be() -> None:
+    """255 characters (NAME_MAX of Linux), and one at least."""
+    for name in ("x", "x" * 255):
+        assert list(from_folder({name: "disable\n"})[0].admission.clients) == [name]
+        assert list(from_block(f"[{name}]\ndisable\n")[0].admission.clients) == [name]

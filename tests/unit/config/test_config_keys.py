@@ -91,10 +91,17 @@ def test_the_parser_names_the_block() -> None:
         parse(text, "server.conf")
 
 
+@pytest.mark.parametrize("unix", [int(NOT_BEFORE.timestamp()), int(NOT_AFTER.timestamp()) + 3600])
+def test_a_certificate_is_good_from_its_first_second_to_its_last(unix: int) -> None:
+    """RFC 5280 4.1.2.5: both dates are inside of the period."""
+    pems = identity()
+    assert check_identity(pems["ca"], pems["cert"], pems["key"], unix) == []
+
+
 @pytest.mark.parametrize(
     ("ca", "cert", "unix", "expected"),
     [
-        ("ca", "cert", int(NOT_AFTER.timestamp()) + 7200, [("cert", "expired on 2030-01-01"), ("ca", "expired on")]),
+        ("ca", "cert", int(NOT_AFTER.timestamp()) + 3601, [("cert", "expired on 2030-01-01"), ("ca", "expired on")]),
         ("ca", "cert", int(NOT_BEFORE.timestamp()) - 1, [("cert", "not valid before 2026-01-01"), ("ca", "not valid")]),
         ("ca", "client-cert", BETWEEN, [("cert", "not made for servers")]),
         ("cert", "cert", BETWEEN, [("cert", "not issued by"), ("ca", "may not sign")]),

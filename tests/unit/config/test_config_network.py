@@ -42,6 +42,25 @@ def test_a_pool(base: str, mask: str) -> None:
     assert warned == []
 
 
+def test_a_pool_of_all_addresses() -> None:
+    """The first is the server's, the last the broadcast address (OpenVPN options-server, --server)."""
+    network = parsed("ifconfig-pool 10.8.0.2 10.8.0.254\n")[0].network
+    assert network.pool == (parse_ipv4("10.8.0.2"), parse_ipv4("10.8.0.254"))
+    assert parsed("ifconfig-pool 10.8.0.9 10.8.0.9\n")[0].network.pool_first == parse_ipv4("10.8.0.9")
+
+
+@pytest.mark.parametrize("mask", ["255.0.0.0", "255.255.255.248"])
+def test_the_largest_and_the_smallest_network(mask: str) -> None:
+    base = BASE.replace("10.8.0.0 255.255.255.0", f"10.0.0.0 {mask}")
+    assert parsed("", base)[0].network.tunnel.mask == parse_ipv4(mask)
+
+
+@pytest.mark.parametrize("mask", ["254.0.0.0", "255.255.255.252"])
+def test_networks_beyond_them(mask: str) -> None:
+    base = BASE.replace("10.8.0.0 255.255.255.0", f"10.0.0.0 {mask}")
+    assert "the netmask must be one of 255.0.0.0 … 255.255.255.248" in refuse("", base)
+
+
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
@@ -101,6 +120,27 @@ def test_lines_that_no_longer_fit_are_left_out(line: str) -> None:
     config, (warning,) = parsed(extra, files={"ipp.txt": f"alice,10.8.0.7\n{line}\n"})
     assert config.admission.reservations == {"alice": parse_ipv4("10.8.0.7")}
     assert warning.text == "1 of its lines left out, the first is line 2: no free address of the pool"
+
+
+def test_as_many_reservations_as_there_may_be() -> None:
+    base = BASE.replace("10.8.0.0 255.255.255.0", "10.0.0.0 255.0.0.0")
+    lines = [f"c{number},10.1.{number >> 8 & 255}.{number & 255}\n" for number in range(65_536)]
+    extra = "ifconfig-pool-persist ipp.txt\n"
+    config, warned = parsed(extra, base, {"ipp.txt": "".join(lines)})
+    assert (len(config.admission.reservations), warned) == (65_536, [])
+    more = "".join([*lines, "more,10.2.0.1\n"])
+    assert refuse(extra, base, {"ipp.txt": more}).endswith("ifconfig-pool-persist: more than 65536 addresses")
+
+
+def test_reservations_reach_to_both_ends_of_the_pool() -> None:
+    files = {"ipp.txt": "alice,10.8.0.2\nbob,10.8.0.254\n"}
+    config, warned = parsed("ifconfig-pool-persist ipp.txt\n", files=files)
+    assert (set(config.admission.reservations), warned) == ({"alice", "bob"}, [])
+    files = {"ipp.txt": "alice,10.8.0.10\nbob,10.8.0.20\ncarol,10.8.0.9\ndave,10.8.0.21\n"}
+    extra = "ifconfig-pool 10.8.0.10 10.8.0.20\nifconfig-pool-persist ipp.txt\n"
+    config, (warning,) = parsed(extra, files=files)
+    assert set(config.admission.reservations) == {"alice", "bob"}
+    assert warning.text.startswith("2 of its lines left out, the first is line 3: ")
 
 
 def test_a_reservation_gives_way_to_ifconfig_push() -> None:

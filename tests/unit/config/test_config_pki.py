@@ -45,7 +45,9 @@ def test_a_list_of_revoked_certificates() -> None:
     [
         (NEXT_UPDATE + timedelta(seconds=1), "CA", "expired on 2028-06-01: every client is refused; embed a new one"),
         (NEXT_UPDATE - timedelta(days=13), "CA", "expires on 2028-06-01, then every client is refused"),
-        (NEXT_UPDATE - timedelta(days=15), "CA", ""),
+        (NEXT_UPDATE, "CA", "expires on 2028-06-01, then every client is refused"),
+        (NEXT_UPDATE - timedelta(days=14) + timedelta(seconds=1), "CA", "expires on 2028-06-01, then every client"),
+        (NEXT_UPDATE - timedelta(days=14), "CA", ""),
         (None, "CA", ""),
         (None, "another", "holds a list that no certificate in `ca` has issued"),
     ],
