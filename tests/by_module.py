@@ -49,7 +49,6 @@ TABLE: dict[str, tuple[str, ...]] = {
     "limits": ("values", "bounds_in_force"),
     "listener": ("handshake", "syn_cookies", "tcp_time_limits"),
     "live": ("periodic_tasks",),
-    "misconfiguration": ("session_options",),
     "no_connection": ("handshake", "syn_cookies", "silent", "tcp_time_limits"),
     "openssl_binding": ("tls", "attacks_tls"),
     "outbound": ("nat_runs", "nat"),

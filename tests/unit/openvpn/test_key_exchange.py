@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hognose.drops import DropReason
 from hognose.errors import PeerError
-from hognose.openvpn.control.key_exchange import ClientKeyMessage, parse_client_message
+from hognose.openvpn.control.key_exchange import ClientKeyMessage, ServerKeyMessage, parse_client_message
 
 HEAD = bytes(4) + b"\2" + bytes(48 + 64)  # zero, key method, pre-master secret and randoms
 
@@ -22,6 +22,29 @@ def parsed(data: bytes) -> ClientKeyMessage:
     found = parse_client_message(data)
     assert found is not None
     return found
+
+
+def test_a_message_is_whole_or_more_is_waited_for() -> None:
+    """Old clients leave strings out at the end (OpenVPN ssl.c key_method_2_read): those are whole messages too."""
+    head = bytes(4) + b"\2" + bytes(range(48)) + b"\xaa" * 32 + b"\xbb" * 32
+    strings = (b"V4,dev-type tun\0", b"alice\0", b"secret\0", b"IV_VER=2.6\nIV_PROTO=2\n\0")
+    whole = message(*strings, head=head)
+    ends = [len(message(*strings[:count], head=head)) for count in (1, 2, 3, 4)]
+    assert [size for size in range(len(whole) + 1) if parse_client_message(whole[:size]) is not None] == ends
+    assert parsed(whole) == ClientKeyMessage(
+        bytes(range(48)), b"\xaa" * 32, b"\xbb" * 32, "V4,dev-type tun", "alice", "secret",
+        {"IV_VER": "2.6", "IV_PROTO": "2"}, len(whole),
+    )  # fmt: skip
+    assert parsed(whole + b"more") == parsed(whole)
+
+
+def test_our_message_has_no_pre_master_and_three_empty_strings() -> None:
+    """OpenVPN ssl.c key_method_2_write: zero, method, two randoms, options with a NUL, no name, password, peer info."""
+    sizes: list[int] = []
+    made = ServerKeyMessage.fresh(lambda size: sizes.append(size) or bytes((len(sizes),)) * size)
+    assert sizes == [32, 32]
+    expected = b"\0\0\0\0\2" + b"\1" * 32 + b"\2" * 32 + b"\0\3V4\0" + b"\0\0\0\0\0\0"
+    assert made.build("V4") == expected
 
 
 @pytest.mark.parametrize(("place", "most"), [(0, 512), (1, 4096), (2, 4096), (3, 4096)])
