@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -16,9 +17,9 @@ from hognose.openvpn.control.key_exchange import ClientKeyMessage
 DATA_V2, EXPORT, CC_EXIT, DYNAMIC, EPOCH = 1 << 1, 1 << 3, 1 << 7, 1 << 9, 1 << 10
 
 
-def client(bits: int = DATA_V2, options: str = "", **info: str) -> ClientKeyMessage:
+def client(bits: int = DATA_V2, options: str = "", more: Mapping[str, str] | None = None) -> ClientKeyMessage:
     """What a client says of itself."""
-    info = {"IV_PROTO": str(bits), "IV_CIPHERS": "AES-256-GCM", **info}
+    info = {"IV_PROTO": str(bits), "IV_CIPHERS": "AES-256-GCM", **(more or {})}
     return ClientKeyMessage(b"", b"", b"", options, "", "", info, 0)
 
 
@@ -86,7 +87,7 @@ def test_proto_bits_and_options() -> None:
 @pytest.mark.parametrize("cipher", ["AES-256-GCM", "AES-256-CBC"])
 def test_the_epoch_format_needs_all_that_it_is_made_of(bits: int, cipher: str) -> None:
     """Keying-material export, packets with a peer id, an AEAD cipher (OpenVPN push.c, multi_client_set_protocol)."""
-    found = agree(profile(ciphers=("AES-256-GCM", "AES-256-CBC")), client(bits, IV_CIPHERS=cipher))
+    found = agree(profile(ciphers=("AES-256-GCM", "AES-256-CBC")), client(bits, more={"IV_CIPHERS": cipher}))
     assert isinstance(found, Agreement)
     wanted = bits == DATA_V2 | EXPORT | EPOCH and cipher == "AES-256-GCM"
     assert found.epoch == wanted
@@ -152,7 +153,7 @@ def test_a_client_with_compression_may_come_when_another_framing_is_pushed_to_it
 )
 def test_framings(ours: str, options: str, info: dict[str, str], framing: str, push: tuple[str, ...]) -> None:
     """OpenVPN 2.5's `compress migrate` (options.c, check_compression_settings_valid; push.c)."""
-    found = agree(profile(framing=ours), client(options=options, **info))
+    found = agree(profile(framing=ours), client(options=options, more=info))
     assert isinstance(found, Agreement)
     assert (found.framing, found.push) == (framing, (*push, "cipher AES-256-GCM"))
 

@@ -235,7 +235,8 @@ def test_any_pushes_arrive_complete_and_in_messages_that_clients_take(options: l
 @pytest.mark.parametrize("wrap", ["none", "tls-auth", "tls-crypt", "tls-crypt-v2"])
 @pytest.mark.parametrize("size", [154, 400, 1250])
 def test_no_control_packet_is_longer_than_max_packet_size(wrap: str, size: int) -> None:
-    link = Link(profile(wrap, max_packet_size=size, push=SERVER_PUSH * 12), kit(wrap))
+    ours = profile(wrap, max_packet_size=size, push=SERVER_PUSH * 12)
+    link = Link(ours, kit(wrap, hello_padding=8000))  # in pieces, whose acknowledgements ride on ours
     sizes: list[int] = []
     poll = link.session.poll
 
@@ -249,7 +250,7 @@ def test_no_control_packet_is_longer_than_max_packet_size(wrap: str, size: int) 
     link.client.renegotiate(link.now)
     link.run(lambda: renegotiations(link) == [1], 20)
     assert max(sizes) <= size
-    assert max(sizes) > size - 60  # room is used: only four acknowledgements are kept free
+    assert max(sizes) > (size - 60 if size == 1250 else size - 1), "four acknowledgements, as much TLS as there is room"
 
 
 # -- keys and ciphers --------------------------------------------------------------------------------------------------
