@@ -36,6 +36,7 @@ def test_a_message_is_whole_or_more_is_waited_for() -> None:
         {"IV_VER": "2.6", "IV_PROTO": "2"}, len(whole),
     )  # fmt: skip
     assert parsed(whole + b"more") == parsed(whole)
+    assert parsed(message(b"", b"", b"", b"")).length == len(HEAD) + 8, "strings without their NUL"
 
 
 def test_our_message_has_no_pre_master_and_three_empty_strings() -> None:
