@@ -138,3 +138,17 @@ def test_acknowledgements_of_nothing_and_messages_beyond_the_window_are_counted(
     made.file(made.primary, ControlPacket(wire.CONTROL_V1, 0, CLIENT, body))
     assert counters.drops[DropReason.BAD_CONTROL_ACK] == 1
     assert counters.drops[DropReason.RECEIVE_WINDOW_FULL] == 1
+
+
+@pytest.mark.parametrize(
+    "record", [reset()[:12], reset()[:9] + b"\x09" + bytes(80), reset()[:1] + bytes(8) + reset()[9:]]
+)
+def test_bodies_that_cannot_be_read_end_it_at_first_and_are_counted_later(record: bytes) -> None:
+    made, _ = fresh()
+    with pytest.raises(PeerError) as caught:
+        made.open(record, START, UNIX)
+    assert caught.value.reason is DropReason.BAD_CONTROL_PACKET
+    made, counters = established()
+    assert made.open(record, START, UNIX) is None
+    assert counters.drops[DropReason.BAD_CONTROL_PACKET] == 1
+    assert made.open(reset(), START, UNIX) is not None

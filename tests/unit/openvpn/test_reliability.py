@@ -42,6 +42,7 @@ def test_a_message_overtaken_three_times_goes_at_once() -> None:
     for n in (1, 2, 3):
         reliability.acknowledged((n,))
     assert [packet[1] for packet in reliability.poll(1)] == [0]
+    assert reliability.poll(1) == [], "once for these three"
 
 
 def test_order_duplicates_and_the_window() -> None:
@@ -205,3 +206,26 @@ def test_the_bytes_that_wait_are_counted() -> None:
     assert reliability.waiting_bytes == 0
     assert reliability.idle
     assert reliability.unacknowledged_since is None
+
+
+def test_another_one_goes_on_with_what_was_not_acknowledged() -> None:
+    reliability = flight(6)
+    reliability.acknowledged((0, 2))
+    reliability.receive(0, 4, b"a")
+    reliability.receive(2, 4, b"c")  # it came too early, and comes again
+    reliability.take()
+    other = engine()
+    other.restore(reliability.export())
+    assert other.waiting_bytes == reliability.waiting_bytes == 4 * (1 + MESSAGE_COST)
+    assert not other.idle
+    packets = other.poll(0)
+    assert [(packet[0], packet[1], packet[2]) for packet in packets[:4]] == [(4, n, bytes((n,))) for n in (1, 3, 4, 5)]
+    assert packets[0][3] == (0, 2)
+    assert other.receive(1, 4, b"b")
+    assert other.take() == (4, b"b")
+    assert other.take() is None
+    other.queue(4, b"next")
+    other.acknowledged((1, 3, 4, 5))
+    assert [packet[1] for packet in other.poll(0)] == [6]
+    other.acknowledged((6,))
+    assert (other.idle, other.waiting_bytes) == (True, 0)
