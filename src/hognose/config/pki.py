@@ -15,8 +15,6 @@ from hognose.settings import CertificateRules
 from hognose.units import UnixSeconds
 from hognose.vocabulary import NAME_KINDS, TLS_VERSIONS, ClientCertificate
 
-MAX_FINGERPRINTS = 65_536
-
 
 @dataclass(frozen=True, slots=True)
 class Identity:
@@ -127,7 +125,7 @@ def crl(lines: Collected, ca: str, unix: UnixSeconds | None) -> str:
 
 
 def _fingerprints(lines: Collected) -> tuple[bytes, ...]:
-    """Without doubles, in order (OpenVPN options.c, parse_hash_fingerprint_multiline)."""
+    """Without doubles, in order (OpenVPN options.c, parse_hash_fingerprint_multiline). Bound: the lines of a config."""
     found: dict[bytes, None] = {}
     for directive in lines.every("peer-fingerprint"):
         texts = directive.words if directive.block is None else split_lines(directive.block)
@@ -138,8 +136,6 @@ def _fingerprints(lines: Collected) -> tuple[bytes, ...]:
                 found[keys.parse_fingerprint(text)] = None
             except ValueError as error:
                 raise lines.error(directive, str(error)) from None
-            if len(found) > MAX_FINGERPRINTS:
-                raise lines.error(directive, f"more than {MAX_FINGERPRINTS} fingerprints")
     first = lines.get("peer-fingerprint")
     if first is not None and not found:
         raise lines.error(first, "no fingerprint; write the SHA-256 of a client's certificate on a line")

@@ -245,5 +245,8 @@ def test_setenv_opt_is_the_directive_itself() -> None:
     assert refuse("setenv opt plugin x\n").startswith("server.conf:6: plugin: ")
     assert refuse("setenv opt port x\n").startswith("server.conf:6: port: `x` is no number")
     assert refuse("ignore-unknown-option plugin\nplugin x\n").startswith("server.conf:7: plugin: ")
+    assert refuse("setenv A frob\nfrob\n").startswith("server.conf:7: frob: no directive of OpenVPN")
+    assert refuse("setenv FORWARD_COMPATIBLE 0\nfrob\n").startswith("server.conf:7: frob: no directive of OpenVPN")
+    assert refuse("ignore-unknown-option opt\nfrob\n").startswith("server.conf:7: frob: no directive of OpenVPN")
     _, (warning,) = parse(config_text("setenv opt\n"), "f")
     assert (warning.directive, warning.text) == ("setenv", "ignored: no script is ever run")

@@ -5,11 +5,14 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.config.config_samples import block, config_text, read_vector, static_key
+from tests.unit.config.config_samples import block, config_text, crl_pem, identity, read_vector, static_key
 
-from hognose.config.embed import embed
+from hognose.config.embed import SECTOR, embed
 from hognose.config.parser import parse
 from hognose.errors import ConfigError
+
+V2_KEY = read_vector("v2s.key")
+PERSIST = "alice,10.8.0.9\n"
 
 
 def no_file(path: str) -> str:
@@ -50,6 +53,62 @@ def test_comments_and_ignored_lines_stay() -> None:
     text, _ = embed("\ufeff" + config_text(extra), "f", no_file)
     assert '\n# mine\n\n; too\npush "dhcp-option DNS 9.9.9.9" # trailing\nverb 3\n' in text
     assert text.splitlines()[1] == "proto tcp"
+
+
+@pytest.mark.parametrize(
+    ("line", "head", "name", "text"),
+    [
+        ("tls-auth ta.key", "", "tls-auth", static_key()),
+        ("tls-auth ta.key 1", "key-direction 1\n", "tls-auth", static_key()),
+        ("tls-crypt ta.key", "", "tls-crypt", static_key()),
+        ("tls-crypt-v2 v2.key", "", "tls-crypt-v2", V2_KEY),
+        ("tls-crypt-v2 v2.key force-cookie", "tls-crypt-v2 [inline] force-cookie\n", "tls-crypt-v2", V2_KEY),
+        ("crl-verify crl.pem", "", "crl-verify", crl_pem()),
+        ("extra-certs more.pem", "", "extra-certs", identity()["ca"]),
+        ("ifconfig-pool-persist ipp.txt", "", "ifconfig-pool-persist", PERSIST),
+        ("ifconfig-pool-persist ipp.txt 5", "ifconfig-pool-persist [inline] 5\n", "ifconfig-pool-persist", PERSIST),
+    ],
+)  # fmt: skip
+def test_every_file_becomes_a_block(line: str, head: str, name: str, text: str) -> None:
+    """The words after its name stay: for tls-auth as key-direction, which openvpn reads beside a block."""
+    given = config_text(f"verb 3\n{line}\nmute 9\n")
+    full, _ = embed(given, "f", {line.split()[1]: text}.__getitem__)
+    assert f"\nverb 3\n{head}{block(name, text)}mute 9\n" in full
+    assert embed(full, "f", no_file)[0] == full
+    assert parse(full, "f")[0] == parse(given, "f", {line.split()[1]: text}.__getitem__)[0]
+
+
+@pytest.mark.parametrize(
+    "line", ["peer-fingerprint " + ":".join(["AB"] * 32), "cd /etc", "log openvpn.log", "tun-mtu 1400"]
+)
+def test_lines_that_name_no_file_stay(line: str) -> None:
+    assert f"\nverb 3\n{line}\nmute 9\n" in embed(config_text(f"verb 3\n{line}\nmute 9\n"), "f", no_file)[0]
+
+
+@pytest.mark.parametrize("line", ["dh dh2048.pem", "dh none", "dh [inline]"])
+def test_a_dh_file_is_not_embedded(line: str) -> None:
+    full, _ = embed(config_text(f"verb 3\n{line}\nmute 9\n"), "f", no_file)
+    assert "\nverb 3\ndh none\nmute 9\n" in full
+
+
+def test_padding_is_lines_of_77_characters() -> None:
+    """And their LF: a terminal shows them whole. A device is written in sectors of 512 bytes."""
+    lines = embed(config_text(), "f", no_file)[0].splitlines()[:-1]
+    padding = [line for line in lines if line and not line.strip("#")]
+    assert {len(line) for line in padding[:-1]} == {77}
+    assert len(padding[-1]) <= 77
+    assert SECTOR == 512
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(13, "Permission denied"), UnicodeDecodeError("utf-8", b"", 0, 1, "")]
+)
+def test_a_persist_file_that_cannot_be_read_is_not_left_out(error: Exception) -> None:
+    def unreadable(path: str) -> str:
+        raise error
+
+    with pytest.raises(ConfigError, match=r"^f:6: ifconfig-pool-persist: cannot read ipp.txt: "):
+        embed(config_text("ifconfig-pool-persist ipp.txt\n"), "f", unreadable)
 
 
 @pytest.mark.parametrize("between", ["", "verb 3\n"])

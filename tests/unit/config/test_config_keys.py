@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Callable
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509 import load_pem_x509_certificate
+from cryptography.x509 import ObjectIdentifier, load_pem_x509_certificate
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from tests.unit.config.config_samples import (
     BETWEEN,
     NOT_AFTER,
@@ -14,11 +18,13 @@ from tests.unit.config.config_samples import (
     block,
     config_text,
     identity,
+    key_pem,
+    make_certificate,
     read_vector,
     static_key,
 )
 
-from hognose.config.keys import BadPemError, check_identity, parse_static_key
+from hognose.config.keys import BadPemError, check_identity, parse_static_key, parse_tls_crypt_v2_key, server_key
 from hognose.config.parser import parse
 from hognose.errors import ConfigError
 
@@ -45,6 +51,55 @@ def test_a_good_identity_has_no_warnings() -> None:
     assert check_identity(pems["plain-ca"], pems["cert"], pems["key"], BETWEEN) == []  # as certificates of version 1
     assert check_identity(pems["ca"], pems["cert"] + pems["ca"], pems["key"], BETWEEN) == []  # a chain
     assert check_identity(pems["ca"], pems["plain-cert"], pems["key"], BETWEEN) == []  # for any purpose
+
+
+@pytest.mark.parametrize(
+    ("usages", "told"),
+    [
+        ((ExtendedKeyUsageOID.SERVER_AUTH,), []),
+        ((ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,), []),
+        ((ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH), []),
+        ((ExtendedKeyUsageOID.CLIENT_AUTH,), ["cert"]),
+        ((ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.OCSP_SIGNING), ["cert"]),
+    ],
+)
+def test_a_servers_certificate_is_made_for_servers_or_for_anything(
+    usages: tuple[ObjectIdentifier, ...], told: list[str]
+) -> None:
+    """RFC 5280 4.2.1.12, as a client with `remote-cert-tls server` reads it."""
+    authority, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    ca = make_certificate("CA", authority, "CA", authority, ca=True)
+    cert = make_certificate("server", key, "CA", authority, usage=usages)
+    assert [name for name, _ in check_identity(ca, cert, key_pem(key), BETWEEN)] == told
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        (lambda: ec.generate_private_key(ec.SECP384R1()), ("EC", "EC secp384r1", 0)),
+        (lambda: rsa.generate_private_key(65537, 1024), ("RSA", "RSA 1024", 1024)),
+        (ed25519.Ed25519PrivateKey.generate, ("Ed25519", "Ed25519", 0)),
+        (ed448.Ed448PrivateKey.generate, ("Ed448", "Ed448", 0)),
+        (lambda: dsa.generate_private_key(1024), ("", "", 0)),
+    ],
+)
+def test_kinds_of_keys(key: Callable[[], Any], expected: tuple[str, str, int]) -> None:
+    authority = ec.generate_private_key(ec.SECP256R1())
+    found = server_key(make_certificate("server", key(), "CA", authority))
+    assert (found.family, found.kind, found.bits) == expected
+
+
+@pytest.mark.parametrize("size", [127, 129])
+def test_a_tls_crypt_v2_server_key_has_128_bytes(size: int) -> None:
+    """OpenVPN doc/tls-crypt-v2.txt."""
+    name = "OpenVPN tls-crypt-v2 server key"
+    for length in (128, size):
+        text = f"-----BEGIN {name}-----\n{b64encode(bytes(length)).decode()}\n-----END {name}-----\n"
+        if length == 128:
+            assert parse_tls_crypt_v2_key(text) == bytes(128)
+            continue
+        with pytest.raises(ValueError, match="no tls-crypt-v2 server key; make one with"):
+            parse_tls_crypt_v2_key(text)
 
 
 @pytest.mark.parametrize(
