@@ -14,7 +14,7 @@ from hognose.errors import ConfigError
 WORDS = {
     (0, 0): "tls-server tcp-nodelay client-to-client duplicate-cn ccd-exclusive ping-timer-rem "
     "force-tls-key-material-export",
-    (0, 1): "verify-client-cert compress comp-lzo",
+    (0, 1): "verify-client-cert compress comp-lzo explicit-exit-notify",
     (0, 2): "mssfix",
     (0, 8): "socket-flags",
     (1, 1): "mode proto port lport dev dev-type topology push max-clients client-config-dir ping ping-restart "
@@ -24,8 +24,9 @@ WORDS = {
     "data-ciphers ncp-ciphers data-ciphers-fallback cipher allow-compression status-version",
     (1, 2): "ifconfig-pool-persist tun-mtu inactive crl-verify verify-x509-name tls-version-min tls-auth tls-crypt-v2 "
     "reneg-sec replay-window status",
+    (1, 3): "local",
     (1, 4): "x509-username-field",
-    (2, 2): "keepalive connect-freq",
+    (2, 2): "keepalive connect-freq connect-freq-initial",
     (2, 3): "server ifconfig-pool",
 }  # fmt: skip
 BOUNDS = {name: bounds for bounds, names in WORDS.items() for name in names.split()}
@@ -34,7 +35,7 @@ HONOURED = sorted(name for name, row in DIRECTIVES.items() if row.verdict == "ho
 # OpenVPN's manual, INLINE FILE SUPPORT; and two files that only this server embeds.
 INLINE = {"ca", "cert", "key", "extra-certs", "crl-verify", "peer-fingerprint", "tls-auth", "tls-crypt", "tls-crypt-v2"}
 INLINE_HERE = {"client-config-dir", "ifconfig-pool-persist"}
-REPEATED = {"push", "peer-fingerprint", "ignore-unknown-option"}
+REPEATED = {"push", "peer-fingerprint", "ignore-unknown-option", "local", "proto"}
 
 
 def refuse(text: str) -> str:
@@ -65,7 +66,7 @@ def test_too_few_and_too_many_words(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(MANY))
 def test_as_many_words_as_a_line_has(name: str) -> None:
     words = " 80" * 15
-    assert parse(config_text(f"{name}{words}\n"), "f")[0].network.port == 1194
+    assert parse(config_text(f"{name}{words}\n"), "f")[0].network.listeners[0].port == 1194
     with pytest.raises(ConfigError, match="more than 16 words"):
         lex(f"{name}{words} 80\n", "f")
 

@@ -18,7 +18,7 @@ DATA_V2, EXPORT, CC_EXIT, DYNAMIC, EPOCH = 1 << 1, 1 << 3, 1 << 7, 1 << 9, 1 << 
 
 
 def client(bits: int = DATA_V2, options: str = "", more: Mapping[str, str] | None = None) -> ClientKeyMessage:
-    """What a client says of itself."""
+    """The first key message of a client."""
     info = {"IV_PROTO": str(bits), "IV_CIPHERS": "AES-256-GCM", **(more or {})}
     return ClientKeyMessage(b"", b"", b"", options, "", "", info, 0)
 

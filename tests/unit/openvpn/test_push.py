@@ -54,7 +54,7 @@ IFCONFIG = "ifconfig 10.8.0.9 255.255.255.0"
 
 
 def test_options_come_in_openvpns_order() -> None:
-    """What is for all, what every client needs, its own ones, its address, what both sides agreed on (push.c)."""
+    """Options for all, those that every client needs, its own ones, its address, what both sides agreed on (push.c)."""
     ours = profile(push=("block-ipv6", "dhcp-option DNS 192.0.2.53"), tun_mtu=1400)
     common = ["block-ipv6", "dhcp-option DNS 192.0.2.53", *HELPERS]
     own = [*CLIENT.push, IFCONFIG]

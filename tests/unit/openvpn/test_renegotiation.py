@@ -17,7 +17,7 @@ LATER = START + 1000 * HOUR
 
 
 def keys(used: int = 0, packets: int = 0, *, worn_out: bool = False) -> Keyring:
-    """A key that has sealed so much."""
+    """A key that has been used for these bytes and packets."""
     return cast(Keyring, SimpleNamespace(worn_out=worn_out, key_bytes=used, key_packets=packets))
 
 
