@@ -15,7 +15,10 @@ from .processes import Process
 
 @dataclass
 class ClientSettings:
-    """Settings of a client's config; extra are further lines. key_direction goes with tls-auth, None is no line."""
+    """Settings of a client's config; extra are further lines, `lport` among them in place of `nobind`.
+
+    key_direction goes with tls-auth, None is no line.
+    """
 
     ca: str
     identity: Identity
@@ -28,7 +31,9 @@ class ClientSettings:
 
     def text(self) -> str:
         """The config, everything inline."""
-        lines = ["client", "dev tun", f"proto {self.proto}", f"remote {self.remote} 1194", "nobind", "verb 4"]
+        lines = ["client", "dev tun", f"proto {self.proto}", f"remote {self.remote} 1194", "verb 4"]
+        if not any(line.startswith("lport ") for line in self.extra):
+            lines.append("nobind")
         lines += ["connect-retry 1 2", "remote-cert-tls server", *self.extra]
         blocks = {"ca": self.ca, "cert": self.identity.cert, "key": self.identity.key}
         if self.wrap == "tls-auth" and self.key_direction is not None:

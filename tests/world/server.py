@@ -27,7 +27,7 @@ INIT_STATUS = re.compile(r"^hognose: exit status (\d+)$", re.M)
 class ServerSettings:
     """Settings of server.conf; extra are further lines; with_ca False leaves the CA out (peer-fingerprint alone).
 
-    proto: of its port; further lines with `local` may say otherwise.
+    proto: of its port; not written beside further lines with `local`, which name theirs.
     """
 
     authority: Authority
@@ -40,7 +40,9 @@ class ServerSettings:
 
     def text(self) -> str:
         """An embedded config."""
-        lines = [f"proto {self.proto}", "port 1194", "dev tun", "topology subnet", "server 10.8.0.0 255.255.255.0"]
+        lines = ["port 1194", "dev tun", "topology subnet", "server 10.8.0.0 255.255.255.0"]
+        if not any(line.startswith("local ") for line in self.extra):
+            lines.insert(0, f"proto {self.proto}")
         if not any(line.startswith("keepalive") for line in self.extra):
             lines.append("keepalive 10 60")
         lines += self.extra
