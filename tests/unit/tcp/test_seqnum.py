@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from ctypes import c_int32
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,3 +36,17 @@ def test_an_initial_number_just_below_the_wrap():
     assert seqnum.wire(0xFFFFFFFF, 1) == 0
     assert seqnum.position(0xFFFFFFFF, 0, 1) == 1
     assert seqnum.position(0xFFFFFFFF, 0xFFFFFFFE, 1) == -1
+
+
+@pytest.mark.parametrize("a", [0, 1, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF])
+@pytest.mark.parametrize("ahead", [0, 1, 0x7FFFFFFF, 0x80000000, 0x80000001, 0xFFFFFFFF])
+def test_before_is_the_sign_of_a_difference_in_32_bits(a, ahead):
+    """As every stack in C has it, half way round too."""
+    b = (a + ahead) % 2**32
+    assert seqnum.before(a, b) is (c_int32(a - b).value < 0)
+
+
+@given(numbers, positions, st.lists(st.tuples(numbers, numbers), max_size=4))
+def test_pairs_are_taken_as_each_of_their_numbers(initial, near, pairs):
+    each = [(seqnum.position(initial, a, near), seqnum.position(initial, b, near)) for a, b in pairs]
+    assert seqnum.positions(initial, tuple(pairs), near) == each
