@@ -88,16 +88,40 @@ class Engines:
         return frames[: self.kept]
 
 
-class LoneIngress:
-    """An ingress, its engines, its counters."""
+@dataclass
+class Server:
+    """A server of a port, which notes what it is given."""
 
-    def __init__(self, split_packets: int = 100, *answers: object) -> None:
+    calls: list[tuple[object, ...]] = field(default_factory=list)
+
+    def receive(self, *given: object) -> None:
+        """Offsets, size of segments, trust, and time; the first value is the data."""
+        self.calls.append(given[1:])
+
+    def icmp_error(self, *given: object) -> None:
+        """Type, code, rest, quoted packet, time."""
+        self.calls.append(("error", *given[:3]))
+
+    def poll(self, now: int) -> list[object]:
+        return []
+
+
+class LoneIngress:
+    """An ingress, its engines, its counters. tcp, udp: more servers by port."""
+
+    def __init__(
+        self,
+        split_packets: int = 100,
+        *answers: object,
+        tcp: dict[int, Server] | None = None,
+        udp: dict[int, Server] | None = None,
+    ) -> None:
         self.engines = engines = Engines(list(answers))
         self.counters = Counters()
         self.sent: list[Packet] = []
         limits = IpLimits(icmp_errors_per_second=3)
         us, counters = parse_ipv4(US), self.counters
-        endpoints = LocalEndpoints(tcp={PORT: engines})  # type: ignore[dict-item]  # stand-ins
+        endpoints = LocalEndpoints(tcp={PORT: engines, **(tcp or {})}, udp=udp or {})  # type: ignore[dict-item, arg-type]  # stand-ins
         icmp = LinkIcmp(
             address=us, broadcasts=frozenset((parse_ipv4("10.0.0.255"),)), endpoints=endpoints, nat=engines,  # type: ignore[arg-type]  # stand-ins
             limiter=RateLimiter(limits), counters=counters,

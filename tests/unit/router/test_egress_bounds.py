@@ -89,3 +89,28 @@ def test_questions_leave_before_packets_and_are_counted() -> None:
     assert [frame.type for _, frame in sent(egress)] == [0x0806, 0x0800]
     assert counted(egress) == (2, 100, 0)
     assert (egress.queued, egress.take()) == (0, [])
+
+
+@pytest.mark.parametrize("first", ["broadcast", "no answer to ARP", "too large", "in fragments", "lowered"])
+def test_a_packet_that_is_not_one_frame_holds_up_no_other(first: str) -> None:
+    egress = make(SOFT)
+    other = {
+        "broadcast": outgoing(datagram(100, dst="10.0.0.255")),
+        "no answer to ARP": outgoing(datagram(100, dst="10.0.0.77")),
+        "too large": outgoing(datagram(3000, flags="DF")),
+        "in fragments": outgoing(datagram(3000)),
+        "lowered": partial(datagram(100)),
+    }[first]
+    egress.send([other, outgoing(datagram(200)), other, outgoing(datagram(201))], NOW)
+    assert [frame[IP].len for _, frame in sent(egress) if frame.type == 0x0800 and frame[IP].len in (200, 201)] == [
+        200,
+        201,
+    ]
+
+
+def test_a_packet_without_a_route_holds_up_no_other() -> None:
+    egress = make(gateway=None)
+    far = outgoing(datagram(100, dst="198.51.100.7"))
+    egress.send([far, outgoing(datagram(200)), far, outgoing(datagram(201))], NOW)
+    assert [frame[IP].len for _, frame in sent(egress)] == [200, 201]
+    assert egress._counters.drops[DropReason.NO_ROUTE] == 2

@@ -45,6 +45,16 @@ def test_the_budget_of_first_syns_grows_with_time() -> None:
     assert len(flood.sieve.sift([syn((2 << 20) + number) for number in range(100)])) == 20
 
 
+@pytest.mark.parametrize(("come", "answered"), [(800, 500), (1600, 200), (3200, 50)])
+def test_the_more_come_the_fewer_first_syns_are_answered(come: int, answered: int) -> None:
+    """Of 2000 a second 800 are for a slot of 0.4 s; when twice as many were too many, there is a quarter of that."""
+    flood = Flood(2000)
+    flood.sieve.sift([syn(number) for number in range(500)])
+    assert flood.sieve.sift([syn((1 << 20) + number) for number in range(come)]) == []
+    flood.rest(400 * MS)
+    assert len(flood.sieve.sift([syn((1 << 21) + number) for number in range(2000)])) == answered
+
+
 def test_the_budget_of_repeats_grows_with_time() -> None:
     """Of 100 a second 25 are saved up; then there is one every ten milliseconds."""
     flood = exhausted(100)
