@@ -82,7 +82,7 @@ def test_the_window_is_never_taken_back_and_never_below_zero() -> None:
     made.in_order(bytes(10_000), NOW)
     made.acknowledged(made.window)
     assert made.window == 0
-    made.nxt += 1  # a FIN behind the text
+    made.nxt += 1  # a FIN after the text
     assert made.window == 0
 
 
