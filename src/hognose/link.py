@@ -26,7 +26,8 @@ class LinkCaps:
 
     mac: 6 bytes. mtu: largest IP packet in bytes without offload. rx_gso: frames up to 64 KiB may arrive.
     tx_csum: the device completes partial checksums. tx_tso4: the device segments TCPv4 super-frames
-    (implies tx_csum). batch: frames to drain before the core runs.
+    (implies tx_csum). tx_uso4: likewise super-frames of UDPv4 datagrams of one size. batch: frames to drain before the
+    core runs.
     """
 
     mac: bytes
@@ -34,4 +35,5 @@ class LinkCaps:
     rx_gso: bool = True
     tx_csum: bool = True
     tx_tso4: bool = True
+    tx_uso4: bool = False
     batch: int = 64

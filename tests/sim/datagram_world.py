@@ -85,6 +85,7 @@ class DatagramWorld:
             address=SERVER,
             port=1194,
             mtu=1500,
+            uso=False,
             table=self.table,
             handshake=StatelessHandshake(settings, os.urandom(32)),
             resets=InitialRate(limits.datagrams.initial_per_second, SECOND, os.urandom(8), self.now),

@@ -238,7 +238,7 @@ def test_a_client_that_begins_again_at_its_address_replaces_itself_once_it_is_au
 
 
 def test_at_the_end_every_client_is_told_and_its_acknowledgement_waited_for() -> None:
-    world = DatagramWorld(quality=Quality(loss=0.4), seed=5)
+    world = DatagramWorld(quality=Quality(loss=0.25), seed=5)
     client = world.client(kit())
     world.run(lambda: client.established, 60)
     world.service.stop(world.now, UNIX)

@@ -95,7 +95,7 @@ def serve(
         port=",".join(map(str, config.network.listeners)),
         mac=caps.mac.hex(":"),
         mtu=caps.mtu,
-        offloads=f"rx_gso:{int(caps.rx_gso)},tx_csum:{int(caps.tx_csum)},tx_tso4:{int(caps.tx_tso4)}",
+        offloads=f"rx_gso:{int(caps.rx_gso)},tx_csum:{int(caps.tx_csum)},tx_tso4:{int(caps.tx_tso4)},tx_uso4:{int(caps.tx_uso4)}",
         tunnel=str(config.network.tunnel),
         name=arguments.name,
     )

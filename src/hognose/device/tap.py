@@ -14,6 +14,7 @@ from collections.abc import Callable
 from hognose.drops import Counters, DropReason
 from hognose.errors import DeviceError
 from hognose.link import VNET_HDR_LEN, LinkCaps
+from hognose.wire import udp, virtio_net
 
 FRAME_DEVICE = "/dev/tap"  # of a machine that is all ours: PID 1 makes it, or finds it
 
@@ -35,6 +36,9 @@ FRAME_HDR_LEN = VNET_HDR_LEN + 14 + 4  # vnet header, Ethernet, VLAN slack
 FRAME_MAX = FRAME_HDR_LEN + 65_535  # with the largest IP packet
 SIEVED_MAX = 512  # frames read at once while the sieve drops most of them
 WRITE_QUEUE_FRAMES = 256  # frames kept while the device says EAGAIN; then the newest are dropped (DEVICE_FULL)
+
+_NOT_FORWARDED = bytes.fromhex("0180c2000001")
+_PROBE_LEN = 8  # bytes of each of two datagrams
 
 Sieve = Callable[[list[bytes]], list[bytes]]
 
@@ -135,7 +139,14 @@ def open_tap(path: str, counters: Counters, *, mac: bytes | None = None, offload
             if name:
                 raise DeviceError(f"a tap has no address of ours: give --mac= for {path}")
             mac = fcntl.ioctl(fd, SIOCGIFHWADDR, bytes(40))[18:24]
-        caps = LinkCaps(mac=mac, mtu=_mtu_of(fd), rx_gso=offloads, tx_csum=offloads, tx_tso4=offloads)
+        caps = LinkCaps(
+            mac=mac,
+            mtu=_mtu_of(fd),
+            rx_gso=offloads,
+            tx_csum=offloads,
+            tx_tso4=offloads,
+            tx_uso4=offloads and _takes_uso(fd, mac),
+        )
     except OSError as error:
         os.close(fd)
         raise DeviceError(f"frame device {path}: {error.strerror}") from None
@@ -143,6 +154,21 @@ def open_tap(path: str, counters: Counters, *, mac: bytes | None = None, offload
         os.close(fd)
         raise
     return TapDevice(fd, caps, counters)
+
+
+def _takes_uso(fd: int, mac: bytes) -> bool:
+    """True when the kernel cuts super-frames of UDP datagrams, which no ioctl tells; asked by sending one.
+
+    It goes to a group that no bridge passes on (IEEE 802.1Q table 8-1), from and to no address, and its TTL is over.
+    """
+    payload = bytes(2 * _PROBE_LEN)
+    packet = udp.heads(bytes(6), bytes(4) + b"\0\x09", len(payload)) + payload
+    vnet = virtio_net.udp_super_frame(14 + 28, _PROBE_LEN, 34)
+    try:
+        os.write(fd, vnet + _NOT_FORWARDED + mac + b"\x08\0" + packet)
+    except OSError:
+        return False
+    return True
 
 
 def _try_ioctl(fd: int, request: int, argument: int | bytes) -> bool:

@@ -120,7 +120,7 @@ def assemble(
         connect_freq_initial=config.admission.connect_freq_initial,
         table=table,
         address=uplink.address,
-        mtu=caps.mtu,
+        caps=caps,
         limits=limits,
         broadcasts=broadcasts,
         journal=journal,

@@ -11,6 +11,7 @@ from hognose.base.journal import Journal
 from hognose.base.numbering import Numbering
 from hognose.drops import Counters
 from hognose.limits import Limits
+from hognose.link import LinkCaps
 from hognose.openvpn.profile import ServerProfile
 from hognose.settings import ListenerSettings
 from hognose.tcp.export import TcpServerState
@@ -56,7 +57,7 @@ def open_ports(
     connect_freq_initial: tuple[int, int],
     table: PeerTable,
     address: Address,
-    mtu: int,
+    caps: LinkCaps,
     limits: Limits,
     broadcasts: frozenset[Address],
     journal: Journal,
@@ -80,7 +81,7 @@ def open_ports(
         port: TcpServer(
             address=address,
             port=port,
-            mtu=mtu,
+            mtu=caps.mtu,
             limits=limits.tcp,
             secret=secrets[number] if secrets else random(32),
             now=now,
@@ -97,7 +98,8 @@ def open_ports(
         one.port: DatagramPort(
             address=address,
             port=one.port,
-            mtu=mtu,
+            mtu=caps.mtu,
+            uso=caps.tx_uso4,
             table=table,
             handshake=StatelessHandshake(profile.over("udp"), random(32)),
             resets=InitialRate(most, seconds * SECOND, random(8), now),

@@ -103,7 +103,7 @@ class ControlChannel:
         if key is None:
             self._counters.drop(DropReason.BAD_OPCODE)
             return
-        negotiations.file(key, packet)
+        negotiations.file(key, packet, now)
         if self.stage is SessionStage.LEAVING and key.reliability.idle and self.end_at is not None:
             end_at, reason = self.end_at
             if reason.reason is DropReason.SERVER_STOPPING:

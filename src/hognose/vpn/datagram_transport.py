@@ -16,9 +16,12 @@ from hognose.wire import ipv4, udp, virtio_net
 if TYPE_CHECKING:
     from hognose.vpn.datagrams import DatagramPort
 
-_HEADERS_LEN = ipv4.HEADER_LEN + udp.HEADER_LEN
+HEADERS_LEN = ipv4.HEADER_LEN + udp.HEADER_LEN
+CSUM_START = ETHERNET_HDR_LEN + ipv4.HEADER_LEN
+SEGMENTS = 128  # of one super-frame (linux/udp.h UDP_MAX_SEGMENTS)
+SUPER_FRAME_BYTES = 65_000  # of their payloads together
 # vnet header of every datagram: the device completes the UDP checksum.
-PARTIAL = virtio_net.partial_checksum(ETHERNET_HDR_LEN + ipv4.HEADER_LEN, udp.CHECKSUM_OFFSET)
+PARTIAL = virtio_net.partial_checksum(CSUM_START, udp.CHECKSUM_OFFSET)
 _NO_PEER_WORD = b""  # equal to no three bytes
 
 
@@ -137,7 +140,17 @@ class DatagramTransport:
         return True
 
     def send(self, records: list[bytes]) -> None:
-        """Send each record as a datagram, with DF unless it is too large for the link."""
+        """Send each record as a datagram, with DF unless it is too large for the link.
+
+        Where the device takes them, runs of records of one size leave as one super-frame; the last may be shorter.
+        """
+        port = self.port
+        if port.uso and len(records) > 1:
+            self._send_runs(records)
+        else:
+            self._send_each(records)
+
+    def _send_each(self, records: list[bytes]) -> None:
         port = self.port
         out, local, key, mtu = port.out, port.local, self.key, port.mtu
         destination = key[:-2]
@@ -147,13 +160,38 @@ class DatagramTransport:
             total += size
             if size == self._head_size:
                 head = self._head
-            elif size + _HEADERS_LEN > mtu:
+            elif size + HEADERS_LEN > mtu:
                 head = udp.heads(local, key, size, port.fresh_ident())
             else:
                 head = self._head = udp.heads(local, key, size)
                 self._head_size = size
             out.append((destination, PARTIAL, [head, record]))
         port.sent[self.id] = port.sent.get(self.id, 0) + total
+
+    def _send_runs(self, records: list[bytes]) -> None:
+        """Send runs of records of one size together."""
+        port = self.port
+        out, key = port.out, self.key
+        destination = key[:-2]
+        at, count = 0, len(records)
+        while at < count:
+            size = len(records[at])
+            end = at + 1
+            if 0 < size <= port.mtu - HEADERS_LEN:
+                most = min(count, at + SEGMENTS, at + SUPER_FRAME_BYTES // size)
+                while end < most and len(records[end]) == size:
+                    end += 1
+                if end < most and 0 < len(records[end]) < size:
+                    end += 1
+            if end - at == 1:
+                self._send_each(records[at:end])
+            else:
+                run = records[at:end]
+                total = sum(map(len, run))
+                vnet = virtio_net.udp_super_frame(ETHERNET_HDR_LEN + HEADERS_LEN, size, CSUM_START)
+                out.append((destination, vnet, [udp.heads(port.local, key, total), *run]))
+                port.sent[self.id] = port.sent.get(self.id, 0) + total
+            at = end
 
     def trust(self, peer_id: int) -> None:
         """Serve an authenticated peer under its peer id; a transport that was at its address before is over."""

@@ -50,6 +50,7 @@ class DatagramPort:
         address: Address,
         port: Port,
         mtu: int,
+        uso: bool,
         table: PeerTable,
         handshake: StatelessHandshake,
         resets: InitialRate,
@@ -61,12 +62,15 @@ class DatagramPort:
         counters: Counters,
         broadcasts: frozenset[Address],
     ) -> None:
-        """mtu: of the link. resets, proofs: limits of hard resets of no session, and of packets that prove an address.
+        """mtu: of the link; uso: it takes super-frames of datagrams.
+
+        resets, proofs: limits of hard resets of no session, and of packets that prove an address.
 
         broadcasts: directed broadcasts of the link, which are no sources.
         """
         self.local = address + port.to_bytes(2, "big")
         self.mtu = mtu
+        self.uso = uso
         self.limits = limits
         self.counters = counters
         self.out: list[Outgoing] = []  # until poll

@@ -28,6 +28,11 @@ def partial_checksum(csum_start: int, csum_offset: int) -> bytes:
     return HEADER.pack(F_NEEDS_CSUM, GSO_NONE, 0, 0, csum_start, csum_offset, 0)
 
 
+def udp_super_frame(hdr_len: int, gso_size: int, csum_start: int) -> bytes:
+    """Header of many UDP datagrams in one frame; hdr_len as of TCP, gso_size = payload of each but the last."""
+    return HEADER.pack(F_NEEDS_CSUM, GSO_UDP_L4, hdr_len, gso_size, csum_start, 6, 0)
+
+
 def tcp_super_segment(hdr_len: int, gso_size: int, csum_start: int) -> bytes:
     """Header of a TCPv4 super-segment; hdr_len = Ethernet + IP + TCP header bytes, gso_size = MSS bytes on the wire."""
     return HEADER.pack(F_NEEDS_CSUM, GSO_TCPV4, hdr_len, gso_size, csum_start, 16, 0)

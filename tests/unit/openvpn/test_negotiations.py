@@ -135,7 +135,7 @@ def test_acknowledgements_of_nothing_and_messages_beyond_the_window_are_counted(
     assert made.primary is not None
     body = wire.parse_control_body(wire.CONTROL_V1, wire.build_control_body((9,), bytes(8), 500, b"x"))
     assert body is not None
-    made.file(made.primary, ControlPacket(wire.CONTROL_V1, 0, CLIENT, body))
+    made.file(made.primary, ControlPacket(wire.CONTROL_V1, 0, CLIENT, body), START)
     assert counters.drops[DropReason.BAD_CONTROL_ACK] == 1
     assert counters.drops[DropReason.RECEIVE_WINDOW_FULL] == 1
 

@@ -229,3 +229,62 @@ def test_another_one_goes_on_with_what_was_not_acknowledged() -> None:
     assert [packet[1] for packet in other.poll(0)] == [6]
     other.acknowledged((6,))
     assert (other.idle, other.waiting_bytes) == (True, 0)
+
+
+# -- probes ------------------------------------------------------------------------------------------------------------
+
+
+def probing() -> Reliability:
+    return Reliability(OpenvpnLimits(), 2 * SECOND, probes=True)
+
+
+def sent(reliability: Reliability, now: int) -> list[int]:
+    return [packet[1] for packet in reliability.poll(now)]
+
+
+def test_the_newest_message_is_sent_again_once_after_two_round_trips() -> None:
+    reliability = probing()
+    reliability.queue(4, b"a")
+    assert sent(reliability, 0) == [0]
+    reliability.acknowledged((0,), SECOND * 4 // 10)  # a round trip of 0.4 s
+    for _ in range(3):
+        reliability.queue(4, b"b")
+    begin = SECOND
+    assert sent(reliability, begin) == [1, 2, 3]
+    assert reliability.next_deadline() == begin + SECOND * 8 // 10
+    assert sent(reliability, begin + SECOND * 8 // 10 - 1) == []
+    assert sent(reliability, begin + SECOND * 8 // 10) == [3]
+    assert sent(reliability, begin + SECOND * 19 // 10) == []
+    assert sent(reliability, begin + 2 * SECOND) == [1, 2, 3]
+    assert reliability.next_deadline() == begin + 6 * SECOND
+    assert sent(reliability, begin + 5 * SECOND) == []
+
+
+def test_a_probe_waits_for_200_ms_at_least() -> None:
+    reliability = probing()
+    reliability.queue(4, b"a")
+    assert sent(reliability, 0) == [0]
+    assert reliability.next_deadline() == SECOND // 5
+    assert sent(reliability, SECOND // 5 - 1) == []
+    assert sent(reliability, SECOND // 5) == [0]
+    assert reliability.next_deadline() == 2 * SECOND
+
+
+def test_a_repeated_message_measures_no_round_trip() -> None:
+    """RFC 6298 section 3: its acknowledgement may be that of the first one."""
+    reliability = probing()
+    reliability.queue(4, b"a")
+    sent(reliability, 0)
+    sent(reliability, SECOND // 5)
+    reliability.acknowledged((0,), SECOND)
+    reliability.queue(4, b"b")
+    sent(reliability, SECOND)
+    assert reliability.next_deadline() == SECOND + SECOND // 5
+
+
+def test_without_probes_nothing_is_sent_early() -> None:
+    reliability = engine()
+    reliability.queue(4, b"a")
+    sent(reliability, 0)
+    assert reliability.next_deadline() == 2 * SECOND
+    assert sent(reliability, SECOND) == []

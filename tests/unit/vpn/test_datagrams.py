@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from dataclasses import replace
 from typing import Any
 
@@ -38,7 +39,7 @@ def key_of(source: tuple[str, int]) -> bytes:
 class Place:
     """A port, its table, and packets from anywhere."""
 
-    def __init__(self, wrap: str = "none", **limits: int) -> None:
+    def __init__(self, wrap: str = "none", *, uso: bool = False, **limits: int) -> None:
         self.counters = Counters()
         self.table = PeerTable()
         self.limits = replace(DatagramLimits(), **limits)
@@ -48,6 +49,7 @@ class Place:
             address=key_of((US, 0))[:4],
             port=PORT,
             mtu=1500,
+            uso=uso,
             table=self.table,
             handshake=StatelessHandshake(profile(wrap).over("udp"), os.urandom(32)),
             resets=InitialRate(2000, SECOND, os.urandom(8), START),
@@ -253,6 +255,47 @@ def test_what_is_sent_has_df_where_it_fits_the_link() -> None:
     ]  # fmt: skip
     assert [bytes(one[UDP].payload) for one in packets] == [b"x" * 1472, b"y" * 1473, b"z" * 1472, b"", b"z"]
     assert {(one.src, one[UDP].sport, one.ttl, one.tos) for one in packets} == {(US, PORT, 64, 0)}
+
+
+@pytest.mark.parametrize(
+    ("sizes", "runs"),
+    [
+        ([100], [1]),
+        ([100, 100, 100], [3]),
+        ([100, 100, 60], [3]),
+        ([100, 60, 100], [2, 1]),
+        ([60, 100], [1, 1]),
+        ([100, 100, 60, 60, 100, 100], [3, 1, 2]),
+        ([1473, 1473], [1, 1]),  # cut by IP on their way, each for itself
+        ([1472] * 50, [44, 6]),
+        ([10] * 300, [128, 128, 44]),
+        ([0, 0, 5, 0], [1, 1, 1, 1]),
+    ],
+)
+def test_runs_of_one_size_leave_as_super_frames(sizes: list[int], runs: list[int]) -> None:
+    place = Place(uso=True)
+    alice, _ = place.client()
+    records = [bytes((number % 251,)) * size for number, size in enumerate(sizes)]
+    alice.send(records)
+    room = alice.room(1 << 20)
+    found: list[bytes] = []
+    counts = []
+    for to, vnet, pieces in place.port.poll(place.now):
+        whole = IP(b"".join(pieces))
+        payload = bytes(whole[UDP].payload)
+        assert (whole.dst, whole[UDP].dport, whole[UDP].len) == (*HOME, 8 + len(payload))
+        assert to == key_of(HOME)[:4]
+        assert whole[UDP].chksum == pseudo(whole)
+        flags, gso_type, hdr_len, gso_size, start, offset, _ = struct.unpack("<BBHHHHH", vnet)
+        assert (flags, start, offset) == (1, 34, 6)
+        step = gso_size if gso_type else len(payload) or 1
+        assert (gso_type, hdr_len) == ((5, 42) if gso_type else (0, 0))
+        cut = [payload[at : at + step] for at in range(0, len(payload), step)] or [b""]
+        counts.append(len(cut))
+        found += cut
+    assert found == records
+    assert counts == runs
+    assert room == place.limits.step_bytes - sum(sizes)
 
 
 # -- bounds ----------------------------------------------------------------------------------------------------------

@@ -68,7 +68,9 @@ class KeyState:
         self.key_id = key_id
         self.started_at = started_at
         self.stage = Stage.RESET
-        self.reliability = Reliability(profile.limits, profile.control.tls_timeout_s * SECOND)
+        self.reliability = Reliability(
+            profile.limits, profile.control.tls_timeout_s * SECOND, probes=profile.proto == "udp"
+        )
         self.tls: TlsEndpoint | None = None
         self.client: ClientKeyMessage | None = None
         self.server: ServerKeyMessage | None = None

@@ -149,10 +149,10 @@ class Negotiations:
             and self.primary is not None
         )
 
-    def file(self, key: KeyState, packet: ControlPacket) -> None:
+    def file(self, key: KeyState, packet: ControlPacket, now: Nanos) -> None:
         """Take a packet's acknowledgements and its message; counts BAD_CONTROL_ACK, RECEIVE_WINDOW_FULL."""
         body = packet.body
-        unsent = key.reliability.acknowledged(body.acks)
+        unsent = key.reliability.acknowledged(body.acks, now)
         if unsent:
             self._counters.drop(DropReason.BAD_CONTROL_ACK, unsent)
         if body.message_id >= 0 and not key.reliability.receive(body.message_id, packet.opcode, body.payload):

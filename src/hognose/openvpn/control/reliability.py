@@ -11,11 +11,12 @@ from collections import deque
 from dataclasses import dataclass
 
 from hognose.limits import OpenvpnLimits
-from hognose.units import SECOND, Nanos
+from hognose.units import MS, SECOND, Nanos
 from hognose.wire.openvpn import MAX_ACKS
 
 ACKS_WITH_CONTROL = 4  # OpenVPN CONTROL_SEND_ACK_MAX
 EARLY_RETRANSMIT = 3  # acknowledgements of later messages that make one lost (OpenVPN 2.6 N_ACK_RETRANSMIT)
+PROBE_LEAST: Nanos = 200 * MS  # from a message to its probe
 MESSAGE_COST = 256  # bytes that a waiting message takes besides its payload, rounded up
 
 
@@ -30,6 +31,8 @@ class _Message:
     sent: bool = False
     overtaken: int = 0
     early: int = 0  # repetitions because later messages were acknowledged
+    probe_at: Nanos = 0  # time at which the newest one is sent again early, 0 when it was or will not be
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +49,12 @@ class ReliabilityState:
 class Reliability:
     """Both directions of one key's control messages. timeout: the first interval of repetition (tls-timeout)."""
 
-    def __init__(self, limits: OpenvpnLimits, timeout: Nanos) -> None:
+    def __init__(self, limits: OpenvpnLimits, timeout: Nanos, *, probes: bool = False) -> None:
+        """probes: the newest message is sent again once before its time: on a path that loses packets."""
         self._limits = limits
         self._timeout = timeout
+        self._probes = probes
+        self._round_trip: Nanos = 0  # smoothed, of messages that were sent once; 0 before the first
         self._queue: deque[_Message] = deque()
         self._flying: list[_Message] = []  # by id
         self._next_send = 0
@@ -104,8 +110,10 @@ class Reliability:
             self._next_receive += 1
         return found
 
-    def acknowledged(self, ids: tuple[int, ...]) -> int:
+    def acknowledged(self, ids: tuple[int, ...], now: Nanos = 0) -> int:
         """Take acknowledgements; returns the number of ids that were never sent, which mean nothing.
+
+        now: measures the round trip for probes.
 
         Ids acknowledged before are repeats, as OpenVPN 2.6 sends them. Neither kind overtakes a message, so that it
         makes no repetition (CVE-2026-84732).
@@ -118,6 +126,9 @@ class Reliability:
         for message in self._flying:
             if message.message_id in ids:
                 news.append(message.message_id)
+                if self._probes and not message.repeated:
+                    sample = now - message.first_sent
+                    self._round_trip = (7 * self._round_trip + sample) // 8 if self._round_trip else sample
                 self.waiting_bytes -= len(message.payload) + MESSAGE_COST
             else:
                 kept.append(message)
@@ -131,7 +142,8 @@ class Reliability:
         """(opcode, message id, payload, acks) to send now; opcode 0 with id -1 for a bare acknowledgement.
 
         An unacknowledged message is repeated at doubling intervals up to `control_repeat_s`; an overtaken one at once,
-        `control_early_repeats` times at most and without a longer interval.
+        `control_early_repeats` times at most and without a longer interval. With probes the newest message, which none
+        can overtake, is repeated once after two round trips (RFC 8985 section 7 does so in TCP).
         """
         limits = self._limits
         while self._queue and len(self._flying) < limits.control_send_window:
@@ -142,23 +154,38 @@ class Reliability:
         for message in self._flying:
             if not message.sent:
                 message.sent, message.first_sent = True, now
+                if self._probes:
+                    message.probe_at = now + max(2 * self._round_trip, PROBE_LEAST)
             elif message.due <= now:
+                message.probe_at = 0
                 longest = max(limits.control_repeat_s * SECOND, self._timeout)
                 message.interval = min(2 * message.interval, longest)
             elif message.overtaken >= EARLY_RETRANSMIT and message.early < limits.control_early_repeats:
                 message.early += 1
+            elif 0 < message.probe_at <= now and message is self._flying[-1]:
+                message.probe_at = 0
+                message.repeated = True
+                packets.append(self._packet(message))
+                continue
             else:
                 continue
+            message.repeated = message.due > 0
             message.overtaken = 0
             message.due = now + message.interval
-            packets.append((message.opcode, message.message_id, message.payload, self._take_acks(ACKS_WITH_CONTROL)))
+            packets.append(self._packet(message))
         while self._acks:
             packets.append((0, -1, b"", self._take_acks(MAX_ACKS)))
         return packets
 
+    def _packet(self, message: _Message) -> tuple[int, int, bytes, tuple[int, ...]]:
+        return message.opcode, message.message_id, message.payload, self._take_acks(ACKS_WITH_CONTROL)
+
     def next_deadline(self) -> Nanos | None:
         """Time at which the next message is due again; None when none is in flight."""
-        return min((message.due for message in self._flying), default=None)
+        earliest = min((message.due for message in self._flying), default=None)
+        if earliest is not None and 0 < self._flying[-1].probe_at < earliest:
+            return self._flying[-1].probe_at
+        return earliest
 
     def export(self) -> ReliabilityState:
         """State as plain data, for `restore`; messages that came too early are left out."""
