@@ -44,10 +44,15 @@ def carrier(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.mark.parametrize(
-    ("wrap", "cipher", "tls"),
-    [("tls-auth", "AES-128-GCM", "1.2"), ("none", "CHACHA20-POLY1305", "1.3"), ("tls-crypt", "AES-256-GCM", "1.2")],
+    ("proto", "wrap", "cipher", "tls"),
+    [
+        ("tcp", "tls-auth", "AES-128-GCM", "1.2"),
+        ("udp", "none", "CHACHA20-POLY1305", "1.3"),
+        ("udp", "tls-crypt", "AES-256-GCM", "1.2"),
+    ],
 )
-def test_cell(setting: Setting, carrier: str, wrap: str, cipher: str, tls: str) -> None:
+def test_cell(setting: Setting, carrier: str, proto: str, wrap: str, cipher: str, tls: str) -> None:
+    setting.proto = proto
     extra = (f"data-ciphers {cipher}",)
     with (
         setting.server(carrier, wrap, extra) as server,

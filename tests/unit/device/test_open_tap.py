@@ -11,6 +11,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
 
 from hognose.device import tap
 from hognose.device.tap import open_tap
@@ -75,6 +77,28 @@ def test_a_macvtap_tells_its_address_and_mtu(kernel: Kernel, node: str) -> None:
         (0x400454D0, 3),  # TUNSETOFFLOAD: checksums and TCP segmentation
         (0x400454D4, struct.pack("i", 8 << 20)),  # TUNSETSNDBUF
     ]
+
+
+def test_super_frames_of_datagrams_are_asked_for_by_sending_one(kernel: Kernel, node: str) -> None:
+    """Two datagrams of 8 bytes to a group that stays on the link; scapy reads the frame."""
+    assert opened(node).tx_uso4
+    sent = Path(node).read_bytes()
+    assert sent[:12] == struct.pack("<BBHHHHH", 1, 5, 42, 8, 34, 6, 0)
+    frame = Ether(sent[12:])
+    assert (frame.dst, frame.src) == ("01:80:c2:00:00:01", "02:00:00:00:00:42")
+    assert (frame[IP].src, frame[IP].dst, frame[UDP].len, len(frame)) == ("0.0.0.0", "0.0.0.0", 24, 58)
+
+
+def test_a_device_that_takes_none_says_so_by_an_error(
+    kernel: Kernel, node: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(fd: int, data: bytes) -> int:
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    monkeypatch.setattr(tap.os, "write", refuse)
+    caps = opened(node)
+    assert (caps.tx_tso4, caps.tx_uso4) == (True, False)
+    assert not opened(node, offloads=False).tx_uso4
 
 
 def test_a_tap_by_its_name(kernel: Kernel, node: str) -> None:
