@@ -15,7 +15,7 @@ from hognose.drops import Counters, DropReason, Stat
 from hognose.ip.fragments import Reassembler
 from hognose.ip.icmp_errors import RateLimiter
 from hognose.limits import IpLimits
-from hognose.link import LinkCaps
+from hognose.link import LinkCaps, Outgoing
 from hognose.router.classify import Classifier
 from hognose.router.icmp import LinkIcmp
 from hognose.router.ingress import Ingress
@@ -90,9 +90,11 @@ class Engines:
 
 @dataclass
 class Server:
-    """A server of a port, which notes what it is given."""
+    """A server of a port, which notes what it is given. due: its timer; unsent: what it has to send."""
 
     calls: list[tuple[object, ...]] = field(default_factory=list)
+    due: int | None = None
+    unsent: list[Outgoing] = field(default_factory=list)
 
     def receive(self, *given: object) -> None:
         """Offsets, size of segments, trust, and time; the first value is the data."""
@@ -102,8 +104,19 @@ class Server:
         """Type, code, rest, quoted packet, time."""
         self.calls.append(("error", *given[:3]))
 
-    def poll(self, now: int) -> list[object]:
-        return []
+    @property
+    def waits(self) -> bool:
+        return bool(self.unsent)
+
+    def next_deadline(self) -> int | None:
+        return self.due
+
+    def handle_deadline(self, now: int) -> None:
+        self.calls.append(("timer", now))
+
+    def poll(self, now: int) -> list[Outgoing]:
+        sent, self.unsent = self.unsent, []
+        return sent
 
 
 class LoneIngress:
@@ -121,7 +134,7 @@ class LoneIngress:
         self.sent: list[Packet] = []
         limits = IpLimits(icmp_errors_per_second=3)
         us, counters = parse_ipv4(US), self.counters
-        endpoints = LocalEndpoints(tcp={PORT: engines, **(tcp or {})}, udp=udp or {})  # type: ignore[dict-item, arg-type]  # stand-ins
+        endpoints = LocalEndpoints(tcp={PORT: engines, **(tcp or {})}, udp=udp or {})  # type: ignore[dict-item]  # stand-ins
         icmp = LinkIcmp(
             address=us, broadcasts=frozenset((parse_ipv4("10.0.0.255"),)), endpoints=endpoints, nat=engines,  # type: ignore[arg-type]  # stand-ins
             limiter=RateLimiter(limits), counters=counters,

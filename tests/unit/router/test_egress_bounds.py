@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from tests.unit.router.test_egress import NOW, make, outgoing, partial, sent
 from hognose.drops import DropReason, Stat
 from hognose.link import LinkCaps
 from hognose.router.egress import Egress
+from hognose.wire.virtio_net import PLAIN
 
 NEIGHBOR = "10.0.0.9"
 SOFT = LinkCaps(mac=bytes.fromhex("020000000002"), rx_gso=False, tx_csum=False, tx_tso4=False)
@@ -114,3 +117,28 @@ def test_a_packet_without_a_route_holds_up_no_other() -> None:
     egress.send([far, outgoing(datagram(200)), far, outgoing(datagram(201))], NOW)
     assert [frame[IP].len for _, frame in sent(egress)] == [200, 201]
     assert egress._counters.drops[DropReason.NO_ROUTE] == 2
+
+
+class PlantedError(Exception):
+    """A bug of ours."""
+
+
+class Broken(list[bytes]):
+    """Pieces of a packet that cannot be read."""
+
+    def __getitem__(self, key: Any) -> Any:
+        raise PlantedError
+
+
+def test_an_exception_leaves_no_circle_of_objects() -> None:
+    """Its memory, and that of the frames in its traceback, is free at once."""
+    egress = make()
+    gc.disable()
+    try:
+        try:
+            egress.send([(outgoing(datagram(100))[0], PLAIN, Broken())], NOW)
+        except PlantedError as error:
+            seen = weakref.ref(error)
+        assert seen() is None
+    finally:
+        gc.enable()

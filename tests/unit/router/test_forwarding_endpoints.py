@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Packet, Raw
-from tests.unit.router.lone_ingress import Server
+from tests.unit.router.lone_ingress import PLAIN, Server
 from tests.unit.router.test_forwarding import MAC, OUTSIDE, SERVER, T0, TUNNEL, A, B, World
 
 from hognose.drops import DropReason, Stat
@@ -19,6 +19,7 @@ from hognose.router.forwarding import Forwarder
 from hognose.router.icmp import TunnelIcmp
 from hognose.router.local_endpoints import LocalEndpoints
 from hognose.router.routed import Routed
+from hognose.units import SECOND
 
 WEB, NAME = 0x1F91, 0x14EA  # no byte of a port is zero, or in both
 OPTIONS = [b"\1\1\1\0"]
@@ -145,3 +146,48 @@ def test_an_error_about_no_segment_of_ours_to_this_client_is_told_to_none(quoted
     inside = Inside()
     inside.send(inner(dst=dst) / ICMP(type=3, code=4) / Raw(quoted))
     assert inside.web.calls == []
+
+
+ANSWER = bytes(IP(src="10.8.0.1", dst="10.8.0.2") / TCP(sport=WEB, dport=40_000, flags="A") / Raw(b"answer"))
+TO_A = (A, PLAIN, [ANSWER[:40], ANSWER[40:]])
+
+
+def test_what_a_tcp_server_answers_at_once_is_in_the_answer_of_the_batch() -> None:
+    """One poll for each batch that has a segment for it, and none for others."""
+    inside = Inside()
+    inside.web.unsent = [TO_A]
+    assert inside.send(inner() / UDP(dport=NAME) / Raw(b"x")).to_clients == {}
+    assert inside.send(inner() / TCP(dport=WEB, flags="A")).to_clients == {A: [ANSWER]}
+    inside.web.unsent = [TO_A]
+    assert inside.send(inner() / UDP(dport=NAME) / Raw(b"x")).to_clients == {}
+
+
+@pytest.mark.parametrize(
+    ("due", "seconds_later", "first"),
+    [(None, None, None), (T0 + 7, None, 7), (T0 + 7, 1, 7), (None, 1, 0), (T0 - 1, 1, -1)],
+)
+def test_the_earlier_of_two_deadlines_is_the_next(
+    due: int | None, seconds_later: int | None, first: int | None
+) -> None:
+    """Of the servers' timers and of an incomplete datagram, whose time-out is some seconds away."""
+    inside = Inside()
+    inside.web.due = due
+    if seconds_later is not None:
+        inside.send(fragment(bytes(inner(dst=OUTSIDE) / UDP() / Raw(bytes(3000))), 1500)[0])
+    found = inside.forwarder.next_deadline()
+    if first is None:
+        assert found is None
+    elif first:
+        assert found == T0 + first
+    else:
+        assert found is not None
+        assert found > T0 + SECOND
+
+
+def test_the_timers_of_servers_run_and_what_they_send_is_in_the_answer() -> None:
+    inside = Inside()
+    inside.web.unsent, inside.name.unsent = [TO_A], [TO_A]
+    assert inside.forwarder.next_deadline() == 0  # a datagram waits
+    assert inside.forwarder.expire(T0).to_clients == {A: [ANSWER, ANSWER]}
+    assert (inside.web.calls, inside.name.calls) == ([("timer", T0)], [])
+    assert inside.forwarder.next_deadline() is None

@@ -10,6 +10,9 @@ from scapy.layers.l2 import Ether
 from scapy.packet import Packet
 from tests.unit.router.test_syn_sieve import START, Flood, syn
 
+from hognose.router.syn_sieve import PLACES
+from hognose.units import MIB
+
 MS = 1_000_000
 
 
@@ -30,6 +33,10 @@ def exhausted(per_second: int = 2000) -> Flood:
     flood.sieve.sift([syn(number) for number in range(per_second)])
     assert flood.sieve.sift([syn(1 << 20)]) == []
     return flood
+
+
+def test_a_flood_costs_four_mebibytes() -> None:
+    assert 4 * PLACES == 4 * MIB
 
 
 @pytest.mark.parametrize("per_second", [4, 100, 2000])
