@@ -261,3 +261,64 @@ def test_the_search_halves_the_interval_and_counts_probes():
         else:
             hole.lost()
     assert tried == [1448] * MAX_PROBES + [1236, 1342] + [1395] * MAX_PROBES + [1368, 1381]
+
+
+@pytest.mark.parametrize(
+    ("mss", "sizes"),
+    [
+        (1448, [0, 0, 1024, 1448, 524, 1448, 524, 1448, 524]),
+        (1460, [0, 0, 1024, 1460, 524, 1460, 524, 1460, 524]),
+        (1000, [0, 0, 1000, 1000, 524, 1000, 524, 1000, 524]),
+        (536, [0, 0, 536, 536, 524, 536, 524, 536, 524]),
+    ],
+)
+def test_the_sizes_of_a_row_of_time_outs(mss, sizes):
+    """Payload that fits MTUs of 1076 and 576 with 40 bytes of headers and 12 of timestamps; 0: as it is."""
+    hole = BlackHole(mss)
+    assert [hole.size_after(number, mss, 100_000) for number in range(9)] == sizes
+
+
+@pytest.mark.parametrize(("flight", "size"), [(1, 0), (524, 0), (525, 1024)])
+def test_a_flight_that_fits_the_least_size_says_nothing(flight, size):
+    assert BlackHole(1448).size_after(2, 1448, flight) == size
+
+
+def test_the_search_by_the_numbers():
+    """The full size, then halves; three lost ones are too large (RFC 8899 section 5.1.2); 16 bytes are near enough."""
+    hole = BlackHole(1448)
+    hole.search(1024)
+    tried = []
+    while not hole.found:
+        tried.append(hole.candidate)
+        if hole.candidate > 1300:
+            hole.probe = (1, 2)
+            hole.lost()
+            assert hole.probe is None
+        else:
+            hole.probe = (1, 2)
+            assert hole.passed() == tried[-1]
+            assert hole.probe is None
+    assert tried == [1448] * 3 + [1236] + [1342] * 3 + [1289] + [1315] * 3 + [1302] * 3
+    assert RAISE_AFTER == 600 * 1000 * MS, "PMTU_RAISE_TIMER (RFC 8899 section 5.1.1)"
+
+
+def test_a_probe_that_passed_forgives_the_lost_ones():
+    hole = BlackHole(1448)
+    hole.search(1000)
+    for _ in range(2):
+        hole.lost()
+    hole.search(1000)
+    hole.lost()
+    assert hole.candidate == 1448
+    assert hole.passed() == 1448
+    assert hole.found
+    hole.restart(1200)
+    assert (hole.full, hole.probe, hole.due_at) == (1200, None, 0)
+
+
+@pytest.mark.parametrize(("works", "full", "found"), [(1432, 1448, False), (1433, 1448, True), (1448, 1448, True)])
+def test_near_enough(works, full, found):
+    """A size of 1449 bytes is known not to be."""
+    hole = BlackHole(full)
+    hole.search(works)
+    assert hole.found is found

@@ -156,11 +156,18 @@ class Model:
 @pytest.mark.parametrize("mss", [1000, 1448])
 @pytest.mark.parametrize("window", [3, 10, 40, 300, 2000])
 @pytest.mark.parametrize("rtt_ms", [3, 40, 250])
-def test_every_step_is_rfc_9438s(mss: int, window: int, rtt_ms: int) -> None:
+@pytest.mark.parametrize("begin", [0, 5 * SECOND])
+def test_every_step_is_rfc_9438s(mss: int, window: int, rtt_ms: int, begin: int) -> None:
     """Losses, slow start after one, plateaus, both regions; acknowledgements of a part of a segment and of windows."""
     cubic, model = Cubic(mss), Model(window)
     cubic.cwnd = window * mss
-    now = 5 * SECOND
+    now = begin
+    if not begin:  # the first acknowledgement is at time zero
+        cubic.lost(cubic.cwnd)
+        model.lost()
+        cubic.acked(mss, rtt_ms * 1_000_000, now)
+        model.acked(1, rtt_ms / 1000, now / SECOND)
+        model.cwnd, model.ssthresh = cubic.cwnd / mss, cubic.ssthresh / mss
     counts = (0.5, 1, 2, 2, 7, 0.25, window, 3 * window, 1)
     for number in range(600):
         now += rtt_ms * 1_000_000 * (1 + number % 3) // 4
@@ -204,3 +211,12 @@ def test_idling_begins_a_new_epoch() -> None:
     for cubic in (busy, idle):
         cubic.acked(MSS, SECOND // 10, 61 * SECOND)
     assert busy.cwnd > idle.cwnd + MSS // 4
+
+
+def test_a_second_loss_at_the_same_window_is_not_one_to_others() -> None:
+    """RFC 9438 section 4.7: fast convergence where the window is smaller than at the loss before."""
+    cubic = Cubic(MSS)
+    for window, w_max in ((100, 100), (100, 100), (90, 76.5), (77, 77)):
+        cubic.cwnd = window * MSS
+        cubic.lost(window * MSS)
+        assert cubic.saved()[1] == pytest.approx(w_max)

@@ -270,6 +270,15 @@ def test_sources_fall_into_other_groups_whatever_was_drawn():
         assert answers == [ANSWERS_PER_SECOND] * 2
 
 
+def test_all_answers_together_are_limited():
+    """20 for each of 64 groups, however many sources there are."""
+    script = Script(random=lambda size: bytes((0x9E, 0x37, 0x79, 0xB1))[:size])
+    for number in range(1, 8001):
+        script.address = 0x0B000000 + number * 7919
+        script.send("A", seq=1, ack=1)
+    assert len(script.poll()) == 1280
+
+
 def test_groups_are_drawn_when_the_first_second_begins_and_then_anew():
     drawn = []
 

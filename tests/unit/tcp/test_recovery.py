@@ -133,7 +133,7 @@ def test_a_time_out_in_a_recovery_is_not_to_be_undone():
     assert made.time_out is None
 
 
-@pytest.mark.parametrize(("rtt_ms", "undone"), [(300, True), (3, False)])
+@pytest.mark.parametrize(("rtt_ms", "undone"), [(300, True), (11, True), (10, False), (3, False), (0, False)])
 def test_the_first_echo_decides_about_a_time_out(rtt_ms: int, undone: bool):
     """Eifel (RFC 3522): the echo is of a segment from before the time-out, or of its repetition."""
     made = flight()

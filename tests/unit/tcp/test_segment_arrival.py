@@ -492,3 +492,13 @@ def test_what_ends_a_connection_is_not_answered_whatever_else_it_carries(passive
     script.send("PA", b"lo?more", seq=script.next - 3, ack=2)
     assert script.ended == ["FINISHED"]
     assert script.poll() == []
+
+
+@pytest.mark.parametrize("size", range(25))
+def test_text_of_any_length_without_timestamps(size):
+    """Header and text together may be as long as a header with timestamps, or a byte less."""
+    script = Script()
+    script.ts = False
+    script.open()
+    script.send("PA", bytes(range(size)))
+    assert script.take() == bytes(range(size))

@@ -59,9 +59,9 @@ def test_of_two_segments_the_first_is_measured(short: bool) -> None:
     assert script.conn.info().srtt == 90 * MS
 
 
-def made(segments: int = 10, *, sack: bool = True, mss: int = 100) -> Sender:
+def made(segments: int = 10, *, sack: bool = True, mss: int = 100, counters: Counters | None = None) -> Sender:
     """Segments of 100 bytes, sent at 1000 ms; the handshake took 40 ms."""
-    sender = Sender(mss, 1 << 20, sack, TcpLimits(), Counters())
+    sender = Sender(mss, 1 << 20, sack, TcpLimits(), counters or Counters())
     sender.timers.rtt.begin(40 * MS)
     sender.buffer.append([bytes(100 * segments)])
     sender.sent(1, 100 * segments, 1000 * MS)

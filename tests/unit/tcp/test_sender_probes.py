@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.tcp.test_sender_accounts import MS, acknowledge, made
 
+from hognose.drops import Counters, Stat
 from hognose.tcp.sender import Sender
 
 # -- tail loss probes --------------------------------------------------------------------------------------------------
@@ -99,13 +100,16 @@ def test_time_outs_end_after_a_hundred_seconds_without_an_acknowledgement(after:
 
 def test_a_third_time_out_doubts_the_size():
     """docs/dev/tcp.md T27: every other attempt is smaller; the sizes between are as before."""
-    sender = made(20, mss=1400)
+    counters = Counters()
+    sender = made(20, mss=1400, counters=counters)
     sizes = []
     for number in range(7):
         sender.timed_out((2000 + number) * MS)
         sizes.append(sender.mss)
     assert sizes == [1400, 1400, 1024, 1400, 524, 1400, 524]
     assert sender.cc.mss == sender.mss
+    assert counters.stats[Stat.TCP_BLACK_HOLES_SUSPECTED] == 3, "each time that it became smaller"
+    assert counters.stats[Stat.TCP_TIMEOUTS] == 7
     assert sender.recovery.time_out is not None
     assert sender.recovery.time_out.mss == 1400
     assert sender.recovery.time_out.repeated
