@@ -9,11 +9,13 @@ import pytest
 from tests.unit.config.config_samples import config_text
 from tests.world.server import with_generation
 
-from hognose.config.blockfile import MAX_BYTES, complete, decode
+from hognose.config.blockfile import complete, decode
 from hognose.config.directives import DIRECTIVES
 from hognose.config.lexer import lex
 from hognose.config.parser import parse
 from hognose.errors import ConfigError
+
+MAX_BYTES = 1_048_576
 
 
 @pytest.mark.parametrize("data", [b"port 1194\n", b"port 1194\n" + bytes(502), b"port 1194\n\0"])
