@@ -140,6 +140,7 @@ def test_the_time_for_reordering(due: str) -> None:
     timed = Timed(script, rto=late + 500 * MS, reordering=late + DUE[due] * MS)
     assert timed.run() == []
     assert timed.conn.info().recovering is (due != "before")
+    assert not timed.conn.info().calm
     timed = Timed(script, rto=late + 500 * MS)
     timed.run()
     assert not timed.conn.info().recovering, "it does not run"

@@ -75,6 +75,11 @@ def test_text_with_the_third_segment_is_no_silence() -> None:
         ("PA", 1, 77, "A"),
         ("P", 1, 0, None),
         ("PA", 100_000, 1, "A"),  # beyond the window
+        ("PA", 16_385, 1, "A"),  # of 16 KiB, at its end
+        ("R", 16_384, 0, "A"),
+        ("R", 16_385, 0, None),
+        ("FA", 1, 2, "A"),
+        ("FA", 16_385, 1, "A"),
     ],
 )
 def test_other_segments_change_nothing(flags: str, seq: int, ack: int, answer: str | None) -> None:
@@ -107,6 +112,14 @@ def test_what_was_negotiated_is_kept(ts: bool, changes: dict[str, object]) -> No
             + [connection.path.timestamps, connection.info().mss, connection.info().sack, connection.info().send_window]
         )
     assert states[0] == states[1]
+
+
+def test_text_anywhere_in_the_window_makes_a_connection() -> None:
+    for seq in (1, 2, 16_384):
+        script = opened()
+        script.send("PA", b"x", seq=seq)
+        assert len(script.server.accepted()) == 1
+        assert [each.ack for each in script.poll()] == [2 if seq == 1 else 1]
 
 
 def test_an_exact_rst_ends_it() -> None:

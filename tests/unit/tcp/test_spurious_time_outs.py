@@ -10,6 +10,8 @@ from tests.unit.tcp.tcp_script import MS, Script
 from tests.unit.tcp.test_loss_recovery import MSS, WIDE, in_flight, opened
 
 from hognose.drops import Stat
+from hognose.tcp.ranges import RangeSet
+from hognose.tcp.time_out import TimeOut
 
 
 def timed_out(*, stamps: bool, segments: int = 20, sack: bool = True) -> tuple[Script, int, int]:
@@ -164,3 +166,29 @@ def test_a_time_out_in_a_recovery_is_not_undone():
     assert script.conn.info().undo is None
     script.wait(2_000)
     assert script.conn.info().undo is None
+
+
+@pytest.mark.parametrize(("una", "at"), [(1, 5), (100, 5), (101, 9), (300, 9), (301, 77)])
+def test_the_oldest_transmission_left(una: int, at: int) -> None:
+    """Of the first record that ends after SND.UNA; now, where there is none."""
+    assert TimeOut(50, 100, (), [[1, 101, 5, 0], [101, 301, 9, 0]]).oldest(una, 77) == at
+
+
+@pytest.mark.parametrize(
+    ("fresh", "whole", "repeated", "undone"),
+    [
+        ([(101, 201)], False, False, True),
+        ([(1, 101)], False, False, False),  # sent again since
+        ([(1, 101), (101, 102)], False, False, True),
+        ([(101, 201)], True, False, False),
+        ([(101, 201)], False, True, False),
+        ([], False, False, False),
+    ],
+)
+def test_what_was_not_sent_again_tells(fresh: list[tuple[int, int]], whole: bool, repeated: bool, undone: bool) -> None:
+    """RFC 5682 section 3, steps 2 a and 3 b."""
+    unsent = RangeSet(8)
+    unsent.add(101, 501)
+    time_out = TimeOut(50, 100, (), [])
+    time_out.repeated = repeated
+    assert time_out.answers_unsent(fresh, whole, unsent) is undone

@@ -40,6 +40,35 @@ def test_fragmentation_needed_lowers_the_segment_size():
     assert sum(len(s.payload) for s in again) == 10_000
 
 
+@pytest.mark.parametrize(("timestamps", "mtu", "size"), [(True, 552, 500), (False, 552, 512), (False, 1400, 1360)])
+def test_the_least_size_that_a_router_is_believed(timestamps, mtu, size):
+    script = Script()
+    script.ts = timestamps
+    script.open(window=WIDE)
+    script.write(bytes(10_000))
+    script.poll()
+    script.server.icmp_error(3, 4, mtu, quote(script, 1), script.now)
+    assert max(len(s.payload) for s in script.poll()) == size
+
+
+def test_a_router_that_names_our_own_size_changes_nothing():
+    script = large_in_flight()
+    script.server.icmp_error(3, 4, 1500, quote(script, 1), script.now)
+    assert script.poll() == []
+
+
+def test_a_deadline_that_stays_is_one_entry():
+    """Of the heap, however often the connection is worked on."""
+    script = large_in_flight()
+    before = script.server.sizes().timers
+    for _ in range(50):
+        script.send("A", ack=1, window=WIDE)
+        script.poll()
+        script.write(b"x")
+        script.poll()
+    assert script.server.sizes().timers - before <= 1
+
+
 def test_a_smaller_path_is_no_congestion():
     """RFC 1191 section 6.5: what a router found too large goes again, and the congestion window stays."""
     script = large_in_flight()
