@@ -285,3 +285,36 @@ def test_a_fin_is_probed_for_unless_a_size_is(probing: bool) -> None:
     assert sender.fin_sent
     assert not sender.calm
     assert sender.timers.tail_at == (0 if probing else 1090 * MS)
+
+
+def test_a_recovery_that_is_over_reduces_nothing_any_more() -> None:
+    """RFC 9937: the reduction is that of one recovery."""
+    sender = made()
+    acknowledge(sender, 1, 1040, (101, 501))
+    assert sender.recovery.prr is not None
+    acknowledge(sender, 1001, 1080)
+    assert (sender.recovery.prr, sender.recovery.in_rto) == (None, False)
+    window = sender.cc.cwnd
+    sender.buffer.append([bytes(600)])
+    sender.sent(1001, 600, 1090 * MS)
+    acknowledge(sender, 1001, 1130, (1501, 1601))
+    assert (sender.recovery.point, sender.cc.cwnd) == (-1, window)
+
+
+@both_ways
+def test_what_is_acknowledged_leaves_no_records(short: bool) -> None:
+    """Of transmissions, for RACK: in the common case they end with their acknowledgement."""
+    script = Script()
+    script.open(window=WIDE, after=40)
+    for _ in range(30):
+        script.write(bytes(3 * MSS))
+        script.poll()
+        script.now += 40 * MS
+        script.send("A", ack=script.seen - MSS, window=WIDE, **way(script, short=short))
+        if short:
+            assert script.conn.info().transmissions == 1
+        script.now += 5 * MS
+        script.send("A", window=WIDE, **way(script, short=short))
+        if short:
+            assert script.conn.info().transmissions == 0
+    assert script.conn.info().calm
