@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.unit.openvpn.client import OCC_EXIT, PEER_INFO
+from tests.unit.openvpn.client import OCC_EXIT, PEER_INFO, PING
 from tests.unit.openvpn.link import ADMISSION, SECOND, START, Link, kit, profile
 from tests.unit.openvpn.stages import CBC, EPOCH, PACKET, body_of, control, drops
 from tests.world.today import UNIX
@@ -128,6 +128,45 @@ def test_attempts_that_fail_never_take_the_id_of_the_key_in_use() -> None:
                 tried.append(record[0] & 7)
     assert tried == [2, 3, 4, 5, 6, 7, 2, 3]
     assert link.session.receive([link.client.seal(PACKET)], link.now, UNIX) == [PACKET]
+
+
+@pytest.mark.parametrize("before", [[], [b""]], ids=["alone", "after an empty datagram"])
+def test_a_packet_and_a_ping_in_one_call_keep_a_client_alive(before: list[bytes]) -> None:
+    link = established(ping_s=0, ping_timeout_s=60)
+    link.rest(30)
+    records = [*before, link.client.seal(PACKET), link.client.seal(PING)]
+    heard = link.now
+    link.session.receive(records, link.now, UNIX)
+    assert link.session.next_deadline() is not None
+    link.session.handle_deadline(heard + 60 * SECOND - 1, UNIX)
+    assert link.session.ended is None
+    link.session.handle_deadline(heard + 60 * SECOND, UNIX)
+    assert link.session.ended is not None
+    assert link.session.ended.reason is DropReason.PEER_TIMEOUT
+
+
+def test_forged_records_in_one_call_keep_no_client_alive() -> None:
+    link = established(ping_s=0, ping_timeout_s=60)
+    heard = link.now
+    link.session.receive([link.client.seal(PACKET)], heard, UNIX)
+    forged = [record[:-1] + bytes((record[-1] ^ 1,)) for record in (link.client.seal(PACKET), link.client.seal(PING))]
+    link.session.receive(forged, heard + 50 * SECOND, UNIX)
+    link.session.handle_deadline(heard + 60 * SECOND, UNIX)
+    assert link.session.ended is not None
+    assert link.session.ended.reason is DropReason.PEER_TIMEOUT
+
+
+def test_a_handshake_has_hand_window_to_the_nanosecond() -> None:
+    link = Link(profile(hand_window_s=30), kit(), admit=False)
+    assert link.session.next_deadline() == START + 30 * SECOND
+    link.client.start(link.now)
+    link.session.receive(link.client.poll(link.now), link.now, UNIX)
+    link.session.handle_deadline(START + 30 * SECOND - 1, UNIX)
+    assert link.session.ended is None
+    link.session.handle_deadline(START + 30 * SECOND, UNIX)
+    assert link.session.ended is not None
+    assert link.session.ended.reason is DropReason.HANDSHAKE_TIMEOUT
+    assert link.session.next_deadline() is None
 
 
 # -- after the end -----------------------------------------------------------------------------------------------------
