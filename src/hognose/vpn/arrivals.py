@@ -43,6 +43,7 @@ class Arrivals:
         self._journal = journal
         self._failures = failures
         self._counters = counters
+        self._stopping = False
 
     def take(self, now: Nanos, unix: UnixSeconds) -> Sequence[Pending]:
         """Make peers of new transports; drained: those with input."""
@@ -57,6 +58,12 @@ class Arrivals:
             readable = [*readable, *found] if readable else found
         return readable
 
+    def stop(self) -> None:
+        """Let no more peers come: a client that comes back at once would be refused, and wait or give up."""
+        self._stopping = True
+        for listener in self._listeners:
+            listener.stop()
+
     def remove_closed(self, now: Nanos) -> None:
         """End the peers whose transport is over."""
         for listener in self._listeners:
@@ -67,6 +74,10 @@ class Arrivals:
 
     def _accept(self, listener: Listener, pending: Pending, now: Nanos) -> None:
         self._counters.stats[_ACCEPTED[listener.proto]] += 1
+        if self._stopping:
+            self._counters.drop(DropReason.SERVER_STOPPING)
+            pending.abort(now)
+            return
         transport = listener.open(pending)
         peer = Peer(transport, transport.opened_at)
         self._table.add(peer)

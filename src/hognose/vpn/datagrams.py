@@ -92,6 +92,7 @@ class DatagramPort:
         self._accepted: list[DatagramTransport] = []
         self._readable: list[DatagramTransport] = []
         self._closed: list[DatagramTransport] = []
+        self._stopping = False
         self._ident = int.from_bytes(random(2), "big")
 
     def __len__(self) -> int:
@@ -155,6 +156,8 @@ class DatagramPort:
             self._put(newcomer, datagram)
         elif len(datagram) < LEAST or opcode not in OPCODES:
             self.counters.drop(DropReason.NO_SESSION)
+        elif self._stopping:
+            self.counters.drop(DropReason.SERVER_STOPPING)
         elif len(self._initial) >= self.limits.initial:
             self.counters.drop(DropReason.INITIAL_CROWDED)
         else:
@@ -249,6 +252,10 @@ class DatagramPort:
             return []
         closed, self._closed = self._closed, []
         return closed
+
+    def stop(self) -> None:
+        """Drop packets of no session from now on, unanswered; the client repeats them (OpenVPN mudp.c)."""
+        self._stopping = True
 
     def open(self, pending: Pending, unfinished: bytes = b"") -> DatagramTransport:
         """The accepted transport itself; LocalError for one of another port."""

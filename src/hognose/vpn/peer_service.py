@@ -170,6 +170,7 @@ class PeerService:
     def stop(self, now: Nanos, unix: UnixSeconds) -> None:
         """Begin an orderly end: every client gets RESTART, every connection is closed after that."""
         self.admissions.stopping = True
+        self._arrivals.stop()
         for peer in list(self.table.by_transport.values()):
             self._contain(self._shut_down_peer, peer, now, unix)
 

@@ -135,6 +135,9 @@ class StreamListener:
         """Drained: connections whose peer has sent a first byte."""
         return self._accepted()
 
+    def stop(self) -> None:
+        """Do nothing: a connection that comes is a peer that can be aborted."""
+
     def open(self, pending: Pending, unfinished: bytes = b"") -> StreamTransport:
         """The transport of an accepted or restored connection; LocalError for what is no TCP connection."""
         if not isinstance(pending, TcpConnection):

@@ -143,6 +143,10 @@ class Listener(Protocol):
         """Drained: those that are over."""
         ...
 
+    def stop(self) -> None:
+        """Answer no one who is not there yet: what is accepted from now on is aborted."""
+        ...
+
     def open(self, pending: Pending, unfinished: bytes = b"") -> Transport:
         """The transport of an accepted connection, or of a restored one, which goes on after its `unfinished` bytes.
 

@@ -311,6 +311,20 @@ def test_nobody_is_let_in_while_the_server_stops() -> None:
     assert late is not bob
 
 
+def test_a_connection_that_comes_while_the_server_stops_is_reset() -> None:
+    world = GatewayWorld()
+    alice = world.client("alice")
+    alice.silent = True
+    world.gateway.stop("power button", world.now, 0)
+    late = world.remote("192.0.2.12")
+    late.send(b"\0")
+    world.frames()
+    assert not world.gateway.stopped
+    assert late.reset
+    assert world.dropped(DropReason.SERVER_STOPPING) == 1
+    assert world.events_of("peer_connected")[1:] == []  # alice's is the first
+
+
 def test_a_silent_stranger_costs_ten_seconds() -> None:
     world = GatewayWorld()
     stranger = world.remote()

@@ -366,6 +366,18 @@ def test_port_zero_gets_no_answer() -> None:
     assert (place.sent(), place.drops()) == ([], {"MARTIAN": 1})
 
 
+def test_after_the_stop_only_packets_of_sessions_are_taken() -> None:
+    place = Place()
+    alice, _ = place.client()
+    place.port.stop()
+    place.take(bytes((7 << 3,)) + b"client!!" + bytes(5), ("192.0.2.8", 7))
+    place.take(data(5))
+    assert place.accepted() == []
+    assert place.sent() == []
+    assert alice.take(10) == [data(5)]
+    assert place.drops() == {"SERVER_STOPPING": 1}
+
+
 # -- lives -----------------------------------------------------------------------------------------------------------
 
 
