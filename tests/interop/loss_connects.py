@@ -37,12 +37,13 @@ PATIENCE_S = 90.0
 class Attempts:
     """One PKI and one pair of configs for every attempt."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, proto: str = "tcp") -> None:
         authority = current_authority()
         key = static_key()
         self._folder = folder
-        self._server_config = ServerSettings(authority, authority.issue("server", SERVER), static_key=key).text()
-        settings = ClientSettings(authority.pem, authority.issue("alice"), remote=ADDRESS, static_key=key)
+        identity = authority.issue("server", SERVER)
+        self._server_config = ServerSettings(authority, identity, static_key=key, proto=proto).text()
+        settings = ClientSettings(authority.pem, authority.issue("alice"), ADDRESS, static_key=key, proto=proto)
         # Its own defaults but for one thing: a second attempt would hide how long the first one took.
         lines = [line for line in settings.text().splitlines() if not line.startswith("connect-retry")]
         self._client = folder / "client.ovpn"
@@ -79,7 +80,7 @@ class Attempts:
         )  # fmt: skip
 
     def openvpn(self) -> Process:
-        """The real one, on Linux's TCP."""
+        """The real one, on Linux's sockets."""
         run("ip", "-n", SERVER_NS, "addr", "add", f"{ADDRESS}/24", "dev", "ts0")
         config = self._folder / "openvpn.conf"
         config.write_text("\n".join(EXTRA) + "\n" + self._server_config)
