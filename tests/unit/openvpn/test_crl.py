@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -13,6 +14,8 @@ from tests.unit.openvpn.handshake import DAY
 from tests.world.pki import Authority, Identity
 from tests.world.today import UNIX
 
+from hognose.errors import ConfigError
+from hognose.openvpn.tls import crl
 from hognose.openvpn.tls.crl import RevocationLists
 
 ROOT = Authority()
@@ -105,6 +108,19 @@ def test_a_list_whose_issuer_is_written_otherwise() -> None:
     assert made.check(CHAIN, UNIX + DAY) == ""
     assert made.check(CHAIN, UNIX + 11 * DAY) == "crl-verify: CRL has expired"
     assert made.check(CHAIN, UNIX - DAY) == "crl-verify: CRL is not yet valid"
+
+
+@pytest.mark.parametrize(("sizes", "good"), [((3,), True), ((1, 2), True), ((4,), False), ((2, 2), False)])
+def test_revoked_certificates_of_all_lists_are_bounded(
+    sizes: tuple[int, ...], good: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(crl, "CRL_ENTRIES", 3)
+    pems = [LOWER.revocation_list(serials=range(1, size + 1)) for size in sizes]
+    if good:
+        assert lists(*pems).check(CHAIN, UNIX) == ""
+        return
+    with pytest.raises(ConfigError, match="crl-verify: 4 revoked certificates, more than 3"):
+        lists(*pems)
 
 
 # -- the first end -----------------------------------------------------------------------------------------------------
