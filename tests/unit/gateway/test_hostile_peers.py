@@ -164,7 +164,7 @@ def test_cve_2023_46850_storms_of_resets_in_the_middle_of_sends(how: str) -> Non
             del world.remotes[key]
         unharmed(world, bob)
     world.rest(400)  # in which bob says nothing either
-    assert (len(world.gateway.service.table), len(world.gateway._tcp), world.gateway.client_count) == (
+    assert (len(world.gateway.service.table), sum(map(len, world.gateway._tcp)), world.gateway.client_count) == (
         0,
         0,
         0,
