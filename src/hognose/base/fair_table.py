@@ -1,6 +1,7 @@
 """A bounded table keyed by endpoints on the network, fair to sources under a flood.
 
-Keys are an address and a port as on the wire, 6 or 18 bytes. Bounds: entries in all (`total`), per source, and per
+Keys are an address and a port as on the wire, 6 or 18 bytes, or with a number of 8 bytes after that, which tells
+entries of the same endpoint apart. Bounds: entries in all (`total`), per source, and per
 prefix. A source is an IPv4 address, or the 64 bits of an IPv6 address that one link has; a prefix is 24 or 48 bits. The
 newcomer is always taken; where a bound is passed an older entry goes: the oldest of the same source, else of the same
 prefix, else of the prefix that has the most entries. A flooding source evicts its own entries; one entry always
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-_CUTS = {6: (3, 4), 18: (6, 8)}  # by the length of a key: the bytes of its prefix and of its source
+_CUTS = {6: (3, 4), 14: (3, 4), 18: (6, 8), 26: (6, 8)}  # by the length of a key: bytes of its prefix, of its source
 T = TypeVar("T")
 
 

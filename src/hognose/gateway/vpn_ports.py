@@ -66,7 +66,7 @@ def open_ports(
     counters: Counters,
     secrets: Sequence[bytes],
 ) -> VpnPorts:
-    """The engines of these listeners; all share the bounds of what is not authenticated.
+    """The engines of these listeners; the TCP servers have equal parts of the bound of silent connections.
 
     secrets: of the TCP servers in order, where they go on after others; fresh ones when there are none. ValueError when
     their number is another one.
@@ -76,7 +76,7 @@ def open_ports(
     streams = [one.port for one in listeners if one.proto == "tcp"]
     if secrets and len(secrets) != len(streams):
         raise ValueError("the state is of other listeners")
-    silent: FairTable[bytes] = FairTable(shares.silent, shares.per_address, shares.per_prefix)
+    most = shares.silent // max(1, len(streams))  # a client may use one port of its own for two of ours
     tcp = {
         port: TcpServer(
             address=address,
@@ -87,13 +87,13 @@ def open_ports(
             now=now,
             random=random,
             counters=counters,
-            silent=silent,
+            silent=FairTable(most, shares.per_address, shares.per_prefix),
             broadcasts=broadcasts,
             numbering=numbering,
         )
         for number, port in enumerate(streams)
     }
-    most, seconds = connect_freq_initial if connect_freq_initial[0] else (limits.datagrams.initial_per_second, 1)
+    answers, seconds = connect_freq_initial if connect_freq_initial[0] else (limits.datagrams.initial_per_second, 1)
     udp = {
         one.port: DatagramPort(
             address=address,
@@ -102,7 +102,7 @@ def open_ports(
             uso=caps.tx_uso4,
             table=table,
             handshake=StatelessHandshake(profile.over("udp"), random(32)),
-            resets=InitialRate(most, seconds * SECOND, random(8), now),
+            resets=InitialRate(answers, seconds * SECOND, random(8), now),
             proofs=InitialRate(limits.datagrams.initial_per_second, SECOND, random(8), now),
             limits=limits.datagrams,
             numbering=numbering,

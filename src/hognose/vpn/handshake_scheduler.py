@@ -65,7 +65,7 @@ class HandshakeScheduler:
 
     def add_stranger(self, peer: Peer) -> Peer | None:
         """Add a new connection that has sent bytes; returns the stranger evicted for it (STRANGER_CROWDED), if any."""
-        evicted = self._strangers.add(peer.transport.key, peer)
+        evicted = self._strangers.add(_place(peer), peer)
         if evicted is None:
             return None
         self._counters.drop(DropReason.STRANGER_CROWDED)
@@ -77,7 +77,7 @@ class HandshakeScheduler:
         freq: connect-freq's connections and seconds, (0, 0) without limit; PeerError(CONNECT_FREQ) beyond it
         (OpenVPN multi.c frequency_limit_event_allowed).
         """
-        if self._strangers.remove(peer.transport.key) is None:
+        if self._strangers.remove(_place(peer)) is None:
             return None
         most, seconds = freq
         if seconds and self._greetings.count(now, seconds * SECOND) > most:
@@ -86,12 +86,12 @@ class HandshakeScheduler:
 
     def await_verdict(self, peer: Peer) -> Peer | None:
         """Move a handshake to the logins that wait; returns the one evicted (HANDSHAKE_CROWDED), if any."""
-        if self._handshakes.remove(peer.transport.key) is None:
+        if self._handshakes.remove(_place(peer)) is None:
             return None
         return self._crowded(self._logins, peer)
 
     def _crowded(self, table: FairTable[Peer], peer: Peer) -> Peer | None:
-        evicted = table.add(peer.transport.key, peer)
+        evicted = table.add(_place(peer), peer)
         if evicted is None:
             return None
         self._counters.drop(DropReason.HANDSHAKE_CROWDED)
@@ -99,14 +99,14 @@ class HandshakeScheduler:
 
     def remove(self, peer: Peer) -> None:
         """Remove a peer that is a client now, or closed. Idempotent."""
+        place = _place(peer)
         for table in (self._strangers, self._handshakes, self._logins):
-            if table.get(peer.transport.key) is peer:
-                table.remove(peer.transport.key)
+            table.remove(place)
 
     def holds(self, peer: Peer) -> bool:
         """True for a peer that is not a client yet: it is served in turns."""
-        key = peer.transport.key
-        return any(table.get(key) is peer for table in (self._strangers, self._handshakes, self._logins))
+        place = _place(peer)
+        return any(table.get(place) is peer for table in (self._strangers, self._handshakes, self._logins))
 
     # -- turns -----------------------------------------------------------------------------------------------------
 
@@ -155,3 +155,9 @@ class HandshakeScheduler:
         self._spent += cost
         if not idle:
             self._credit -= cost
+
+
+def _place(peer: Peer) -> bytes:
+    """The key of a peer in the tables; at its endpoint there may be another one, over datagrams or at another port."""
+    transport = peer.transport
+    return transport.key + transport.id.to_bytes(8, "big")

@@ -37,6 +37,22 @@ def test_an_address_and_a_prefix_have_their_own_bounds() -> None:
     assert table.add(key("10.0.1.1"), 5) is None
 
 
+def test_entries_of_one_endpoint_are_told_apart_by_a_number() -> None:
+    """All count for the same source and prefix."""
+    table: FairTable[int] = FairTable(100, 2, 3)
+    first, second, third = (key("10.0.0.1", 1) + number.to_bytes(8, "big") for number in (1, 2, 3))
+    assert table.add(first, 1) is None
+    assert table.add(second, 2) is None
+    assert (table.get(first), table.get(second)) == (1, 2)
+    assert table.add(third, 3) == (first, 1)
+    assert prefix_of(third) == prefix_of(key("10.0.0.9"))
+    v6 = bytes.fromhex("20010db800010002") + bytes(8) + b"\0\1"
+    assert prefix_of(v6 + bytes(8)) == prefix_of(v6) == v6[:6]
+    assert table.remove(second) == 2
+    assert table.remove(third) == 3
+    assert len(table) == 0
+
+
 @pytest.mark.parametrize(("between", "source_len", "prefix_len"), [(b"", 4, 3), (bytes.fromhex("20010db80a"), 8, 6)])
 def test_a_plain_model_agrees(between: bytes, source_len: int, prefix_len: int) -> None:
     """Random adds and removes; the model counts everything anew each time. Keys of IPv6 have a random host part."""
