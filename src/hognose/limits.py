@@ -68,9 +68,10 @@ class UdpLimits:
 class DatagramLimits:
     """Bounds of one UDP port of the VPN; datagrams unless said otherwise. Later ones are dropped."""
 
-    waiting: int = 2048  # until they are taken, of all peers together
+    longest: int = 2048  # bytes of one datagram, as of a record on TCP
+    waiting: int = 2048  # until they are taken, of all peers together; half of it for those not authenticated
     waiting_of_client: int = 512  # likewise, of one client
-    waiting_at_first: int = 16  # likewise, of a peer that is not authenticated
+    waiting_at_first: int = 16  # likewise, of a peer that is not authenticated; a client has these in any case
     roaming: int = 16  # likewise, of one client from addresses that are not its own
     initial: int = 512  # packets of no session, in one step
     initial_per_second: int = 2000  # of each kind; then only repeated ones are worth work (vpn/initial_rate.py)

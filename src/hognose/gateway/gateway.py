@@ -122,11 +122,11 @@ class Gateway:
             out += service.run(now, unix)
         except Exception as error:
             failures.note("peers", error, now)
-        try:
-            for server in self._servers:
+        for server in self._servers:
+            try:
                 out += server.poll(now)
-        except Exception as error:
-            failures.note("tcp.poll", error, now)
+            except Exception as error:
+                failures.note("tcp.poll", error, now)
         try:
             if out:
                 self._egress.send(out, now)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from hognose.drops import Counters, DropReason
 from hognose.errors import PeerError
-from hognose.openvpn.control.key_state import Stage
+from hognose.openvpn.control.key_state import KeyState, Stage
 from hognose.openvpn.control.misconfiguration import explain_first_packet
 from hognose.openvpn.control.push import Admission
 from hognose.openvpn.control_channel import ControlChannel, ControlState
@@ -289,6 +289,9 @@ class Session:
         if over is not None:
             self._finish(*over)
             return
+        if _is_deaf(self.control.negotiations.pending, self._liveness, self._profile, now):
+            self._finish(DropReason.PEER_TIMEOUT, "nothing has come since a renegotiation began")
+            return
         data.handle_deadline(now)
         self.attention |= control.handle_deadline(now)
 
@@ -325,3 +328,10 @@ class Session:
         session._liveness.restore(state.liveness)
         session.control.renegotiate(now)
         return session
+
+
+def _is_deaf(pending: KeyState | None, liveness: Liveness, profile: ServerProfile, now: Nanos) -> bool:
+    """True when a client over datagrams has left a whole renegotiation without an answer: no FIN ends it."""
+    if pending is None or profile.proto != "udp" or liveness.last_received >= pending.started_at:
+        return False
+    return now - pending.started_at >= profile.control.hand_window_s * SECOND

@@ -22,20 +22,22 @@ SEGMENTS = 128  # of one super-frame (linux/udp.h UDP_MAX_SEGMENTS)
 SUPER_FRAME_BYTES = 65_000  # of their payloads together
 # vnet header of every datagram: the device completes the UDP checksum.
 PARTIAL = virtio_net.partial_checksum(CSUM_START, udp.CHECKSUM_OFFSET)
-_NO_PEER_WORD = b""  # equal to no three bytes
+_OWN_AT_FIRST = 2  # datagrams of a handshake that always have room
+_NO_PEER_WORD = b"none"  # equal to no three bytes, nor to the fewer of a shorter datagram
 
 
 class DatagramTransport:
     """A Transport of one port.
 
     Bounds: DatagramLimits.waiting_of_client datagrams wait, waiting_at_first until the peer is trusted; roaming come
-    from other addresses. There is no queue toward the peer: `send` puts packets on the port's list at once, and room
-    bounds those of a step.
+    from other addresses. A flood of strangers or clients leaves a client room for waiting_at_first, and a stranger for
+    _OWN_AT_FIRST. There is no queue toward the peer: `send` puts packets on the port's list at once, and room bounds
+    those of a step.
     """
 
     __slots__ = (
-        "_head", "_head_size", "_most", "close_reason", "endpoint", "id", "key", "listed", "opened_at",
-        "peer_word", "port", "proof", "remote_id", "roaming", "waiting",
+        "_head", "_head_size", "_most", "_of_all", "_own", "close_reason", "endpoint", "id", "key", "listed",
+        "opened_at", "peer_word", "port", "proof", "remote_id", "roaming", "waiting",
     )  # fmt: skip
 
     broken = False
@@ -60,6 +62,8 @@ class DatagramTransport:
         self.waiting: list[bytes] = []
         self.roaming: list[tuple[bytes, bytes]] = []  # (source, data packet) from other addresses
         self._most = port.limits.waiting_at_first
+        self._of_all = port.limits.waiting // 2  # of all peers, up to which it may add some: clients have more
+        self._own = _OWN_AT_FIRST  # that it may have in any case
         self.move(key)
 
     def move(self, key: bytes) -> None:
@@ -74,7 +78,8 @@ class DatagramTransport:
     def put(self, datagram: bytes) -> bool:
         """Store a datagram; True when the transport is to be listed as readable. Drops: DATAGRAM_QUEUE_FULL."""
         port = self.port
-        if len(self.waiting) >= self._most or port.waiting >= port.limits.waiting:
+        count = len(self.waiting)
+        if count >= self._most or (port.waiting >= self._of_all and count >= self._own):
             port.counters.drop(DropReason.DATAGRAM_QUEUE_FULL)
             return False
         self.waiting.append(datagram)
@@ -195,7 +200,8 @@ class DatagramTransport:
 
     def trust(self, peer_id: int) -> None:
         """Serve an authenticated peer under its peer id; a transport that was at its address before is over."""
-        self._most = self.port.limits.waiting_of_client
+        limits = self.port.limits
+        self._most, self._of_all, self._own = limits.waiting_of_client, limits.waiting, limits.waiting_at_first
         self.peer_word = peer_id.to_bytes(3, "big")
         self.port.trust(self)
 

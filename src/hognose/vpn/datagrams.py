@@ -105,12 +105,16 @@ class DatagramPort:
         """Take one UDP packet, or a super-frame of datagrams of gso_size bytes; `data` is not kept.
 
         The IPv4 header is valid, the destination is ours; checksum_ok False: verify here unless the field is 0, which
-        means none (RFC 768). Drops: BAD_UDP_HEADER, BAD_UDP_CHECKSUM, and those of the class.
+        means none (RFC 768). Drops: BAD_UDP_HEADER, BAD_UDP_CHECKSUM, BAD_FRAME_LENGTH (DatagramLimits.longest), and
+        those of the class.
         """
         start = l4 + udp.HEADER_LEN
         stop = l4 + (data[l4 + 4] << 8 | data[l4 + 5]) if start <= end else 0
         if not start <= stop <= end:
             self.counters.drop(DropReason.BAD_UDP_HEADER)
+            return
+        if stop - start > self.limits.longest and not 0 < gso_size <= self.limits.longest:
+            self.counters.drop(DropReason.BAD_FRAME_LENGTH)
             return
         key = data[l3 + 12 : l3 + 16] + data[l4 : l4 + 2]
         if (
@@ -143,6 +147,8 @@ class DatagramPort:
                 self._put(owner, datagram)
             elif transport is not None:
                 self.counters.drop(DropReason.FLOAT_REFUSED)  # another client is there
+            elif not self._is_source(key):
+                self.counters.drop(DropReason.MARTIAN)  # nothing is to be sent there
             elif owner.put_from(key, datagram):
                 self._readable.append(owner)
         elif opcode in (DATA_V1, DATA_V2):
@@ -174,21 +180,29 @@ class DatagramPort:
         if self._initial:
             initial, self._initial = self._initial, []
             for key, datagram in initial:
-                self._look(key, datagram, now, unix)
+                try:
+                    self._look(key, datagram, now, unix)
+                except Exception as error:
+                    self.counters.drop(DropReason.INTERNAL_ERROR)
+                    self._journal.failure("initial", error, now)
         if not self._accepted:
             return []
         accepted, self._accepted = self._accepted, []
         return accepted
 
-    def _look(self, key: bytes, datagram: bytes, now: Nanos, unix: UnixSeconds) -> None:
+    def _is_source(self, key: bytes) -> bool:
+        """True for an address and port that another host can have."""
         source = key[:-2]
-        if source == self._address or not is_host(source, self._broadcasts) or key[-2:] == b"\0\0":
+        return source != self._address and is_host(source, self._broadcasts) and key[-2:] != b"\0\0"
+
+    def _look(self, key: bytes, datagram: bytes, now: Nanos, unix: UnixSeconds) -> None:
+        if not self._is_source(key):
             self.counters.drop(DropReason.MARTIAN)
             return
-        transport = self._transports.get(key)
-        if transport is not None and datagram[1:9] == transport.remote_id:
-            self._put(transport, datagram)  # a packet before this one has made it
-            return
+        for transport in (self._transports.get(key), self._newcomers.get(key)):
+            if transport is not None and datagram[1:9] == transport.remote_id:
+                self._put(transport, datagram)  # a packet before this one has made it
+                return
         rate = self._resets if datagram[0] >> 3 in RESETS else self._proofs
         if not rate.allows(key, datagram[1:9], now):
             self.counters.drop(DropReason.INITIAL_CROWDED)
@@ -201,7 +215,7 @@ class DatagramPort:
             return
         if isinstance(found, Answer):
             self.counters.stats[Stat.UDP_COOKIES_SENT] += 1
-            self.out.append((source, PARTIAL, [udp.heads(self.local, key, len(found.record)), found.record]))
+            self.out.append((key[:-2], PARTIAL, [udp.heads(self.local, key, len(found.record)), found.record]))
             return
         proof = found if isinstance(found, AddressProof) else None
         if isinstance(found, FirstPacket) and len(self._unproven) >= self.limits.unproven:
@@ -251,6 +265,8 @@ class DatagramPort:
         if not self._closed:
             return []
         closed, self._closed = self._closed, []
+        for transport in closed:
+            transport.discard()  # what came while a step was interrupted
         return closed
 
     def stop(self) -> None:
@@ -266,7 +282,9 @@ class DatagramPort:
     # -- of its transports -------------------------------------------------------------------------------------------
 
     def trust(self, transport: DatagramTransport) -> None:
-        """Make a newcomer the transport of its address."""
+        """Make a newcomer the transport of its address, unless another newcomer has come after it."""
+        if transport.close_reason:
+            return
         self._unproven.pop(transport.id, None)
         older = self._transports.get(transport.key)
         if older is not None and older is not transport:

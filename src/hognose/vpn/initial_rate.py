@@ -1,10 +1,10 @@
 """Limits on packets that belong to no session, by their source and in all.
 
 OpenVPN answers `connect-freq-initial` hard resets of all clients together, so that forged ones lock all clients out.
-Here a prefix has a share of its own. Over the limit of all, a packet is only remembered, and one that comes again from
-the same address with the same session id after 0.8 to 4.8 s passes, within a budget of its own: a client repeats its
-hard reset after 1 to 2.5 s, the forged sources of a flood do not repeat theirs, or at once. router/syn_sieve.py does so
-for SYNs.
+Here a prefix has a share of its own. Over that, and over the limit of all, a packet is only remembered, and one that
+comes again from the same address with the same session id after 0.8 to 4.8 s passes, within budgets of their own: a
+client repeats its hard reset after 1 to 2.5 s, the forged sources of a flood do not repeat theirs, or at once.
+router/syn_sieve.py does so for SYNs.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from hognose.units import MS, SECOND, Nanos
 
 PREFIXES = 4096  # that are counted in a second; packets of further ones pass as over the limit of all
 PER_PREFIX = 20  # packets in a second
+REPEATS_PER_PREFIX = 200  # likewise, repeated ones: forged packets of a prefix do not lock its hosts out
 _PLACE_BITS = 18
 PLACES = 1 << _PLACE_BITS  # of 4 bytes, which exist only while packets are over the limit
 SLOT: Nanos = 200 * MS
@@ -29,10 +30,11 @@ _MARK_MASK = 0xFFFFFFFF & ~_SLOT_MASK
 class InitialRate:
     """Decides which packets of one kind are worth work.
 
-    Bounds: `most` packets in `length`, as many repeated ones, PER_PREFIX a second of a prefix; PREFIXES, PLACES.
+    Bounds: `most` packets in `length`, as many repeated ones; of a prefix in a second PER_PREFIX, and of repeated ones
+    REPEATS_PER_PREFIX; PREFIXES, PLACES.
     """
 
-    __slots__ = ("_all", "_flood_at", "_key", "_length", "_most", "_prefixes", "_repeats", "_seen")
+    __slots__ = ("_all", "_flood_at", "_key", "_length", "_most", "_prefixes", "_repeats", "_repeats_of", "_seen")
 
     def __init__(self, most: int, length: Nanos, secret: bytes, now: Nanos) -> None:
         """secret: keeps senders from choosing places in the table."""
@@ -42,6 +44,7 @@ class InitialRate:
         self._all = FixedWindow(now)
         self._repeats = FixedWindow(now)
         self._prefixes = KeyedWindow(now)
+        self._repeats_of = KeyedWindow(now)  # a prefix; no more of them than repeats of all
         self._flood_at: Nanos = 0
         self._seen: array[int] | None = None
 
@@ -50,13 +53,14 @@ class InitialRate:
         prefixes = self._prefixes
         prefixes.begins(now)
         prefix = prefix_of(key)
-        if len(prefixes) < PREFIXES or prefixes.knows(prefix):
-            if prefixes.count(prefix) > PER_PREFIX:
-                return False
-            if self._all.count(now, self._length) <= self._most:
-                self._calm(now)
-                return True
-        return self._is_repeat(key + session_id, now) and self._repeats.count(now, self._length) <= self._most
+        known = len(prefixes) < PREFIXES or prefixes.knows(prefix)
+        if known and prefixes.count(prefix) <= PER_PREFIX and self._all.count(now, self._length) <= self._most:
+            self._calm(now)
+            return True
+        if not self._is_repeat(key + session_id, now) or self._repeats.count(now, self._length) > self._most:
+            return False
+        self._repeats_of.begins(now)
+        return self._repeats_of.count(prefix) <= REPEATS_PER_PREFIX
 
     def _calm(self, now: Nanos) -> None:
         if self._seen is not None and now - self._flood_at > FLOOD_LIFE:

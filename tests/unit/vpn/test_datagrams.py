@@ -302,24 +302,24 @@ def test_runs_of_one_size_leave_as_super_frames(sizes: list[int], runs: list[int
 
 
 def test_the_queue_of_a_client_and_of_all_are_bounded() -> None:
-    place = Place(waiting=7, waiting_of_client=4, waiting_at_first=2)
+    place = Place(waiting=14, waiting_of_client=8, waiting_at_first=2)
     alice, _ = place.client()
     bob = place.transport(("192.0.2.8", 8))
-    for number in range(6):
-        place.take(data(5, b"%d" % number))
     hello = bytes((4 << 3,)) + bob.remote_id + b"\0" + bytes(5)
     for _ in range(4):
         place.take(hello, ("192.0.2.8", 8))
+    for number in range(10):
+        place.take(data(5, b"%d" % number))
     assert place.drops() == {"DATAGRAM_QUEUE_FULL": 4}
-    assert (len(alice.waiting), len(bob.waiting), place.port.waiting) == (4, 2, 6)
+    assert (len(alice.waiting), len(bob.waiting), place.port.waiting) == (8, 2, 10)
     carol, _ = place.client(("192.0.2.9", 9), 6)
     for number in range(6):
         place.take(data(6, b"%d" % number), ("192.0.2.9", 9))
-    assert len(carol.waiting) == 1
+    assert len(carol.waiting) == 4
     assert alice.take(3) == [data(5, b"0"), data(5, b"1"), data(5, b"2")]
     assert alice.has_input
     bob.discard()
-    assert place.port.waiting == 2
+    assert place.port.waiting == 9
 
 
 def test_packets_from_elsewhere_are_bounded() -> None:

@@ -1,16 +1,21 @@
-"""What strangers and certified clients send to a UDP port of the VPN so that others lose by it."""
+"""Datagrams of strangers and clients by which others would lose: floods, odd sizes, sessions at one address."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import pytest
 from tests.sim.datagram_world import DatagramWorld
 from tests.unit.openvpn.client import ModelClient
-from tests.unit.openvpn.link import kit
-from tests.unit.vpn.test_datagrams import Place
+from tests.unit.openvpn.link import START, kit, profile
+from tests.unit.vpn.test_datagrams import HOME as CLIENT
+from tests.unit.vpn.test_datagrams import Place, data, key_of
 from tests.world.today import UNIX
 
 from hognose.address import Endpoint
 from hognose.drops import DropReason
+from hognose.settings import RenegotiationSettings
+from hognose.vpn.stateless_handshake import StatelessHandshake
 
 HOME = Endpoint(bytes((192, 0, 2, 1)), 1001)
 
@@ -62,3 +67,122 @@ def test_short_datagrams_of_one_that_is_not_authenticated(datagram: bytes) -> No
     place.take(datagram)
     assert not stranger.has_input
     assert place.drops() == {"NO_SESSION": 1}
+
+
+@pytest.mark.parametrize("size", [2048, 2049, 20_000, 65_507])
+def test_a_datagram_is_no_larger_than_a_record(size: int) -> None:
+    place = Place()
+    alice, _ = place.client()
+    place.take(data(5, bytes(size - 4)))
+    assert alice.has_input == (size == 2048)
+    assert place.drops() == ({} if size == 2048 else {"BAD_FRAME_LENGTH": 1})
+
+
+@pytest.mark.parametrize(("segment", "taken"), [(1004, 3), (2048, 1), (2049, 0), (65_000, 0)])
+def test_a_super_frame_may_be_larger_than_a_record(segment: int, taken: int) -> None:
+    place = Place()
+    alice, _ = place.client()
+    place.take(data(5, bytes(1000)) * 3, gso=segment, trusted=True)
+    assert len(alice.take(9)) == taken
+
+
+def test_strangers_leave_clients_half_of_what_may_wait() -> None:
+    place = Place(waiting=64, waiting_at_first=8)
+    alice, _ = place.client()
+    strangers = [place.transport(("198.51.100.1", port)) for port in range(1, 7)]
+    for stranger in strangers:
+        for _ in range(20):
+            place.take(b"\x20" + stranger.remote_id + bytes(20), ("198.51.100.1", stranger.endpoint.port))
+    assert place.port.waiting == 32 + 2 * 2  # two of each have room in any case
+    for _ in range(40):
+        place.take(data(5))
+    assert len(alice.waiting) == 28
+
+
+def test_clients_that_flood_leave_a_client_its_first_datagrams() -> None:
+    place = Place(waiting=64, waiting_at_first=8)
+    alice, _ = place.client()
+    for number in range(6, 10):
+        place.client(("198.51.100.1", number), number)
+        for _ in range(99):
+            place.take(data(number), ("198.51.100.1", number))
+    assert place.port.waiting == 64 + 3 * 8
+    for _ in range(40):
+        place.take(data(5))
+    assert len(alice.waiting) == 8
+
+
+@pytest.mark.parametrize(
+    ("source", "port"), [("10.0.0.2", 9), ("10.0.0.255", 9), ("255.255.255.255", 9), ("224.0.0.1", 9), ("192.0.2.8", 0)]
+)
+def test_no_client_moves_to_what_is_no_host(source: str, port: int) -> None:
+    place = Place()
+    alice, _ = place.client()
+    place.take(data(5), (source, port))
+    assert not alice.has_input
+    assert place.drops() == {"MARTIAN": 1}
+
+
+def test_a_repeated_proof_in_one_step_makes_one_newcomer() -> None:
+    place = Place()
+    place.client()
+    client = ModelClient(kit())
+    client.start(START)
+    place.take(client.poll(START)[0])
+    place.accepted()
+    client.receive(bytes(place.sent()[0].payload.payload), START)
+    third = client.poll(START)[0]
+    for _ in range(3):
+        place.take(third)
+    [made] = place.accepted()
+    assert made.take(9) == [third] * 3
+    assert place.port.closed() == []
+
+
+def test_a_newcomer_that_was_replaced_takes_nothing_from_the_client() -> None:
+    """Its turn may come in the step in which another newcomer has taken its place."""
+    place = Place()
+    old, _ = place.client()
+    first, second = place.transport(), place.transport()
+    first.trust(6)
+    assert place.port.closed() == [first]
+    assert (old.close_reason, second.close_reason) == ("", "")
+
+
+def test_what_comes_for_a_transport_that_is_over_is_not_counted_for_ever() -> None:
+    place = Place()
+    alice, _ = place.client()
+    alice.close(START)
+    alice.put(data(5))
+    assert place.port.closed() == [alice]
+    assert place.port.waiting == 0
+
+
+def test_a_packet_that_breaks_the_handshake_costs_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    look = StatelessHandshake.look
+
+    def broken(handshake: StatelessHandshake, key: bytes, record: bytes, now: int, unix: int) -> object:
+        if key == key_of(("192.0.2.66", 66)):
+            raise ZeroDivisionError
+        return look(handshake, key, record, now, unix)
+
+    monkeypatch.setattr(StatelessHandshake, "look", broken)
+    place = Place()
+    for source in (("192.0.2.66", 66), CLIENT):
+        place.take(b"\x38" + b"client!!" + bytes(5), source)
+    assert place.accepted() == []
+    assert len(place.sent()) == 1
+    assert place.drops() == {"INTERNAL_ERROR": 1}
+
+
+def test_a_client_that_vanishes_ends_without_keepalive() -> None:
+    """No FIN tells of it; it leaves the server's renegotiation without an answer."""
+    server = replace(profile(ping_timeout_s=0), renegotiation=RenegotiationSettings(reneg_s=300))
+    world = DatagramWorld(server)
+    client = world.client(kit())
+    world.run(lambda: client.established, 5)
+    world.rest(1)
+    world.clients.clear()
+    world.rest(500)
+    assert (len(world.table), len(world.port)) == (0, 0)
+    assert world.events_of("client_ended")[0]["reason"] == "peer_timeout"

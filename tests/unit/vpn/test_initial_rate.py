@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hognose.vpn.initial_rate import FLOOD_LIFE, PER_PREFIX, PREFIXES, InitialRate
+from hognose.vpn.initial_rate import FLOOD_LIFE, PER_PREFIX, PREFIXES, REPEATS_PER_PREFIX, InitialRate
 
 MS = 1_000_000
 SECOND = 1000 * MS
@@ -26,6 +26,18 @@ def test_a_prefix_has_twenty_a_second() -> None:
     assert PER_PREFIX == 20
     assert subject.allows(bytes((198, 51, 101, 1)) + b"\4\xaa", ID, START)
     assert subject.allows(neighbours[0], ID, START + SECOND)
+
+
+def test_forged_packets_of_a_prefix_do_not_lock_its_hosts_out() -> None:
+    """A repetition passes; those of a prefix have a bound of their own."""
+    subject = rate()
+    hosts = [bytes((198, 51, 100, host % 250)) + (1 + host).to_bytes(2, "big") for host in range(300)]
+    for now in (START, START + SECOND, START + 2 * SECOND):
+        for number in range(PER_PREFIX):
+            subject.allows(bytes((198, 51, 100, 251)) + b"\4\xaa", b"%08d" % number, now)
+        passed = sum(subject.allows(host, ID, now) for host in hosts)
+        assert passed == (0 if now == START else REPEATS_PER_PREFIX)
+    assert REPEATS_PER_PREFIX == 200
 
 
 def test_one_that_is_refused_for_its_prefix_takes_nothing_from_all_others() -> None:
