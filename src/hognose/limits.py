@@ -74,7 +74,7 @@ class DatagramLimits:
     waiting_at_first: int = 16  # likewise, of a peer that is not authenticated; a client has these in any case
     roaming: int = 16  # likewise, of one client from addresses that are not its own
     initial: int = 512  # packets of no session, in one step
-    initial_per_second: int = 2000  # of each kind; then only repeated ones are worth work (vpn/initial_rate.py)
+    initial_per_second: int = 1000  # of each kind; then only repeated ones are worth work (vpn/initial_rate.py)
     unproven: int = 64  # sessions without a proof of their address: OpenVPN 2.5 with tls-crypt-v2
     step_bytes: int = 512 * KIB  # bytes that one client is sent in one step
 

@@ -131,7 +131,7 @@ TLS: dict[str, Row] = {
     "connect-freq": honour("N SECONDS: N connections with a valid first packet in SECONDS; the rest is ended", 2, 2),
     "connect-freq-initial": honour(
         "`N SECONDS`: hard resets over UDP that are answered at once; beyond that only those of clients that repeat "
-        "theirs; 2000 in 1 second when absent, and 20 a second of one /24 in any case",
+        "theirs; 1000 in 1 second when absent, and 20 a second of one /24 in any case",
         2,
         2,
     ),
