@@ -405,3 +405,13 @@ def test_epoch_0_after_a_forgery_is_out_of_reach() -> None:
     assert world.channel.open([forged(1), forged(0), forged(1, 2), forged(0)], 0, []) == 4
     assert world.counters.drops[DropReason.DATA_AUTHENTICATION] == 2
     assert world.counters.drops[DropReason.BAD_DATA_EPOCH] == 2
+
+
+def test_one_call_passes_over_what_is_out_of_reach() -> None:
+    """An epoch beyond the window, and an id that a strict window does not take: the batch goes on after them."""
+    strict = DataKey.negotiated(0, DataFormat(GCM, epoch=True, replay_window=0), KEYS).records
+    batch = [by_hand.epoch_packet(CLIENT, GCM, epoch, n, PACKET) for epoch, n in ((1, 5), (9, 1), (1, 7), (1, 6))]
+    counters, opened = Counters(), list[bytes]()
+    assert strict.open(batch, 0, opened, counters, 0) == 4
+    assert len(opened) == 2
+    assert (counters.drops[DropReason.BAD_DATA_EPOCH], counters.drops[DropReason.DATA_REPLAY]) == (1, 1)
