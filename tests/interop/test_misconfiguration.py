@@ -232,7 +232,7 @@ MISFITS = [
         "tls-crypt",
         "udp",
         "port_closed",
-        "an OpenVPN client speaks UDP, this server TCP; write `proto tcp` in its config",
+        "an OpenVPN client speaks UDP, this port TCP; write `proto tcp` in its config",
         extra=("proto udp",),
     ),
     Misfit(
