@@ -136,6 +136,9 @@ def test_reservations_reach_to_both_ends_of_the_pool() -> None:
     files = {"ipp.txt": "alice,10.8.0.2\nbob,10.8.0.254\n"}
     config, warned = parsed("ifconfig-pool-persist ipp.txt\n", files=files)
     assert (set(config.admission.reservations), warned) == ({"alice", "bob"}, [])
+    for beyond in ("10.8.0.1", "10.8.0.255"):
+        config, (warning,) = parsed("ifconfig-pool-persist ipp.txt\n", files={"ipp.txt": f"alice,{beyond}\n"})
+        assert (config.admission.reservations, warning.text.startswith("1 of its lines left out")) == ({}, True)
     files = {"ipp.txt": "alice,10.8.0.10\nbob,10.8.0.20\ncarol,10.8.0.9\ndave,10.8.0.21\n"}
     extra = "ifconfig-pool 10.8.0.10 10.8.0.20\nifconfig-pool-persist ipp.txt\n"
     config, (warning,) = parsed(extra, files=files)

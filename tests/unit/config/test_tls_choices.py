@@ -68,6 +68,8 @@ def refuse(*lines: str, key: str = "P-256", identity: Identity | None = None) ->
         ("Ed25519", RSA, f"{NONE} Ed25519 key of `cert`; {EC_EXAMPLE}"),
         ("P-256", "TLS-RSA-WITH-AES-256-GCM-SHA384", f"{NONE} EC key of `cert`; {EC_EXAMPLE}"),
         ("P-256", "HIGH:!ECDHE", f"{NONE} EC key of `cert`; {EC_EXAMPLE}"),
+        ("P-256", "HIGH:@STRENGTH:!ECDHE", f"{NONE} EC key of `cert`; {EC_EXAMPLE}"),
+        ("P-256", "HIGH:DEFAULT:!ECDHE", f"{NONE} EC key of `cert`; {EC_EXAMPLE}"),
         ("P-256", "DHE+AESGCM:kEDH", f"{NONE} EC key of `cert`{NO_DHE}; {EC_EXAMPLE}"),
         ("P-256", "aNULL:eNULL:PSK", f"{NONE} EC key of `cert`; {EC_EXAMPLE}"),
         ("P-256", "NONSENSE-SHA", f"the image's OpenSSL has no cipher of this list; {EC_EXAMPLE}"),

@@ -156,6 +156,18 @@ def test_forged_records_in_one_call_keep_no_client_alive() -> None:
     assert link.session.ended.reason is DropReason.PEER_TIMEOUT
 
 
+def test_traffic_both_ways_is_activity() -> None:
+    """As many bytes in as out do not cancel each other (OpenVPN forward.h register_activity)."""
+    link = established(ping_s=0, inactive_s=80)
+    for _ in range(4):
+        link.rest(60)
+        link.session.receive([link.client.seal(PACKET)], link.now, UNIX)
+        link.session.seal([PACKET], link.now)
+    assert link.session.bytes_in == link.session.bytes_out > 0
+    assert link.session.ended is None
+    link.run(lambda: link.session.ended is not None, 95)
+
+
 def test_a_handshake_has_hand_window_to_the_nanosecond() -> None:
     link = Link(profile(hand_window_s=30), kit(), admit=False)
     assert link.session.next_deadline() == START + 30 * SECOND

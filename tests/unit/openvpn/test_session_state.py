@@ -206,6 +206,7 @@ def test_every_event_in_every_stage() -> None:
         (SessionStage.AUTHENTICATED, SessionStep.ADMIT): SessionStage.ADMITTED,
         (SessionStage.ADMITTED, SessionStep.KEYS): SessionStage.ESTABLISHED,
     }
+    assert (len(SessionStage), len(SessionStep)) == (8, 7), "no two of them are one"
     for stage in SessionStage:
         for step in SessionStep:
             if step is SessionStep.END or stage is SessionStage.ENDED:
