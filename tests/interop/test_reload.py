@@ -218,7 +218,7 @@ def test_what_needs_a_restart_is_named_and_the_rest_taken(setting: Setting) -> N
         assert "client_cut" not in server.log
         assert server.stop() == 0
     with Server("hosted", setting.topology.namespaces, text, setting.folder).ready() as server:
-        assert (server.event("ready")["port"], server.event("ready")["tunnel"]) == ("1195", "10.9.0.0/24")
+        assert (server.event("ready")["port"], server.event("ready")["tunnel"]) == ("1195/tcp", "10.9.0.0/24")
 
 
 @pytest.mark.parametrize(
