@@ -7,7 +7,7 @@ from OpenSSL import SSL
 
 from hognose.openvpn.tls.verify_errors import error_reasons, explain, explain_tls
 
-# openssl verify(1), DIAGNOSTICS: code, OpenSSL's words, and a part of our advice.
+# openssl verify(1), DIAGNOSTICS: code, the first of OpenSSL's words, and a part of our advice.
 ADVICE = {
     2: ("unable to get issuer certificate", "is not in `ca`, and the client does not send it"),
     7: ("certificate signature failure", "another CA has the same name"),
@@ -34,7 +34,7 @@ def test_advice_stands_with_the_verdict_that_it_is_for(code: int) -> None:
     assert own.startswith("client certificate: ")
     if code in ADVICE:
         words, remedy = ADVICE[code]
-        assert own == f"client certificate: {words}"
+        assert own.startswith(f"client certificate: {words}")  # newer libraries add to some of them
         assert remedy in advice
     else:
         assert advice == ""
