@@ -209,6 +209,30 @@ def test_only_the_newest_authentic_packet_moves_a_client() -> None:
     assert peer.transport.endpoint == ELSEWHERE
 
 
+def test_a_client_moves_once_a_second_at_most() -> None:
+    world = DatagramWorld()
+    client, peer = connected(world)
+    [home] = world.clients
+    for there, expected in ((ELSEWHERE, ELSEWHERE), (home, ELSEWHERE)):
+        world.arrive(there, client.seal(PACKET))
+        world.step()
+        assert peer.transport.endpoint == expected
+    world.rest(1)
+    world.arrive(home, client.seal(PACKET))
+    world.step()
+    assert peer.transport.endpoint == home
+
+
+def test_inner_tcp_is_clamped_for_a_client_as_long_as_it_is_there() -> None:
+    world = DatagramWorld()
+    _, peer = connected(world)
+    address = peer.address
+    assert world.table.mss == {address: 1400}  # OpenVPN's value for AES-GCM over UDP
+    world.clients.clear()
+    world.run(lambda: stages(world) == [], 100)
+    assert world.table.mss == {}
+
+
 def test_nobody_moves_to_the_address_of_another_client() -> None:
     world = DatagramWorld()
     alice, first = connected(world, 1)
@@ -245,6 +269,17 @@ def test_at_the_end_every_client_is_told_and_its_acknowledgement_waited_for() ->
     world.run(lambda: stages(world) == [], 2.5)
     world.rest(1)
     assert client.messages[-1] == "RESTART,[P]:the server restarts"
+
+
+def test_a_client_that_does_not_answer_is_waited_for_two_seconds() -> None:
+    world = DatagramWorld()
+    connected(world)
+    world.clients.clear()
+    world.service.stop(world.now, UNIX)
+    world.rest(1.9)
+    assert stages(world) == [Stage.ESTABLISHED]
+    world.rest(0.2)
+    assert stages(world) == []
 
 
 def test_tcp_is_known_to_one_module_of_the_service() -> None:
