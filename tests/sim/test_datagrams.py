@@ -17,6 +17,8 @@ import hognose.vpn
 from hognose.address import Endpoint
 from hognose.drops import DropReason, Stat
 from hognose.limits import DatagramLimits, Limits
+from hognose.settings import ClientSettings
+from hognose.vpn.client_policy import ClientPolicy
 from hognose.vpn.initial_rate import PER_PREFIX
 from hognose.vpn.peer import Peer
 from hognose.vpn.stages import Stage
@@ -280,6 +282,20 @@ def test_a_client_that_does_not_answer_is_waited_for_two_seconds() -> None:
     assert stages(world) == [Stage.ESTABLISHED]
     world.rest(0.2)
     assert stages(world) == []
+
+
+def test_a_client_that_is_cut_hears_of_it_though_the_first_word_is_lost() -> None:
+    world = DatagramWorld()
+    client, peer = connected(world)
+    [home] = world.clients
+    world.clients.clear()
+    disabled = ClientPolicy(clients={"alice": ClientSettings(disable=True)}, duplicate_cn=True)
+    world.service.apply(profile().over("udp"), disabled, (0, 0))
+    world.rest(1)
+    assert (peer.address, len(world.table.clients)) == (b"", 0)
+    world.clients[home] = client
+    world.run(lambda: client.messages[-1].startswith("AUTH_FAILED"), 3)
+    world.run(lambda: stages(world) == [], 5)
 
 
 def test_tcp_is_known_to_one_module_of_the_service() -> None:
