@@ -24,15 +24,16 @@ Outgoing = tuple[Address, bytes, list[bytes]]
 class LinkCaps:
     """Capabilities of a frame device, fixed for its life (docs/dev/device.md).
 
-    mac: 6 bytes. mtu: largest IP packet in bytes without offload. rx_gso: frames up to 64 KiB may arrive.
-    tx_csum: the device completes partial checksums. tx_tso4: the device segments TCPv4 super-frames
-    (implies tx_csum). tx_uso4: likewise super-frames of UDPv4 datagrams of one size. batch: frames to drain before the
-    core runs.
+    mac: 6 bytes. mtu: largest IP packet in bytes without offload. rx_gso: frames up to 64 KiB may arrive. rx_uso4:
+    super-frames of UDPv4 datagrams may be among them; single datagrams come in any case. tx_csum: the device completes
+    partial checksums. tx_tso4: the device segments TCPv4 super-frames (implies tx_csum). tx_uso4: likewise super-frames
+    of UDPv4 datagrams of one size. batch: frames to drain before the core runs.
     """
 
     mac: bytes
     mtu: int = 1500
     rx_gso: bool = True
+    rx_uso4: bool = False
     tx_csum: bool = True
     tx_tso4: bool = True
     tx_uso4: bool = False

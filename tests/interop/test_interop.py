@@ -60,7 +60,7 @@ def test_a_server_without_offloads(setting: Setting) -> None:
         Server("hosted", setting.topology.namespaces, config, setting.folder, arguments=arguments).ready() as server,
         setting.client("c1") as client,
     ):
-        assert "offloads=rx_gso:0,tx_csum:0,tx_tso4:0" in server.log
+        assert "offloads=rx_gso:0,rx_uso4:0,tx_csum:0,tx_tso4:0,tx_uso4:0 " in server.log
         client.connected()
         check_basics(setting, client, 16 * MIB)
 

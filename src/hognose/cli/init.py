@@ -95,6 +95,7 @@ def _serve(arguments: BootArguments, machine: boot.Machine, console: Console) ->
             console=console,
             counters=counters,
             sources=machine.stop_sources(),
+            nic_uso4=machine.nic_uso4,
         )
     except ConfigError as error:
         console.event(EventKind.CONFIG_ERROR, text=str(error))

@@ -23,6 +23,7 @@ from hognose.gateway.assemble import Uplink, assemble
 from hognose.host import clock, heap, loop
 from hognose.host.console import Console
 from hognose.limits import Limits
+from hognose.link import LinkCaps
 
 
 def bounds(memory_bytes: int, arguments: BootArguments, max_clients: int = 0) -> Limits:
@@ -56,6 +57,15 @@ def _note_unraisable(console: Console, bug: sys.UnraisableHookArgs) -> None:
     console.event(EventKind.INTERNAL_ERROR, where="interpreter", error=bug.exc_type.__name__, conn=0)
 
 
+def _offloads(caps: LinkCaps, nic_uso4: bool | None) -> str:
+    """Offloads of the device and of the NIC below it, for the ready line (docs/dev/device.md)."""
+    names = ("rx_gso", "rx_uso4", "tx_csum", "tx_tso4", "tx_uso4")
+    found = [f"{name}:{int(getattr(caps, name))}" for name in names]
+    if nic_uso4 is not None:
+        found.append(f"nic_uso4:{int(nic_uso4)}")
+    return ",".join(found)
+
+
 def serve(
     loaded: LoadedConfig,
     device: TapDevice,
@@ -65,8 +75,12 @@ def serve(
     console: Console,
     counters: Counters,
     sources: list[loop.StopSource],
+    nic_uso4: bool | None = None,
 ) -> None:
-    """Serve until a stop source asks for the end. ConfigError before the ready line, DeviceError after it."""
+    """Serve until a stop source asks for the end. ConfigError before the ready line, DeviceError after it.
+
+    nic_uso4: the NIC segments datagrams itself, for the ready line; None: nothing is said of it.
+    """
     console.count_in(counters)
     sys.unraisablehook = partial(_note_unraisable, console)
     config = loaded.config
@@ -95,7 +109,7 @@ def serve(
         port=",".join(map(str, config.network.listeners)),
         mac=caps.mac.hex(":"),
         mtu=caps.mtu,
-        offloads=f"rx_gso:{int(caps.rx_gso)},tx_csum:{int(caps.tx_csum)},tx_tso4:{int(caps.tx_tso4)},tx_uso4:{int(caps.tx_uso4)}",
+        offloads=_offloads(caps, nic_uso4),
         tunnel=str(config.network.tunnel),
         name=arguments.name,
     )

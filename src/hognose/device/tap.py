@@ -30,6 +30,8 @@ IFF_NO_PI = 0x1000
 IFF_VNET_HDR = 0x4000
 TUN_F_CSUM = 0x01
 TUN_F_TSO4 = 0x02
+TUN_F_USO4 = 0x20
+TUN_F_USO6 = 0x40
 
 SEND_BUFFER_BYTES = 8 * 1024 * 1024  # Linux's default (net.core.wmem_default) holds three super-frames
 FRAME_HDR_LEN = VNET_HDR_LEN + 14 + 4  # vnet header, Ethernet, VLAN slack
@@ -37,6 +39,8 @@ FRAME_MAX = FRAME_HDR_LEN + 65_535  # with the largest IP packet
 SIEVED_MAX = 512  # frames read at once while the sieve drops most of them
 WRITE_QUEUE_FRAMES = 256  # frames kept while the device says EAGAIN; then the newest are dropped (DEVICE_FULL)
 
+# Tried in this order: Linux before 6.2 knows no USO; a tap takes its two bits only together.
+_OFFLOADS = (TUN_F_CSUM | TUN_F_TSO4 | TUN_F_USO4 | TUN_F_USO6, TUN_F_CSUM | TUN_F_TSO4)
 _NOT_FORWARDED = bytes.fromhex("0180c2000001")
 _PROBE_LEN = 8  # bytes of each of two datagrams
 
@@ -133,7 +137,9 @@ def open_tap(path: str, counters: Counters, *, mac: bytes | None = None, offload
     try:
         fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TAP | IFF_NO_PI | IFF_VNET_HDR))
         fcntl.ioctl(fd, TUNSETVNETHDRSZ, struct.pack("i", VNET_HDR_LEN))
-        offloads = _try_ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 if offloads else 0) and offloads
+        wanted = _OFFLOADS if offloads else (0,)
+        granted = next((bits for bits in wanted if _try_ioctl(fd, TUNSETOFFLOAD, bits)), 0)
+        offloads = granted != 0
         _try_ioctl(fd, TUNSETSNDBUF, struct.pack("i", SEND_BUFFER_BYTES))
         if mac is None:
             if name:
@@ -143,6 +149,7 @@ def open_tap(path: str, counters: Counters, *, mac: bytes | None = None, offload
             mac=mac,
             mtu=_mtu_of(fd),
             rx_gso=offloads,
+            rx_uso4=granted == _OFFLOADS[0],
             tx_csum=offloads,
             tx_tso4=offloads,
             tx_uso4=offloads and _takes_uso(fd, mac),

@@ -20,6 +20,8 @@ CONFIG_DEVICE = "/dev/vda"
 class Machine(Protocol):
     """A machine of which we are the only program."""
 
+    nic_uso4: bool | None  # after frame_device: the NIC segments datagrams itself; None where there is none to ask
+
     def output(self) -> Output:
         """The output of the log; open before prepare, which may have something to log."""
 

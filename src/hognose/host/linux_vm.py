@@ -11,6 +11,7 @@ import struct
 
 from hognose.device.tap import FRAME_DEVICE
 from hognose.errors import DeviceError
+from hognose.host.ethtool import TX_UDP_SEGMENTATION, switch_on
 from hognose.host.loop import StopSource
 from hognose.host.netlink import set_up_macvtap
 from hognose.host.output import Output, open_console
@@ -34,6 +35,9 @@ _KEY_POWER = 116
 class LinuxMachine:
     """A virtual machine with our Linux kernel (host/boot.py)."""
 
+    def __init__(self) -> None:
+        self.nic_uso4: bool | None = None
+
     def output(self) -> Output:
         """The kernel's console."""
         return open_console()
@@ -44,8 +48,10 @@ class LinuxMachine:
         forbid_overcommit()
 
     def frame_device(self) -> str:
-        """A macvtap on the NIC, as FRAME_DEVICE."""
-        return make_frame_device()
+        """A macvtap on the NIC, as FRAME_DEVICE; the NIC segments datagrams from now on, if it can."""
+        interface = first_interface()
+        self.nic_uso4 = switch_on(interface, TX_UDP_SEGMENTATION)  # before the macvtap, which has its features from it
+        return make_frame_device(interface)
 
     def forget_blocks(self, fd: int) -> None:
         """Empty the kernel's cache of the device: what it holds is as old as the first read. OSError as of ioctl."""
@@ -98,9 +104,9 @@ def first_interface() -> str:
     return names[0]
 
 
-def make_frame_device() -> str:
-    """Put a macvtap on the NIC and make FRAME_DEVICE for it, whatever its number; returns that path."""
-    index = set_up_macvtap(first_interface(), "tap0")
+def make_frame_device(interface: str) -> str:
+    """Put a macvtap on the interface and make FRAME_DEVICE for it, whatever its number; returns that path."""
+    index = set_up_macvtap(interface, "tap0")
     with open(f"/sys/class/net/tap0/tap{index}/dev", encoding="ascii") as file:
         major, minor = (int(part) for part in file.read().split(":"))
     if os.path.exists(FRAME_DEVICE):

@@ -15,6 +15,8 @@ from hognose.limits import LogLimits
 class NanoKernelMachine:
     """A guest of solo5-hvt (host/boot.py)."""
 
+    nic_uso4: bool | None = None
+
     def output(self) -> Output:
         """The tender's standard output. Its call waits until the tender has written, and cannot be asked before."""
         return PacedOutput(1, clock.monotonic, clock.pause, LogLimits())

@@ -1,7 +1,7 @@
 # hot
 """Packets from outside that belong to a flow, on their way to a client: translated one by one.
 
-Super-segments are translated while they are cut (wire/segmentation.py).
+Super-segments and super-frames of datagrams are translated while they are cut (wire/segmentation.py).
 """
 
 from __future__ import annotations

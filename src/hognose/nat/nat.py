@@ -21,7 +21,7 @@ from hognose.nat.table import FlowTable
 from hognose.nat.tracking import track_inbound, track_outbound
 from hognose.units import Buffer, Nanos, Port, Random
 from hognose.wire import icmpv4, ipv4, virtio_net
-from hognose.wire.segmentation import cut
+from hognose.wire.segmentation import cut, cut_datagrams
 from hognose.wire.tcp import FIN, RST, SYN
 
 _CHANGES = SYN | FIN | RST  # the flags by which a connection's state changes
@@ -124,9 +124,9 @@ class Nat:
         """(client, inner packets) of one packet or super-segment from outside to our address.
 
         The caller has validated the IPv4 header (end = l3 + total length) and reassembled fragments. gso_size: payload
-        bytes per segment of a TCPv4 super-segment, else 0. partial_checksum: the L4 checksum field holds the
-        pseudo-header sum. Reasons: NAT_NO_MAPPING, NAT_FILTERED (a client's port without a flow to this peer: RFC 4787
-        REQ-8), TTL_EXCEEDED, NAT_BAD_PACKET, UNKNOWN_PROTOCOL.
+        bytes per segment of a TCPv4 super-segment, or of each datagram of a super-frame, else 0. partial_checksum: the
+        L4 checksum field holds the pseudo-header sum. Reasons: NAT_NO_MAPPING, NAT_FILTERED (a client's port without a
+        flow to this peer: RFC 4787 REQ-8), TTL_EXCEEDED, NAT_BAD_PACKET, UNKNOWN_PROTOCOL.
         """
         protocol = frame[l3 + 9]
         l4 = l3 + (frame[l3] & 15) * 4
@@ -149,10 +149,10 @@ class Nat:
                 return DropReason.TTL_EXCEEDED
             if protocol == ipv4.TCP and end - l4 < 20:
                 return DropReason.NAT_BAD_PACKET
-            return implied.owner.client, [inbound.single(frame, l3, l4, end, partial_checksum, implied)]
-        if frame[l3 + 8] <= 1:
+            flow = implied
+        elif frame[l3 + 8] <= 1:
             return DropReason.TTL_EXCEEDED
-        if protocol == ipv4.TCP:
+        elif protocol == ipv4.TCP:
             if end - l4 < 20:
                 return DropReason.NAT_BAD_PACKET
             flags = frame[l4 + 13]
@@ -163,6 +163,10 @@ class Nat:
                 if packets is None:
                     return DropReason.NAT_BAD_PACKET
                 return flow.owner.client, packets
+        if gso_size and protocol == ipv4.UDP and end - l3 > 28 + gso_size:
+            most = virtio_net.UDP_L4_MOST
+            packets = cut_datagrams(frame, l3, end, gso_size, most=most, wire=flow.in_wire, ttl_step=TTL_STEP)
+            return DropReason.NAT_BAD_PACKET if packets is None else (flow.owner.client, packets)
         return flow.owner.client, [inbound.single(frame, l3, l4, end, partial_checksum, flow)]
 
     def inbound_error(self, frame: Buffer, l3: int, end: int, now: Nanos) -> tuple[Address, bytes] | DropReason:

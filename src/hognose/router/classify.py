@@ -19,6 +19,7 @@ from hognose.router.syn_sieve import SynSieve
 from hognose.units import TCP, Buffer, Nanos, Port
 from hognose.wire import ethernet, ipv4, udp, virtio_net
 from hognose.wire.openvpn import HARD_RESET_CLIENT_V2, HARD_RESET_CLIENT_V3
+from hognose.wire.segmentation import first_datagram
 from hognose.wire.tcp import SYN
 
 TRUSTED = virtio_net.F_NEEDS_CSUM | virtio_net.F_DATA_VALID
@@ -52,7 +53,7 @@ class Classifier:
 
         mss: of inner TCP, by client; SMALLEST_MSS for others.
         """
-        self.split = 0  # packets that super-segments of a batch were cut into; the user sets it to 0
+        self.split = 0  # packets that super-frames of a batch were cut into, datagrams by the user, who sets it to 0
         self._mac = mac
         self._address = address
         self._ports = ports
@@ -100,6 +101,9 @@ class Classifier:
             return
         result = self._nat.inbound(data, l3, end, gso_size, flags & virtio_net.F_NEEDS_CSUM != 0, now)
         if not isinstance(result, tuple):
+            if gso_size and protocol != TCP:
+                data, l3 = first_datagram(data, l3, end, gso_size), 0
+                end = len(data)
             self._refused(result, data, l3, end, routed, now)
             return
         client = result[0]
@@ -111,8 +115,10 @@ class Classifier:
                 packets = [clamp(packet, self._mss.get(client, SMALLEST_MSS))]
             if size > self._tun_mtu:
                 packets = self._cut(data, l3, end, packet, routed, now)
-        else:
+        elif protocol == TCP:
             self.split += len(packets)
+        elif len(packets[0]) > self._tun_mtu:
+            packets = self._cut_each(first_datagram(data, l3, end, gso_size), packets, routed, now)
         down = routed.to_clients
         if client in down:
             down[client] += packets
@@ -140,9 +146,6 @@ class Classifier:
         if ethertype != ethernet.TYPE_IPV4:
             self._counters.drop(DropReason.UNKNOWN_ETHERTYPE)
             return
-        if frame[1] & 0x7F > virtio_net.GSO_TCPV4:
-            self._counters.drop(DropReason.BAD_VNET_HEADER)
-            return
         parsed = ipv4.parse(frame, L3_OFFSET, len(frame))
         if isinstance(parsed, DropReason):
             self._counters.drop(parsed)
@@ -150,6 +153,9 @@ class Classifier:
         l4, end, protocol, fragment_word, _, destination = parsed
         if destination != self._address:
             self._counters.drop(DropReason.NOT_FOR_US)
+            return
+        if frame[1] and (frame[1] & 0x7F != virtio_net.GSO_TCPV4 or protocol != TCP):
+            self._counters.drop(DropReason.BAD_VNET_HEADER)  # no kernel joins datagrams with IP options
             return
         if fragment_word & ipv4.FRAGMENTED:
             self._reassembler.handle_deadline(now)  # no ICMP error to the outside for datagrams that timed out
@@ -169,6 +175,15 @@ class Classifier:
         self._counters.drop(DropReason.TOO_BIG)
         self._icmp.error(data[l3:end], FRAGMENTATION_NEEDED, routed, now, rest=self._tun_mtu)
         return []
+
+    def _cut_each(self, first: bytes, packets: list[bytes], routed: Routed, now: Nanos) -> list[bytes]:
+        """The same for the datagrams of a super-frame; one answer, which quotes the first of them as it came."""
+        if not first[6] & 0x40:
+            return [piece for packet in packets for piece in fragment(packet, self._tun_mtu)]
+        fitting = [packet for packet in packets if len(packet) <= self._tun_mtu]
+        self._counters.drop(DropReason.TOO_BIG, len(packets) - len(fitting))
+        self._icmp.error(first, FRAGMENTATION_NEEDED, routed, now, rest=self._tun_mtu)
+        return fitting
 
     def _refused(self, reason: DropReason, data: Buffer, l3: int, end: int, routed: Routed, now: Nanos) -> None:
         """Count a packet that the NAT did not take; only an exceeded TTL is answered outside (RFC 1812 5.3.1)."""

@@ -20,6 +20,7 @@ from hognose.router.syn_sieve import SynSieve
 from hognose.tcp.server import TcpServer
 from hognose.units import TCP, UDP, Nanos
 from hognose.wire.checksum import ones_sum
+from hognose.wire.virtio_net import GSO_TCPV4, datagrams_of
 
 # vnet header, then MACs and type, then the fixed IPv4 header, what is used of them. The vnet numbers are little-endian
 # and come out swapped; only gso_size is used, and swapped back. Not 20 fields: CPython 3.11 keeps 2000 tuples of that
@@ -64,7 +65,7 @@ class Ingress:
         """Take a batch of frames.
 
         Once super-segments have been cut into StepLimits.split_packets, the frames from the next super-frame on are
-        `held`, and are taken first at the next call.
+        `held`, and are taken first at the next call. So is a super-frame whose datagrams would be too many.
         """
         if self.held:
             frames = self.held + frames
@@ -97,7 +98,7 @@ class Ingress:
                     or ethertype != 0x0800
                     or version != 0x45
                     or fragment & 0x3FFF
-                    or gso_type & 0x7F > 1
+                    or gso_type & 0x7A
                 ):
                     classifier.frame(frame, routed, now)
                     continue
@@ -110,11 +111,14 @@ class Ingress:
                     continue
                 gso_size = 0
                 if gso_type:
-                    if classifier.split >= self._split_most:
+                    gso_size = (gso_swapped >> 8) | (gso_swapped & 0xFF) << 8
+                    takes = self._takes(gso_type, protocol, length - 20, gso_size)
+                    if takes is None:
+                        continue
+                    if not takes:
                         received_bytes -= size
                         self.held = [frame, *left]
                         break
-                    gso_size = (gso_swapped >> 8) | (gso_swapped & 0xFF) << 8
                     super_frames += 1
                 if (
                     protocol == TCP
@@ -135,6 +139,20 @@ class Ingress:
         stats[_BYTES_IN] += received_bytes
         stats[_SUPER_FRAMES_IN] += super_frames
         return routed
+
+    def _takes(self, gso_type: int, protocol: int, l4_len: int, gso_size: int) -> bool | None:
+        """True when a super-frame is taken in this step; None when it is none, which is counted (BAD_VNET_HEADER)."""
+        classifier = self._classifier
+        datagrams = 0
+        if protocol != TCP or gso_type & 0x7F != GSO_TCPV4:
+            datagrams = datagrams_of(gso_type, protocol, l4_len, gso_size)
+            if not datagrams:
+                self._counters.drop(DropReason.BAD_VNET_HEADER)
+                return None
+        if classifier.split and classifier.split + (datagrams or 1) > self._split_most:
+            return False
+        classifier.split += datagrams
+        return True
 
     def sieve(self, now: Nanos) -> Callable[[list[bytes]], list[bytes]] | None:
         """Filter for the frames of the next batch while SYNs flood, else None."""

@@ -65,7 +65,7 @@ class UdpEndpoint:
         self._unsent: list[Outgoing] = []
 
     def receive(self, data: Buffer, l3: int, l4: int, end: int, gso_size: int, checksum_ok: bool, now: Nanos) -> None:
-        """Take one packet; `data` is not kept. gso_size and now are not used.
+        """Take one packet, or a super-frame of datagrams of gso_size bytes; `data` is not kept, now is not used.
 
         The IPv4 header is valid, the destination is ours; checksum_ok False: verify here unless the field is 0, which
         means none (RFC 768). Drops: BAD_UDP_HEADER, BAD_UDP_CHECKSUM, MARTIAN for a source that is not another host's
@@ -84,11 +84,14 @@ class UdpEndpoint:
         if source == self._address or not is_host(source, self._broadcasts):
             self._counters.drop(DropReason.MARTIAN)
             return
-        if len(self._received) >= self._limits.received:
-            self._counters.drop(DropReason.UDP_QUEUE_FULL)
-            return
+        remote = Endpoint(source, source_port)
         payload = bytes(data[l4 + udp.HEADER_LEN : l4 + length])
-        self._received.append(Datagram(Endpoint(source, source_port), payload))
+        size = gso_size or len(payload)
+        for at in range(0, len(payload), size) if payload else (0,):
+            if len(self._received) >= self._limits.received:
+                self._counters.drop(DropReason.UDP_QUEUE_FULL)
+            else:
+                self._received.append(Datagram(remote, payload[at : at + size]))
 
     def take(self) -> list[Datagram]:
         """Drained datagrams that came, oldest first."""

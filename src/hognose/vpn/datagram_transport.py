@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 HEADERS_LEN = ipv4.HEADER_LEN + udp.HEADER_LEN
 CSUM_START = ETHERNET_HDR_LEN + ipv4.HEADER_LEN
-SEGMENTS = 128  # of one super-frame (linux/udp.h UDP_MAX_SEGMENTS)
 SUPER_FRAME_BYTES = 65_000  # of their payloads together
 # vnet header of every datagram: the device completes the UDP checksum.
 PARTIAL = virtio_net.partial_checksum(CSUM_START, udp.CHECKSUM_OFFSET)
@@ -183,7 +182,7 @@ class DatagramTransport:
             size = len(records[at])
             end = at + 1
             if 0 < size <= port.mtu - HEADERS_LEN:
-                most = min(count, at + SEGMENTS, at + SUPER_FRAME_BYTES // size)
+                most = min(count, at + virtio_net.UDP_L4_MOST, at + SUPER_FRAME_BYTES // size)
                 while end < most and len(records[end]) == size:
                     end += 1
                 if end < most and 0 < len(records[end]) < size:

@@ -1,8 +1,10 @@
 # hot
-"""Cutting of a TCPv4 super-segment into IPv4 packets, as a device with TSO does it (virtio 1.2 section 5.1.6.2).
+"""Cutting of TCPv4 super-segments and super-frames of UDP datagrams into IPv4 packets, as a device does it.
 
-Sequence numbers go on, IDs count up, FIN and PSH stand on the last packet only, CWR on the first only (RFC 3168 section
-6.1.2). Every packet gets complete checksums; the super-segment's own fields are not looked at.
+Virtio 1.2 section 5.1.6.2.
+
+IDs count up. In TCP, sequence numbers go on, FIN and PSH stand on the last packet only, CWR on the first only (RFC 3168
+section 6.1.2). Every packet gets complete checksums; the fields of the whole are not looked at.
 """
 
 from __future__ import annotations
@@ -16,6 +18,8 @@ from hognose.wire.tcp import CWR, FIN, PSH
 # version/IHL/TOS/length, ID, flags/offset/TTL/protocol, checksum, addresses and ports, seq, ack, offset/flags/window,
 # TCP checksum, urgent
 TCP_PACKET = Struct(">IHIH12sIIIHH")
+# …, addresses and ports, UDP length, UDP checksum
+_UDP_PACKET = Struct(">IHIH12sHH")
 _WIRE = Struct(">III")  # addresses, and both ports as one word
 # TCP flags in the word offset/flags/window
 FIN_PSH_BITS = (FIN | PSH) << 16
@@ -67,3 +71,48 @@ def cut(
         ident = (ident + 1) & 0xFFFF
         flags = inner_flags
     return packets
+
+
+def cut_datagrams(
+    data: Buffer, l3: int, end: int, gso_size: int, *, most: int, wire: bytes = b"", ttl_step: int = 0
+) -> list[bytes] | None:
+    """The packets of the super-frame of UDP datagrams at l3 … end, as `cut` makes those of TCP.
+
+    None for headers with IPv4 options, a UDP length that is not that of the packet, no payload, and for more than
+    `most`.
+    """
+    start = l3 + _UDP_PACKET.size
+    if not start < end <= start + gso_size * most:
+        return None
+    vlen, ident, frag_ttl, _, old_wire, length, _ = _UDP_PACKET.unpack_from(data, l3)
+    if vlen >> 24 != 0x45 or length != end - l3 - 20:
+        return None
+    wire = wire or old_wire
+    first, second, ports = _WIRE.unpack(wire)
+    vlen &= 0xFFFF0000
+    frag_ttl -= ttl_step
+    ip_base = vlen + frag_ttl + first + second
+    udp_base = (first + second + 17 + ports) % 0xFFFF  # pseudo-header and ports, without both lengths
+    packets: list[bytes] = []
+    append, pack = packets.append, _UDP_PACKET.pack
+    for at in range(start, end, gso_size):
+        payload = data[at : at + gso_size] if at + gso_size < end else data[at:end]
+        length = 8 + len(payload)
+        total_len = 20 + length
+        checksum = -ones_sum(payload, udp_base + 2 * length) % 0xFFFF or 0xFFFF  # RFC 768: 0 means none
+        ip_sum = -(ip_base + total_len + ident) % 0xFFFF
+        append(pack(vlen | total_len, ident, frag_ttl, ip_sum, wire, length, checksum) + payload)
+        ident = (ident + 1) & 0xFFFF
+    return packets
+
+
+def first_datagram(data: Buffer, l3: int, end: int, gso_size: int) -> bytes:
+    """The first packet of `cut_datagrams` alone, for an ICMP error to quote; the whole where it cannot be cut."""
+    start = l3 + _UDP_PACKET.size
+    if not 0 < gso_size < end - start:
+        return bytes(data[l3:end])
+    vlen, ident, frag_ttl, ip_sum, wire, _, checksum = _UDP_PACKET.unpack_from(data, l3)
+    head = _UDP_PACKET.pack(vlen & 0xFFFF0000 | 28 + gso_size, ident, frag_ttl, ip_sum, wire, 8 + gso_size, checksum)
+    packet = head + data[start : start + gso_size]
+    packets = cut_datagrams(packet, 0, len(packet), gso_size, most=1)
+    return packets[0] if packets else bytes(data[l3:end])

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from struct import Struct
 
+from hognose.units import UDP
+
 HEADER = Struct("<BBHHHHH")  # flags gso_type hdr_len gso_size csum_start csum_offset num_buffers
 
 F_NEEDS_CSUM = 1  # the checksum field holds the pseudo-header sum; csum_start/csum_offset say where
@@ -18,9 +20,22 @@ GSO_TCPV4 = 1
 GSO_UDP = 3
 GSO_TCPV6 = 4
 GSO_UDP_L4 = 5
+UDP_L4_MOST = 128  # datagrams of one super-frame (linux/udp.h UDP_MAX_SEGMENTS)
 GSO_ECN = 0x80
 
 PLAIN = bytes(12)  # checksum complete, one packet
+
+
+def datagrams_of(gso_type: int, protocol: int, l4_len: int, gso_size: int) -> int:
+    """Number of datagrams of a received super-frame, 1 ... UDP_L4_MOST; 0 for a frame that cannot be one.
+
+    That is one of another type or protocol, without a gso_size, or of more datagrams. l4_len: bytes of UDP header and
+    payload; with a gso_size that is not smaller than the payload it is one datagram.
+    """
+    if gso_type & ~GSO_ECN != GSO_UDP_L4 or protocol != UDP or not gso_size:
+        return 0
+    number = max(1, -(-(l4_len - 8) // gso_size))
+    return number if number <= UDP_L4_MOST else 0
 
 
 def partial_checksum(csum_start: int, csum_offset: int) -> bytes:

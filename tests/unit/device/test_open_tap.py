@@ -27,13 +27,15 @@ class Kernel:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, mtu: str = "1400\n") -> None:
         self.asked: list[tuple[int, object]] = []
         self.refused: set[int] = set()
+        self.no_uso = False
         self.mtu = mtu
         monkeypatch.setattr(tap, "fcntl", SimpleNamespace(ioctl=self.ioctl))
         monkeypatch.setattr(tap, "open", self.sysfs, raising=False)
 
     def ioctl(self, fd: int, request: int, argument: object) -> bytes:
         self.asked.append((request, argument))
-        if request in self.refused:
+        uso = request == 0x400454D0 and isinstance(argument, int) and argument & 0x60
+        if request in self.refused or (self.no_uso and uso):
             raise OSError(errno.EINVAL, "Invalid argument")
         if request == 0x8927:  # SIOCGIFHWADDR: a name, a family, the address
             return b"tap0".ljust(16, b"\0") + b"\1\0" + bytes.fromhex("020000000042") + bytes(16)
@@ -68,13 +70,13 @@ def opened(node: str, **words: Any) -> LinkCaps:
 
 def test_a_macvtap_tells_its_address_and_mtu(kernel: Kernel, node: str) -> None:
     caps = opened(node)
-    assert (caps.mac.hex(), caps.mtu, caps.rx_gso, caps.tx_csum, caps.tx_tso4) == (
-        "020000000042", 1400, True, True, True,
+    assert (caps.mac.hex(), caps.mtu, caps.rx_gso, caps.rx_uso4, caps.tx_csum, caps.tx_tso4) == (
+        "020000000042", 1400, True, True, True, True,
     )  # fmt: skip
     assert kernel.asked[:4] == [
         (0x400454CA, bytes(16) + b"\x02\x50" + bytes(22)),  # TUNSETIFF: IFF_TAP, IFF_NO_PI, IFF_VNET_HDR
         (0x400454D8, struct.pack("i", 12)),  # TUNSETVNETHDRSZ
-        (0x400454D0, 3),  # TUNSETOFFLOAD: checksums and TCP segmentation
+        (0x400454D0, 0x63),  # TUNSETOFFLOAD: checksums, TSO4, USO4 and USO6
         (0x400454D4, struct.pack("i", 8 << 20)),  # TUNSETSNDBUF
     ]
 
@@ -114,7 +116,15 @@ def test_without_offloads_frames_are_whole_packets(kernel: Kernel, node: str) ->
     assert (0x400454D0, 0) in kernel.asked
     kernel.refused.add(0x400454D0)
     assert [opened(node), opened(node, offloads=False)] == [caps] * 2
-    assert (caps.rx_gso, caps.tx_csum, caps.tx_tso4) == (False, False, False)
+    assert (caps.rx_gso, caps.rx_uso4, caps.tx_csum, caps.tx_tso4, caps.tx_uso4) == (False,) * 5
+
+
+def test_a_kernel_without_super_frames_of_datagrams(kernel: Kernel, node: str) -> None:
+    """Linux before 6.2: it refuses the whole request, and has what it had before."""
+    kernel.no_uso = True
+    caps = opened(node)
+    assert [argument for request, argument in kernel.asked if request == 0x400454D0] == [0x63, 3]
+    assert (caps.rx_gso, caps.rx_uso4, caps.tx_csum, caps.tx_tso4) == (True, False, True, True)
 
 
 @pytest.mark.parametrize("mtu", ["", "unknown"])

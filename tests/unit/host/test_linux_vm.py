@@ -86,11 +86,11 @@ def test_none_and_several_interfaces_are_errors(below: OwnedMachine, names: tupl
     assert below.nodes == []
 
 
-@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize(("old", "uso"), [(False, False), (True, True)])
 def test_the_frame_device_has_the_macvtaps_number(
-    below: OwnedMachine, monkeypatch: pytest.MonkeyPatch, old: bool
+    below: OwnedMachine, monkeypatch: pytest.MonkeyPatch, old: bool, uso: bool
 ) -> None:
-    """Whatever the index that netlink gives, and also where a node of an earlier one is left."""
+    """Whatever the index that netlink gives, and also where an old node is left. The NIC is asked first."""
     interface(below, "eth0")
     below.put("/sys/class/net/tap0/tap7/dev", "241:3\n")
     below.put("/dev/vda")
@@ -102,9 +102,17 @@ def test_the_frame_device_has_the_macvtaps_number(
         made.append((interface, name))
         return 7
 
+    def switch_on(interface: str, feature: str) -> bool:
+        made.append((interface, feature))
+        return uso
+
     monkeypatch.setattr(linux_vm, "set_up_macvtap", set_up)
-    assert LinuxMachine().frame_device() == "/dev/tap"
-    assert made == [("eth0", "tap0")]
+    monkeypatch.setattr(linux_vm, "switch_on", switch_on)
+    machine = LinuxMachine()
+    assert machine.nic_uso4 is None
+    assert machine.frame_device() == "/dev/tap"
+    assert made == [("eth0", "tx-udp-segmentation"), ("eth0", "tap0")]
+    assert machine.nic_uso4 is uso
     assert below.nodes == [("/dev/tap", 0o020600, os.makedev(241, 3))]  # a character device for its owner
 
 

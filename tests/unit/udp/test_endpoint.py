@@ -28,11 +28,11 @@ class Port:
             counters=self.counters, broadcasts=frozenset((parse_ipv4("10.0.0.255"),)),
         )  # fmt: skip
 
-    def take(self, packet: Packet | bytes, checksum_ok: bool = False, before: int = 0) -> list[Datagram]:
+    def take(self, packet: Packet | bytes, checksum_ok: bool = False, before: int = 0, gso: int = 0) -> list[Datagram]:
         """Datagrams that have come with this packet: `before` bytes stand before it and some after it."""
         raw = bytes(packet)
         l4 = before + (raw[0] & 15) * 4
-        self.endpoint.receive(bytes(before) + raw + bytes(9), before, l4, before + len(raw), 0, checksum_ok, 0)
+        self.endpoint.receive(bytes(before) + raw + bytes(9), before, l4, before + len(raw), gso, checksum_ok, 0)
         return self.endpoint.take()
 
     def sent(self) -> list[IP]:
@@ -109,6 +109,22 @@ def test_the_queue_is_bounded_and_the_newest_is_dropped() -> None:
     assert [datagram.payload for datagram in port.endpoint.take()] == [b"\0", b"\1", b"\2"]
     assert port.drops == {"UDP_QUEUE_FULL": 2}
     assert len(port.take(packet())) == 1
+
+
+@pytest.mark.parametrize(("size", "count"), [(0, 1), (1, 5), (2, 3), (5, 1), (6, 1), (65_535, 1)])
+def test_a_super_frame_is_several_datagrams(size: int, count: int) -> None:
+    port = Port()
+    got = port.take(packet(b"query"), gso=size)
+    assert b"".join(datagram.payload for datagram in got) == b"query"
+    assert len(got) == count
+    assert all(datagram.remote == REMOTE for datagram in got)
+    assert all(len(datagram.payload) == size for datagram in got[:-1])
+
+
+def test_datagrams_of_a_super_frame_beyond_the_bound_are_dropped() -> None:
+    port = Port(received=3)
+    assert [datagram.payload for datagram in port.take(packet(b"query"), gso=1)] == [b"q", b"u", b"e"]
+    assert port.drops == {"UDP_QUEUE_FULL": 2}
 
 
 @pytest.mark.parametrize("payload", [b"", b"a", b"answer", bytes(3000)])
