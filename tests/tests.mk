@@ -72,16 +72,19 @@ EXPLORE = $(PY) -m tests.explore $(if $(EXPLORE_SEED),--seed $(EXPLORE_SEED))
 explore: venv
 	$(EXPLORE) --seconds $(EXPLORE_SECONDS)
 
-# The same for MINUTES, after 30 boots of each carrier; then the mutation gate, which takes as long as it takes.
-nightly: MINUTES = 60
+# Boots of each carrier, the same for EXPLORE_MINUTES, then the mutation gate with MUTANTS in each set. A boot may take 15 s.
+EXPLORE_MINUTES ?= 60
+BOOTS ?= 30
 nightly: tools venv image
-	$(EXPLORE) --seconds $$(( $(MINUTES) * 60 )) --boots 30; explored=$$?; $(MUTANTS) && exit $$explored
+	$(EXPLORE) --seconds $$(( $(EXPLORE_MINUTES) * 60 )) --boots $(BOOTS); explored=$$?; $(GATE) && exit $$explored
 
-# Whether tests notice mutants of the code: of one GROUP or of all, or the mutant ONE. SEED repeats the fresh ones.
-MUTANTS = $(PY) -m tests.mutants $(if $(GROUP),--group $(GROUP)) $(if $(filter-out file,$(origin SEED)),--seed $(SEED)) \
+# Whether tests notice mutants of the code: of one GROUP or of all, one SET (fixed, fresh) or both, or the mutant ONE. SEED
+# repeats the fresh ones; MUTANTS is how many a set has, PROCESSES how many are judged at once.
+GATE = $(PY) -m tests.mutants $(if $(GROUP),--group $(GROUP)) $(if $(filter-out file,$(origin SEED)),--seed $(SEED)) \
+	$(if $(SET),--set $(SET)) $(if $(MUTANTS),--count $(MUTANTS)) $(if $(PROCESSES),--processes $(PROCESSES)) \
 	$(if $(ONE),--one '$(ONE)')
 mutants: venv
-	$(MUTANTS)
+	$(GATE)
 
 # The committed fuzz corpora on the plain interpreter.
 fuzz-corpus: venv

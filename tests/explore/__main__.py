@@ -23,13 +23,14 @@ from tests.fuzz.targets import TARGETS
 PROCESSES = 2
 LATE = 0.05  # of the whole: how much later than it should a part that ends a run is aborted
 BOOT_TESTS = ("tests/vm/test_vm.py", "tests/hvt")
+BOOT, BEFORE_BOOTS = 15.0, 60.0  # seconds that a boot of a carrier may take, and the start of their tests
 TAIL = 12_000  # characters of a failed part's output
 
 
 def again(seed: int, seconds: float, boots: int) -> str:
     """The line that runs the same again."""
     if boots:
-        return f"make nightly MINUTES={seconds / 60:g} EXPLORE_SEED={seed}"
+        return f"make nightly EXPLORE_MINUTES={seconds / 60:g} BOOTS={boots} EXPLORE_SEED={seed}"
     return f"make explore EXPLORE_SEED={seed}" + (f" EXPLORE_SECONDS={seconds:g}" if seconds != WHOLE else "")
 
 
@@ -60,10 +61,10 @@ def queue(seed: int, number: int, seconds: float, share: Shares, began: float) -
     ]  # fmt: skip
 
 
-def boots(count: int, limit: float) -> Part:
+def boots(count: int) -> Part:
     """Boots of each carrier and nothing else."""
     command = (sys.executable, "-m", "pytest", "-q", *BOOT_TESTS, "-k", "boots")
-    return Part("boots", ("env", f"HOGNOSE_BOOTS={count}", *command), limit)
+    return Part("boots", ("env", f"HOGNOSE_BOOTS={count}", *command), BEFORE_BOOTS + BOOT * count * len(BOOT_TESTS))
 
 
 def tell(ended: Ended, repeat: str) -> None:
@@ -78,32 +79,33 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=float, default=WHOLE)
     parser.add_argument("--seed", type=int)
-    parser.add_argument("--boots", type=int, default=0, help="boots of each carrier at first (root, an image)")
+    parser.add_argument("--boots", type=int, default=0, help="boots of each carrier before that (root, an image)")
     parser.add_argument("--folder", type=Path, default=Path("build/explore"), help="for logs and inputs that failed")
     a = parser.parse_args(words)
     seed = fresh() if a.seed is None else a.seed
     repeat = again(seed, a.seconds, a.boots)
     print(f"exploring for {a.seconds:g} s in {PROCESSES} processes; repeat with: {repeat}", flush=True)
     a.folder.mkdir(parents=True, exist_ok=True)
-    began = time.monotonic()
-    share = shares(a.seconds, len(TARGETS), PROCESSES, boots=bool(a.boots))
     failed = False
     sums = Sums()
 
     def start(part: Part, number: int) -> Child:
         return Child(part, a.folder / f"{part.name}-{number}.log")
 
-    first = [[boots(a.boots, share.boots)]] if a.boots else []
-    queues = [queue(seed, number, a.seconds, share, began) for number in range(PROCESSES)]
-    for group in (first, queues):
-        left = began - time.monotonic()
-        moved = [[Part(part.name, part.command, part.limit + left) for part in each] for each in group]
-        for ended in processes.run(moved, start):
+    def run(queues: list[list[Part]], began: float) -> None:
+        nonlocal failed
+        for ended in processes.run(queues, start):
             sums.add(ended.output)
             print(f"{ended.part.name}: {time.monotonic() - began:.0f} s", flush=True)
             if ended.status or ended.aborted:
                 failed = True
                 tell(ended, repeat)
+
+    if a.boots:
+        run([[boots(a.boots)]], time.monotonic())
+    began = time.monotonic()
+    share = shares(a.seconds, len(TARGETS), PROCESSES)
+    run([queue(seed, number, a.seconds, share, began) for number in range(PROCESSES)], began)
     print("\n".join(sums.text()))
     outcome = f"something was found; repeat with: {repeat}" if failed else f"nothing was found with seed {seed}"
     print(f"explored for {time.monotonic() - began:.0f} s: {outcome}")

@@ -1,7 +1,7 @@
 """The mutation gate: `make mutants GROUP=nat`, or `python -m tests.mutants [--group nat] [--seed N] [--one NAME]`.
 
-For each group of modules a fixed set of mutants and a fresh one; a set of which the tests notice fewer than the group's
-bar is red. docs/dev/testing.md says more.
+For each group of modules a fixed set of mutants and a fresh one; a set is red when the tests notice fewer of it than
+the bar of the group, or when one of it could not be judged. docs/dev/testing.md says more.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from difflib import unified_diff
 from pathlib import Path
 from queue import SimpleQueue
 
 from tests.affected import REPO
-from tests.by_module import UNIT, modules, unit_tests
+from tests.by_module import UNIT, imported, modules, unit_tests
 from tests.explore.seeding import fresh
 from tests.mutants import equivalents
 from tests.mutants.groups import GROUPS, SIZE, fixed_and_fresh, group_of, modules_of
 from tests.mutants.operators import Mutant, mutants
-from tests.mutants.running import BrokenRunError, Judge, Result, SourceCopy, Verdict
+from tests.mutants.running import BrokenRunError, Judge, Result, SourceCopy, Stage, Verdict
 
 PROCESSES = 2
+KINDS = ("fixed", "fresh")
 TAIL = 3_000  # characters of the tests' output about one mutant
 
 
@@ -38,10 +39,13 @@ def candidates(group: str) -> list[Mutant]:
     return left
 
 
-def stages(mutant: Mutant) -> list[list[Path]]:
-    """The module's own tests, then all of the folders of its group."""
+def stages(mutant: Mutant) -> list[Stage]:
+    """The module's own tests, then the others in the folders of its group, first those that import the module."""
+    own = unit_tests(mutant.module)
     folders = [UNIT / name for name in GROUPS[group_of(mutant.module)].folders if (UNIT / name).is_dir()]
-    return [unit_tests(mutant.module), folders]
+    others = [path for folder in folders for path in sorted(folder.rglob("test_*.py")) if path not in own]
+    others.sort(key=lambda path: f"hognose.{mutant.module}" not in imported(path))
+    return [Stage(own, own), *([Stage(others, folders)] if others else [])]
 
 
 def diff(mutant: Mutant) -> str:
@@ -53,13 +57,13 @@ def diff(mutant: Mutant) -> str:
     return "".join(unified_diff(old, new, name, name, n=2))
 
 
-def tell(result: Result) -> None:
-    """A survivor is shown; the others are counted only."""
+def tell(result: Result, place: str) -> None:
+    """A line for each mutant as it ends; a survivor is shown."""
+    name = result.mutant.name
+    by = f" by {result.witness}" if result.witness else ""
+    print(f"{place}: {result.verdict.value}{by}: {name} ({result.seconds:.1f} s)", flush=True)
     if result.verdict is Verdict.SURVIVED:
-        print(
-            f"SURVIVED {result.mutant.name}\n{diff(result.mutant)}repeat with: make mutants ONE='{result.mutant.name}'"
-        )
-        sys.stdout.flush()
+        print(f"SURVIVED {name}\n{diff(result.mutant)}repeat with: make mutants ONE='{name}'", flush=True)
 
 
 def judged(chosen: Sequence[Mutant], judge: Callable[[SourceCopy, Mutant], Result], processes: int) -> Iterator[Result]:
@@ -77,47 +81,51 @@ def judged(chosen: Sequence[Mutant], judge: Callable[[SourceCopy, Mutant], Resul
                 free.put(copy)
 
         try:
-            yield from pool.map(one, chosen)
+            for future in as_completed([pool.submit(one, mutant) for mutant in chosen]):
+                yield future.result()
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def verdict(name: str, kind: str, results: Sequence[Result], bar: int) -> tuple[bool, str]:
     """(the set is good, a line about it)."""
-    alive = sum(result.verdict is Verdict.SURVIVED for result in results)
-    killed = len(results) - alive
-    own = sum(result.stage == 0 for result in results)
+    killed = sum(result.verdict in (Verdict.KILLED, Verdict.TIMED_OUT) for result in results)
+    unknown = sum(result.verdict is Verdict.NOT_JUDGED for result in results)
+    own = sum(result.stage == 0 and result.verdict is not Verdict.NOT_JUDGED for result in results)
     late = sum(result.verdict is Verdict.TIMED_OUT for result in results)
-    good = killed * 100 >= bar * len(results)
+    high = bool(results) and killed * 100 >= bar * len(results)
     share = f"{100 * killed / len(results):.1f} %" if results else "no mutants"
-    good = good and bool(results)
-    return good, (
+    outcome = f"{unknown} NOT JUDGED" if unknown else "good" if high else "BELOW THE BAR"
+    return high and not unknown, (
         f"{name} {kind}: {killed} of {len(results)} noticed ({share}; the bar is {bar} %), {own} by the module's own "
-        f"tests, {late} by their time: {'good' if good else 'BELOW THE BAR'}"
+        f"tests, {late} by their time: {outcome}"
     )
 
 
-def run_group(name: str, seed: int, size: int, processes: int) -> list[tuple[bool, str]]:
-    """Both sets of a group."""
+def run_group(name: str, seed: int, size: int, processes: int, kinds: Sequence[str]) -> list[tuple[bool, str]]:
+    """The sets of a group."""
     judge = Judge()
     paths = modules()
     lines = []
     for kind, chosen in fixed_and_fresh(candidates(name), seed, size):
+        if kind not in kinds:
+            continue
         began = time.monotonic()
         print(f"== {name} {kind}: {len(chosen)} mutants", flush=True)
-        results = []
+        results: list[Result] = []
         for result in judged(
             chosen, lambda copy, one: judge.verdict(copy, one, paths[one.module], stages(one)), processes
         ):
-            tell(result)
             results.append(result)
+            tell(result, f"{len(results)} of {len(chosen)}")
         lines.append(verdict(name, kind, results, GROUPS[name].bar))
-        print(f"{lines[-1][1]} ({time.monotonic() - began:.0f} s)", flush=True)
+        cpu = sum(result.seconds for result in results)
+        print(f"{lines[-1][1]} ({time.monotonic() - began:.0f} s, {cpu:.0f} s of CPU time for mutants)", flush=True)
     return lines
 
 
 def run_one(name: str) -> int:
-    """One mutant by its name, with the output of its tests; 1 if it survives."""
+    """One mutant by its name, with the output of its tests; 1 if it is not noticed."""
     word = name.partition(":")[0]
     paths = {module: path for module, path in modules().items() if module.rpartition(".")[2] == word}
     found = [one for module, path in paths.items() for one in mutants(module, path.read_bytes()) if one.name == name]
@@ -128,24 +136,28 @@ def run_one(name: str) -> int:
     print(diff(mutant), flush=True)
     [result] = judged([mutant], lambda copy, one: Judge().verdict(copy, one, paths[one.module], stages(one)), 1)
     print(f"{result.output[-TAIL:]}\n{mutant.name}: {result.verdict.value}")
-    return int(result.verdict is Verdict.SURVIVED)
+    return int(result.verdict in (Verdict.SURVIVED, Verdict.NOT_JUDGED))
 
 
 def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--group", choices=GROUPS, action="append", help="all groups without it")
     parser.add_argument("--seed", type=int, help="of the fresh sets")
+    parser.add_argument("--set", choices=KINDS, action="append", help="both without it")
     parser.add_argument("--one", help="the name of one mutant, as the gate prints it")
     parser.add_argument("--processes", type=int, default=PROCESSES)
-    parser.add_argument("--count", type=int, default=SIZE, help=argparse.SUPPRESS)
+    parser.add_argument("--count", type=int, default=SIZE, help="mutants of each set")
     a = parser.parse_args(words)
     try:
         if a.one:
             return run_one(a.one)
         seed = fresh() if a.seed is None else a.seed
         chosen = f" GROUP={a.group[0]}" if a.group else ""
-        print(f"repeat with: make mutants{chosen} SEED={seed}", flush=True)
-        lines = [line for name in a.group or GROUPS for line in run_group(name, seed, a.count, a.processes)]
+        few = f" MUTANTS={a.count}" if a.count != SIZE else ""
+        print(f"repeat with: make mutants{chosen} SEED={seed}{few}", flush=True)
+        lines = [
+            line for name in a.group or GROUPS for line in run_group(name, seed, a.count, a.processes, a.set or KINDS)
+        ]
     except BrokenRunError as error:
         print(error, file=sys.stderr)
         return 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import compileall
 import os
 import py_compile
+import re
 import shutil
 import signal
 import subprocess
@@ -26,8 +27,12 @@ LOOK = 0.02  # seconds between looks at a process
 MEMORY = 4 << 30  # bytes of address space
 # Seconds of CPU time that tests may take: MARGIN and FACTOR times what they take without a mutant.
 MARGIN, FACTOR = 10.0, 4.0
-PATIENCE = 10.0  # times as long by the clock as in CPU time: other processes may have the cores
+# Seconds by the clock: PATIENCE, and SLOWNESS times the CPU time. Others may have the cores or stop the process:
+# what has not ended by then says nothing about the mutant.
+PATIENCE, SLOWNESS = 1_800.0, 30.0
+GRACE = 5  # seconds of CPU time from SIGXCPU to SIGKILL
 PASSED, FAILED, INTERRUPTED, INTERNAL = 0, 1, 2, 3  # statuses of pytest that say something about the code
+CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
 
 class Verdict(Enum):
@@ -36,6 +41,7 @@ class Verdict(Enum):
     KILLED = "killed"
     TIMED_OUT = "timed out"
     SURVIVED = "survived"
+    NOT_JUDGED = "not judged"  # ended by the clock, or by a signal that the tests did not cause
 
 
 class BrokenRunError(Exception):
@@ -44,11 +50,19 @@ class BrokenRunError(Exception):
 
 @dataclass(frozen=True)
 class Ended:
-    """A run of pytest; the time is CPU time."""
+    """A run of pytest; the time is CPU time of the process and of its children that have ended."""
 
     status: int
     seconds: float
     output: str
+
+
+@dataclass(frozen=True)
+class Stage:
+    """Tests in the order in which they run, and a list of at least the same ones, whose time is measured once."""
+
+    tests: Sequence[Path]
+    measured: Sequence[Path]
 
 
 class SourceCopy:
@@ -75,10 +89,15 @@ class SourceCopy:
             file.write_bytes(before)
             aside.rename(compiled)
 
-    def run(self, tests: Sequence[Path], cpu: float | None = None) -> Ended:
-        """Run test files until one fails, or for `cpu` seconds of CPU time."""
-        limits = [f"--as={MEMORY}", *([f"--cpu={max(1, round(cpu))}"] if cpu else [])]
-        words = ["-x", "-q", "-p", "no:cacheprovider", "--tb=short", "--hypothesis-profile=unshrunk"]
+    def run(self, tests: Sequence[Path], cpu: float | None = None, clock: float | None = None) -> Ended:
+        """Run test files until one fails, or for `cpu` seconds of CPU time, or for `clock` seconds.
+
+        A process that is out of CPU time ends with SIGXCPU, one out of time by the clock with SIGKILL. The limit of
+        pytest-timeout, which is by the clock, does not hold.
+        """
+        most = max(1, round(cpu)) if cpu else 0
+        limits = [f"--as={MEMORY}", *([f"--cpu={most}:{most + GRACE}"] if cpu else [])]
+        words = ["-x", "-q", "-p", "no:cacheprovider", "--tb=short", "--hypothesis-profile=unshrunk", "--timeout=0"]
         command = ["prlimit", *limits, sys.executable, "-m", "pytest", *words, "-m", "not stress", *map(str, tests)]
         environment = {**os.environ, "PYTHONPATH": str(self._sources), "PYTHONDONTWRITEBYTECODE": "1"}
         with tempfile.TemporaryFile() as output:
@@ -86,7 +105,7 @@ class SourceCopy:
                 command, cwd=self._root, env=environment, stdin=subprocess.DEVNULL, stdout=output,
                 stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
-            status, seconds = _wait(process, cpu * PATIENCE if cpu else None)
+            status, seconds = _wait(process, clock)
             output.seek(0)
             return Ended(status, seconds, output.read().decode(errors="replace"))
 
@@ -108,32 +127,31 @@ def _wait(process: subprocess.Popen[bytes], limit: float | None) -> tuple[int, f
 class Judge:
     """Verdicts; the time that tests take without a mutant is measured once for each list of them."""
 
-    def __init__(self, margin: float = MARGIN, factor: float = FACTOR) -> None:
+    def __init__(self, margin: float = MARGIN, factor: float = FACTOR, patience: float = PATIENCE) -> None:
         self._margin = margin
         self._factor = factor
+        self._patience = patience
         self._seconds: dict[tuple[Path, ...], float] = {}
         self._locks: defaultdict[tuple[Path, ...], Lock] = defaultdict(Lock)
 
-    def verdict(self, copy: SourceCopy, mutant: Mutant, path: Path, stages: Sequence[Sequence[Path]]) -> Result:
-        """The first stage, a list of test files, that notices a mutant of the module at `path`.
+    def verdict(self, copy: SourceCopy, mutant: Mutant, path: Path, stages: Sequence[Stage]) -> Result:
+        """The first stage that notices a mutant of the module at `path`.
 
         Raises BrokenRunError.
         """
         source = mutant.applied(path.read_bytes())
+        taken = 0.0
         last = ""
-        for number, tests in enumerate(stages):
-            limit = self._margin + self._factor * self._without(copy, tests)
+        for number, stage in enumerate(stages):
+            limit = self._margin + self._factor * self._without(copy, stage.measured)
             with copy.changed(path, source):
-                ended = copy.run(tests, limit)
+                ended = copy.run(stage.tests, limit, self._patience + SLOWNESS * limit)
             last = ended.output
-            if ended.status in (FAILED, INTERRUPTED, INTERNAL):
-                return Result(mutant, Verdict.KILLED, number, last)
-            if ended.status < 0 or ended.status > 128:
-                over = ended.status in (-signal.SIGXCPU, -signal.SIGKILL)
-                return Result(mutant, Verdict.TIMED_OUT if over else Verdict.KILLED, number, last)
-            if ended.status != PASSED:
-                raise BrokenRunError(f"pytest ended with {ended.status}:\n{last}")
-        return Result(mutant, Verdict.SURVIVED, len(stages), last)
+            taken += ended.seconds
+            verdict = _meaning(ended)
+            if verdict is not Verdict.SURVIVED:
+                return Result(mutant, verdict, number, last, taken)
+        return Result(mutant, Verdict.SURVIVED, len(stages), last, taken)
 
     def _without(self, copy: SourceCopy, tests: Sequence[Path]) -> float:
         key = tuple(tests)
@@ -146,11 +164,31 @@ class Judge:
             return self._seconds[key]
 
 
+def _meaning(ended: Ended) -> Verdict:
+    """What a run says about the mutant; raises BrokenRunError."""
+    if ended.status == PASSED:
+        return Verdict.SURVIVED
+    if ended.status in (FAILED, INTERRUPTED, INTERNAL):
+        return Verdict.KILLED
+    if ended.status < 0:
+        if -ended.status == signal.SIGXCPU:
+            return Verdict.TIMED_OUT
+        return Verdict.KILLED if -ended.status in CRASHES else Verdict.NOT_JUDGED
+    raise BrokenRunError(f"pytest ended with {ended.status}:\n{ended.output}")
+
+
 @dataclass(frozen=True)
 class Result:
-    """A mutant's verdict, the number of the stage that gave it, and the output of its tests."""
+    """A mutant's verdict, the number of the stage that gave it, the output of its tests and their CPU time."""
 
     mutant: Mutant
     verdict: Verdict
     stage: int
     output: str
+    seconds: float = 0.0
+
+    @property
+    def witness(self) -> str:
+        """The test or the file that failed, or nothing."""
+        found = re.search(r"^(?:FAILED|ERROR) (\S+)", self.output, re.MULTILINE)
+        return found[1] if found else ""

@@ -64,7 +64,7 @@ def test_worlds_differ_and_repeat() -> None:
     [
         (180.0, 0, "make explore EXPLORE_SEED=7"),
         (60.0, 0, "make explore EXPLORE_SEED=7 EXPLORE_SECONDS=60"),
-        (3600.0, 30, "make nightly MINUTES=60 EXPLORE_SEED=7"),
+        (3600.0, 30, "make nightly EXPLORE_MINUTES=60 BOOTS=30 EXPLORE_SEED=7"),
     ],
 )
 def test_a_failure_names_the_seed(seconds: float, boots: int, line: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import signal
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +15,7 @@ from tests.mutants import __main__ as gate
 from tests.mutants import equivalents, groups
 from tests.mutants.groups import GROUPS, Group, fixed_and_fresh, group_of, modules_of
 from tests.mutants.operators import Mutant, mutants
-from tests.mutants.running import BrokenRunError, Ended, Judge, Result, SourceCopy, Verdict, _wait
+from tests.mutants.running import BrokenRunError, Ended, Judge, Result, SourceCopy, Stage, Verdict, _wait
 
 SOURCE = '''"""Toy."""
 
@@ -47,6 +50,14 @@ from toy.part import is_large
 def test_is_large():
     assert is_large(200)
     assert not is_large(5)
+"""
+
+WAITING = """
+import time
+from toy.part import is_even
+
+def test_waits():
+    time.sleep(0 if is_even(2) else 60)
 """
 
 
@@ -87,7 +98,8 @@ UNTESTED = planted("return count % 2 == 0", "!=")
 
 
 def result(root: Path, folder: Path, mutant: Mutant) -> Result:
-    stages = [[root / "tests/part/test_part.py"], [root / "tests/part"]]
+    own, folders = [root / "tests/part/test_part.py"], [root / "tests/part"]
+    stages = [Stage(own, own), Stage([root / "tests/part/test_far.py"], folders)]
     return Judge(margin=1.0, factor=1.5).verdict(SourceCopy(root, folder), mutant, root / "src/toy/part.py", stages)
 
 
@@ -103,6 +115,55 @@ def result(root: Path, folder: Path, mutant: Mutant) -> Result:
 def test_verdicts(toy: Path, tmp_path: Path, mutant: Mutant, verdict: Verdict, stage: int) -> None:
     found = result(toy, tmp_path / "copy", mutant)
     assert (found.verdict, found.stage) == (verdict, stage), found.output
+
+
+def test_a_mutant_that_waits_longer_than_its_cpu_time_is_judged(toy: Path, tmp_path: Path) -> None:
+    """As on a machine that others use: 2 s by the clock, when pytest-timeout says 1 s."""
+    (toy / "tests/part/test_far.py").write_text(WAITING.replace("60", "2"))
+    (toy / "pytest.ini").write_text("[pytest]\ntimeout = 1\n")
+    assert result(toy, tmp_path / "copy", UNTESTED).verdict is Verdict.SURVIVED
+
+
+class Script(SourceCopy):
+    """A copy whose runs end as said; `asked` are the limits of each."""
+
+    def __init__(self, *runs: Ended) -> None:
+        self.runs = list(runs)
+        self.asked: list[tuple[float, float]] = []
+
+    def run(self, tests: Sequence[Path], cpu: float | None = None, clock: float | None = None) -> Ended:
+        self.asked.append((cpu or 0.0, clock or 0.0))
+        return self.runs.pop(0)
+
+    @contextmanager
+    def changed(self, path: Path, source: bytes) -> Iterator[None]:
+        yield
+
+
+@pytest.mark.parametrize(
+    ("status", "verdict"),
+    [
+        (0, Verdict.SURVIVED),
+        (1, Verdict.KILLED),
+        (2, Verdict.KILLED),
+        (-signal.SIGSEGV, Verdict.KILLED),
+        (-signal.SIGXCPU, Verdict.TIMED_OUT),
+        (-signal.SIGKILL, Verdict.NOT_JUDGED),  # by the clock, or for want of memory
+        (-signal.SIGTERM, Verdict.NOT_JUDGED),
+    ],
+)
+def test_how_a_run_ends_says_what_of_the_mutant(toy: Path, status: int, verdict: Verdict) -> None:
+    """The clock gives half an hour more than 30 times the CPU time: others may stop the machine."""
+    script = Script(Ended(0, 2.0, ""), Ended(status, 1.5, ""))
+    found = Judge(10.0, 4.0).verdict(script, KILLED, toy / "src/toy/part.py", [Stage([], [])])
+    assert (found.verdict, found.seconds) == (verdict, 1.5)
+    assert script.asked == [(0.0, 0.0), (18.0, 1800.0 + 30 * 18.0)]
+
+
+def test_a_run_that_cannot_run_judges_none(toy: Path) -> None:
+    script = Script(Ended(0, 2.0, ""), Ended(4, 1.0, "usage"))
+    with pytest.raises(BrokenRunError, match="ended with 4"):
+        Judge().verdict(script, KILLED, toy / "src/toy/part.py", [Stage([], [])])
 
 
 def test_a_run_writes_nothing_into_the_tree_and_leaves_the_copy_as_it_was(toy: Path, tmp_path: Path) -> None:
@@ -184,6 +245,25 @@ def test_one_mutant_is_repeated_by_its_name(toy: Path, capsys: pytest.CaptureFix
     assert "assert [0, 1, 2, 3] == [0, 1, 2]" in said
     assert f"{KILLED.name}: killed" in said
     assert f"{UNTESTED.name}: survived" in said
+
+
+def test_a_line_for_each_mutant_names_the_test_that_noticed_it(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, [KILLED, SURVIVOR], [KILLED_BY_OTHERS], "--processes", "1", "--set", "fresh") == 0
+    said = capsys.readouterr().out
+    assert re.findall(r"^(. of .: .*) \(\d+\.\d s\)$", said, re.MULTILINE) == [
+        f"1 of 1: killed by tests/part/test_far.py::test_is_large: {KILLED_BY_OTHERS.name}",
+    ]
+    assert "toy fixed" not in said
+
+
+def test_a_set_with_a_mutant_that_is_not_judged_is_red() -> None:
+    results = [Result(KILLED, Verdict.KILLED, 0, "")] * 99 + [Result(ENDLESS, Verdict.NOT_JUDGED, 0, "")]
+    good, said = gate.verdict("toy", "fixed", results, 90)
+    assert not good
+    assert said.startswith("toy fixed: 99 of 100 noticed (99.0 %; the bar is 90 %), 99 by the module's own tests")
+    assert said.endswith("1 NOT JUDGED")
 
 
 def test_an_empty_set_is_red() -> None:
