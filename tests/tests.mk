@@ -79,10 +79,11 @@ nightly: tools venv image
 	$(EXPLORE) --seconds $$(( $(EXPLORE_MINUTES) * 60 )) --boots $(BOOTS); explored=$$?; $(GATE) && exit $$explored
 
 # Whether tests notice mutants of the code: of one GROUP or of all, one SET (fixed, fresh) or both, or the mutant ONE. SEED
-# repeats the fresh ones; MUTANTS is how many a set has, PROCESSES how many are judged at once.
+# repeats the fresh ones; MUTANTS is how many a set has, PROCESSES how many are judged at once. OWN=1 takes the tests of
+# each module alone, which is quick: what they notice is noticed by all tests.
 GATE = $(PY) -m tests.mutants $(if $(GROUP),--group $(GROUP)) $(if $(filter-out file,$(origin SEED)),--seed $(SEED)) \
 	$(if $(SET),--set $(SET)) $(if $(MUTANTS),--count $(MUTANTS)) $(if $(PROCESSES),--processes $(PROCESSES)) \
-	$(if $(ONE),--one '$(ONE)')
+	$(if $(OWN),--own) $(if $(ONE),--one '$(ONE)')
 mutants: venv
 	$(GATE)
 

@@ -39,9 +39,11 @@ def candidates(group: str) -> list[Mutant]:
     return left
 
 
-def stages(mutant: Mutant) -> list[Stage]:
+def stages(mutant: Mutant, *, only_own: bool = False) -> list[Stage]:
     """The module's own tests, then the others in the folders of its group, first those that import the module."""
     own = unit_tests(mutant.module)
+    if only_own:
+        return [Stage(own, own)]
     folders = [UNIT / name for name in GROUPS[group_of(mutant.module)].folders if (UNIT / name).is_dir()]
     others = [path for folder in folders for path in sorted(folder.rglob("test_*.py")) if path not in own]
     others.sort(key=lambda path: f"hognose.{mutant.module}" not in imported(path))
@@ -102,19 +104,22 @@ def verdict(name: str, kind: str, results: Sequence[Result], bar: int) -> tuple[
     )
 
 
-def run_group(name: str, seed: int, size: int, processes: int, kinds: Sequence[str]) -> list[tuple[bool, str]]:
+def run_group(name: str, seed: int, a: argparse.Namespace) -> list[tuple[bool, str]]:
     """The sets of a group."""
+    own = bool(a.own)
     judge = Judge()
     paths = modules()
     lines = []
-    for kind, chosen in fixed_and_fresh(candidates(name), seed, size):
-        if kind not in kinds:
+    for kind, chosen in fixed_and_fresh(candidates(name), seed, a.count):
+        if kind not in (a.set or KINDS):
             continue
         began = time.monotonic()
         print(f"== {name} {kind}: {len(chosen)} mutants", flush=True)
         results: list[Result] = []
         for result in judged(
-            chosen, lambda copy, one: judge.verdict(copy, one, paths[one.module], stages(one)), processes
+            chosen,
+            lambda copy, one: judge.verdict(copy, one, paths[one.module], stages(one, only_own=own)),
+            a.processes,
         ):
             results.append(result)
             tell(result, f"{len(results)} of {len(chosen)}")
@@ -144,6 +149,9 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--group", choices=GROUPS, action="append", help="all groups without it")
     parser.add_argument("--seed", type=int, help="of the fresh sets")
     parser.add_argument("--set", choices=KINDS, action="append", help="both without it")
+    parser.add_argument(
+        "--own", action="store_true", help="by the modules' own tests alone: at least so many are noticed by all"
+    )
     parser.add_argument("--one", help="the name of one mutant, as the gate prints it")
     parser.add_argument("--processes", type=int, default=PROCESSES)
     parser.add_argument("--count", type=int, default=SIZE, help="mutants of each set")
@@ -155,9 +163,7 @@ def main(words: Sequence[str] | None = None) -> int:
         chosen = f" GROUP={a.group[0]}" if a.group else ""
         few = f" MUTANTS={a.count}" if a.count != SIZE else ""
         print(f"repeat with: make mutants{chosen} SEED={seed}{few}", flush=True)
-        lines = [
-            line for name in a.group or GROUPS for line in run_group(name, seed, a.count, a.processes, a.set or KINDS)
-        ]
+        lines = [line for name in a.group or GROUPS for line in run_group(name, seed, a)]
     except BrokenRunError as error:
         print(error, file=sys.stderr)
         return 2

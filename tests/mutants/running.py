@@ -26,7 +26,7 @@ from tests.mutants.operators import Mutant
 LOOK = 0.02  # seconds between looks at a process
 MEMORY = 4 << 30  # bytes of address space
 # Seconds of CPU time that tests may take: MARGIN and FACTOR times what they take without a mutant.
-MARGIN, FACTOR = 10.0, 4.0
+MARGIN, FACTOR = 5.0, 3.0
 # Seconds by the clock: PATIENCE, and SLOWNESS times the CPU time. Others may have the cores or stop the process:
 # what has not ended by then says nothing about the mutant.
 PATIENCE, SLOWNESS = 1_800.0, 30.0
@@ -165,7 +165,7 @@ class Judge:
 
 
 def _meaning(ended: Ended) -> Verdict:
-    """What a run says about the mutant; raises BrokenRunError."""
+    """Verdict of a run; raises BrokenRunError."""
     if ended.status == PASSED:
         return Verdict.SURVIVED
     if ended.status in (FAILED, INTERRUPTED, INTERNAL):

@@ -13,7 +13,7 @@ from tests.affected import REPO
 from tests.by_module import core, modules
 from tests.mutants import __main__ as gate
 from tests.mutants import equivalents, groups
-from tests.mutants.groups import GROUPS, Group, fixed_and_fresh, group_of, modules_of
+from tests.mutants.groups import Group, fixed_and_fresh, group_of, modules_of
 from tests.mutants.operators import Mutant, mutants
 from tests.mutants.running import BrokenRunError, Ended, Judge, Result, SourceCopy, Stage, Verdict, _wait
 
@@ -77,9 +77,8 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(gate, "unit_tests", lambda name: [root / "tests/part/test_part.py"])
     monkeypatch.setattr(gate, "Judge", lambda: Judge(margin=1.0, factor=1.5))
     monkeypatch.setattr(equivalents, "TABLE", root / "equivalents.txt")
-    for name in list(GROUPS):
-        monkeypatch.delitem(GROUPS, name)
-    monkeypatch.setitem(GROUPS, "toy", Group(("toy.*",), ("part",), 75))
+    for module in (gate, groups):
+        monkeypatch.setattr(module, "GROUPS", {"toy": Group(("toy.*",), ("part",), 75)})
     return root
 
 
@@ -121,7 +120,9 @@ def test_a_mutant_that_waits_longer_than_its_cpu_time_is_judged(toy: Path, tmp_p
     """As on a machine that others use: 2 s by the clock, when pytest-timeout says 1 s."""
     (toy / "tests/part/test_far.py").write_text(WAITING.replace("60", "2"))
     (toy / "pytest.ini").write_text("[pytest]\ntimeout = 1\n")
-    assert result(toy, tmp_path / "copy", UNTESTED).verdict is Verdict.SURVIVED
+    far = [toy / "tests/part/test_far.py"]
+    found = Judge().verdict(SourceCopy(toy, tmp_path / "copy"), UNTESTED, toy / "src/toy/part.py", [Stage(far, far)])
+    assert found.verdict is Verdict.SURVIVED
 
 
 class Script(SourceCopy):
@@ -256,6 +257,13 @@ def test_a_line_for_each_mutant_names_the_test_that_noticed_it(
         f"1 of 1: killed by tests/part/test_far.py::test_is_large: {KILLED_BY_OTHERS.name}",
     ]
     assert "toy fixed" not in said
+
+
+def test_the_own_tests_can_judge_alone(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, [KILLED_BY_OTHERS], [], "--own", "--set", "fixed") == 1
+    assert "toy fixed: 0 of 1 noticed" in capsys.readouterr().out
 
 
 def test_a_set_with_a_mutant_that_is_not_judged_is_red() -> None:
