@@ -44,7 +44,7 @@ class InitialRate:
         self._all = FixedWindow(now)
         self._repeats = FixedWindow(now)
         self._prefixes = KeyedWindow(now)
-        self._repeats_of = KeyedWindow(now)  # a prefix; no more of them than repeats of all
+        self._repeats_of = KeyedWindow(now)  # a prefix; PREFIXES of them
         self._flood_at: Nanos = 0
         self._seen: array[int] | None = None
 
@@ -57,10 +57,14 @@ class InitialRate:
         if known and prefixes.count(prefix) <= PER_PREFIX and self._all.count(now, self._length) <= self._most:
             self._calm(now)
             return True
-        if not self._is_repeat(key + session_id, now) or self._repeats.count(now, self._length) > self._most:
+        if not self._is_repeat(key + session_id, now):
             return False
-        self._repeats_of.begins(now)
-        return self._repeats_of.count(prefix) <= REPEATS_PER_PREFIX
+        repeats_of = self._repeats_of  # its prefix first: those of one do not use up what all have
+        repeats_of.begins(now)
+        known = len(repeats_of) < PREFIXES or repeats_of.knows(prefix)
+        if not known or repeats_of.count(prefix) > REPEATS_PER_PREFIX:
+            return False
+        return self._repeats.count(now, self._length) <= self._most
 
     def _calm(self, now: Nanos) -> None:
         if self._seen is not None and now - self._flood_at > FLOOD_LIFE:

@@ -135,3 +135,15 @@ def test_a_limit_over_more_than_a_second() -> None:
     assert [subject.allows(source(second), b"%08d" % second, START + second * SECOND) for second in times] == [
         True, True, True, False, False, True, True,
     ]  # fmt: skip
+
+
+def test_repetitions_of_one_prefix_do_not_use_up_those_of_all() -> None:
+    subject = rate(most=300)
+    hosts = [bytes((198, 51, 100, host % 250)) + (1 + host).to_bytes(2, "big") for host in range(400)]
+    client = source(77)
+    for now in (START, START + SECOND):
+        for number in range(300):
+            subject.allows(source(1000 + number), b"%08d" % (now // MS % 10**8), now)
+        passed = sum(subject.allows(host, ID, now) for host in hosts)
+        assert passed == (0 if now == START else REPEATS_PER_PREFIX)
+        assert subject.allows(client, ID, now) is (now > START)
