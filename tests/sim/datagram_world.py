@@ -78,7 +78,7 @@ class DatagramWorld:
         self._random = random.Random(seed)
         self.air: list[tuple[int, int, bool, Endpoint, bytes]] = []
         self._number = 0
-        self.table = PeerTable()
+        self.table = PeerTable(os.urandom)
         self.journal = Journal(limits.events_per_second, self.counters)
         settings = (server or profile()).over("udp")
         self.port = DatagramPort(

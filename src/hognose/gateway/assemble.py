@@ -113,7 +113,7 @@ def assemble(
         counters=counters,
     )
     journal = Journal(limits.events_per_second, counters)
-    table = PeerTable()
+    table = PeerTable(random)
     ports = open_ports(
         network.listeners,
         profile=live.profile,

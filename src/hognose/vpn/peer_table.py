@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from hognose.address import Address, Endpoint
 from hognose.errors import LocalError
+from hognose.units import Random
 from hognose.vpn.peer import NO_PEER_ID, Peer
 
 
@@ -11,18 +12,18 @@ class PeerTable:
     """Bounds: the tables of HandshakeScheduler, and max-clients for peers with a peer id or an inner address.
 
     by_transport: every peer, by the id of its transport. clients: those with an inner address, by that; read-only
-    outside this class. mss: of inner TCP of clients with data keys, by inner address. next_peer_id: the first that is
-    tried for the next client. Peer ids (24 bits, openvpn.h MAX_PEER_ID) go round: one that was given back is the last
-    to be given out again, so that a late packet finds no other client under it.
+    outside this class. mss: of inner TCP of clients with data keys, by inner address. Peer ids (24 bits, openvpn.h
+    MAX_PEER_ID) are drawn: a stranger cannot guess one and send data packets under it, and a late packet of a client
+    that has left hardly ever finds another under it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, random: Random) -> None:
         self.by_transport: dict[int, Peer] = {}
         self.clients: dict[Address, Peer] = {}
         self.mss: dict[Address, int] = {}
+        self._random = random
         self._by_session: dict[tuple[Endpoint, bytes], Peer] = {}
         self._by_peer_id: dict[int, Peer] = {}
-        self.next_peer_id = 0
 
     def __len__(self) -> int:
         """Number of peers."""
@@ -66,10 +67,9 @@ class PeerTable:
             raise LocalError("an inner address is given twice")
         peer.address = address
         self.clients[address] = peer
-        number = self.next_peer_id
-        while number in self._by_peer_id:
-            number = (number + 1) % NO_PEER_ID
-        self.next_peer_id = (number + 1) % NO_PEER_ID
+        number = int.from_bytes(self._random(3), "big")
+        while number in self._by_peer_id or number == NO_PEER_ID:
+            number = (number + 1) % (NO_PEER_ID + 1)
         self._by_peer_id[number] = peer
         peer.peer_id = number
 

@@ -41,7 +41,6 @@ class ServiceState:
     """All established clients, and what the service keeps of those before them; times in the clock of its caller."""
 
     peers: tuple[PeerState, ...]
-    next_peer_id: int
     pool: PoolState
 
 
@@ -51,7 +50,7 @@ def export_service(service: PeerService) -> ServiceState:
         raise LocalError("the state of the peers was asked for in the middle of a step")
     peers = (_exported(peer) for peer in service.table.by_transport.values())
     established = tuple(peer for peer in peers if peer is not None)
-    return ServiceState(established, service.table.next_peer_id, service.admissions.pool.export())
+    return ServiceState(established, service.admissions.pool.export())
 
 
 def restore_service(
@@ -71,7 +70,6 @@ def restore_service(
     """
     table, pool = service.table, service.admissions.pool
     pool.restore(state.pool)
-    table.next_peer_id = state.next_peer_id
     by_id = {pending.id: (listener, pending) for listener, pending in connections}
     for one in state.peers:
         found = by_id.pop(one.transport, None)

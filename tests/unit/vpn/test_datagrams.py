@@ -41,7 +41,8 @@ class Place:
 
     def __init__(self, wrap: str = "none", *, uso: bool = False, **limits: int) -> None:
         self.counters = Counters()
-        self.table = PeerTable()
+        self.peer_id = 0  # of the next client
+        self.table = PeerTable(lambda size: self.peer_id.to_bytes(size, "big"))
         self.limits = replace(DatagramLimits(), **limits)
         self.now = START
         self.journal = Journal(20, self.counters)
@@ -109,7 +110,7 @@ class Place:
         """An authenticated one."""
         made = self.transport(source)
         peer = Peer(made, START)
-        self.table.next_peer_id = peer_id
+        self.peer_id = peer_id
         self.table.add(peer)
         self.table.admit(peer, bytes((10, 8, 0, peer_id + 2)))
         made.trust(peer_id)

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from hognose.address import Endpoint
 from hognose.errors import LocalError
-from hognose.vpn import peer_table
 from hognose.vpn.peer import NO_PEER_ID, Peer
 from hognose.vpn.peer_table import PeerTable
 from hognose.vpn.transport import Transport
@@ -32,16 +31,15 @@ def admitted(table: PeerTable, number: int) -> Peer:
 
 
 def test_a_client_of_another_table_keeps_its_names() -> None:
-    old, new = PeerTable(), PeerTable()
+    old, new = PeerTable(bytes), PeerTable(bytes)
     admitted(old, 1)
     bob = admitted(old, 2)
     bob.session_id = b"session2"
-    new.next_peer_id = old.next_peer_id
     new.adopt(bob)
     assert (new.by_transport, new.clients) == ({2: bob}, {bob.address: bob})
     assert new.with_peer_id(1) is bob
     assert new.with_session(bob.transport.endpoint, b"session2") is bob
-    assert admitted(new, 3).peer_id == 2
+    assert [admitted(new, number).peer_id for number in (3, 5)] == [0, 2]
     other = peer(4)
     other.address, other.peer_id = bytes((10, 8, 0, 4)), 1
     for one in (bob, other):
@@ -52,7 +50,7 @@ def test_a_client_of_another_table_keeps_its_names() -> None:
 
 
 def test_a_peer_is_found_by_every_name_until_it_is_removed() -> None:
-    table, alice, bob = PeerTable(), peer(1), peer(2)
+    table, alice, bob = PeerTable(bytes), peer(1), peer(2)
     for one in (alice, bob):
         table.add(one)
         table.greet(one, b"session1")
@@ -75,7 +73,7 @@ def test_a_peer_is_found_by_every_name_until_it_is_removed() -> None:
 
 
 def test_an_address_is_given_once() -> None:
-    table = PeerTable()
+    table = PeerTable(bytes)
     alice = admitted(table, 5)
     with pytest.raises(LocalError):
         table.admit(peer(6), bytes((10, 8, 0, 5)))
@@ -85,7 +83,7 @@ def test_an_address_is_given_once() -> None:
 
 
 def test_a_newcomer_may_have_an_older_peers_address_before_that_has_left() -> None:
-    table = PeerTable()
+    table = PeerTable(bytes)
     older, newer = admitted(table, 1), peer(2)
     table.vacate(older)
     assert older.address == bytes((10, 8, 0, 1)), "for its line in the log"
@@ -96,27 +94,26 @@ def test_a_newcomer_may_have_an_older_peers_address_before_that_has_left() -> No
 
 
 def test_a_session_id_that_comes_again_names_the_newer_peer() -> None:
-    table, older, newer = PeerTable(), peer(1), peer(1)
+    table, older, newer = PeerTable(bytes), peer(1), peer(1)
     table.greet(older, b"session1")
     table.greet(newer, b"session1")
     table.leave(older)
     assert table.with_session(newer.transport.endpoint, b"session1") is newer
 
 
-def test_peer_ids_go_round_and_are_never_all_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peer_ids_are_drawn_and_are_never_all_ones() -> None:
+    numbers = iter((7, 7, 0xFFFFFF, 0xFFFFFE, 0xFFFFFE, 7))
+    table = PeerTable(lambda size: next(numbers).to_bytes(size, "big"))
     assert NO_PEER_ID == 0xFFFFFF
-    monkeypatch.setattr(peer_table, "NO_PEER_ID", 4)
-    table = PeerTable()
-    first = [admitted(table, number) for number in range(1, 4)]
-    assert [one.peer_id for one in first] == [0, 1, 2]
+    first = [admitted(table, number) for number in range(1, 6)]
+    assert [one.peer_id for one in first] == [7, 8, 0, 0xFFFFFE, 1]
     table.remove(first[0])
-    table.remove(first[1])
-    assert [admitted(table, number).peer_id for number in range(5, 8)] == [3, 0, 1]
+    assert admitted(table, 6).peer_id == 7
 
 
 @given(st.lists(st.tuples(st.booleans(), st.integers(1, 20)), max_size=80))
 def test_no_two_clients_have_one_peer_id(actions: list[tuple[bool, int]]) -> None:
-    table = PeerTable()
+    table = PeerTable(bytes)
     there: dict[int, Peer] = {}
     for comes, number in actions:
         if comes and number not in there:
