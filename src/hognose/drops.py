@@ -87,6 +87,7 @@ class DropReason(IntEnum):
     COMPRESSED = auto()
     BAD_COMPRESSION_BYTE = auto()
     RENEGOTIATION_FAILED = auto()
+    RENEGOTIATION_TOO_SOON = auto()
     CLIENT_KEY_TOO_OLD = auto()
     INACTIVE = auto()
     SESSION_TIMEOUT = auto()

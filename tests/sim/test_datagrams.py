@@ -70,7 +70,7 @@ def test_three_clients_on_a_bad_link(seed: int) -> None:
     world = DatagramWorld(profile("tls-crypt", ping_timeout_s=0), LOSSY, seed)
     clients = [world.client(kit("tls-crypt"), number) for number in (1, 2, 3)]
     world.run(lambda: all(one.established for one in clients), 60)
-    assert [peer.peer_id for peer in world.table.clients.values()] == [0, 1, 2]
+    assert len({peer.peer_id for peer in world.table.clients.values()}) == 3
     for client in clients:
         assert 50 <= echoes(world, client, 100) <= 100
     assert stages(world) == [Stage.ESTABLISHED] * 3
@@ -282,6 +282,17 @@ def test_a_client_that_does_not_answer_is_waited_for_two_seconds() -> None:
     assert stages(world) == [Stage.ESTABLISHED]
     world.rest(0.2)
     assert stages(world) == []
+
+
+def test_a_client_that_has_said_goodbye_is_not_waited_for() -> None:
+    world = DatagramWorld()
+    client, _ = connected(world)
+    client.say("EXIT", world.now)
+    world.rest(0.1)
+    assert stages(world) == [Stage.ESTABLISHED]
+    world.service.stop(world.now, UNIX)
+    world.run(lambda: stages(world) == [], 0.1)
+    assert world.events_of("client_ended")[0]["reason"] == "peer_exit"
 
 
 def test_a_client_that_is_cut_hears_of_it_though_the_first_word_is_lost() -> None:

@@ -101,7 +101,8 @@ class ControlChannel:
                 key = negotiations.begin(packet.key_id, now)
                 self.clock.restart(self._profile.renegotiation, now)
         if key is None:
-            self._counters.drop(DropReason.BAD_OPCODE)
+            too_soon = packet.is_soft_reset  # while another is under way, or sooner than clients may
+            self._counters.drop(DropReason.RENEGOTIATION_TOO_SOON if too_soon else DropReason.BAD_OPCODE)
             return
         negotiations.file(key, packet, now)
         if self.stage is SessionStage.LEAVING and key.reliability.idle and self.end_at is not None:
@@ -222,9 +223,14 @@ class ControlChannel:
             self.options.send_refusal(key, text, temporary=temporary)
 
     def shutdown(self, now: Nanos) -> None:
-        """Ask the client to reconnect (OpenVPN push.c send_restart); over datagrams, wait for its acknowledgement."""
+        """Ask the client to reconnect (OpenVPN push.c send_restart); over datagrams, wait for its acknowledgement.
+
+        One that is leaving by itself, or was refused, is not asked and not waited for.
+        """
         primary = self.negotiations.primary
-        if self._data.current is not None and primary is not None and primary.tls is not None:
+        if self.end_at is not None and self.end_at[1].reason is not DropReason.SERVER_STOPPING:
+            self.end_at = (now, self.end_at[1])
+        elif self._data.current is not None and primary is not None and primary.tls is not None:
             primary.send_message(_RESTARTS[self._profile.control.exit_notify])
             if self._profile.proto == "udp":
                 self._leave(now + RESTART_DELAY, EndReason(DropReason.SERVER_STOPPING, "", told=True))

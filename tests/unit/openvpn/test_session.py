@@ -175,7 +175,7 @@ def test_a_client_cannot_renegotiate_all_the_time() -> None:
     link.client.renegotiate(link.now)
     link.rest(5)
     assert sum(isinstance(event, Renegotiated) for event in link.events) == 1
-    assert link.counters.drops[DropReason.BAD_OPCODE] > 0
+    assert link.counters.drops[DropReason.RENEGOTIATION_TOO_SOON] > 0
 
 
 def test_another_certificate_at_renegotiation_ends_the_session() -> None:

@@ -92,11 +92,29 @@ def test_a_second_goodbye_does_not_put_the_end_off() -> None:
     began = link.now
     link.rest(4)
     link.client.say("EXIT", link.now)
-    link.session.shutdown(link.now)
     link.run(lambda: link.session.ended is not None, 2)
     assert link.now == began + 5 * SECOND
-    assert link.session.ended is not None
-    assert link.session.ended.reason is DropReason.PEER_EXIT
+
+
+def test_the_server_does_not_wait_for_a_client_that_has_said_goodbye() -> None:
+    link = established()
+    link.client.say("EXIT", link.now)
+    link.run(lambda: leaving(link), 5)
+    began = link.now
+    link.session.shutdown(link.now)
+    link.run(lambda: link.session.ended is not None, 1)
+    assert link.now == began
+    assert link.session.ended == EndReason(DropReason.PEER_EXIT, "the client said goodbye")
+    assert not any(text.startswith("RESTART") for text in link.client.messages)
+
+
+def test_a_client_that_was_refused_is_not_asked_to_come_back() -> None:
+    link = established()
+    link.session.refuse("disabled", link.now, DropReason.CLIENT_DISABLED)
+    link.session.shutdown(link.now)
+    link.run(lambda: link.session.ended is not None, 1)
+    link.rest(1)
+    assert not any(text.startswith("RESTART") for text in link.client.messages)
 
 
 def test_over_a_stream_exit_is_the_end() -> None:

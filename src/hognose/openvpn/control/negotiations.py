@@ -19,6 +19,9 @@ from hognose.openvpn.proof import AddressProof
 from hognose.units import Nanos, Random, UnixSeconds
 from hognose.wire import openvpn as wire
 
+_HEADERS = 28  # bytes of IPv4 and UDP around a record
+_ANSWERED_PERCENT = 130  # of the bytes of a peer that has not shown that it receives at its address
+
 
 @dataclass(frozen=True, slots=True)
 class ControlPacket:
@@ -28,6 +31,11 @@ class ControlPacket:
     key_id: int
     session_id: bytes
     body: wire.ControlBody
+
+    @property
+    def is_soft_reset(self) -> bool:
+        """True for one that asks for new keys under a key id of its own; id 0 is for the first keys of a session."""
+        return self.opcode == wire.SOFT_RESET_V1 and self.body.message_id == 0 and self.key_id != 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +82,8 @@ class Negotiations:
         self.pending: KeyState | None = None
         self.retired: KeyState | None = None
         self.turn_taken = False
+        # Bytes that a peer over datagrams may be sent until it has named our session id, which it has from an answer.
+        self._allowance: int | None = 0 if proof is None and profile.proto == "udp" else None
         if proof is not None:
             self.primary = self._fresh_key(0, now)
             self.primary.reliability.begin_after_resets()
@@ -105,6 +115,8 @@ class Negotiations:
         if isinstance(opened, DropReason):
             self._counters.drop(opened)
             return None
+        if self._allowance is not None:
+            self._allowance += (len(record) + _HEADERS) * _ANSWERED_PERCENT // 100
         session_id, body_bytes = opened
         body = wire.parse_control_body(opcode, body_bytes)
         if body is None or session_id == wire.NO_SESSION_ID:
@@ -125,6 +137,8 @@ class Negotiations:
         """True when both session ids are those of this session; else counted as WRONG_SESSION_ID."""
         body = packet.body
         if packet.session_id == self.remote_id and (not body.acks or body.remote_session_id == self._session_id):
+            if body.acks:
+                self._allowance = None
             return True
         self._counters.drop(DropReason.WRONG_SESSION_ID)
         return False
@@ -141,13 +155,7 @@ class Negotiations:
 
         Any key id but 0: the client may have counted attempts that never arrived.
         """
-        return (
-            packet.opcode == wire.SOFT_RESET_V1
-            and packet.body.message_id == 0
-            and packet.key_id != 0
-            and self.pending is None
-            and self.primary is not None
-        )
+        return packet.is_soft_reset and self.pending is None and self.primary is not None
 
     def file(self, key: KeyState, packet: ControlPacket, now: Nanos) -> None:
         """Take a packet's acknowledgements and its message; counts BAD_CONTROL_ACK, RECEIVE_WINDOW_FULL."""
@@ -159,13 +167,18 @@ class Negotiations:
             self._counters.drop(DropReason.RECEIVE_WINDOW_FULL)
 
     def poll(self, now: Nanos, unix: UnixSeconds) -> list[bytes]:
-        """Records that are due, of all negotiations."""
+        """Records that are due, of all negotiations; few for one that may be at another address than it says."""
         records = []
         for key in self.live:
             for opcode, message_id, payload, acks in key.reliability.poll(now):
                 body = wire.build_control_body(acks, self.remote_id, message_id, payload)
                 first = wire.first_byte(opcode or wire.ACK_V1, key.key_id)
-                records.append(self.wrap.seal(first, self._session_id, body, unix))
+                record = self.wrap.seal(first, self._session_id, body, unix)
+                if self._allowance is not None:
+                    if self._allowance < len(record) + _HEADERS:
+                        continue  # as if it were lost: it is repeated
+                    self._allowance -= len(record) + _HEADERS
+                records.append(record)
         return records
 
     # -- from one negotiation to the next --------------------------------------------------------------------------
@@ -237,6 +250,7 @@ class Negotiations:
     def restore(self, state: NegotiationsState) -> None:
         """Take the primary negotiation of another session, without its TLS connection."""
         self._session_id, self.remote_id = state.session_id, state.remote_id
+        self._allowance = None
         self._last_key_id = state.last_key_id
         self.wrap.restore(state.wrap)
         self.primary = self._fresh_key(state.key_id, state.started_at)
