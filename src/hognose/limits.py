@@ -76,6 +76,9 @@ class DatagramLimits:
     initial: int = 512  # packets of no session, in one step
     initial_per_second: int = 1000  # of each kind; then only repeated ones are worth work (vpn/initial_rate.py)
     unproven: int = 64  # sessions without a proof of their address: OpenVPN 2.5 with tls-crypt-v2
+    unproven_of_address: int = 16  # likewise, of one address
+    unproven_of_prefix: int = 32  # likewise, of 256 neighbouring addresses
+    used_proofs: int = 1024  # packets that began a session while their cookie is good (vpn/used_proofs.py)
     step_bytes: int = 512 * KIB  # bytes that one client is sent in one step
 
 

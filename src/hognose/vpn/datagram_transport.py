@@ -23,6 +23,7 @@ SUPER_FRAME_BYTES = 65_000  # of their payloads together
 PARTIAL = virtio_net.partial_checksum(CSUM_START, udp.CHECKSUM_OFFSET)
 _OWN_AT_FIRST = 2  # datagrams of a handshake that always have room
 _NO_PEER_WORD = b"none"  # equal to no three bytes, nor to the fewer of a shorter datagram
+ABORTED = "aborted"  # the reason of an end by the server, after which the peer may come again by the same packet
 
 
 class DatagramTransport:
@@ -35,8 +36,9 @@ class DatagramTransport:
     """
 
     __slots__ = (
-        "_head", "_head_size", "_most", "_of_all", "_own", "close_reason", "endpoint", "id", "key", "listed",
-        "opened_at", "peer_word", "port", "proof", "remote_id", "roaming", "waiting",
+        "_head", "_head_size", "_most", "_of_all", "_own", "begun_by", "close_reason", "endpoint", "id", "key",
+        "listed",
+        "opened_at", "peer_word", "place", "port", "proof", "remote_id", "roaming", "spoken", "waiting",
     )  # fmt: skip
 
     broken = False
@@ -53,9 +55,12 @@ class DatagramTransport:
         self.port = port
         self.id = number
         self.remote_id = remote_id
+        self.begun_by = key + remote_id  # the name of the packet that it was made of, in UsedProofs
+        self.place = key + number.to_bytes(8, "big")  # its key in tables that are fair to sources
         self.proof = proof
         self.opened_at = now
         self.close_reason = ""
+        self.spoken = False  # it was sent something
         self.listed = False  # among the port's readable ones
         self.peer_word = _NO_PEER_WORD  # the peer id as in a data packet, once it is a client
         self.waiting: list[bytes] = []
@@ -71,6 +76,11 @@ class DatagramTransport:
         self.endpoint = Endpoint(key[:-2], int.from_bytes(key[-2:], "big"))
         self._head_size = -1
         self._head = b""
+
+    @property
+    def trusted(self) -> bool:
+        """True for an authenticated peer."""
+        return self.peer_word != _NO_PEER_WORD
 
     # -- in ----------------------------------------------------------------------------------------------------------
 
@@ -148,6 +158,7 @@ class DatagramTransport:
 
         Where the device takes them, runs of records of one size leave as one super-frame; the last may be shorter.
         """
+        self.spoken = True
         port = self.port
         if port.uso and len(records) > 1:
             self._send_runs(records)
@@ -210,4 +221,4 @@ class DatagramTransport:
 
     def abort(self, now: Nanos) -> None:
         """End it."""
-        self.port.remove(self, "aborted")
+        self.port.remove(self, ABORTED)

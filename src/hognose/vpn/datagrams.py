@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from hognose.address import Address, Endpoint
 from hognose.address_scope import is_host
+from hognose.base.fair_table import FairTable
 from hognose.base.journal import Journal
 from hognose.base.numbering import Numbering
 from hognose.drops import Counters, DropReason, Stat
@@ -20,12 +21,13 @@ from hognose.link import Outgoing
 from hognose.openvpn.proof import AddressProof
 from hognose.units import UDP, Nanos, Port, Random, UnixSeconds
 from hognose.vocabulary import Proto
-from hognose.vpn.datagram_transport import PARTIAL, DatagramTransport
+from hognose.vpn.datagram_transport import ABORTED, PARTIAL, DatagramTransport
 from hognose.vpn.initial_rate import InitialRate
 from hognose.vpn.peer import NO_PEER_ID
 from hognose.vpn.peer_table import PeerTable
 from hognose.vpn.stateless_handshake import LEAST, OPCODES, RESETS, Answer, FirstPacket, StatelessHandshake
 from hognose.vpn.transport import Pending
+from hognose.vpn.used_proofs import UsedProofs
 from hognose.wire import udp
 from hognose.wire.checksum import ones_sum, pseudo_sum
 from hognose.wire.openvpn import DATA_V1, DATA_V2
@@ -38,8 +40,8 @@ class DatagramPort:
     """The Listener of one UDP port.
 
     Bounds (DatagramLimits): datagrams that wait for one peer, and for all; packets of no session that one step looks
-    at; sessions without a proof of the address. Beyond them the newest is dropped: DATAGRAM_QUEUE_FULL,
-    INITIAL_CROWDED.
+    at. Beyond them the newest is dropped: DATAGRAM_QUEUE_FULL, INITIAL_CROWDED. Sessions without a proof of the
+    address, INITIAL_CROWDED: an older one of the same source or of the fullest prefix ends for the newest.
     """
 
     proto: Proto = "udp"
@@ -87,7 +89,10 @@ class DatagramPort:
         self._broadcasts = broadcasts
         self._transports: dict[bytes, DatagramTransport] = {}  # by the peer's address and port
         self._newcomers: dict[bytes, DatagramTransport] = {}  # likewise, at an address that has a transport
-        self._unproven: dict[int, DatagramTransport] = {}  # by id, until they are authenticated
+        self._unproven: FairTable[DatagramTransport] = FairTable(  # until they are authenticated
+            limits.unproven, limits.unproven_of_address, limits.unproven_of_prefix
+        )
+        self._used = UsedProofs(limits.used_proofs, handshake.cookie_life)
         self._initial: list[tuple[bytes, bytes]] = []  # (source, packet) of no session
         self._accepted: list[DatagramTransport] = []
         self._readable: list[DatagramTransport] = []
@@ -145,7 +150,7 @@ class DatagramPort:
                 self.counters.drop(DropReason.NO_SESSION)
             elif owner.key == key:
                 self._put(owner, datagram)
-            elif transport is not None:
+            elif transport is not None and transport.trusted:
                 self.counters.drop(DropReason.FLOAT_REFUSED)  # another client is there
             elif not self._is_source(key):
                 self.counters.drop(DropReason.MARTIAN)  # nothing is to be sent there
@@ -217,11 +222,16 @@ class DatagramPort:
             self.counters.stats[Stat.UDP_COOKIES_SENT] += 1
             self.out.append((key[:-2], PARTIAL, [udp.heads(self.local, key, len(found.record)), found.record]))
             return
-        proof = found if isinstance(found, AddressProof) else None
-        if isinstance(found, FirstPacket) and len(self._unproven) >= self.limits.unproven:
-            self.counters.drop(DropReason.INITIAL_CROWDED)
+        if self._used.has(key + datagram[1:9], now):
+            self.counters.drop(DropReason.BAD_COOKIE)
+            self._reject(key, PeerError(DropReason.BAD_COOKIE, "a copy of a packet that has begun a session"), now)
             return
-        self._open(key, proof, datagram, now)
+        if isinstance(found, FirstPacket):
+            newcomer = self._newcomers.get(key)
+            if newcomer is not None and newcomer.proof is not None:  # what may be forged ends no proven session
+                self.counters.drop(DropReason.INITIAL_CROWDED)
+                return
+        self._open(key, found if isinstance(found, AddressProof) else None, datagram, now)
 
     def _reject(self, key: bytes, error: PeerError, now: Nanos) -> None:
         """Tell the administrator why; the peer learns nothing."""
@@ -244,8 +254,10 @@ class DatagramPort:
             self._newcomers[key] = transport
         else:
             self._transports[key] = transport
-        if proof is None:
-            self._unproven[transport.id] = transport
+        self._used.add(transport.begun_by, now)
+        if proof is None and (crowded := self._unproven.add(transport.place, transport)) is not None:
+            self.counters.drop(DropReason.INITIAL_CROWDED)
+            self.remove(crowded[1], ABORTED)
         self._accepted.append(transport)
         self._put(transport, datagram)
 
@@ -285,17 +297,25 @@ class DatagramPort:
         """Make a newcomer the transport of its address, unless another newcomer has come after it."""
         if transport.close_reason:
             return
-        self._unproven.pop(transport.id, None)
+        self._unproven.remove(transport.place)
         older = self._transports.get(transport.key)
         if older is not None and older is not transport:
             self.remove(older, "replaced")
 
     def move(self, transport: DatagramTransport, key: bytes) -> bool:
-        """Have a client at another address from now on; False when another one is there."""
-        if key in self._transports or self._transports.get(transport.key) is not transport:
+        """Have a client at another address from now on; False when another client is there.
+
+        A peer there that is not authenticated goes on beside it, the newest of them.
+        """
+        there = self._transports.get(key)
+        if self._transports.get(transport.key) is not transport or (there is not None and there.trusted):
             self.counters.drop(DropReason.FLOAT_REFUSED)
             return False
         self._leave(transport)
+        if there is not None:
+            if key in self._newcomers:
+                self.remove(there, "replaced")
+            self._newcomers[key] = self._transports[key]
         transport.move(key)
         self._transports[key] = transport
         return True
@@ -306,7 +326,9 @@ class DatagramPort:
             return
         transport.close_reason = reason
         transport.discard()
-        self._unproven.pop(transport.id, None)
+        self._unproven.remove(transport.place)
+        if reason == ABORTED or not transport.spoken:
+            self._used.forget(transport.begun_by)
         if self._newcomers.get(transport.key) is transport:
             del self._newcomers[transport.key]
         if self._transports.get(transport.key) is transport:

@@ -60,6 +60,11 @@ class StatelessHandshake:
         self._cookies = SessionCookies(secret, (profile.control.hand_window_s + 1) // 2 * SECOND)
         self._time: UnixSeconds = 0  # of our packet ids: clients refuse a smaller one (OpenVPN packet_id.c)
 
+    @property
+    def cookie_life(self) -> Nanos:
+        """Time after which a proof of an address is none any more."""
+        return self._cookies.life
+
     def look(self, key: bytes, record: bytes, now: Nanos, unix: UnixSeconds) -> Answer | AddressProof | FirstPacket:
         """Judge a packet; key: address and port of its source as on the wire. The caller limits the rate.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import cast
 
 import pytest
 from tests.sim.datagram_world import DatagramWorld
@@ -186,3 +187,122 @@ def test_a_client_that_vanishes_ends_without_keepalive() -> None:
     world.rest(500)
     assert (len(world.table), len(world.port)) == (0, 0)
     assert world.events_of("client_ended")[0]["reason"] == "peer_timeout"
+
+
+# -- sessions without a proof ------------------------------------------------------------------------------------------
+
+
+def first_packet(source: tuple[str, int], place: Place) -> ModelClient:
+    """A hard reset of OpenVPN 2.5 with its own key, which may be a copy from a forged source."""
+    client = ModelClient(kit("tls-crypt-v2"))
+    client.early_negotiation = False
+    client.start(START)
+    place.take(client.poll(START)[0], source)
+    return client
+
+
+def test_what_may_be_forged_ends_no_session_that_has_proved_its_address() -> None:
+    place = Place("tls-crypt-v2")
+    established = ModelClient(kit("tls-crypt-v2"))
+    for client in (established, ModelClient(kit("tls-crypt-v2"))):
+        client.start(START)
+        place.take(client.poll(START)[0])
+        place.accepted()
+        client.receive(bytes(place.sent()[0].payload.payload), START)
+        place.take(client.poll(START)[0])
+        [newcomer] = place.accepted()
+    first_packet(CLIENT, place)
+    assert place.accepted() == []
+    assert newcomer.close_reason == ""
+    assert place.drops() == {"INITIAL_CROWDED": 1}
+
+
+def test_a_client_of_2_5_that_begins_again_takes_its_own_place() -> None:
+    place = Place("tls-crypt-v2")
+    for expected in (1, 2, 2):
+        first_packet(CLIENT, place)
+        assert len(place.accepted()) == 1
+        assert len(place.port) == expected
+
+
+def test_one_source_of_sessions_without_a_proof_ends_its_own() -> None:
+    place = Place("tls-crypt-v2", unproven=6, unproven_of_address=2, unproven_of_prefix=4)
+    for port in range(1, 9):
+        first_packet(("198.51.100.1", port), place)
+    place.accepted()
+    assert len(place.port) == 2
+    for host in range(2, 9):
+        first_packet((f"198.51.100.{host}", 1), place)
+    place.accepted()
+    assert len(place.port) == 4
+    for host in range(1, 4):
+        first_packet((f"203.0.{host}.1", 1), place)
+    assert len(place.accepted()) == 3
+    assert len(place.port) == 6
+    assert place.drops() == {"INITIAL_CROWDED": 6 + 5 + 1}
+
+
+class Deaf:
+    """A host that has sent nothing and hears what it is sent."""
+
+    def __init__(self) -> None:
+        self.negotiations: dict[int, object] = {}
+        self.heard: list[int] = []
+
+    def poll(self, now: int) -> list[bytes]:
+        return []
+
+    def receive(self, record: bytes, now: int) -> None:
+        self.heard.append(28 + len(record))
+
+
+@pytest.mark.parametrize("copies", [1, 2, 5])
+def test_a_session_without_a_proof_sends_hardly_more_than_it_was_sent(copies: int) -> None:
+    """IPv4 and UDP headers counted, in all of hand-window: the host at that address may not have asked."""
+    world = DatagramWorld(profile("tls-crypt-v2"))
+    client = ModelClient(kit("tls-crypt-v2"))
+    client.early_negotiation = False
+    client.start(world.now)
+    [reset] = client.poll(world.now)
+    victim = Deaf()
+    world.clients[HOME] = cast(ModelClient, victim)
+    for _ in range(copies):
+        world.arrive(HOME, reset)
+        world.rest(1)
+    world.rest(70)
+    assert len(world.table) == 0
+    assert victim.heard
+    assert sum(victim.heard) <= 1.3 * copies * (28 + len(reset))
+
+
+# -- moves -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_client_moves_to_the_address_of_one_that_is_not_authenticated() -> None:
+    """As a client does that its NAT gives the port of a handshake that was never finished."""
+    place = Place()
+    there = ("192.0.2.8", 8)
+    alice, _ = place.client()
+    older, newer = place.transport(there), place.transport(there)
+    place.take(data(5), there)
+    [(key, _)] = alice.take_roaming()
+    assert alice.roam(key)
+    assert (str(alice.endpoint), older.close_reason, newer.close_reason) == ("192.0.2.8:8", "replaced", "")
+    place.take(data(5), there)
+    place.take(b"\x20" + newer.remote_id + bytes(20), there)
+    assert (len(alice.take(9)), len(newer.take(9))) == (1, 1)
+    newer.trust(6)
+    assert place.port.closed() == [older, alice]
+    assert len(place.port) == 1
+
+
+def test_the_handshake_beside_a_client_that_moves_away_keeps_the_address() -> None:
+    place = Place()
+    there = ("192.0.2.8", 8)
+    alice, _ = place.client()
+    stranger = place.transport(there)
+    assert alice.roam(key_of(there))
+    assert alice.roam(key_of(CLIENT))
+    place.take(b"\x20" + stranger.remote_id + bytes(20), there)
+    assert len(stranger.take(9)) == 1
+    assert len(place.port) == 2

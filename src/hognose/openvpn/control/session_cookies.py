@@ -20,7 +20,11 @@ class SessionCookies:
     """Makes and checks the session ids of one listening port; keeps nothing."""
 
     def __init__(self, secret: bytes, slot: Nanos) -> None:
-        """secret: 32 bytes. slot: half of hand-window, so that a client has all of it to answer."""
+        """secret: 32 bytes. slot: half of hand-window, so that a client has all of it to answer.
+
+        life: after which no cookie is good.
+        """
+        self.life: Nanos = SLOTS * slot
         self._secret = secret
         self._slot = slot
 
