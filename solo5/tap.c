@@ -1,11 +1,10 @@
 /* The frame device (tap.h). */
 
 #include "host.h"
+#include "segment.h"
 #include "tap.h"
 #include "text.h"
 
-#define VNET_HDR_LEN 12
-#define ETHERNET_HDR_LEN 14
 #define FRAME_MAX (ETHERNET_HDR_LEN + 65535)
 
 /* linux/if_tun.h, linux/sockios.h */
@@ -15,6 +14,8 @@
 #define TUNSETSNDBUF 0x400454d4
 #define TUNSETVNETHDRSZ 0x400454d8
 #define SIOCGIFHWADDR 0x8927
+#define TUN_F_CSUM 0x01
+#define TUN_F_TSO4 0x02
 #define IFF_TAP 0x0002
 #define IFF_NO_PI 0x1000
 #define IFF_VNET_HDR 0x4000
@@ -31,7 +32,8 @@ struct __attribute__((packed)) request {
 _Static_assert(sizeof(struct request) == 40, "struct ifreq");
 
 static uint8_t incoming[VNET_HDR_LEN + FRAME_MAX] __attribute__((aligned(4096)));
-static uint8_t outgoing[VNET_HDR_LEN + FRAME_MAX] __attribute__((aligned(4096)));
+/* A byte more, by which a frame that is too long is known. */
+static uint8_t outgoing[VNET_HDR_LEN + FRAME_MAX + 1] __attribute__((aligned(4096)));
 static size_t waiting; /* bytes of the frame that was read ahead */
 
 bool tap_readable(void)
@@ -58,16 +60,25 @@ long tap_read(struct open_file *file, struct vector *to)
 
 long tap_write(struct open_file *file, struct vector *from)
 {
-    static const uint8_t no_offload[10];
+    static struct segments segments;
     long count = vector_get(from, outgoing, sizeof outgoing);
+    const uint8_t *frame;
+    struct vnet vnet;
+    size_t len;
 
     (void)file;
     if (count < 0)
         return count;
-    if (count < VNET_HDR_LEN + ETHERNET_HDR_LEN || (size_t)count > VNET_HDR_LEN + ETHERNET_HDR_LEN + host_mtu() ||
-        memcmp(outgoing, no_offload, sizeof no_offload) != 0)
+    if (count < VNET_HDR_LEN)
         return -EINVAL;
-    return host_net_write(outgoing + VNET_HDR_LEN, (size_t)count - VNET_HDR_LEN) < 0 ? -EIO : count;
+    memcpy(&vnet, outgoing, sizeof vnet);
+    if (segments_begin(&segments, &vnet, outgoing + VNET_HDR_LEN, (size_t)count - VNET_HDR_LEN, host_mtu()) < 0)
+        return -EINVAL;
+    while ((frame = segments_next(&segments, &len)) != NULL) {
+        if (host_net_write(frame, len) < 0)
+            return -EIO;
+    }
+    return count;
 }
 
 static long set_interface(uint64_t argument)
@@ -104,7 +115,7 @@ long tap_ioctl(uint64_t request, uint64_t argument)
             return -EFAULT;
         return value == VNET_HDR_LEN ? 0 : -EINVAL;
     case TUNSETOFFLOAD: /* takes its argument by value */
-        return argument == 0 ? 0 : -EINVAL;
+        return argument == 0 || argument == TUN_F_CSUM || argument == (TUN_F_CSUM | TUN_F_TSO4) ? 0 : -EINVAL;
     case TUNSETSNDBUF:
         return 0;
     default:

@@ -1,6 +1,6 @@
 /*
- * /dev/tap, the frame device of docs/dev/device.md: every frame has a 12-byte virtio-net header, here always zero, for no
- * offload is announced. One frame is read ahead, so that poll tells the truth.
+ * /dev/tap, the frame device of docs/dev/device.md: every frame has a 12-byte virtio-net header. Checksums and the
+ * cutting of what is sent are done here (segment.h). One frame is read ahead, so that poll tells the truth.
  */
 
 #ifndef HOGNOSE_TAP_H
@@ -11,10 +11,10 @@
 /* One frame; -EAGAIN when there is none. What does not fit the buffers is cut off. */
 long tap_read(struct open_file *file, struct vector *to);
 
-/* One frame; -EINVAL when it asks for an offload, is no frame, or is longer than MTU + 14: none of that leaves. */
+/* One frame or super-frame; -EINVAL when segments_begin refuses it: nothing of it leaves then. */
 long tap_write(struct open_file *file, struct vector *from);
 
-/* The TUN requests of docs/dev/device.md; -EINVAL for TUNSETOFFLOAD with any bit set. */
+/* The TUN requests of docs/dev/device.md; -EINVAL for TUNSETOFFLOAD with anything but CSUM, TSO4 with it, or 0. */
 long tap_ioctl(uint64_t request, uint64_t argument);
 
 /* A frame is there. */
