@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 LATE = 1.0  # seconds that a machine may be late with something
-GROWTH = 1.5  # at least, from one interval to the next, over all of them
+GROWTH = 1.5  # at least, from the shortest interval before it to the last one
 
 
 def patience(times: list[float], least: float) -> float:
@@ -21,6 +21,6 @@ def doubling(times: list[float]) -> str:
     gaps = [after - before for before, after in itertools.pairwise(times)]
     first = min(gap / 2**number for number, gap in enumerate(gaps)) if gaps else 0.0
     fits = all(gap - first * 2**number < LATE for number, gap in enumerate(gaps))
-    if len(gaps) > 1 and first > 0.1 and fits and gaps[-1] > gaps[0] * GROWTH ** (len(gaps) - 1):
+    if len(gaps) > 1 and first > 0.1 and fits and gaps[-1] > min(gaps[:-1]) * GROWTH:
         return "doubling"
     return "after " + ", ".join(f"{gap:.2f}" for gap in gaps) + " s"
