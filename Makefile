@@ -8,7 +8,7 @@ VENV := $(CURDIR)/build/venv
 VENV_STAMP := $(VENV)/.$(notdir $(PACKAGES))-$(shell pwd | cksum | cut -d' ' -f1)
 PY := $(VENV)/bin/python
 
-.PHONY: help venv lint types check
+.PHONY: help venv lint types floors check
 
 help:
 	@echo 'As a user:'
@@ -21,7 +21,7 @@ help:
 	@echo '  make unit T=nat        unit tests, of one folder or file below tests/unit'
 	@echo '  make unit M=nat.table  unit tests of one module, wherever they are'
 	@echo '  make affected BASE=main   every stage that the changes since BASE can break'
-	@echo '  make check             ruff, mypy, import floors, tests/static; lint and types are its first two'
+	@echo '  make check             ruff, mypy, import floors, tests/static; lint, types and floors are its parts'
 	@echo '  make explore           three minutes of new examples; repeat a failure with EXPLORE_SEED=N'
 	@echo '  make nightly           an hour of the same, 30 boots of each machine, all mutants'
 	@echo '  make mutants GROUP=nat whether tests notice changes of the code (docs/dev/testing.md has the groups)'
@@ -60,6 +60,10 @@ types: venv
 	$(PY) -m mypy
 	$(PY) -m mypy --config-file tests/mypy.ini
 
-check: lint types
+check: lint
+	@$(MAKE) --no-print-directory -j 2 --output-sync=target types floors
+
+# Imports go downwards only; the tests that look at the repository.
+floors: venv
 	$(PY) -c 'import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports())'
 	$(PY) -m pytest -q -n 2 tests/static
