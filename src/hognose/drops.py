@@ -155,7 +155,8 @@ class Stat(IntEnum):
     DATA_BYTES_IN = auto()
     DATA_BYTES_OUT = auto()
     NAT_FLOWS_OPENED = auto()
-    NAT_FLOWS_EXPIRED = auto()  # opened = expired + forgotten + those that live
+    NAT_FLOWS_EXPIRED = auto()  # opened = expired + evicted + forgotten + those that live
+    NAT_FLOWS_EVICTED = auto()  # finished, or silent without an answer: they made room
     NAT_FLOWS_FORGOTTEN = auto()  # the client's address went to another one, or the destination is refused now
     ICMP_ERRORS_SENT = auto()
     ECHO_REPLIES = auto()

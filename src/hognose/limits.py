@@ -38,6 +38,7 @@ class NatLimits:
 
     flows: int = 32_768
     flows_per_client: int = 4_096  # and never more than are still free
+    flows_of_own: int = 64  # of a client in any case; fewer in a table below 8,192
     endpoint_independent_filtering: bool = False  # any host may send to a mapped port, for applications between peers
 
 

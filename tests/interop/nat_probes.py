@@ -11,8 +11,9 @@ import re
 import select
 import socket
 from collections.abc import Callable
+from contextlib import ExitStack
 
-from scapy.layers.inet import IP, UDP, fragment
+from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
 from scapy.packet import Raw
 from tests.interop.nat_side import (
     INTERNET,
@@ -463,6 +464,52 @@ def the_listening_port_is_not_shadowed(side: Side) -> None:
         host.connect((side.outside, LISTENING_PORT))
 
 
+def _conversation(side: Side, stack: ExitStack) -> tuple[socket.socket, socket.socket, int, int]:
+    """A connection: the client's socket, the host's, the port of the host, and the outside port."""
+    listener, inside = stack.enter_context(side.tcp()), stack.enter_context(side.tcp(0, next(PORTS)))
+    listener.listen()
+    inside.connect(listener.getsockname())
+    host, peer = listener.accept()
+    stack.enter_context(host)
+    host.settimeout(PATIENCE)
+    return inside, host, listener.getsockname()[1], peer[1]
+
+
+def _goes_on(inside: socket.socket, host: socket.socket) -> None:
+    for sender, receiver in ((inside, host), (host, inside)):
+        sender.sendall(b"still here")
+        must(receiver.recv(100) == b"still here", "it does not go on")
+
+
+def a_forged_reset_ends_no_connection(side: Side) -> None:
+    """RFC 7857 section 2.2: resets in the peer's name whose sequence numbers are all over the room, but not right."""
+    with ExitStack() as stack:
+        inside, host, host_port, outside = _conversation(side, stack)
+        raw = stack.enter_context(side.raw(None, socket.IPPROTO_RAW))
+        for seq in range(0, 2**32, 2**27 + 1):
+            for flags in ("R", "RA"):
+                forged = IP(src=INTERNET, dst=side.outside) / TCP(sport=host_port, dport=outside, flags=flags, seq=seq)
+                raw.sendto(bytes(forged), (side.outside, 0))
+        _goes_on(inside, host)
+
+
+def a_forged_path_mtu_is_not_believed(side: Side) -> None:
+    """RFC 5927 section 4.1: "fragmentation needed" about a segment that the client has not sent."""
+    with ExitStack() as stack:
+        inside, host, host_port, outside = _conversation(side, stack)
+        raw = stack.enter_context(side.raw(None, socket.IPPROTO_RAW))
+        for seq in range(0, 2**32, 2**27 + 1):
+            quoted = IP(src=side.outside, dst=INTERNET, flags="DF", len=1400, id=7)
+            quoted /= TCP(sport=outside, dport=host_port, flags="A", seq=seq)
+            error = (
+                IP(src=INTERNET_2, dst=side.outside) / ICMP(type=3, code=4, nexthopmtu=600) / Raw(bytes(quoted)[:28])
+            )
+            raw.sendto(bytes(error), (side.outside, 0))
+        _goes_on(inside, host)
+        route = side.run(0, "ip", "route", "get", INTERNET)
+        must("mtu 600" not in route, route)
+
+
 PROBES: tuple[Callable[[Side], None], ...] = (
     mapping_of_udp_is_endpoint_independent,
     mapping_of_tcp_is_endpoint_independent,
@@ -499,6 +546,8 @@ PROBES: tuple[Callable[[Side], None], ...] = (
     a_foreign_source_does_not_leave,
     a_mapping_is_not_shadowed,
     the_listening_port_is_not_shadowed,
+    a_forged_reset_ends_no_connection,
+    a_forged_path_mtu_is_not_believed,
 )
 
 

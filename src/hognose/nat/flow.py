@@ -11,6 +11,7 @@ a checksum field is minus a sum, replacing words changes it by old minus new (RF
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from struct import Struct
 
 from hognose.address import Address
@@ -24,7 +25,7 @@ _ADDRESSES = Struct(">II")  # as numbers, for checksums
 
 TTL_STEP = 0x100  # one TTL in the words flags/offset/TTL/protocol and in TTL/protocol
 
-# TCP state of a flow, in bits. Only SYN, FIN and RST packets change it.
+# State of a flow, in bits; of other protocols than TCP the first only. SYN, FIN, RST and the first answer change it.
 ANSWERED = 1  # the outside peer has sent something that is not a reset
 FIN_OUT = 2
 FIN_IN = 4
@@ -32,12 +33,24 @@ RESET = 8  # a reset was seen in either direction
 CLOSING = FIN_OUT | FIN_IN
 
 NO_SEQ = -1  # never equals a sequence number
+NO_WINDOW = -1  # the client has acknowledged nothing yet
 
 
 class ClientFlows:
     """All that the NAT holds for one client; `client` is its address, by which the caller knows it."""
 
-    __slots__ = ("by_protocol", "client", "count", "hairpin", "icmp", "mappings", "tcp", "udp")
+    __slots__ = (
+        "by_protocol",
+        "client",
+        "count",
+        "finished",
+        "hairpin",
+        "icmp",
+        "mappings",
+        "tcp",
+        "udp",
+        "unanswered",
+    )
 
     def __init__(self, client: Address) -> None:
         self.client = client
@@ -49,12 +62,15 @@ class ClientFlows:
         # protocol -> inside address and port, as in a flow key -> its mapping
         self.mappings: dict[int, dict[bytes, Mapping]] = {ipv4.TCP: {}, ipv4.UDP: {}, ipv4.ICMP: {}}
         self.count = 0  # flows
+        # Those that may make room for others (nat.eviction), oldest first.
+        self.finished: OrderedDict[Flow, None] = OrderedDict()
+        self.unanswered: OrderedDict[Flow, None] = OrderedDict()
 
 
 class Mapping:
     """One inside endpoint and its outside port; lives as long as it has flows."""
 
-    __slots__ = ("flows", "inside", "inside_port", "outside_port", "owner", "protocol")
+    __slots__ = ("flows", "inside", "inside_port", "outside_port", "owner", "protocol", "rests")
 
     def __init__(self, owner: ClientFlows, protocol: int, inside: Address, inside_port: Port, outside_port: Port):
         self.owner = owner
@@ -63,6 +79,7 @@ class Mapping:
         self.inside_port = inside_port  # for ICMP the identifier
         self.outside_port = outside_port
         self.flows = 0
+        self.rests = False  # the port rests after its last flow
 
 
 class Run:
@@ -102,6 +119,8 @@ class Flow:
     """A mapping's traffic with one outside peer. Times are of outbound packets only (RFC 4787 REQ-6)."""
 
     __slots__ = (
+        "acked",
+        "among",
         "bucket",
         "changed",
         "in_key",
@@ -117,7 +136,9 @@ class Flow:
         "remote",
         "remote_port",
         "run",
+        "shift",
         "state",
+        "window",
     )
 
     out_ip_delta: int
@@ -134,6 +155,12 @@ class Flow:
         self.changed = now
         self.state = 0
         self.bucket = 0
+        self.among: OrderedDict[Flow, None] | None = None  # where its owner lists it, of finished and unanswered
+        # TCP, of the last packet from inside: what it acknowledged, or what is to acknowledge its SYN; its window, in
+        # the lower 16 bits, or NO_WINDOW; and the window scale of the connection (RFC 7323).
+        self.acked = 0
+        self.window = NO_WINDOW
+        self.shift = 0
         if mapping.protocol == ipv4.ICMP:
             self.out_key = ECHO_WIRE.pack(inside, remote, inside_port)
             self.in_key = ECHO_WIRE.pack(remote, outside, outside_port)

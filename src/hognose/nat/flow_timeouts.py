@@ -1,4 +1,4 @@
-"""Time-outs of flows and the wheel that finds the due ones without scanning the table.
+"""Time-outs of flows, whether one is finished, and the wheel that finds the due ones without scanning the table.
 
 RFC 4787 REQ-5 (UDP), RFC 5382 REQ-5 (TCP), RFC 5508 REQ-2 (ICMP), RFC 7857 section 2 (resets).
 """
@@ -14,6 +14,7 @@ from hognose.wire import ipv4
 
 UDP_TIMEOUT: Nanos = 300 * SECOND
 DNS_TIMEOUT: Nanos = 30 * SECOND  # one question, one answer (RFC 4787 REQ-5 a allows it for well-known ports)
+DNS_ANSWERED: Nanos = 5 * SECOND  # likewise, after the answer: resolvers that ask for A and AAAA at once wait as long
 ICMP_TIMEOUT: Nanos = 60 * SECOND
 TCP_TRANSITORY: Nanos = 240 * SECOND
 TCP_ESTABLISHED: Nanos = 7440 * SECOND
@@ -41,12 +42,34 @@ def timeout(flow: Flow) -> Nanos:
     return TCP_ESTABLISHED
 
 
+def is_dns(flow: Flow) -> bool:
+    """True for questions to a name server."""
+    return flow.mapping.protocol == ipv4.UDP and flow.remote_port == _DNS
+
+
+def is_finished(flow: Flow) -> bool:
+    """True when the flow's purpose is over: a TCP connection that both sides have closed, or that one has reset.
+
+    Also a question to a name server or an echo request with its answer, and nothing after it from inside.
+    """
+    state, protocol = flow.state, flow.mapping.protocol
+    if protocol == ipv4.TCP:
+        return state & CLOSING == CLOSING or bool(state & RESET and flow.last_out <= flow.changed)
+    if protocol == ipv4.UDP and flow.remote_port != _DNS:
+        return False
+    return bool(state & ANSWERED) and flow.last_out <= flow.changed
+
+
 def deadline(flow: Flow) -> Nanos:
     """Time at which the flow ends unless it is used again, from its last outbound packet or change of state.
 
-    Each kind of change happens once per connection, so the outside cannot keep a flow alive.
+    Each kind of change happens once per connection, so the outside cannot keep a flow alive; the answer of a name
+    server brings the end forward.
     """
-    return max(flow.last_out, flow.changed) + timeout(flow)
+    if flow.mapping.protocol == ipv4.TCP:
+        return max(flow.last_out, flow.changed) + timeout(flow)
+    latest = flow.last_out + timeout(flow)
+    return min(latest, flow.changed + DNS_ANSWERED) if is_dns(flow) and is_finished(flow) else latest
 
 
 class Wheel:

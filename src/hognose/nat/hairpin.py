@@ -12,7 +12,7 @@ from hognose.nat import flow_keys, icmp_translation, rewrite
 from hognose.nat.filtering import Filtering
 from hognose.nat.flow import TTL_STEP, Flow
 from hognose.nat.table import FlowTable
-from hognose.nat.tracking import track_inbound, track_outbound
+from hognose.nat.tracking import note_answer, track_inbound, track_outbound
 from hognose.units import Nanos, Port
 from hognose.wire import ipv4
 
@@ -49,12 +49,16 @@ class Hairpin:
         flow = found or table.open(client, protocol, key, now)
         if isinstance(flow, DropReason):
             return flow
-        if protocol == ipv4.TCP and track_outbound(flow, packet[l4 + 13], now):
-            table.reschedule(flow)
         flow.last_out = now
+        if protocol == ipv4.TCP and track_outbound(flow, packet, l4, end, now):
+            table.reschedule(flow)
         back = table.hairpin[protocol].get(flow.out_wire)
         if back is not None:
-            if protocol == ipv4.TCP and track_inbound(back, packet[l4 + 13], now):
+            if protocol != ipv4.TCP:
+                if not back.state:
+                    note_answer(back, now)
+                    table.reschedule(back)
+            elif track_inbound(back, packet, l4, end, now):
                 table.reschedule(back)
         elif self._filtering.endpoint_independent:
             back = Flow(target, table.address, table.address, flow.mapping.outside_port, now)

@@ -18,7 +18,7 @@ from hognose.nat.hairpin import Hairpin
 from hognose.nat.inbound import SEGMENTS_MOST
 from hognose.nat.saved_state import SavedNat
 from hognose.nat.table import FlowTable
-from hognose.nat.tracking import track_inbound, track_outbound
+from hognose.nat.tracking import note_answer, track_inbound, track_outbound
 from hognose.units import Buffer, Nanos, Port, Random
 from hognose.wire import icmpv4, ipv4, virtio_net
 from hognose.wire.segmentation import cut, cut_datagrams
@@ -102,9 +102,9 @@ class Nat:
             if isinstance(opened, DropReason):
                 return opened
             flow = opened
-        if protocol == ipv4.TCP and track_outbound(flow, packet[l4 + 13], now):
-            self._table.reschedule(flow)
         flow.last_out = now
+        if protocol == ipv4.TCP and track_outbound(flow, packet, l4, end, now):
+            self._table.reschedule(flow)
         translated = rewrite.generic(packet, 0, l4, end, flow.out_wire, flow.out_ip_delta, flow.out_l4_delta)
         out.append((flow.remote, virtio_net.PLAIN, [translated]))
         return None
@@ -156,13 +156,16 @@ class Nat:
             if end - l4 < 20:
                 return DropReason.NAT_BAD_PACKET
             flags = frame[l4 + 13]
-            if (flags & _CHANGES or not flow.state & ANSWERED) and track_inbound(flow, flags, now):
+            if (flags & _CHANGES or not flow.state & ANSWERED) and track_inbound(flow, frame, l4, end, now):
                 self._table.reschedule(flow)
             if gso_size and end - l3 > 40 + gso_size:
                 packets = cut(frame, l3, end, gso_size, most=SEGMENTS_MOST, wire=flow.in_wire, ttl_step=TTL_STEP)
                 if packets is None:
                     return DropReason.NAT_BAD_PACKET
                 return flow.owner.client, packets
+        elif not flow.state:
+            note_answer(flow, now)
+            self._table.reschedule(flow)
         if gso_size and protocol == ipv4.UDP and end - l3 > 28 + gso_size:
             most = virtio_net.UDP_L4_MOST
             packets = cut_datagrams(frame, l3, end, gso_size, most=most, wire=flow.in_wire, ttl_step=TTL_STEP)

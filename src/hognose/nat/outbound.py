@@ -93,6 +93,8 @@ def translate(flows: ClientFlows, packets: list[bytes], now: Nanos, out: list[Ou
             rest.append(packet)
             continue
         flow.last_out = now
+        flow.acked = ack
+        flow.window = offset_window  # for resets from outside (nat.tracking)
         if run is not CLOSED:
             ends = _ends_run(run, packet, vlen, frag_ttl, seq, ack, offset_window)
             if ends:

@@ -47,10 +47,11 @@ class Ports:
             self._held.pop(port, None)
         return port
 
-    def give_back(self, port: Port, client: Address, inside: Address, now: Nanos) -> None:
-        """Free a port; for HOLD_DOWN only the same user gets it again."""
+    def give_back(self, port: Port, client: Address, inside: Address, now: Nanos | None) -> None:
+        """Free a port; for HOLD_DOWN from now only the same user gets it again, or any without `now`."""
         self._taken.discard(port)
-        self._held[port] = (client, inside, now + HOLD_DOWN)
+        if now is not None:
+            self._held[port] = (client, inside, now + HOLD_DOWN)
 
     def occupy(self, port: Port) -> None:
         """Take this port and no other; ValueError when it is taken or reserved."""

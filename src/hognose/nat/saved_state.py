@@ -15,7 +15,8 @@ from hognose.units import Nanos, Port
 class SavedFlow:
     """One flow. out_key: of its packets from inside (flow_keys). state: bits of nat.flow.
 
-    bucket: the second of the wheel in which it is looked at; it may be earlier than the second in which it ends.
+    bucket: the second of the wheel in which it is looked at; it may be earlier than the second in which it ends. rests:
+    of its mapping.
     """
 
     client: Address
@@ -26,6 +27,10 @@ class SavedFlow:
     changed: Nanos
     state: int
     bucket: int
+    acked: int
+    window: int
+    shift: int
+    rests: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +60,7 @@ class EndingFlows:
 class SavedTable:
     """The flow table. flows: in the order in which they were opened; wheel: their indices, bucket by bucket.
 
+    finished, unanswered: the indices of those that may make room, of each client the oldest first (nat.eviction).
     now: the latest time that a call brought. resting: in the order in which the ports were given back.
     """
 
@@ -62,6 +68,8 @@ class SavedTable:
     now: Nanos
     flows: tuple[SavedFlow, ...]
     wheel: tuple[int, ...]
+    finished: tuple[int, ...]
+    unanswered: tuple[int, ...]
     resting: tuple[RestingPort, ...]
     ending: tuple[EndingFlows, ...]
 

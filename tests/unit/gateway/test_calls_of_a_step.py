@@ -70,10 +70,13 @@ def traces() -> dict[str, Trace]:
     world.gateway.next_deadline()
     up = Trace(world, [frame])
     world.frames()
+    packet = IP(src=OUTSIDE, dst=ADDRESS) / UDP(sport=53, dport=port) / bytes(1000)
+    answer = PLAIN + bytes(Ether(src=ROUTER_MAC, dst=MAC.hex(":")) / packet)
+    world.gateway.step([answer], world.now, 1)  # the first answer of a flow is more work
+    world.frames()
     world.now += 100 * MS
     world.gateway.next_deadline()
-    packet = IP(src=OUTSIDE, dst=ADDRESS) / UDP(sport=53, dport=port) / bytes(1000)
-    down = Trace(world, [PLAIN + bytes(Ether(src=ROUTER_MAC, dst=MAC.hex(":")) / packet)])
+    down = Trace(world, [answer])
     assert [len(frame) for frame in up.out if frame[35] == 17] == [12 + 14 + 28 + 1000]
     assert [len(frame) > 1000 and frame[35] == 6 for frame in down.out] == [True]
     return {"up": up, "down": down}

@@ -37,6 +37,10 @@ BOUNDS: dict[str, Bound] = {
     "ClientFlows.tcp": entries("NatLimits.flows_per_client"),
     "ClientFlows.udp": entries("NatLimits.flows_per_client"),
     "ClientFlows.mappings[]": entries("NatLimits.flows_per_client"),
+    "ClientFlows.finished": entries("NatLimits.flows_per_client"),
+    "ClientFlows.unanswered": entries("NatLimits.flows_per_client"),
+    "Evictable.owners": entries("NatLimits.flows"),
+    "Evictable.owners[]": entries("NatLimits.flows"),
     "FlowTable.ending": entries("NatLimits.flows"),
     "FlowTable.clients": entries("NatLimits.flows"),  # who has none is not in it
     "FlowTable.by_port[]": entries("NatLimits.flows"),
@@ -55,8 +59,8 @@ BOUNDS: dict[str, Bound] = {
     "_Datagram.pieces": entries("ip.fragments:MAX_FRAGMENTS"),
     "RateLimiter.clients": entries("ip.icmp_errors:RATE_CLIENTS"),
 }
-FILLED = {  # one client gets half of the NAT's flows at most, and half of the datagrams
-    "ClientFlows.mappings[]": 0.5, "FlowTable.inbound[]": 0.3, "NeighborTable.entries": 1.0,
+FILLED = {  # one client gets half of what the NAT keeps for no other, and half of the datagrams
+    "ClientFlows.mappings[]": 0.35, "FlowTable.inbound[]": 0.2, "NeighborTable.entries": 1.0,
     "NeighborTable.holding": 0.9, "Neighbor.pending": 1.0, "Reassembler.datagrams": 0.5, "_Datagram.pieces": 0.9,
 }  # fmt: skip
 

@@ -27,7 +27,7 @@ SLACK = 2 * GRANULARITY
 
 
 def back(flags: str, dport: int = 5000) -> IP:
-    return tcp(80, dport, flags=flags, src=SERVER, dst=OUTSIDE)
+    return tcp(80, dport, flags=flags, seq=9, src=SERVER, dst=OUTSIDE)
 
 
 def established(bench: Bench) -> None:

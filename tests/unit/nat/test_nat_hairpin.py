@@ -118,7 +118,7 @@ def test_a_connection_of_hours_ends_within_minutes(flags: str, first: int) -> No
     def sent(client: int, said: str) -> None:
         bench.now += SECOND // 100
         source, to = ways[client]
-        hairpinned(bench, tcp(5000, to, said, src=source, dst=OUTSIDE), client)
+        hairpinned(bench, tcp(5000, to, said, seq=9, src=source, dst=OUTSIDE), client)  # what the other one expects
 
     for said, client in (("S", 2), ("SA", 1), ("A", 2), ("A", 1), ("A", 2)):
         sent(client, said)

@@ -86,7 +86,7 @@ def assert_plain(value: object) -> None:
         for one in value:
             assert_plain(one)
     else:
-        assert value is None or type(value) in (int, bytes)
+        assert value is None or type(value) in (int, bool, bytes)
 
 
 @cache

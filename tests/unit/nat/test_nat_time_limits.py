@@ -40,6 +40,27 @@ def question_asked(bench: Bench) -> int:
     return int(bench.send(udp(5000, 53))[0].sport)
 
 
+def question_answered(bench: Bench) -> int:
+    port = question_asked(bench)
+    bench.now += 10 * MS
+    assert isinstance(bench.receive(udp(53, port, src=SERVER, dst=OUTSIDE)), tuple)
+    return port
+
+
+def answered_after_half_a_minute(bench: Bench) -> int:
+    port = question_asked(bench)
+    bench.now += 28 * S
+    assert isinstance(bench.receive(udp(53, port, src=SERVER, dst=OUTSIDE)), tuple)
+    return port
+
+
+def asked_again(bench: Bench) -> int:
+    port = question_answered(bench)
+    bench.now += 10 * MS
+    bench.hot(udp(5000, 53))
+    return port
+
+
 def echo_sent(bench: Bench) -> int:
     return int(bench.send(echo(33))[0][ICMP].id)
 
@@ -50,7 +71,7 @@ def syn_sent(bench: Bench) -> int:
 
 def answer(bench: Bench, flags: str) -> None:
     bench.now += 10 * MS
-    assert isinstance(bench.receive(tcp(80, 5000, flags=flags, src=SERVER, dst=OUTSIDE)), tuple)
+    assert isinstance(bench.receive(tcp(80, 5000, flags=flags, seq=9, src=SERVER, dst=OUTSIDE)), tuple)
 
 
 def established(bench: Bench) -> int:
@@ -99,6 +120,9 @@ LIVES = [
     (question_asked, 30),
     (echo_sent, 60),
     (syn_sent, 240),
+    (question_answered, 5),
+    (answered_after_half_a_minute, 2),
+    (asked_again, 30),
     (half_open, 240),
     (established, 7440),
     (half_closed, 7440),
@@ -134,7 +158,8 @@ def test_a_connection_that_ends_after_an_hour_has_four_minutes_left(last: str) -
         bench = Bench()
         port = established(bench)
         bench.advance(3600 * S)
-        client, peer = tcp(5000, flags=f"{kind[0]}A"), tcp(80, port, flags=f"{kind[0]}A", src=SERVER, dst=OUTSIDE)
+        flags = f"{kind[0]}A"
+        client, peer = tcp(5000, flags=flags), tcp(80, port, flags=flags, seq=9, src=SERVER, dst=OUTSIDE)
         for sender in ("client", "peer") if side == "peer" else ("peer", "client"):
             if kind == "FIN" or sender == side:
                 bench.now += 10 * MS
