@@ -52,6 +52,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "listener": ("handshake", "syn_cookies", "tcp_time_limits"),
     "live": ("periodic_tasks",),
     "liveness": ("session_clocks",),
+    "narrow_paths": ("path_mtu",),
     "network": ("config_parser",),
     "no_connection": ("handshake", "syn_cookies", "silent", "tcp_time_limits"),
     "openssl_binding": ("tls", "attacks_tls"),

@@ -138,6 +138,7 @@ class Stat(IntEnum):
     UDP_CLOSED = auto()
     UDP_COOKIES_SENT = auto()
     UDP_FLOATS = auto()
+    UDP_PATHS_NARROWED = auto()
     TCP_RETRANSMITS = auto()
     TCP_RECOVERIES = auto()
     TCP_TAIL_PROBES = auto()

@@ -81,6 +81,8 @@ class DatagramLimits:
     unproven_of_prefix: int = 32  # likewise, of 256 neighbouring addresses
     used_proofs: int = 1024  # packets that began a session while their cookie is good (vpn/used_proofs.py)
     step_bytes: int = 512 * KIB  # bytes that one client is sent in one step
+    path_mtu: int = 576  # bytes; a router that asks for less changes nothing for inner packets
+    path_mtu_s: int = 600  # seconds, after which a path's MTU is forgotten (RFC 1191 section 6.3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from tests.interop.cases import GATEWAY, MIB, Setting, check_basics, check_negot
 from tests.world.openvpn_client import OpenvpnClient
 from tests.world.processes import Process
 from tests.world.server import Server
-from tests.world.topology import Topology
+from tests.world.topology import TAP, Topology
 
 pytestmark = pytest.mark.interop
 
@@ -120,6 +120,36 @@ class TestOneServer:
             f"peer=192.0.2.11:6001 common_name=roamer before=192.0.2.11:{LOCAL_PORT}",
             f"peer={OTHER_ADDRESS}:6002 common_name=roamer before=192.0.2.11:6001",
         ]
+
+    def test_a_path_that_is_narrower_than_the_link(self, shared: tuple[Setting, Server]) -> None:
+        """A router between server and client has an MTU of 1400, which it tells, and for a while does not."""
+        setting, _ = shared
+        spaces, large = setting.topology.namespaces, ("ping", "-i", "0.2", "-s", "1412")  # 1440 inside, 1492 outside
+        with setting.client("c1", common_name="narrow") as one, setting.client("c2", common_name="wide") as other:
+            one.connected()
+            other.connected()
+            for rule in ("add table ip mute", "add chain ip mute out { type filter hook output priority 0 ; }",
+                         "add rule ip mute out icmp code 4 drop"):  # fmt: skip
+                spaces.run("host", "nft", rule)
+            spaces.run("host", "ip", "route", "add", "192.0.2.11/32", "dev", "br0", "mtu", "1400")
+            try:
+                assert " 0 received" in other.run(*large, "-c", "2", "-W", "0.3", one.address, check=False)
+                assert other.ping(one.address, 1)
+                spaces.run("host", "nft", "delete table ip mute")
+                said = other.run(*large, "-c", "4", "-W", "0.3", "-M", "do", one.address, check=False)
+                assert re.search(rf"From {re.escape(GATEWAY)} icmp_seq=2 Frag needed and DF set \(mtu = 1348\)", said)
+                assert " 2 received" in other.run(*large, "-c", "2", one.address)  # in two pieces
+                setting.topology.transfer("c1", "get", MIB)
+                spaces.run("host", "ip", "route", "add", "10.0.0.2/32", "dev", TAP, "mtu", "1400")
+                one.run(*large, "-c", "2", "-W", "0.3", GATEWAY, check=False)
+                assert " 2 received" in one.run(*large, "-c", "2", GATEWAY)  # in two datagrams, each in two pieces
+                assert re.search(r"IpFragCreates +[1-9]", one.run("nstat", "-asz", "IpFragCreates"))
+                setting.topology.transfer("c1", "put", MIB)
+            finally:
+                spaces.run("host", "nft", "delete table ip mute", check=False)
+                spaces.run("host", "ip", "route", "flush", "root", "192.0.2.11/32")
+                spaces.run("host", "ip", "route", "flush", "root", "10.0.0.2/32")
+            assert one.log.count("Initialization Sequence Completed") == 1
 
     def test_a_client_restarted_on_the_same_port(self, shared: tuple[Setting, Server]) -> None:
         setting, server = shared

@@ -48,7 +48,17 @@ class Answer(NamedTuple):
 
 
 class EchoRouter:
-    """Sends every inner packet back to its client."""
+    """Sends every inner packet back to its client, but for those that a narrow path does not take.
+
+    limits: sizes that were asked for.
+    """
+
+    def __init__(self) -> None:
+        self.limits: set[int] = set()
+
+    def fit(self, client: bytes, packets: list[bytes], most: int, now: int) -> Answer:
+        self.limits.add(most)
+        return Answer({client: [packet for packet in packets if len(packet) <= most]}, [])
 
     def from_client(self, client: bytes, packets: list[bytes], now: int) -> Answer:
         return Answer({client: packets}, [])
@@ -77,6 +87,9 @@ class DatagramWorld:
         self._quality = quality or Quality()
         self._random = random.Random(seed)
         self.air: list[tuple[int, int, bool, Endpoint, bytes]] = []
+        self.mtu: dict[Endpoint, int] = {}  # of the paths to clients, 1500 for others; their routers tell of it
+        self.refused: list[int] = []  # lengths of datagrams that were too large for them
+        self.router = EchoRouter()
         self._number = 0
         self.table = PeerTable(os.urandom)
         self.journal = Journal(limits.events_per_second, self.counters)
@@ -114,7 +127,7 @@ class DatagramWorld:
             limits=limits,
             now=self.now,
             listeners=(self.port,),
-            router=EchoRouter(),
+            router=self.router,
             table=self.table,
             admissions=admissions,
             scheduler=HandshakeScheduler(limits.handshake, self.counters, lambda: 0, self.now),
@@ -166,7 +179,13 @@ class DatagramWorld:
         self.service.handle_deadline(self.now, unix)
         assert self.service.run(self.now, unix) == []
         for address, _, (head, record) in self.port.poll(self.now):
-            self._fly(Endpoint(address, int.from_bytes(head[22:24], "big")), record, to_server=False)
+            endpoint = Endpoint(address, int.from_bytes(head[22:24], "big"))
+            if len(head + record) <= (mtu := self.mtu.get(endpoint, 1500)) or not head[6] & 0x40:
+                self._fly(endpoint, record, to_server=False)
+                continue
+            self.refused.append(len(head + record))
+            if self._random.random() >= self._quality.loss:
+                self.port.icmp_error(3, 4, mtu, head + record[:100], self.now)
         self.events += self.journal.take()
 
     def arrive(self, endpoint: Endpoint, record: bytes) -> None:

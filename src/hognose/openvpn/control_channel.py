@@ -77,6 +77,10 @@ class ControlChannel:
         """The MSS that inner TCP must fit, once both sides have agreed on a data channel."""
         return inner_mss(self._profile.data, self._profile.proto, self.options.data_format(self._profile))
 
+    def packet_len(self, record_len: int) -> int:
+        """Bytes of the largest inner packet in a record of `record_len` bytes, likewise."""
+        return self.options.data_format(self._profile).packet_len(record_len)
+
     def replace_profile(self, profile: ServerProfile) -> None:
         """Take settings that were read anew."""
         self._profile = profile

@@ -101,6 +101,29 @@ class Forwarder:
             for_clients(self._endpoints.poll(now), self._tun_mtu, routed)
         return routed
 
+    def fit(self, client: Address, packets: list[bytes], most: int, now: Nanos) -> Routed:
+        """Make packets to a client fit a path that takes `most` bytes in one piece, 68 at least.
+
+        Larger ones are cut (RFC 791 section 3.2), as are our own; of those with DF the sender is told (RFC 1191), and
+        they are dropped: TOO_BIG.
+        """
+        routed = Routed({client: []}, [], [], [])
+        for packet in packets:
+            source = ipv4.source(packet)
+            if len(packet) <= most or not packet[6] & 0x40 or source == self._server:
+                routed.deliver(client, packet, most)
+                continue
+            self._counters.drop(DropReason.TOO_BIG)
+            if source in self._clients:
+                self._icmp.error(source, packet, FRAGMENTATION_NEEDED, routed, now, rest=most)
+                continue
+            error = self._icmp.outside_error(client, packet, FRAGMENTATION_NEEDED, now, rest=most)
+            if error is not None and source != self._outside:
+                self._nat.open_outbound(client, error, now, routed.to_link)
+            elif error is not None and isinstance(found := self._nat.hairpin(client, error, now), tuple):
+                routed.deliver(*found, self._tun_mtu)
+        return routed
+
     def frames(self, packets: list[Outgoing]) -> int:
         """Number of frames that packets for the link become, where they are cut in software; else their number."""
         if not self._cut_in_software:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from hognose.address import Address
 from hognose.address_scope import is_host
 from hognose.drops import Counters, DropReason, Stat
-from hognose.ip.icmp_errors import OUTSIDE, RateLimiter, build_error, echo_reply
+from hognose.ip.icmp_errors import OUTSIDE, RateLimiter, build_error, echo_reply, may_answer
 from hognose.nat.nat import Nat
 from hognose.router.local_endpoints import LocalEndpoints
 from hognose.router.routed import Routed
@@ -73,7 +73,7 @@ class LinkIcmp:
             self._counters.drop(DropReason.BAD_ICMP)
             return
         quoted = bytes(data[l4 + icmpv4.HEADER_LEN : end])
-        server = self._endpoints.tcp_sender(quoted)
+        server = self._endpoints.tcp_sender(quoted) or self._endpoints.udp_sender(quoted)
         if server is not None and ipv4.source(quoted) == self._address:
             server.icmp_error(icmp_type, code, rest & 0xFFFF, quoted, now)
             return
@@ -151,3 +151,17 @@ class TunnelIcmp:
             return
         self._counters.stats[Stat.ICMP_ERRORS_SENT] += 1
         routed.to_clients.setdefault(client, []).append(error)
+
+    def outside_error(self, client: Address, packet: bytes, kind: Kind, now: Nanos, *, rest: int = 0) -> bytes | None:
+        """An error about a packet to a client from beyond the tunnel, for the NAT; None where none may be sent.
+
+        It costs of the budget of that client.
+        """
+        if not may_answer(packet):
+            return None
+        if not self._limiter.allow(client, now):
+            self._counters.drop(DropReason.ICMP_RATE_LIMITED)
+            return None
+        self._counters.stats[Stat.ICMP_ERRORS_SENT] += 1
+        icmp_type, code = kind
+        return build_error(packet, source=self._address, icmp_type=icmp_type, code=code, rest=rest)

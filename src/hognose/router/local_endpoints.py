@@ -15,7 +15,7 @@ from hognose.router.routed import Routed
 from hognose.tcp.server import TcpServer
 from hognose.udp.endpoint import DatagramServer
 from hognose.units import Buffer, Nanos, Port
-from hognose.wire import ipv4
+from hognose.wire import ipv4, udp
 
 # The tunnel as a link: inner packets are whole and have complete checksums.
 _TUNNEL = LinkCaps(bytes(6), rx_gso=False, tx_csum=False, tx_tso4=False)
@@ -44,6 +44,12 @@ class LocalEndpoints:
         if len(quoted) < l4 + 2:
             return None
         return self.tcp.get(quoted[l4] << 8 | quoted[l4 + 1])
+
+    def udp_sender(self, quoted: Buffer) -> DatagramServer | None:
+        """Likewise of a datagram: without IP options, as we send all."""
+        if len(quoted) < ipv4.HEADER_LEN + udp.HEADER_LEN or quoted[0] != 0x45 or quoted[9] != ipv4.UDP:
+            return None
+        return self.udp.get(quoted[ipv4.HEADER_LEN] << 8 | quoted[ipv4.HEADER_LEN + 1])
 
     def poll(self, now: Nanos) -> list[Outgoing]:
         """Everything that they send now."""

@@ -33,6 +33,9 @@ class DatagramServer(Protocol):
     def receive(self, data: bytes, l3: int, l4: int, end: int, gso_size: int, checksum_ok: bool, now: Nanos) -> None:
         """Take one packet, or a super-frame of datagrams of gso_size bytes; its IPv4 header is valid."""
 
+    def icmp_error(self, icmp_type: int, code: int, mtu: int, quoted: bytes, now: Nanos) -> None:
+        """Take an ICMP error; quoted: a packet from this port, 28 bytes of it at least, mtu: of the next hop."""
+
     @property
     def waits(self) -> bool:
         """True while something waits for `poll`."""
@@ -92,6 +95,9 @@ class UdpEndpoint:
                 self._counters.drop(DropReason.UDP_QUEUE_FULL)
             else:
                 self._received.append(Datagram(remote, payload[at : at + size]))
+
+    def icmp_error(self, icmp_type: int, code: int, mtu: int, quoted: bytes, now: Nanos) -> None:
+        """Do nothing: datagrams of this port are sent once, and without DF."""
 
     def take(self) -> list[Datagram]:
         """Drained datagrams that came, oldest first."""

@@ -270,8 +270,7 @@ class Admissions:
     def _established(self, peer: Peer, event: Established, now: Nanos) -> None:
         peer.advance(PeerEvent.ESTABLISHED)
         peer.established_at = now
-        if peer.session is not None:
-            self._table.mss[peer.address] = peer.session.control.inner_mss
+        self._table.refit(peer)
         self._counters.stats[Stat.SESSIONS_ESTABLISHED] += 1
         self._tell(
             EventKind.CLIENT_ESTABLISHED,

@@ -9,7 +9,7 @@ from hognose.address import Endpoint
 from hognose.drops import DropReason
 from hognose.link import ETHERNET_HDR_LEN
 from hognose.openvpn.proof import AddressProof
-from hognose.units import Nanos
+from hognose.units import SECOND, Nanos
 from hognose.vocabulary import Proto
 from hognose.wire import ipv4, udp, virtio_net
 
@@ -36,9 +36,9 @@ class DatagramTransport:
     """
 
     __slots__ = (
-        "_head", "_head_size", "_most", "_of_all", "_own", "begun_by", "close_reason", "endpoint", "id", "key",
-        "listed",
-        "opened_at", "peer_word", "place", "port", "proof", "remote_id", "roaming", "spoken", "waiting",
+        "_head", "_head_size", "_lengths", "_longest_run", "_most", "_mtu", "_of_all", "_own", "begun_by",
+        "close_reason", "endpoint", "id", "key", "listed", "narrow_until", "opened_at", "peer_word", "place", "port",
+        "proof", "record_limit", "remote_id", "roaming", "spoken", "waiting",
     )  # fmt: skip
 
     broken = False
@@ -68,14 +68,16 @@ class DatagramTransport:
         self._most = port.limits.waiting_at_first
         self._of_all = port.limits.waiting // 2  # of all peers, up to which it may add some: clients have more
         self._own = _OWN_AT_FIRST  # that it may have in any case
+        self._mtu: int = port.mtu  # of the largest packet with DF
         self.move(key)
 
     def move(self, key: bytes) -> None:
         """Take another address of the peer; only its port calls it."""
         self.key = key
         self.endpoint = Endpoint(key[:-2], int.from_bytes(key[-2:], "big"))
-        self._head_size = -1
-        self._head = b""
+        self._lengths = bytearray(self.port.mtu)  # 1 for each length of a datagram with DF that was sent there
+        self._longest_run = 0  # payload bytes of the longest super-frame that was sent there
+        self.widen()
 
     @property
     def trusted(self) -> bool:
@@ -149,12 +151,42 @@ class DatagramTransport:
         """Bytes that may still be sent in this step: `queue` at most, and DatagramLimits.step_bytes."""
         return min(queue, self.port.limits.step_bytes) - self.port.sent.get(self.id, 0)
 
+    def has_sent(self, size: int) -> bool:
+        """True when a datagram with `size` bytes of payload and DF was sent to this address, or may have been.
+
+        A router that takes super-frames quotes them whole; those are known by the longest one alone.
+        """
+        lengths = self._lengths
+        return bool(lengths[size]) if 0 <= size < len(lengths) else 0 < size <= self._longest_run
+
+    def narrow(self, mtu: int, now: Nanos) -> bool:
+        """Take the MTU of the path to the peer, for DatagramLimits.path_mtu_s; False when it is no smaller one.
+
+        `record_limit` is not less than what DatagramLimits.path_mtu has room for; larger records leave without DF.
+        """
+        if mtu >= self._mtu:
+            return False
+        limits = self.port.limits
+        self._mtu = mtu
+        self._head_size = -1
+        self.record_limit = max(mtu, limits.path_mtu) - HEADERS_LEN
+        self.narrow_until = now + limits.path_mtu_s * SECOND
+        return True
+
+    def widen(self) -> None:
+        """Forget the MTU of the path."""
+        self._mtu = self.port.mtu
+        self._head_size = -1
+        self._head = b""
+        self.record_limit = 0
+        self.narrow_until = 0
+
     def fits(self, records: list[bytes]) -> bool:
         """True: control packets are few, and lost ones are sent again."""
         return True
 
     def send(self, records: list[bytes]) -> None:
-        """Send each record as a datagram, with DF unless it is too large for the link.
+        """Send each record as a datagram, with DF unless it is too large for the link or for what is known of the path.
 
         Where the device takes them, runs of records of one size leave as one super-frame; the last may be shorter.
         """
@@ -167,7 +199,7 @@ class DatagramTransport:
 
     def _send_each(self, records: list[bytes]) -> None:
         port = self.port
-        out, local, key, mtu = port.out, port.local, self.key, port.mtu
+        out, local, key, mtu = port.out, port.local, self.key, self._mtu
         destination = key[:-2]
         total = 0
         for record in records:
@@ -180,6 +212,7 @@ class DatagramTransport:
             else:
                 head = self._head = udp.heads(local, key, size)
                 self._head_size = size
+                self._lengths[size] = 1
             out.append((destination, PARTIAL, [head, record]))
         port.sent[self.id] = port.sent.get(self.id, 0) + total
 
@@ -189,10 +222,11 @@ class DatagramTransport:
         out, key = port.out, self.key
         destination = key[:-2]
         at, count = 0, len(records)
+        room = self._mtu - HEADERS_LEN
         while at < count:
             size = len(records[at])
             end = at + 1
-            if 0 < size <= port.mtu - HEADERS_LEN:
+            if 0 < size <= room:
                 most = min(count, at + virtio_net.UDP_L4_MOST, at + SUPER_FRAME_BYTES // size)
                 while end < most and len(records[end]) == size:
                     end += 1
@@ -203,6 +237,9 @@ class DatagramTransport:
             else:
                 run = records[at:end]
                 total = sum(map(len, run))
+                self._lengths[size] = self._lengths[len(run[-1])] = 1
+                if total > self._longest_run:
+                    self._longest_run = total
                 vnet = virtio_net.udp_super_frame(ETHERNET_HDR_LEN + HEADERS_LEN, size, CSUM_START)
                 out.append((destination, vnet, [udp.heads(port.local, key, total), *run]))
                 port.sent[self.id] = port.sent.get(self.id, 0) + total

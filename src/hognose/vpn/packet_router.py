@@ -25,6 +25,10 @@ class Router(Protocol):
         """Route decrypted packets of one client, which is named by its inner address."""
         ...
 
+    def fit(self, client: Address, packets: list[bytes], most: int, now: Nanos) -> Routed:
+        """Make packets to a client fit a path that takes `most` bytes: cut, or refused with an ICMP error by DF."""
+        ...
+
     def frames(self, packets: list[Outgoing]) -> int:
         """Number of frames that packets for the link become: the work that they cause."""
         ...

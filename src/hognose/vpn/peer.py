@@ -56,6 +56,14 @@ class Peer:
         return self.version != ""
 
     @property
+    def packet_limit(self) -> int:
+        """Bytes of the largest inner packet that fits the path to it when it is sealed; 0 where nothing is known."""
+        limit = self.transport.record_limit
+        if not limit or self.session is None or not self.established_at:
+            return 0
+        return self.session.control.packet_len(limit)
+
+    @property
     def name(self) -> str:
         """Outer address:port, for events."""
         return str(self.transport.endpoint)

@@ -25,6 +25,7 @@ from hognose.vpn.client_policy import ClientPolicy
 from hognose.vpn.closing import Closing
 from hognose.vpn.downlink import Downlink
 from hognose.vpn.handshake_scheduler import HandshakeScheduler
+from hognose.vpn.narrow_paths import NarrowPaths
 from hognose.vpn.packet_router import Router
 from hognose.vpn.peer import FIRST_RECORD_NS, Peer
 from hognose.vpn.peer_table import PeerTable
@@ -77,25 +78,15 @@ class PeerService:
         self.timers = PeerTimers()
         self.downlink = Downlink(table.clients, limits.client_queue, counters)
         self._closing = Closing(
-            table=table,
-            timers=self.timers,
-            scheduler=scheduler,
-            admissions=admissions,
-            journal=journal,
-            failures=failures,
-            counters=counters,
-        )
+            table=table, timers=self.timers, scheduler=scheduler, admissions=admissions, journal=journal,
+            failures=failures, counters=counters,
+        )  # fmt: skip
         self._arrivals = Arrivals(
-            listeners=listeners,
-            table=table,
-            scheduler=scheduler,
-            timers=self.timers,
-            closing=self._closing,
-            journal=journal,
-            failures=failures,
-            counters=counters,
-        )
+            listeners=listeners, table=table, scheduler=scheduler, timers=self.timers, closing=self._closing,
+            journal=journal, failures=failures, counters=counters,
+        )  # fmt: skip
         self._roaming = Roaming(table, journal, counters)
+        self._narrow_paths = NarrowPaths(table, router, self.downlink)
         self._to_link: list[Outgoing] = []  # what the peers of this step send out of the tunnel
         self._traffic_at: Nanos = now  # when a client sent something last
 
@@ -126,9 +117,11 @@ class PeerService:
                 self._run_clients(now, unix)
         if self.scheduler.turns:
             self._run_handshakes(now - self._traffic_at >= QUIET_NS, now, unix)
-        if self.downlink.dirty:
+        while self.downlink.dirty:  # a second time for ICMP errors, about which there are no errors
             seal = self.downlink.seal
             for peer in self.downlink.take():
+                if peer.transport.record_limit:
+                    self._contain(self._fit, peer, now, unix)
                 if peer.down and peer.stage < Stage.CLOSING:
                     error = attempt(seal, peer, now, unix)
                     if error is not None:
@@ -300,6 +293,10 @@ class PeerService:
         if routed.to_clients:
             return produced + self.downlink.deliver(routed.to_clients)
         return produced
+
+    def _fit(self, peer: Peer, now: Nanos, unix: UnixSeconds) -> None:
+        if peer.down and peer.stage < Stage.CLOSING:
+            self._to_link += self._narrow_paths.fit(peer, now)
 
     # -- sessions ----------------------------------------------------------------------------------------------------
 

@@ -6,6 +6,9 @@ from hognose.address import Address, Endpoint
 from hognose.errors import LocalError
 from hognose.units import Random
 from hognose.vpn.peer import NO_PEER_ID, Peer
+from hognose.wire import ipv4, tcp
+
+TCP_HEADERS_LEN = ipv4.HEADER_LEN + tcp.FIXED_LEN
 
 
 class PeerTable:
@@ -80,6 +83,13 @@ class PeerTable:
         self.add(peer)
         self.greet(peer, peer.session_id)
         self.clients[peer.address] = self._by_peer_id[peer.peer_id] = peer
+
+    def refit(self, peer: Peer) -> None:
+        """File the MSS of inner TCP of a client with data keys: mssfix, and what fits the path to it."""
+        if peer.session is None or not peer.established_at or self.clients.get(peer.address) is not peer:
+            return
+        mss, most = peer.session.control.inner_mss, peer.packet_limit
+        self.mss[peer.address] = min(mss, most - TCP_HEADERS_LEN) if most else mss
 
     def with_peer_id(self, peer_id: int) -> Peer | None:
         """The client that has a peer id."""

@@ -52,6 +52,7 @@ class Roaming:
             return
         peer.moved_at = now
         self._table.moved(peer, before)
+        self._table.refit(peer)  # nothing is known of the new path
         self._counters.stats[Stat.UDP_FLOATS] += 1
         self._journal.add(
             EventKind.CLIENT_FLOATED,

@@ -24,6 +24,8 @@ class StreamTransport:
     proof = None
     roaming = ()
     full_reason = DropReason.SEND_QUEUE_FULL
+    record_limit = 0
+    narrow_until: Nanos = 0
 
     def __init__(self, conn: TcpConnection, record_len: int, most: int, unfinished: bytes = b"") -> None:
         """record_len: the longest record; most: bytes that one `take` takes out of the receive buffer.
@@ -94,6 +96,9 @@ class StreamTransport:
     def trust(self, peer_id: int) -> None:
         """Offer the whole receive window."""
         self._conn.trust()
+
+    def widen(self) -> None:
+        """Do nothing: TCP has its own segments."""
 
     def take_roaming(self) -> tuple[tuple[bytes, bytes], ...]:
         """Nothing: a connection has one address."""

@@ -22,10 +22,16 @@ class Transport(Protocol):
     proto: of its port. proof: of the address of a peer whose session begins after the hard resets; None on a stream.
     roaming: (source, record) that came from other addresses and may show that the peer has moved; () on a stream.
     full_reason: of packets that `room` leaves out.
+    record_limit: bytes of the largest record that the path takes in one piece, until narrow_until, from which on it is
+    to be forgotten (`widen`); 0 where nothing is known, and on a stream, whose segments are not its records.
     id: a number that no other transport of the server has or had. key: the peer's address and port as on the wire, for
     tables that are fair to sources. opened_at: when the peer was known to be there. broken: no record can follow those
     that `take` has returned; the next `take` raises.
     """
+
+    proto: Proto
+    record_limit: int
+    narrow_until: Nanos
 
     @property
     def id(self) -> int: ...
@@ -36,8 +42,6 @@ class Transport(Protocol):
     @property
     def opened_at(self) -> Nanos: ...
     @property
-    def proto(self) -> Proto: ...
-    @property
     def proof(self) -> AddressProof | None: ...
     @property
     def roaming(self) -> Sequence[tuple[bytes, bytes]]: ...
@@ -45,6 +49,10 @@ class Transport(Protocol):
     def full_reason(self) -> DropReason: ...
     @property
     def broken(self) -> bool: ...
+
+    def widen(self) -> None:
+        """Forget `record_limit`."""
+        ...
 
     @property
     def unfinished(self) -> bytes:

@@ -32,15 +32,29 @@ ADMIN_PROHIBITED = 13
 TTL_EXCEEDED = 0
 REASSEMBLY_TIMEOUT = 1
 
+LEAST_MTU = 68  # that a link has (RFC 791 section 3.2)
+
 HEADER_LEN = 8
 HEADER = Struct(">BBHI")
 
+# The sizes of links that there are, without those above 64 KiB and below 68 (RFC 1191 section 7.1).
+_PLATEAUS = (32_000, 17_914, 8_166, 4_352, 2_002, 1_492, 1_006, 508, 296, 68)
 _ERRORS = frozenset((UNREACHABLE, SOURCE_QUENCH, REDIRECT, TIME_EXCEEDED, PARAMETER_PROBLEM))
 
 
 def is_error(icmp_type: int) -> bool:
     """True for types that quote a packet; never answered with another error (RFC 1122 section 3.2.2)."""
     return icmp_type in _ERRORS
+
+
+def next_hop_mtu(told: int, length: int) -> int:
+    """The MTU of the link for which a packet of `length` bytes was too large; 0 when the message cannot be true.
+
+    told: by the message. Routers from before RFC 1191 say 0: it is the next smaller plateau then (section 5).
+    """
+    if not told:
+        return next((size for size in _PLATEAUS if size < length), 0)
+    return told if LEAST_MTU <= told < length else 0
 
 
 def parse(data: Buffer, l4: int, end: int) -> tuple[int, int, int] | DropReason:

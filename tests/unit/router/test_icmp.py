@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Packet, Raw
-from tests.unit.router.lone_ingress import HOST, PORT, US, LoneIngress, frame, ip
+from tests.unit.router.lone_ingress import HOST, PORT, US, LoneIngress, Server, frame, ip
 
 from hognose.drops import DropReason, Stat
 
@@ -53,6 +53,7 @@ def quoting(packet: Packet | bytes, kind: int = 3, code: int = 4) -> bytes:
     return frame(ip() / ICMP(type=kind, code=code, nexthopmtu=900) / Raw(bytes(packet)))
 
 
+NAME = 0x14EA  # a port of UDP
 OURS = bytes(IP(src=US, dst="192.0.2.11") / TCP(sport=PORT, dport=40_000, seq=7))
 
 
@@ -80,6 +81,33 @@ def test_errors_about_our_own_connections_are_tcps(quoted: bytes, engine: str) -
         assert lone.drops == {}
     else:
         assert lone.drops == {"NAT_FILTERED": 1}
+
+
+DATAGRAM = bytes(IP(src=US, dst="192.0.2.11", flags="DF") / UDP(sport=NAME, dport=40_000) / Raw(bytes(100)))
+
+
+@pytest.mark.parametrize(
+    ("quoted", "ours"),
+    [
+        (DATAGRAM, True),
+        (DATAGRAM[:28], True),
+        (DATAGRAM[:27], False),
+        (b"\x65" + DATAGRAM[1:], False),
+        (b"\x44" + DATAGRAM[1:], False),
+        (bytes(IP(src=US, options=[b"\1\1\1\0"]) / UDP(sport=NAME) / Raw(bytes(100))), False),  # we send none
+        (bytes(IP(src="10.0.0.3") / UDP(sport=NAME)), False),
+        (bytes(IP(src=US) / UDP(sport=NAME + 1)), False),
+        (bytes(IP(src=US) / UDP(sport=40_000, dport=NAME)), False),
+        (bytes(IP(src=US) / TCP(sport=NAME)), False),
+    ],
+)
+def test_errors_about_our_datagrams_are_for_their_port(quoted: bytes, ours: bool) -> None:
+    server = Server()
+    lone = LoneIngress(udp={NAME: server})
+    lone.take(quoting(quoted))
+    assert server.calls == ([("error", 3, 4, 900)] if ours else [])
+    assert [call[0] for call in lone.engines.calls] == ([] if ours else ["nat error"])
+    assert lone.drops == ({} if ours else {"NAT_FILTERED": 1})
 
 
 # -- what the NAT refuses ----------------------------------------------------------------------------------------------

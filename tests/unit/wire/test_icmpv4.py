@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scapy.layers.inet import ICMP
@@ -27,6 +30,27 @@ def test_an_all_zero_message_is_valid() -> None:
 def test_fragmentation_needed_carries_the_mtu() -> None:
     theirs = bytes(ICMP(type=3, code=4, nexthopmtu=1400) / Raw(b"q" * 28))
     assert icmpv4.build(icmpv4.UNREACHABLE, icmpv4.FRAGMENTATION_NEEDED, 1400, b"q" * 28) == theirs
+
+
+# RFC 1191 section 7.1, table 7-1
+PLATEAUS = [65535, 32000, 17914, 8166, 4352, 2002, 1492, 1006, 508, 296, 68]
+
+
+@pytest.mark.parametrize(("length", "mtu"), [*pairwise(PLATEAUS), (1500, 1492), (69, 68)])
+def test_an_old_router_says_zero(length: int, mtu: int) -> None:
+    assert icmpv4.next_hop_mtu(0, length) == mtu
+    assert icmpv4.next_hop_mtu(0, mtu + 1) == mtu
+
+
+@pytest.mark.parametrize(
+    ("told", "length", "mtu"),
+    [
+        (1400, 1401, 1400), (1400, 65535, 1400), (1400, 1400, 0), (1400, 28, 0), (68, 69, 68), (68, 68, 0),
+        (67, 1500, 0), (1, 1500, 0), (65535, 65535, 0), (0, 68, 0), (0, 28, 0), (0, 0, 0),
+    ],
+)  # fmt: skip
+def test_the_mtu_of_a_link_is_less_than_what_did_not_fit(told: int, length: int, mtu: int) -> None:
+    assert icmpv4.next_hop_mtu(told, length) == mtu
 
 
 def test_short() -> None:
