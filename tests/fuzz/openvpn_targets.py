@@ -97,19 +97,19 @@ def framing(data: bytes) -> None:
 # -- wraps ---------------------------------------------------------------------------------------------------------
 
 
-def _tls_auth(settings: WrapSettings, head: bytes, ids: bytes, body: bytes) -> bytes:
+def tls_auth(settings: WrapSettings, head: bytes, ids: bytes, body: bytes) -> bytes:
     size = len(hmac.digest(b"", b"", settings.digest.lower()))
     at = 192 if settings.direction == 0 else 64
     return head + hmac.digest(KEY[at : at + size], ids + head + body, settings.digest.lower()) + ids + body
 
 
-def _tls_crypt(key: bytes, head: bytes, ids: bytes, body: bytes) -> bytes:
+def tls_crypt(key: bytes, head: bytes, ids: bytes, body: bytes) -> bytes:
     tag = hmac.digest(key[192:224], head + ids + body, "sha256")
     stream = Cipher(algorithms.AES(key[128:160]), modes.CTR(tag[:16])).encryptor()
     return head + ids + tag + stream.update(body)
 
 
-def _wkc(plain: bytes) -> bytes:
+def wkc(plain: bytes) -> bytes:
     """A WKc of whatever stands in it."""
     length = (32 + len(plain) + 2 & 0xFFFF).to_bytes(2, "big")
     tag = hmac.digest(SERVER_V2_KEY[64:96], length + plain, "sha256")
@@ -128,9 +128,7 @@ def control_wrap(data: bytes) -> None:
         if raw[:1] and raw[0] & 0x80 and settings.kind != "none":
             head, ids, body = raw[1:10].ljust(9, b"\0"), raw[10:18].ljust(8, b"\0"), raw[18:]
             record = (
-                _tls_crypt(KEY, head, ids, body)
-                if settings.kind == "tls-crypt"
-                else _tls_auth(settings, head, ids, body)
+                tls_crypt(KEY, head, ids, body) if settings.kind == "tls-crypt" else tls_auth(settings, head, ids, body)
             )
         opened = wrap.open(record)
         if isinstance(opened, DropReason):
@@ -157,18 +155,18 @@ def session_wrap(data: bytes) -> None:
     client_key, wrapped = wrapped_client_key()
     first = reader.piece()
     if choices & 1:  # an authentic WKc with metadata of the fuzzer's
-        wrapped = _wkc(client_key + reader.piece()) if choices & 2 else wrapped
-        first = _tls_crypt(client_key, b"\x50" + bytes(8), b"\x0f\0\0\1" + bytes(4), first) + wrapped
+        wrapped = wkc(client_key + reader.piece()) if choices & 2 else wrapped
+        first = tls_crypt(client_key, b"\x50" + bytes(8), b"\x0f\0\0\1" + bytes(4), first) + wrapped
     elif choices & 4:
-        first = first + _wkc(reader.piece())
+        first = first + wkc(reader.piece())
     elif choices & 8:
         body = first
         head, ids = b"\x38" + bytes(8), b"\0\0\0\1\1\0\0\0"
         first = head + body
         if settings.kind == "tls-crypt":
-            first = _tls_crypt(KEY, head, ids, body)
+            first = tls_crypt(KEY, head, ids, body)
         elif settings.kind == "tls-auth":
-            first = _tls_auth(settings, head, ids, body)
+            first = tls_auth(settings, head, ids, body)
     if not first:
         return
     try:
@@ -198,7 +196,7 @@ def wrapped_key(data: bytes) -> None:
         assert len(parts[0]) >= 50
         assert unwrap_client_key(SERVER_V2_KEY, parts[1]) is None
     plain = data[:2000]
-    parts = split_wrapped_key(bytes(50) + _wkc(plain))
+    parts = split_wrapped_key(bytes(50) + wkc(plain))
     if parts is None:
         assert not 256 <= len(plain) <= 990
         return
@@ -306,7 +304,7 @@ def session_records(data: bytes) -> None:
     now = START
     session = Session(settings, random=random, now=now, unix=UNIX, counters=counters)
     number = 0
-    client_key, wkc = wrapped_client_key()
+    client_key, wrapped = wrapped_client_key()
     while reader and number < 24:
         choice = reader.byte()
         record = reader.piece()
@@ -318,10 +316,10 @@ def session_records(data: bytes) -> None:
             if wrap == "none":
                 record = head + body
             elif wrap == "tls-auth":
-                record = _tls_auth(settings.wrap, head, ids, body)
+                record = tls_auth(settings.wrap, head, ids, body)
             else:
                 key = KEY if wrap == "tls-crypt" else client_key
-                record = _tls_crypt(key, head, ids, body) + (wkc if head[0] >> 3 in (10, 11) and wkc else b"")
+                record = tls_crypt(key, head, ids, body) + (wrapped if head[0] >> 3 in (10, 11) and wrapped else b"")
         try:
             session.receive([record] if record else [b"\x48"], now, UNIX)
             while session.has_work and choice & 4:

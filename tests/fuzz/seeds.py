@@ -82,6 +82,54 @@ def key_message(options: str = OPTIONS, peer_info: str = PEER_INFO) -> bytes:
     return bytes(4) + b"\2" + bytes(112) + b"".join(piece(text.encode() + b"\0") for text in strings)
 
 
+# Sources, kinds, flags: see datagram_targets.stateless_look.
+def _look_seeds() -> list[bytes]:
+    """Every server setting: a reset and its proof, and what is none."""
+    found = []
+    for setting in range(11):
+        own = setting >= 8 or setting in (5, 6, 7)  # tls-crypt-v2
+        reset = bytes(((10 if own else 7) << 3,)) + b"client!\0" + bytes(5)
+        early = 0x10 if own else 0
+        first = bytes((4 | early,)) + piece(reset)
+        proof = bytes((8 | early, 0x26 if own else 0x24)) + piece(b"\x16\3\1\0\5")
+        found += [
+            bytes((setting,)) + first + proof,
+            bytes((setting,)) + first + b"\xfc" + proof,  # 105 s later
+            bytes((setting,)) + first + bytes((9 | early, 0x24)) + piece(b"") + proof,  # from elsewhere
+        ]
+    plain = b"\x38client!\0" + bytes(5)
+    return [
+        *found,
+        b"\0\x04" + piece(plain) + b"\x08\x20" + piece(bytes(60)) + b"\x08\x05" + piece(b""),  # as OpenVPN 2.5
+        b"\0\0" + piece(plain) + b"\0" + piece(plain[:13]) + b"\0" + piece(b"") + b"\0" + piece(b"\x48" + bytes(3000)),
+        b"\0\x04" + piece(plain) + b"\x08\x20" + piece(b""),  # too short for an answer
+        b"\x08\x04" + piece(b"\x50client!\0" + bytes(5)),  # force-cookie
+        b"\5\x24" + piece(b"\x50client!\0" + bytes(5)) + piece(b"\1" + bytes(8)),  # a key of 1970
+        b"\5\x34" + piece(b"\x50client!\0" + bytes(5)) + piece(b"\0" + bytes(700)),
+        b"\5\x04" + piece(b"\x50client!\0" + bytes(5)) + b"\x04" + piece(b"\x28client!\0\1" + bytes(12)),
+    ]
+
+
+def _session_seeds(packets: list[bytes]) -> list[bytes]:
+    """For every wrap a walk through the kinds of datagram_targets.datagram_sessions."""
+    copies = b"".join(bytes((0x0C | place,)) + bytes((0, number)) for place in range(4) for number in (0, 1, 3, 9))
+    return [
+        *(bytes((wrap,)) + copies for wrap in range(4)),
+        *(
+            bytes((wrap,)) + b"\x06" + piece(b"\x45" + bytes(40)) + b"\x87\0\0\0\x63" + piece(b"\x45" + bytes(40))
+            + b"\x5c\x05" + piece(b"\x45" + bytes(9)) + b"\x12" + piece(bytes(30)) + b"\x18"
+            for wrap in (0, 2)
+        ),
+        *(
+            bytes((wrap,)) + b"\x36\xff" + b"\x16\3" * 5 + b"\x0a" + piece(b"\x20\0\0\0\0\1\x16\3") + b"\xfc"
+            for wrap in (0, 3)
+        ),
+        b"\0" + b"\x18\x0e\0\0\x0e\0\1\x05" + piece(b"\x45") + b"\x0f\0\0\x18",
+        b"\0\0" + piece(b"\x48\0\0") + b"\1" + piece(b"\x48") + b"\2" + piece(packets[0]) + b"\3" + piece(packets[1]),
+        b"\1\x08" + piece(b"\x1b\0\0\0\0\0") + b"\x08" + piece(b"\x28\1" + bytes(12)) + b"\x1c\xfc\x18",
+    ]  # fmt: skip
+
+
 def seeds() -> dict[str, list[bytes]]:
     """By target."""
     packets = records()
@@ -151,6 +199,8 @@ def seeds() -> dict[str, list[bytes]]:
         "tcp-reassembly": [bytes(range(40, 200)), bytes.fromhex("500a600a4020ff08ff00102030")],
         "nat-rewrite": [*nat, b"".join(nat) + answers, nat[0] + b"\xc3" + nat[0]],
         "tcp-segments": [bytes.fromhex("000200000000ffff001000010000ffff041800010000ffff02") + bytes(16) + b"\x0b\x10"],
+        "stateless-look": _look_seeds(),
+        "datagram-sessions": _session_seeds(packets),
         "gateway-frames": [
             b"\4\x0c\5" + piece(reset) + b"\x2b\6" + piece(stream[:300]),
             b"\1" + bytes(12) + b"\0\1" + piece(udp) + b"\0" + piece(bytes(60)) + b"\2" + bytes(28),

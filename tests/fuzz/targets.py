@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.fuzz import config_damage, config_targets, gateway_target, openvpn_targets, packet_targets
+from tests.fuzz import (
+    config_damage,
+    config_targets,
+    datagram_targets,
+    gateway_target,
+    openvpn_targets,
+    packet_targets,
+)
 
 Target = Callable[[bytes], None]
 
@@ -29,6 +36,8 @@ TARGETS: dict[str, Target] = {
     "tcp-reassembly": packet_targets.tcp_reassembly,
     "nat-rewrite": packet_targets.nat_rewrite,
     "tcp-segments": packet_targets.tcp_segments,
+    "stateless-look": datagram_targets.stateless_look,
+    "datagram-sessions": datagram_targets.datagram_sessions,
     "gateway-frames": gateway_target.gateway_frames,
     "gateway-stream": gateway_target.gateway_stream,
 }
