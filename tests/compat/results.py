@@ -106,6 +106,30 @@ def _server(kind: str) -> str:
     return told.stdout.strip() or "unknown"
 
 
+def has_passed(cell: Cell, results: dict[str, Result]) -> bool:
+    """True if the result that is kept of it says so."""
+    return cell.name in results and results[cell.name].outcome == PASSED
+
+
+def shortfall(cells: Iterable[Cell], results: dict[str, Result]) -> list[str]:
+    """A line for each release that cannot be had, and one for each other cell that has not passed."""
+    lacking: dict[str, list[str]] = {}
+    lines = []
+    for cell in cells:
+        if has_passed(cell, results):
+            continue
+        result = results.get(cell.name)
+        if result is not None and result.outcome == NOT_SERVED:
+            lacking.setdefault(cell.release, []).append(result.reason)
+        else:
+            lines.append(f"{cell.name}: {'not run' if result is None else result.outcome}")
+    absent = [
+        f"OpenVPN {release} cannot be had, {len(reasons)} of its cells were not run: {'; '.join(sorted(set(reasons)))}"
+        for release, reasons in lacking.items()
+    ]
+    return [*absent, *lines]
+
+
 def load(path: Path) -> dict[str, Result]:
     """Results by name of the cell."""
     return {name: Result(**fields) for name, fields in json.loads(path.read_text()).items()} if path.exists() else {}

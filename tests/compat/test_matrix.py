@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from concurrent.futures import Future
 from threading import Thread
 
 import pytest
 from tests.compat import results
-from tests.compat.cells import CIPHERS, WRAPS, Cell, all_cells, covering_cells
+from tests.compat.cells import CIPHERS, RELEASES, TRANSPORTS, WRAPS, Cell, all_cells, covering_cells
 from tests.world import old_clients
 
 pytestmark = pytest.mark.interop
@@ -51,11 +52,29 @@ def test_cell(outcomes: dict[Cell, Future[results.Result]], cell: Cell) -> None:
 
 
 def test_the_subset_covers_every_pair() -> None:
-    releases = [release for release in old_clients.ORIGINS if release != "2.4"]
-    assert {(cell.wrap_name, cell.cipher) for cell in CELLS} == {(wrap, cipher) for wrap in WRAPS for cipher in CIPHERS}
-    assert {(cell.release, cell.wrap_name) for cell in CELLS} == {(one, wrap) for one in releases for wrap in WRAPS}
-    assert {(cell.release, cell.cipher) for cell in CELLS} == {(one, cipher) for one in releases for cipher in CIPHERS}
-    assert {(cell.release, cell.tls) for cell in CELLS} == {(one, f"TLSv1.{n}") for one in releases for n in (2, 3)}
-    assert {cell.release for cell in CELLS if cell.client_renegotiates} == set(releases)
-    assert {cell.release for cell in CELLS if not cell.client_renegotiates} == set(releases)
+    assert tuple(old_clients.ORIGINS) == RELEASES
+    tls = ("TLSv1.2", "TLSv1.3")
+    kinds = {"release": RELEASES, "transport": TRANSPORTS, "wrap_name": WRAPS, "cipher": CIPHERS, "tls": tls}
+    for one, other in itertools.combinations(kinds, 2):
+        met = {(getattr(cell, one), getattr(cell, other)) for cell in CELLS}
+        assert met == set(itertools.product(kinds[one], kinds[other])), f"{one} and {other}"
+    assert len({(cell.release, cell.client_renegotiates) for cell in CELLS}) == 2 * len(RELEASES)
+    assert len({(cell.transport, cell.client_renegotiates) for cell in CELLS}) == 2 * len(TRANSPORTS)
     assert {cell.tls for cell in all_cells() if cell.wrap == "tls-crypt-v2"} == {"TLSv1.2", "TLSv1.3"}
+
+
+def test_a_release_that_cannot_be_had_is_told_of() -> None:
+    """The matrix ends with 1 then: nothing is known of its cells."""
+    passed, absent = (Cell(release, "udp", "none", "AES-256-GCM") for release in ("2.6", "2.7"))
+    late, never = (Cell("2.5", "tcp", wrap, "AES-256-GCM") for wrap in ("tls-crypt", "none"))
+    known = {
+        passed.name: results.Result(results.PASSED, "", "2.6.14", "abc", 1.0, ""),
+        absent.name: results.Result(results.NOT_SERVED, "404 Not Found", "", "abc", 1.0, ""),
+        late.name: results.Result(results.FAILED, "no pong", "2.5.1", "abc", 1.0, ""),
+    }
+    assert results.shortfall([passed], known) == []
+    assert results.shortfall([passed, late, absent, never], known) == [
+        "OpenVPN 2.7 cannot be had, 1 of its cells were not run: 404 Not Found",
+        f"{late.name}: failed",
+        f"{never.name}: not run",
+    ]

@@ -157,12 +157,15 @@ def check_cell(server: Listening, client: OpenvpnClient, cell: Cell, *, epoch: b
         digest=cell.digest,
         epoch=epoch,
     )
+    said = client.negotiated["transport"]
+    assert said == cell.transport, f"the client says {said}"
     dynamic = "Outgoing dynamic tls-crypt: Cipher" in client.log
     assert dynamic is (cell.key_source == "tls-ekm"), f"dynamic tls-crypt: {dynamic}"
 
 
 def check_release(setting: Setting, carrier: str, cell: Cell) -> None:
     """A client of any release gets what its cell says, and bytes pass; NotServed when there is no such client."""
+    setting.proto = cell.transport
     program = old_clients.openvpn(cell.release)
     with (
         setting.server(carrier, cell.wrap, cell.server_lines) as server,

@@ -52,7 +52,6 @@ class Origin:
 
 
 ORIGINS = {
-    "2.4": Origin("buster"),
     "2.5": Origin("bullseye"),
     "2.6": Origin("bookworm"),
     "2.7": Origin("trixie", "trixie-backports"),

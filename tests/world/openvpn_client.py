@@ -100,13 +100,15 @@ class OpenvpnClient:
         that all is said once a ping was answered.
 
         wrap is tls-auth, tls-crypt (version 2 too: a client logs the same) or none; digest is that of tls-auth,
-        auth that of CBC; key_source, format (epoch or not) and flags follow from the protocol-flags pushed to it.
+        auth that of CBC; key_source, format (epoch or not) and flags follow from the protocol-flags pushed to it;
+        transport is udp or tcp.
         """
         log = self.log
         flags = _first(r"Protocol options: .*protocol-flags ([\w -]+)", log).split()
         digest = _first(r"Outgoing Control Channel Authentication: Using \d+ bit message hash '([\w-]+)'", log)
         encrypted = "Outgoing Control Channel Encryption: Cipher 'AES-256-CTR'" in log
         return {
+            "transport": _first(r"\b(UDP|TCP)\w* link remote:", log).lower(),
             "cipher": _first(r"Data Channel: (?:using negotiated )?cipher '([\w-]+)'", log),
             "auth": _first(r"Outgoing Data Channel: Using \d+ bit message hash '([\w-]+)'", log),
             "tls": _first(r"Control Channel: (TLSv[\d.]+),", log),
