@@ -10,21 +10,16 @@ from pathlib import Path
 
 import pytest
 from tests.interop.cases import GATEWAY, MIB, Setting, check_basics, check_negotiated, load_until
-from tests.world.openvpn_client import OpenvpnClient
-from tests.world.processes import Process
+from tests.interop.udp_cases import FIXED_PORT, MOVES, bytes_through, check_moves, goodbyes, restart_and_drain
 from tests.world.server import Server
 from tests.world.topology import TAP, Topology
 
 pytestmark = pytest.mark.interop
 
-LOCAL_PORT = 5000
-FIXED_PORT = (f"lport {LOCAL_PORT}",)
-OTHER_ADDRESS = "192.0.2.21"
-
 
 @pytest.fixture(scope="module")
 def topology(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Topology]:
-    with Topology("hn-udp", tmp_path_factory.mktemp("topology")) as made:
+    with Topology("hn-udp", tmp_path_factory.mktemp("topology"), clients=4) as made:
         yield made
 
 
@@ -33,7 +28,7 @@ def setting(topology: Topology, tmp_path: Path) -> Setting:
     return Setting(topology, tmp_path, proto="udp")
 
 
-@pytest.mark.parametrize("wrap", ["none", "tls-auth", "tls-crypt", "tls-crypt-v2"])
+@pytest.mark.parametrize("wrap", ["none", "tls-crypt-v2"])  # tests/compat has the others
 def test_cell(setting: Setting, wrap: str) -> None:
     with setting.server("hosted", wrap) as server, setting.client("c1", wrap) as client:
         client.connected()
@@ -55,17 +50,11 @@ def test_renegotiation_under_load(setting: Setting) -> None:
         assert "drop_no_data_key" not in server.log
 
 
-def test_a_stopped_server_says_restart(setting: Setting) -> None:
+def test_a_restart_and_a_drain(setting: Setting) -> None:
     # Resets that come before the new server is up are lost: with OpenVPN's own intervals the next may be seconds away.
-    extra = ("tls-timeout 1", "connect-timeout 2", "connect-retry 1 1")
-    with setting.server("hosted") as server, setting.client("c1", extra=extra) as client:
-        client.connected()
-        assert server.stop() == 0
-        client.process.wait_for("server-pushed-connection-reset", 2)
-        with setting.server("hosted"):
-            client.connected(count=2, timeout=5)
-            assert client.ping(GATEWAY, 1)
-        assert "AUTH_FAILED" not in client.log  # of the old server, which is still there when the client asks again
+    back, gone = restart_and_drain(setting, "tls-timeout 1", "connect-retry 1 1")
+    assert max(back.values()) < 5, f"seconds until clients were back: {back}"
+    assert max(gone.values()) < 5, f"seconds until clients were at their next remote: {gone}"
 
 
 @pytest.fixture(scope="class")
@@ -101,25 +90,12 @@ class TestOneServer:
         setting, server = shared
         with setting.client("c1", common_name="roamer", extra=FIXED_PORT) as client:
             client.connected()
-            command = setting.topology.namespaces.command("c1", "ping", "-i", "0.2", "-c", "25", "-w", "15", GATEWAY)
-            pings = Process(command, setting.folder / "ping.log")
-            pings.wait_for("icmp_seq=5 ")
-            leave_from(client, "192.0.2.11", 6001)
-            pings.wait_for("icmp_seq=15 ")  # a second later at the earliest: a client moves once in a second
-            client.run("ip", "addr", "add", f"{OTHER_ADDRESS}/24", "dev", "eth0")
-            leave_from(client, OTHER_ADDRESS, 6002)
-            pings.wait(20)
-            moves = server.process.wait_for(r"client_floated .*common_name=roamer", 1)
-            client.run("nft", "delete", "table", "ip", "moved")
-            client.run("ip", "addr", "del", f"{OTHER_ADDRESS}/24", "dev", "eth0")
-            assert client.log.count("Initialization Sequence Completed") == 1
-        found = re.search(r"(\d+) received", pings.text)
-        assert found is not None
-        assert int(found[1]) >= 23, f"one ping lost by each move at most:\n{pings.text}"
-        assert [line[line.index("peer=") :] for line in moves] == [
-            f"peer=192.0.2.11:6001 common_name=roamer before=192.0.2.11:{LOCAL_PORT}",
-            f"peer={OTHER_ADDRESS}:6002 common_name=roamer before=192.0.2.11:6001",
-        ]
+            assert check_moves(setting, server, client, "roamer") <= MOVES
+
+    def test_bytes_through_loss_reordering_and_repetition(self, shared: tuple[Setting, Server]) -> None:
+        link = ("--loss", "0.02", "--reorder", "0.05", "--duplicate", "0.01", "--delay-ms", "2", "--reorder-ms", "2")
+        seen = bytes_through(shared[0], "2.6", MIB, *link)
+        assert all(seen[name] for name in ("lost", "reordered", "duplicated")), seen
 
     def test_a_path_that_is_narrower_than_the_link(self, shared: tuple[Setting, Server]) -> None:
         """A router between server and client has an MTU of 1400, which it tells, and for a while does not."""
@@ -170,38 +146,10 @@ class TestOneServer:
         assert took < max(3, 2 * whole)
 
     def test_ends_with_and_without_a_goodbye(self, shared: tuple[Setting, Server]) -> None:
-        setting, server = shared
-        with setting.client("c1", common_name="polite", extra=("explicit-exit-notify 1",)) as polite:
-            killed = setting.client("c2", common_name="killed")
-            polite.connected()
-            killed.connected()
-            killed.kill()
-            polite.stop()
-        [end] = server.process.wait_for("client_ended .*common_name=polite", 6)
-        assert "reason=peer_exit" in end
-        [end] = server.process.wait_for("client_ended .*common_name=killed", 10)
-        assert "reason=peer_timeout" in end
-
-
-def leave_from(client: OpenvpnClient, address: str, port: int) -> None:
-    """Let a client's datagrams leave from another address and port from now on, without its knowledge.
-
-    As a NAT before it does that has forgotten it.
-    """
-    rules = f"""
-table ip moved
-delete table ip moved
-table ip moved {{
-    chain out {{
-        type filter hook output priority 0
-        udp dport 1194 udp sport {LOCAL_PORT} ip saddr set {address} udp sport set {port}
-    }}
-    chain in {{
-        type filter hook prerouting priority 0
-        udp sport 1194 udp dport {port} udp dport set {LOCAL_PORT}
-    }}
-}}"""
-    client.run("nft", rules)
+        gone = goodbyes(*shared)
+        assert gone["2.5"] < 2, f"at its word, no later: {gone}"
+        assert max(gone["2.6"], gone["2.7"]) < 6, f"after the five seconds of EXIT: {gone}"
+        assert gone["killed"] < 10, f"after twice keepalive's four seconds: {gone}"
 
 
 def listed(server: Server, *names: str) -> dict[str, dict[str, str]]:

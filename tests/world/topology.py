@@ -56,6 +56,11 @@ AFTERMATH = (
 ANSWER_LENGTH = 1000  # characters of one of them that are kept, the last ones
 
 
+def client_address(name: str, above: int = 0) -> str:
+    """Outer address of c1, c2 and so on; with `above` (100) one that is free."""
+    return f"192.0.2.{10 + above + int(name.removeprefix('c'))}"
+
+
 class Topology:
     """The namespaces, up and connected; a context manager."""
 
@@ -83,10 +88,9 @@ class Topology:
         spaces.run("host", "ip", "link", "add", "br0", "type", "bridge")
         spaces.run("host", "ip", "addr", "add", f"{HOST}/24", "dev", "br0")
         spaces.run("host", "ip", "link", "set", "br0", "up")
-        for number, name in enumerate(self.clients, 11):
+        for name in self.clients:
             spaces.veth("host", f"to-{name}", name, "eth0")
-            spaces.run("host", "ip", "link", "set", f"to-{name}", "master", "br0")
-            spaces.run(name, "ip", "addr", "add", f"192.0.2.{number}/24", "dev", "eth0")
+            self.plug_in(name)
         spaces.veth("host", "eth1", "inet", "eth0")
         spaces.run("host", "ip", "addr", "add", "198.51.100.1/24", "dev", "eth1")
         spaces.run("inet", "ip", "addr", "add", f"{INTERNET}/24", "dev", "eth0")
@@ -98,6 +102,11 @@ class Topology:
             self.folder / "traffic.log",
         )  # fmt: skip
         self._traffic.wait_for("ready")
+
+    def plug_in(self, client: str) -> None:
+        """Give a client's cable, whose ends are there, its place at the bridge and its address."""
+        self.namespaces.run("host", "ip", "link", "set", f"to-{client}", "master", "br0")
+        self.namespaces.run(client, "ip", "addr", "add", f"{client_address(client)}/24", "dev", "eth0")
 
     def transfer(self, client: str, direction: str, size: int, seed: int = 1, timeout: float = 300) -> float:
         """Move bytes between a client and the internet host; seconds. RuntimeError with the aftermath when it fails."""
