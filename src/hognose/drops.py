@@ -21,6 +21,7 @@ class DropReason(IntEnum):
     BAD_ARP = auto()
     ARP_QUEUE_FULL = auto()
     ARP_TIMEOUT = auto()
+    ARP_CROWDED = auto()
     BAD_IP_HEADER = auto()
     BAD_IP_CHECKSUM = auto()
     IP_OPTIONS_SOURCE_ROUTE = auto()

@@ -50,9 +50,10 @@ class IpLimits:
     pending_per_neighbor: int = 16  # packets waiting for one ARP answer
     pending_bytes_per_neighbor: int = 64 * KIB  # likewise, bytes; a super-segment fits
     pending_bytes: int = 1 * MIB  # of packets waiting for all ARP answers
-    reassembly_datagrams: int = 64
-    reassembly_bytes: int = 1 * MIB
-    reassembly_per_source: int = 8
+    reassembly_bytes: int = 1 * MIB  # of datagrams that a flow or a client expects
+    reassembly_strangers: int = 64  # other datagrams, entries
+    reassembly_stranger_bytes: int = 256 * KIB  # of them, bytes; half for one source
+    reassembly_strangers_per_second: int = 1000  # new ones
     icmp_errors_per_second: int = 50
     icmp_errors_per_client_per_second: int = 10
 

@@ -37,7 +37,7 @@ HEAD = MAC + ROUTER_MAC
 LIMITS = Limits(
     tcp=TcpLimits(half_open=4, connections=4),
     nat=NatLimits(flows=16, flows_per_client=8),
-    ip=IpLimits(neighbors=4, reassembly_datagrams=4),
+    ip=IpLimits(neighbors=4, reassembly_strangers=4),
 )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from tests.sim.segments import ones_complement
 
-MOST_FRAGMENTS = 64
+MOST_FRAGMENTS = 1365
 FRAGMENT_SECONDS = 30
 
 

@@ -27,7 +27,7 @@ from hognose.wire import icmpv4, ipv4, tcp, udp
 
 OUTSIDE, CLIENT, OTHER, SERVER = (parse_ipv4(a) for a in ("10.0.0.2", "10.8.0.2", "10.8.0.3", "1.2.3.4"))
 NOTHING = LinkCaps(b"\2\0\0\0\0\1", tx_csum=False, tx_tso4=False)
-LIMITS = IpLimits(reassembly_datagrams=8, reassembly_bytes=80_000, reassembly_per_source=4)
+LIMITS = IpLimits(reassembly_bytes=80_000)
 
 
 def _pseudo(packet: bytes, l4: int) -> bytes:
@@ -195,7 +195,7 @@ def ip_fragments(data: bytes) -> None:
             assert not isinstance(result, DropReason)
             got += [result] if result is not None else []
         assert got == [whole]
-        assert reassembler._bytes == 0
+        assert (len(reassembler), reassembler.held) == (0, 0)
     now = 0
     for _ in range(80):
         if not reader:
@@ -229,15 +229,14 @@ def ip_fragments(data: bytes) -> None:
             "": None, "bad": DropReason.FRAGMENT_BAD, "overlap": DropReason.FRAGMENT_OVERLAP
         }  # fmt: skip
         assert told == names.get(expected, expected)
-        assert len(roomy._datagrams) == len(model.waiting)
+        assert len(roomy) == len(model.waiting)
         due = reassembler.next_deadline()
         if due is not None and due <= now:
             reassembler.handle_deadline(now)
-        assert len(reassembler._datagrams) <= LIMITS.reassembly_datagrams
-        assert reassembler._bytes <= LIMITS.reassembly_bytes + 65_535
+        assert reassembler.held <= LIMITS.reassembly_bytes
     reassembler.handle_deadline(now + 100 * SECOND)
     assert reassembler.next_deadline() is None
-    assert reassembler._bytes == 0
+    assert (len(reassembler), reassembler.held) == (0, 0)
 
 
 def tcp_reassembly(data: bytes) -> None:

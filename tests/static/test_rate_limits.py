@@ -15,7 +15,6 @@ OTHERWISE = {
     "vpn/handshake_scheduler.py self._credit": "a share of the processor's time, paid after it was used",
     "router/syn_sieve.py self._firsts": "the rate falls while a flood lasts; spent in the loop over frames",
     "router/syn_sieve.py self._repeats": "likewise spent in the loop over frames",
-    "ip/neighbor.py entry.asked_at": "the retransmission timer of ARP",
     "openvpn/liveness.py self._look_at": "a timer",
     "openvpn/control/push.py self.sent_at": "one reply to repeated requests, not a rate (OpenVPN push.c)",
     "tcp/congestion.py self.cwnd": "a window of bytes, no time",

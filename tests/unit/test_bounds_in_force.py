@@ -17,7 +17,7 @@ from hognose.base.fair_table import FairTable
 from hognose.drops import Counters, DropReason, Stat
 from hognose.host.log_queue import LogQueue
 from hognose.host.output import PacedOutput
-from hognose.ip.fragments import Reassembler
+from hognose.ip.fragments import ENTRY_BYTES, PIECE_BYTES, Reassembler
 from hognose.ip.icmp_errors import RateLimiter
 from hognose.ip.neighbor import NeighborTable
 from hognose.limits import HandshakeLimits, IpLimits, Limits, LogLimits
@@ -79,22 +79,40 @@ def test_the_last_sixteen_packets_wait_for_a_neighbor() -> None:
 # -- fragments, ICMP ---------------------------------------------------------------------------------------------------
 
 
+def feed(reassembler: Reassembler, piece: bytes) -> object:
+    return reassembler.receive(piece, 0, len(piece), NOW)
+
+
+FIRST_FRAGMENT = bytes(IP(dst="10.0.0.2", flags="MF") / UDP() / bytes(792))
+
+
 def first_fragment(source: str, ident: int) -> bytes:
-    return bytes(IP(src=source, dst="10.0.0.2", id=ident, flags="MF") / UDP() / bytes(792))
+    """Its header checksum is not looked at here."""
+    head = FIRST_FRAGMENT[:4] + ident.to_bytes(2, "big") + FIRST_FRAGMENT[6:12]
+    return head + parse_ipv4(source) + FIRST_FRAGMENT[16:]
 
 
-def test_a_source_has_eight_incomplete_datagrams_and_all_have_sixty_four() -> None:
+def test_a_mebibyte_is_for_what_is_expected_and_a_third_of_it_for_what_one_source_begins() -> None:
     counters = Counters()
     reassembler = Reassembler(IpLimits(), counters)
-    for ident in range(1, 20):
-        packet = first_fragment("198.51.100.7", ident)
-        assert reassembler.receive(packet, 0, len(packet), NOW) is None
-    assert len(reassembler._datagrams) == 8
-    assert drops(counters) == {"FRAGMENT_TABLE_FULL": 11}
+    charge = 800 + ENTRY_BYTES + PIECE_BYTES
+    taken = [feed(reassembler, first_fragment("198.51.100.7", ident)) for ident in range(1, 1000)]
+    assert taken.count(None) == len(reassembler) == (MIB // charge - 1) // 3 + 1
     for host in range(1, 101):
-        packet = first_fragment(f"203.0.113.{host}", 1)
-        reassembler.receive(packet, 0, len(packet), NOW)
-    assert len(reassembler._datagrams) == 64
+        for ident in range(1, 100):
+            feed(reassembler, first_fragment(f"203.0.113.{host}", ident))
+    assert 0.8 * MIB < reassembler.held <= MIB
+
+
+def test_strangers_have_sixty_four_incomplete_datagrams_and_a_thousand_a_second() -> None:
+    counters = Counters()
+    reassembler = Reassembler(IpLimits(), counters, lambda data, l3, l4: None)
+    taken = [feed(reassembler, first_fragment(f"203.0.{host >> 8}.{host & 255}", 1)) for host in range(1200)]
+    assert (taken.count(None), len(reassembler)) == (1000, 64)
+    assert drops(counters) == {"FRAGMENT_TABLE_FULL": 936}
+    large = Reassembler(IpLimits(), counters, lambda data, l3, l4: None)
+    taken = [feed(large, first_fragment("198.51.100.7", ident)) for ident in range(1, 200)]
+    assert taken.count(None) == 256 * KIB // 3 // (800 + ENTRY_BYTES + PIECE_BYTES)
 
 
 def test_fifty_icmp_errors_a_second_for_all_and_ten_for_one() -> None:

@@ -3,6 +3,8 @@
 | user | limit | made of |
 |---|---|---|
 | ip/icmp_errors | ICMP errors, of all together and per client (RFC 1812 section 4.3.2.8) | TokenBucket of nanoseconds |
+| ip/fragments | datagrams of strangers that are begun | TokenBucket |
+| ip/neighbor | answers by ARP, to all that are not on the link and per sender | FixedWindow, KeyedWindow |
 | openvpn/data/epoch | epochs that a peer may make us derive | TokenBucket of epochs |
 | host/output | bytes to a console whose write waits for its reader | TokenBucket of bytes |
 | tcp/arrival | challenge ACKs of a connection (RFC 5961 section 7) | FixedWindow |

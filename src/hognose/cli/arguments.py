@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 
 from hognose.address import Address, Prefix, address_text, parse_ipv4
@@ -12,7 +13,8 @@ from hognose.host.console import LEVELS
 
 USAGE = """arguments:
   --ipv4=ADDRESS/PREFIX      the server's own address, for example 10.0.0.2/24
-  --ipv4-gateway=ADDRESS     the router to the Internet
+  --ipv4-gateway=ADDRESS     the router to the Internet, in the network of --ipv4; with a /32 anywhere
+  --ipv4-gateway-mac=MAC     its MAC address, which is then not asked for and never changed by ARP
   --clients-may-reach=WHAT   what clients reach through the NAT: anywhere (when absent); not-uplink, all but the network
                              of --ipv4 and the router; not-private, besides that no RFC 1918 and 100.64.0.0/10
   --nat-table-size=FLOWS     flows through the NAT at once, 100 to 65536; by memory when absent
@@ -54,6 +56,7 @@ _HANDSHAKE = {
 _VALUED = (
     "--ipv4",
     "--ipv4-gateway",
+    "--ipv4-gateway-mac",
     "--clients-may-reach",
     "--nat-table-size",
     "--nat-flows-per-client",
@@ -113,6 +116,7 @@ class BootArguments:
     delay: int = 0  # seconds
     clients_may_reach: Reach = Reach.ANYWHERE
     warnings: tuple[str, ...] = ()
+    gateway_mac: bytes | None = None  # 6 bytes
 
     @property
     def destinations(self) -> Destinations:
@@ -147,6 +151,8 @@ def parse_arguments(words: list[str]) -> BootArguments:
         else:
             raise ArgumentError(f"unknown argument {word!r}; see --help")
     _check(arguments.address, arguments.prefix_len, arguments.gateway)
+    if arguments.gateway_mac is not None and arguments.gateway is None:
+        raise ArgumentError("--ipv4-gateway-mac needs --ipv4-gateway")
     _check_handshake_limits(dict(arguments.handshake_limits))
     return arguments
 
@@ -158,6 +164,8 @@ def _with_value(arguments: BootArguments, option: str, value: str) -> BootArgume
         return replace(arguments, address=address, prefix_len=prefix_len)
     if option == "--ipv4-gateway":
         return replace(arguments, gateway=_address(option, value))
+    if option == "--ipv4-gateway-mac":
+        return replace(arguments, gateway_mac=_mac(option, value))
     if option == "--clients-may-reach":
         if value not in _REACHES:
             raise ArgumentError(f"{option}={value} is none of {', '.join(_REACHES)}")
@@ -241,6 +249,16 @@ def _address(option: str, value: str) -> Address:
     if not is_host(address):
         raise ArgumentError(f"{option}: {value} cannot be a host's address")
     return address
+
+
+def _mac(option: str, value: str) -> bytes:
+    """Six pairs of hexadecimal digits between colons or hyphens; a unicast address that is not zero."""
+    if re.fullmatch(r"[0-9a-fA-F]{2}([:-][0-9a-fA-F]{2}){5}", value) is None:
+        raise ArgumentError(f"{option}={value} is no MAC address, for example 02:00:00:00:00:01")
+    mac = bytes.fromhex(re.sub("[:-]", "", value))
+    if mac[0] & 1 or mac == bytes(6):
+        raise ArgumentError(f"{option}={value} is no unicast MAC address")
+    return mac
 
 
 def _with_levels(arguments: BootArguments, value: str) -> BootArguments:

@@ -88,7 +88,13 @@ def serve(
     gateway = assemble(
         config,
         caps=device.caps,
-        uplink=Uplink(arguments.address, arguments.prefix_len, arguments.gateway, arguments.clients_may_reach),
+        uplink=Uplink(
+            arguments.address,
+            arguments.prefix_len,
+            arguments.gateway,
+            arguments.clients_may_reach,
+            arguments.gateway_mac,
+        ),
         limits=limits,
         random=os.urandom,
         now=clock.monotonic(),

@@ -25,6 +25,7 @@ from hognose.nat.nat import Nat
 from hognose.openvpn.session import Session
 from hognose.router.classify import Classifier
 from hognose.router.egress import Egress
+from hognose.router.first_fragment import FirstFragmentJudge
 from hognose.router.forwarding import Forwarder
 from hognose.router.icmp import LinkIcmp, TunnelIcmp
 from hognose.router.ingress import Ingress
@@ -44,13 +45,14 @@ from hognose.vpn.service_state import restore_service
 class Uplink:
     """The NIC's address, its subnet, and the router beyond it (None: only the subnet can be reached).
 
-    clients_may_reach: of --clients-may-reach.
+    clients_may_reach: of --clients-may-reach. gateway_mac: of the router, which is then not asked for it.
     """
 
     address: Address
     prefix_len: int
     gateway: Address | None
     clients_may_reach: Reach = Reach.ANYWHERE
+    gateway_mac: bytes | None = None
 
     @property
     def prefix(self) -> Prefix:
@@ -103,7 +105,15 @@ def assemble(
     network, data = config.network, config.data
     live = LiveConfig(config, limits)
     broadcasts = uplink.prefix.broadcasts
-    neighbors = NeighborTable(mac=caps.mac, address=uplink.address, limits=limits.ip, counters=counters)
+    neighbors = NeighborTable(
+        mac=caps.mac,
+        address=uplink.address,
+        uplink=uplink.prefix,
+        router=uplink.gateway,
+        router_mac=uplink.gateway_mac,
+        limits=limits.ip,
+        counters=counters,
+    )
     neighbors.announce()
     egress = Egress(
         caps=caps,
@@ -202,7 +212,7 @@ def assemble(
         ),
         nat=nat,
         neighbors=neighbors,
-        reassembler=Reassembler(limits.ip, counters),
+        reassembler=Reassembler(limits.ip, counters, FirstFragmentJudge(at_link, nat).judge),
         counters=counters,
     )
     ingress = Ingress(

@@ -172,6 +172,26 @@ class Nat:
             return DropReason.NAT_BAD_PACKET if packets is None else (flow.owner.client, packets)
         return flow.owner.client, [inbound.single(frame, l3, l4, end, partial_checksum, flow)]
 
+    def awaits(self, data: Buffer, l3: int, l4: int) -> Address | DropReason | None:
+        """The client for whose flow a first fragment from outside is; its L4 header is whole, ICMP is an echo reply.
+
+        None where only a mapping takes it, which any host may send to (NatLimits.endpoint_independent_filtering); else
+        the reasons of `inbound`.
+        """
+        protocol = data[l3 + 9]
+        flows = self._inbound.get(protocol)
+        if flows is None:
+            return DropReason.UNKNOWN_PROTOCOL
+        if protocol != ipv4.ICMP:
+            key = bytes(data[l3 + 12 : l3 + 20]) + bytes(data[l4 : l4 + 4])
+        else:
+            key = bytes(data[l3 + 12 : l3 + 20]) + bytes(data[l4 + 4 : l4 + 6])
+        flow = flows.get(key)
+        if flow is not None:
+            return flow.owner.client
+        implied = self._filtering.flow_from_outside(protocol, key, 0)
+        return implied if isinstance(implied, DropReason) else None
+
     def inbound_error(self, frame: Buffer, l3: int, end: int, now: Nanos) -> tuple[Address, bytes] | DropReason:
         """(client, translated error) of an ICMP error from outside about a packet that we translated.
 

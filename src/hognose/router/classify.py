@@ -128,19 +128,32 @@ class Classifier:
     def short_frame(self, frame: bytes, routed: Routed, now: Nanos) -> None:
         """Take ARP from a frame that is too short for IPv4; drop any other such frame."""
         if len(frame) >= L3_OFFSET and frame[24:26] == b"\x08\x06":
-            self.frame(frame, routed, now)
+            self.arp(frame, frame[12:18], routed, now)
         else:
             self._counters.drop(DropReason.FRAME_TOO_SHORT)
 
+    def arp(self, frame: bytes, to_mac: bytes, routed: Routed, now: Nanos) -> None:
+        """Take a frame of ARP."""
+        if to_mac == ethernet.BROADCAST or to_mac == self._mac:
+            released = self._neighbors.receive(frame, L3_OFFSET, now)
+            if released:
+                routed.to_link.extend(released)
+
+    def fragment(self, frame: bytes, end: int, protocol: int, routed: Routed, now: Nanos) -> None:
+        """Take a fragment for our address whose header is valid; a datagram that it completes goes to its engine."""
+        reassembler = self._reassembler
+        if now >= reassembler.due:
+            reassembler.handle_deadline(now)  # no ICMP error to the outside for datagrams that timed out
+        whole = reassembler.receive(frame, L3_OFFSET, end, now)
+        if isinstance(whole, DropReason):
+            self._counters.drop(whole)
+        elif whole is not None:
+            self.packet(whole, 0, (whole[0] & 15) * 4, len(whole), protocol, 0, 0, routed, now)
+
     def frame(self, frame: bytes, routed: Routed, now: Nanos) -> None:
-        """Take what the fast test does not: ARP, frames for other hosts, fragments, IP options."""
+        """Take what the fast test does not: frames for other hosts, other protocols, IP options."""
         ethertype = int.from_bytes(frame[24:26], "big")
-        to_mac = frame[12:18]
-        if ethertype == ethernet.TYPE_ARP:
-            if to_mac in (self._mac, ethernet.BROADCAST):
-                routed.to_link.extend(self._neighbors.receive(frame, L3_OFFSET, now))
-            return
-        if to_mac != self._mac:
+        if frame[12:18] != self._mac:
             self._counters.drop(DropReason.NOT_FOR_US)
             return
         if ethertype != ethernet.TYPE_IPV4:
@@ -158,12 +171,7 @@ class Classifier:
             self._counters.drop(DropReason.BAD_VNET_HEADER)  # no kernel joins datagrams with IP options
             return
         if fragment_word & ipv4.FRAGMENTED:
-            self._reassembler.handle_deadline(now)  # no ICMP error to the outside for datagrams that timed out
-            whole = self._reassembler.receive(frame, L3_OFFSET, end, now)
-            if isinstance(whole, DropReason):
-                self._counters.drop(whole)
-            elif whole is not None:
-                self.packet(whole, 0, (whole[0] & 15) * 4, len(whole), protocol, 0, 0, routed, now)
+            self.fragment(frame, end, protocol, routed, now)
             return
         gso_size = int.from_bytes(frame[4:6], "little") if frame[1] else 0
         self.packet(frame, L3_OFFSET, l4, end, protocol, gso_size, frame[0], routed, now)

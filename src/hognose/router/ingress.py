@@ -31,6 +31,11 @@ _FRAMES_IN, _BYTES_IN, _SUPER_FRAMES_IN = int(Stat.FRAMES_IN), int(Stat.BYTES_IN
 _DESTINATION_PORT = Struct(">2xH")
 _MIN_FRAME = _FRAME.size
 _L4_OFFSET = L3_OFFSET + 20
+_TYPE_OFFSET = L3_OFFSET - 2  # of the Ethernet type, or of the tag in its place (IEEE 802.1Q section 9.3)
+_TAG = slice(L3_OFFSET, L3_OFFSET + 2)  # priority, drop eligible, VLAN
+_INNER_TYPE = slice(L3_OFFSET + 2, L3_OFFSET + 4)
+_TAGGED = b"\x81\x00"
+_NO_VLAN = frozenset(bytes((first, 0)) for first in range(0, 256, 16))  # priority alone
 
 
 class Ingress:
@@ -70,17 +75,27 @@ class Ingress:
         if self.held:
             frames = self.held + frames
             self.held = []
+        self._classifier.split = 0
+        routed = tuple.__new__(Routed, ({}, [], self._failures, []))  # a NamedTuple's own __new__ is a call more
+        self._failures = []
+        if tagged := self._take(frames, routed, now):
+            # IEEE 802.1Q section 6.9: the tag of VLAN 0 has a priority and no VLAN.
+            bare = [frame[:_TYPE_OFFSET] + frame[_TYPE_OFFSET + 4 :] for frame in tagged]
+            self._take(self._sift(bare) if self._syn_sieve.sifts else bare, routed, now)
+        return routed
+
+    def _take(self, frames: list[bytes], routed: Routed, now: Nanos) -> list[bytes]:
+        """Take frames; those with a priority tag are given back, and not counted."""
         counters = self._counters
         stats = counters.stats
         received_bytes = super_frames = 0
         classifier = self._classifier
-        classifier.split = 0
         unpack = _FRAME.unpack_from
         port_of = _DESTINATION_PORT.unpack_from
         mac, address, engine = self._mac, self._address, classifier.packet
         tcp_server, udp_server = self._tcp.get, self._udp.get
-        routed = tuple.__new__(Routed, ({}, [], self._failures, []))  # a NamedTuple's own __new__ is a call more
-        self._failures = []
+        held: list[bytes] = []
+        tagged: list[bytes] = []
         left = iter(frames)
         for frame in left:
             size = len(frame)
@@ -92,15 +107,14 @@ class Ingress:
                 (
                     flags, gso_type, gso_swapped, to_mac, ethertype, version, length, fragment, protocol, to_address,
                 ) = unpack(frame)  # fmt: skip
-                if (
-                    to_mac != mac
-                    or to_address != address
-                    or ethertype != 0x0800
-                    or version != 0x45
-                    or fragment & 0x3FFF
-                    or gso_type & 0x7A
-                ):
-                    classifier.frame(frame, routed, now)
+                if to_mac != mac or to_address != address or ethertype != 0x0800 or version != 0x45 or gso_type & 0x7A:
+                    if ethertype == 0x0806:
+                        classifier.arp(frame, to_mac, routed, now)
+                    elif ethertype == 0x8100 and frame[_TAG] in _NO_VLAN and frame[_INNER_TYPE] != _TAGGED:
+                        received_bytes -= size
+                        tagged.append(frame)
+                    else:
+                        classifier.frame(frame, routed, now)
                     continue
                 end = L3_OFFSET + length
                 if end > size or length < 20:
@@ -108,6 +122,9 @@ class Ingress:
                     continue
                 if ones_sum(frame[L3_OFFSET:_L4_OFFSET]):  # RFC 1122 3.2.1.2
                     counters.drop(DropReason.BAD_IP_CHECKSUM)
+                    continue
+                if fragment & 0x3FFF:
+                    classifier.fragment(frame, end, protocol, routed, now)
                     continue
                 gso_size = 0
                 if gso_type:
@@ -117,7 +134,7 @@ class Ingress:
                         continue
                     if not takes:
                         received_bytes -= size
-                        self.held = [frame, *left]
+                        held = [frame, *left]
                         break
                     super_frames += 1
                 if (
@@ -135,10 +152,12 @@ class Ingress:
             except Exception as error:
                 counters.drop(DropReason.INTERNAL_ERROR)
                 routed.failures.append(error)
-        stats[_FRAMES_IN] += len(frames) - len(self.held)
+        stats[_FRAMES_IN] += len(frames) - len(held) - len(tagged)
         stats[_BYTES_IN] += received_bytes
         stats[_SUPER_FRAMES_IN] += super_frames
-        return routed
+        if held:
+            self.held = held + self.held
+        return tagged
 
     def _takes(self, gso_type: int, protocol: int, l4_len: int, gso_size: int) -> bool | None:
         """True when a super-frame is taken in this step; None when it is none, which is counted (BAD_VNET_HEADER)."""

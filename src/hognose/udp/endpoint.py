@@ -36,6 +36,9 @@ class DatagramServer(Protocol):
     def icmp_error(self, icmp_type: int, code: int, mtu: int, quoted: bytes, now: Nanos) -> None:
         """Take an ICMP error; quoted: a packet from this port, 28 bytes of it at least, mtu: of the next hop."""
 
+    def knows(self, source: bytes) -> bool:
+        """True for a peer, by address and port as on the wire, whose datagrams may come in fragments at any rate."""
+
     @property
     def waits(self) -> bool:
         """True while something waits for `poll`."""
@@ -98,6 +101,10 @@ class UdpEndpoint:
 
     def icmp_error(self, icmp_type: int, code: int, mtu: int, quoted: bytes, now: Nanos) -> None:
         """Do nothing: datagrams of this port are sent once, and without DF."""
+
+    def knows(self, source: bytes) -> bool:
+        """False: every peer is a stranger."""
+        return False
 
     def take(self) -> list[Datagram]:
         """Drained datagrams that came, oldest first."""

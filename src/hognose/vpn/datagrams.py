@@ -69,7 +69,6 @@ class DatagramPort:
         """mtu: of the link; uso: it takes super-frames of datagrams.
 
         resets, proofs: limits of hard resets of no session, and of packets that prove an address.
-
         broadcasts: directed broadcasts of the link, which are no sources.
         """
         self.local = address + port.to_bytes(2, "big")
@@ -105,6 +104,10 @@ class DatagramPort:
     def __len__(self) -> int:
         """Number of transports."""
         return len(self._transports) + len(self._newcomers)
+
+    def knows(self, source: bytes) -> bool:
+        """True for the address and port, as on the wire, of a peer that has a session."""
+        return source in self._transports
 
     # -- what comes --------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,8 @@ from hognose.address import Address
 from hognose.units import Buffer
 
 PACKET = Struct(">HHBBH6s4s6s4s")
+_FIELDS = Struct(">6sH6s4s6s4s")
+_ETHERNET_AND_IPV4 = b"\x00\x01\x08\x00\x06\x04"
 REQUEST = 1
 REPLY = 2
 
@@ -27,10 +29,10 @@ def parse(data: Buffer, offset: int = 0) -> Arp | None:
     """The packet at offset, or None when it is short or not Ethernet/IPv4."""
     if len(data) - offset < PACKET.size:
         return None
-    hardware, protocol, hlen, plen, operation, sha, spa, tha, tpa = PACKET.unpack_from(data, offset)
-    if hardware != 1 or protocol != 0x0800 or hlen != 6 or plen != 4 or operation not in (REQUEST, REPLY):
+    kind, operation, sha, spa, tha, tpa = _FIELDS.unpack_from(data, offset)
+    if kind != _ETHERNET_AND_IPV4 or operation not in (REQUEST, REPLY):
         return None
-    return Arp(operation, sha, spa, tha, tpa)
+    return tuple.__new__(Arp, (operation, sha, spa, tha, tpa))  # a NamedTuple's own __new__ is a call more
 
 
 def build(operation: int, sender_mac: bytes, sender: Address, target_mac: bytes, target: Address) -> bytes:

@@ -13,13 +13,14 @@ from hognose.limits import Limits
 class Bound:
     """name: Class.field of limits.py, or module:CONSTANT below hognose; unit: entries or bytes.
 
-    The bound is the value of that name, times and plus some.
+    The bound is the value of that name, times, per and plus some.
     """
 
     name: str
     unit: str = "entries"
     times: int = 1
     plus: int = 0
+    per: int = 1
 
     def most(self, limits: Limits) -> int:
         """Its value; AttributeError or KeyError when there is no such name."""
@@ -30,7 +31,7 @@ class Bound:
             part, _, field = self.name.partition(".")
             value = getattr({type(one).__name__: one for one in parts_of(limits)}[part], field)
         assert isinstance(value, int)
-        return value * self.times + self.plus
+        return value * self.times // self.per + self.plus
 
 
 def parts_of(limits: Limits) -> Iterator[object]:
@@ -38,8 +39,8 @@ def parts_of(limits: Limits) -> Iterator[object]:
     yield from (getattr(limits, field.name) for field in fields(limits))
 
 
-def entries(name: str, times: int = 1, plus: int = 0) -> Bound:
-    return Bound(name, "entries", times, plus)
+def entries(name: str, times: int = 1, plus: int = 0, per: int = 1) -> Bound:
+    return Bound(name, "entries", times, plus, per)
 
 
 def total(name: str, times: int = 1, plus: int = 0) -> Bound:

@@ -577,6 +577,6 @@ def test_a_deadline_has_a_reason() -> None:
             due = world.gateway.next_deadline()
             reasons.add(world.gateway.waits_for.reason)
             assert due == world.gateway.waits_for.at
-            world.rest(0.5)
+            world.rest(0.5 if number else 0.05)
     assert {"timers", "tcp.timer"} <= reasons
     assert reasons <= {"timers", "tcp.timer", "nat.timer", "arp.timer", "periodic tasks"}

@@ -22,6 +22,7 @@ from tests.unit.gateway.gateway_world import (
 from hognose.drops import DropReason, Stat
 from hognose.limits import Limits, NatLimits
 
+PORT_OF_NO_FLOW = 9
 NIC = MAC.hex(":")
 TO_US = Ether(src=ROUTER_MAC, dst=NIC)
 
@@ -194,28 +195,52 @@ def test_fragments_from_outside_are_put_together_and_cut_again() -> None:
     assert all(len(piece) <= 1500 for piece in got)
 
 
-@pytest.mark.stress
-def test_fragments_of_strangers_take_no_clients_place() -> None:
-    """A thousand first fragments from as many sources lie between a client's two."""
+def test_interleaved_datagrams_of_one_source_all_reach_the_client() -> None:
     world = GatewayWorld()
-    alice = world.client()
-    whole = IP(src=alice.tunnel_address, dst=OUTSIDE, id=9) / UDP(sport=5000, dport=53) / Raw(bytes(1200))
-    first, second = fragment(IP(bytes(whole)), 800)
-    assert alice.inner(first) == []
-    for index in range(1000):
-        world.ip(IP(src=f"1.2.{index >> 8}.{index & 255}", dst=ADDRESS, id=9, flags="MF") / UDP() / bytes(792))
-    assert world.dropped(DropReason.FRAGMENT_TABLE_FULL) == 1000 - 64
-    assert alice.inner(second) == []
+    alice, port = udp_flow(world)
+    whole = [
+        IP(src=OUTSIDE, dst=ADDRESS, id=n) / UDP(sport=53, dport=port) / Raw(bytes((n,)) * 2000) for n in range(20)
+    ]
+    pieces = [fragment(IP(bytes(packet)), 1480) for packet in whole]
+    for number in (0, 1):
+        for each in pieces:
+            world.ip(each[number])
+    got = [packet for packet in alice.take() if packet.frag]
+    assert [packet[Raw].load[-1] for packet in got] == list(range(20))
+    assert "drop_fragment_table_full" not in world.counters.non_zero()
+
+
+@pytest.mark.stress
+@pytest.mark.parametrize("frag", [0, 100], ids=["first", "later"])
+def test_fragments_of_strangers_take_no_clients_place(frag: int) -> None:
+    """Five hundred fragments from as many sources lie between two of a client's, and between two for a client."""
+    world = GatewayWorld()
+    alice, port = udp_flow(world)
+    up = IP(src=alice.tunnel_address, dst=OUTSIDE, id=9) / UDP(sport=5000, dport=53) / Raw(bytes(1200))
+    down = IP(src=OUTSIDE, dst=ADDRESS, id=9) / UDP(sport=53, dport=port) / Raw(bytes(1200))
+    (first_up, second_up), (first_down, second_down) = (fragment(IP(bytes(each)), 800) for each in (up, down))
+    assert alice.inner(first_up) == []
+    world.ip(first_down)
+    for index in range(500):
+        strange = IP(src=f"1.2.{index >> 8}.{index & 255}", dst=ADDRESS, id=9, flags="MF", frag=frag, proto=17)
+        world.ip(strange / Raw(bytes(UDP(dport=PORT_OF_NO_FLOW)) + bytes(792)))
+    if frag:
+        assert world.dropped(DropReason.FRAGMENT_TABLE_FULL) == 500 - 64
+    else:
+        assert world.dropped(DropReason.NAT_NO_MAPPING) == 500
+    assert alice.inner(second_up) == []
     assert world.outside[-1][UDP].load == bytes(1200)
+    world.ip(second_down)
+    assert sum(len(packet.payload) for packet in alice.take()) == 1208
     world.rest(31)  # what is overdue goes when the next one comes
-    world.ip(IP(src="9.9.9.9", dst=ADDRESS, id=9, flags="MF") / UDP() / bytes(792))
-    assert world.dropped(DropReason.FRAGMENT_TIMEOUT) == 64
+    world.ip(IP(src="9.9.9.9", dst=ADDRESS, id=9, flags="MF") / UDP(dport=PORT_OF_NO_FLOW) / bytes(792))
+    assert world.dropped(DropReason.FRAGMENT_TIMEOUT) == (64 if frag else 0)
 
 
 def test_fragments_that_overlap_are_dropped() -> None:
     world = GatewayWorld()
-    first = IP(src=OUTSIDE, dst=ADDRESS, id=9, flags="MF") / UDP() / bytes(792)
-    world.ip(first)
+    _, port = udp_flow(world)
+    world.ip(IP(src=OUTSIDE, dst=ADDRESS, id=9, flags="MF") / UDP(sport=53, dport=port) / bytes(792))
     world.ip(IP(src=OUTSIDE, dst=ADDRESS, id=9, frag=50, proto=17) / Raw(bytes(80)))
     assert world.dropped(DropReason.FRAGMENT_OVERLAP) == 1
 

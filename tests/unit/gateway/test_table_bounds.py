@@ -14,11 +14,12 @@ from tests.unit.gateway.bounds import Bound, entries, total
 from tests.unit.gateway.gateway_world import GatewayWorld
 from tests.unit.gateway.object_graph import reachable, size_of
 
+from hognose.ip.fragments import ENTRY_BYTES, PIECE_BYTES
 from hognose.limits import IpLimits, Limits, NatLimits
 
 LIMITS = Limits(
     nat=NatLimits(flows=300, flows_per_client=200),
-    ip=IpLimits(neighbors=20, pending_per_neighbor=4, reassembly_datagrams=8, reassembly_per_source=4),
+    ip=IpLimits(neighbors=20, pending_per_neighbor=4, reassembly_bytes=75_000),
 )
 PORTS = 65_536 - 1024  # of one protocol
 LONGEST = 7440 + 2  # seconds of the longest time-out (nat/flow_timeouts.py TCP_ESTABLISHED), and this one and the next
@@ -30,6 +31,7 @@ FIXED = {
     "Flow.out_key": 12, "Flow.out_wire": 12, "Flow.remote": 4, "FlowTable.address": 4, "Mapping.inside": 4,
     "Nat.address": 4, "Neighbor.mac": 6, "NeighborTable.mac": 6, "NeighborTable.address": 4, "Ports.held": PORTS,
     "Ports.taken": PORTS, "Wheel.buckets": LONGEST, "Wheel.order": LONGEST, "_Datagram.header": 60,
+    "_Datagram.owner": 4, "NeighborTable.router": 4,
 }  # fmt: skip
 BOUNDS: dict[str, Bound] = {
     "ClientFlows.hairpin[]": entries("NatLimits.flows_per_client"),
@@ -52,16 +54,23 @@ BOUNDS: dict[str, Bound] = {
     "NeighborTable.entries": entries("IpLimits.neighbors"),
     "NeighborTable.holding": entries("IpLimits.neighbors"),
     "NeighborTable.waiting": entries("IpLimits.neighbors"),
+    "NeighborTable.heard": entries("IpLimits.neighbors"),
+    "NeighborTable.known": entries("IpLimits.neighbors"),
+    "NeighborTable.routers": entries("IpLimits.neighbors"),
+    "NeighborTable.silent": entries("IpLimits.neighbors"),
     "NeighborTable.requests": entries("IpLimits.neighbors"),  # drained in the step that made them
     "Neighbor.pending": entries("IpLimits.pending_per_neighbor"),
     "Neighbor.pending[][]": total("IpLimits.pending_bytes_per_neighbor"),
-    "Reassembler.datagrams": entries("IpLimits.reassembly_datagrams"),
-    "_Datagram.pieces": entries("ip.fragments:MAX_FRAGMENTS"),
+    # What is charged at least: a datagram with a piece of 8 bytes; of pieces of one, for half of all.
+    "Reassembler.datagrams": entries("IpLimits.reassembly_bytes", per=ENTRY_BYTES + PIECE_BYTES + 8),
+    "_Account.shares": entries("IpLimits.reassembly_bytes", per=ENTRY_BYTES + PIECE_BYTES + 8),
+    "_Datagram.offsets": entries("IpLimits.reassembly_bytes", per=2 * (PIECE_BYTES + 8)),
+    "_Datagram.pieces": entries("IpLimits.reassembly_bytes", per=2 * (PIECE_BYTES + 8)),
     "RateLimiter.clients": entries("ip.icmp_errors:RATE_CLIENTS"),
 }
-FILLED = {  # one client gets half of what the NAT keeps for no other, and half of the datagrams
+FILLED = {  # one client gets half of what the NAT keeps for no other, and a third of the datagrams
     "ClientFlows.mappings[]": 0.35, "FlowTable.inbound[]": 0.2, "NeighborTable.entries": 1.0,
-    "NeighborTable.holding": 0.9, "Neighbor.pending": 1.0, "Reassembler.datagrams": 0.5, "_Datagram.pieces": 0.9,
+    "NeighborTable.holding": 0.9, "Neighbor.pending": 1.0, "Reassembler.datagrams": 0.25, "_Datagram.pieces": 0.35,
 }  # fmt: skip
 
 
@@ -80,9 +89,9 @@ def largest() -> dict[str, int]:
     packets += [IP(src=source, dst="198.51.100.7") / ICMP(id=n) / b"x" for n in range(20)]
     mallory.inner(*packets)
     mallory.inner(*[IP(src=source, dst="198.51.100.7", ttl=1) / UDP(sport=2000, dport=53)] * 5)
-    for number in range(12):
-        mallory.inner(fragment(IP(src=source, dst="198.51.100.7", id=20 + number) / UDP() / bytes(800), 400)[0])
-    whole = IP(src=source, dst="198.51.100.7", id=9) / UDP(sport=7, dport=7) / bytes(60 * 8)
+    for number in range(30):
+        mallory.inner(fragment(IP(src=source, dst="198.51.100.7", id=20 + number) / UDP() / bytes(16), 8)[0])
+    whole = IP(src=source, dst="198.51.100.7", id=9) / UDP(sport=7, dport=7) / bytes(75 * 8)
     mallory.inner(*fragment(whole, fragsize=8)[:-1])
     seen, held = reachable(world.gateway)
     modules = {type(one).__name__: type(one).__module__ for one in seen.values()}

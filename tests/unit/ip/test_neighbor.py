@@ -60,7 +60,8 @@ def test_a_packet_waits_for_the_answer() -> None:
     assert (ARP(request).op, ARP(request).pdst) == (1, "10.0.0.1")
     released = neighbors.receive(arp(2, "10.0.0.1"), 0, T0 + 1)
     assert released == [waiting(1), waiting(2)]
-    assert neighbors.next_deadline() is None
+    neighbors.handle_deadline(T0 + RETRY_NS)
+    assert (neighbors.next_deadline(), neighbors.requests()) == (None, [])
 
 
 def test_unasked_answers_and_gratuitous_requests_do_not_overwrite() -> None:

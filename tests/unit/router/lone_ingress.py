@@ -104,6 +104,9 @@ class Server:
         """Type, code, rest, quoted packet, time."""
         self.calls.append(("error", *given[:3]))
 
+    def knows(self, source: bytes) -> bool:
+        return False
+
     @property
     def waits(self) -> bool:
         return bool(self.unsent)
