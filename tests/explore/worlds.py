@@ -11,7 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.explore import results
 from tests.explore.seeding import derived, seed_urandom
@@ -22,10 +22,13 @@ LONG_FROM = 300.0  # seconds of a run in which there are long ones
 
 
 def drawn(seed: int, hours: tuple[float, float]) -> WorldSettings:
-    """The settings of one world: a third each have too few addresses, new configs, new gateways."""
+    """The settings of one world: a third each have too few addresses, new configs, new gateways; half clients over UDP.
+
+    A new gateway does not get those: a world has the ones or the others.
+    """
     rng = random.Random(seed)
     clients = rng.randint(2, 8)
-    return WorldSettings(
+    settings = WorldSettings(
         seed,
         clients=clients,
         hours=round(rng.uniform(*hours), 2),
@@ -39,6 +42,16 @@ def drawn(seed: int, hours: tuple[float, float]) -> WorldSettings:
         pool=max(1, clients - rng.randint(1, 3)) if rng.random() < 1 / 3 else 0,
         mean_reload=rng.choice((60, 300)) if rng.random() < 1 / 3 else 0,
         mean_restore=rng.choice((15, 60, 300)) if rng.random() < 1 / 3 else 0,
+    )
+    if settings.mean_restore or rng.random() < 0.3:
+        return settings
+    roamers = rng.randint(1, clients - 1)
+    return replace(
+        settings,
+        clients=clients - roamers,
+        roamers=roamers,
+        twins=rng.choice((0, 0, 1)),
+        mean_roam=rng.choice((5, 30, 120)),
     )
 
 

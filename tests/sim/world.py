@@ -21,10 +21,11 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from heapq import heappop, heappush
 
-from tests.sim.segments import build, ipv4_int, read
+from tests.sim.segments import build, ipv4_int, ones_complement, read
 from tests.sim.world_client import SimClient
 from tests.sim.world_hostile import Hostile
 from tests.sim.world_peer import ECHO_PORT, is_sound, udp_packet
+from tests.sim.world_roamer import DATA, SimRoamer
 from tests.unit.openvpn.client import ClientKit
 from tests.unit.openvpn.link import authority, kit, server_identity
 from tests.world.impairment import Impairment
@@ -71,6 +72,9 @@ class WorldSettings:
     pool: int = 0  # addresses for clients; 0: one for each
     mean_reload: float = 0  # between new configs: who is shut out, how many may come; 0: none
     mean_restore: float = 0  # between replacements of the whole gateway by a new one with its state; 0: none
+    roamers: int = 0  # clients over UDP besides; all clients reach each other then
+    twins: int = 0  # of them, with the name of a client over TCP
+    mean_roam: float = 120  # between moves of one of them
     link: Impairment | None = None  # None: drawn for each client
 
 
@@ -101,8 +105,14 @@ class SimWorld:
         self._hurried = 0  # steps in a row after which it wanted to run again at once
         self._wakes: list[tuple[int, int, int]] = []  # (time, order, client)
         self.outside_seen: set[bytes] = set()
-        self.clients = [SimClient(self, n) for n in range(settings.clients)]
-        self._hosts = {client.host: client for client in self.clients}
+        self.streams = [SimClient(self, n) for n in range(settings.clients)]
+        self.roamers = [
+            SimRoamer(self, n, f"client{n - settings.clients if n - settings.clients < settings.twins else n}")
+            for n in range(settings.clients, settings.clients + settings.roamers)
+        ]
+        self.clients: list[SimClient] = [*self.streams, *self.roamers]
+        self.across: dict[bytes, int] = {}  # payloads between clients -> to which of them, until they arrive
+        self._hosts = {host: client for client in self.clients for host in client.hosts}
         self.hostile = Hostile(self)
         self._reload_at = START + self._draw(settings.mean_reload)
         self.faulty = True
@@ -114,6 +124,8 @@ class SimWorld:
         lines = [f"keepalive {settings.keepalive[0]} {settings.keepalive[1]}", f"reneg-sec {settings.reneg_sec}"]
         if settings.pool:
             lines.append(f"ifconfig-pool 10.8.0.2 10.8.0.{1 + settings.pool}")
+        if settings.roamers:
+            lines += [f"local * {PORT} tcp", f"local * {PORT} udp", "client-to-client"]
         text = ServerSettings(authority(), server_identity(), "none", extra=[*lines, *more]).text()
         return parse_config(text, "server.conf")[0]
 
@@ -142,6 +154,7 @@ class SimWorld:
             + (f" --pool {s.pool}" if s.pool else "")
             + (f" --reload {s.mean_reload}" if s.mean_reload else "")
             + (f" --restore {s.mean_restore}" if s.mean_restore else "")
+            + (f" --roamers {s.roamers} --twins {s.twins} --roam {s.mean_roam}" if s.roamers else "")
         )
 
     def state(self) -> str:
@@ -334,6 +347,8 @@ class SimWorld:
         destination = int.from_bytes(packet[16:20], "big")
         if packet[9] == 6:
             self._to_client(frame, packet, destination, touched)
+        elif packet[9] == 17 and packet[20:22] == PORT.to_bytes(2, "big"):
+            self._to_roamer(frame, packet, destination, touched)
         elif packet[9] == 17:
             self._to_internet(packet, destination)
         else:
@@ -350,6 +365,20 @@ class SimWorld:
             client.hears_of_gaps(port, segment)
             client.down.offer(build(segment, ADDRESS, PORT, destination, port), self.now)
         touched.add(client.number)
+
+    def _to_roamer(self, frame: bytes, packet: bytes, destination: int, touched: set[int]) -> None:
+        """A datagram to a client, or to where it was before, or to a stranger; the device completes its checksum."""
+        assert ones_complement(packet[:20]) == 0, "a damaged header"
+        assert frame[0] == 1, "the UDP checksum is not left to the device"
+        assert int.from_bytes(packet[24:26], "big") == len(packet) - 20
+        client = self._hosts.get(destination)
+        if isinstance(client, SimRoamer) and client.host == destination:
+            client.hears(PORT, int.from_bytes(packet[22:24], "big"), packet[28:])
+            touched.add(client.number)
+        elif client is None:
+            self.facts["datagrams to strangers"] += 1
+            self.facts["data to strangers"] += packet[28] >> 3 in DATA
+            self.hostile.told += len(packet)
 
     def _to_internet(self, packet: bytes, destination: int) -> None:
         """The host outside sends every payload back, once for each that comes."""
@@ -381,6 +410,8 @@ class SimWorld:
         assert self.counters.drops[DropReason.INTERNAL_ERROR] == 0
         assert self.counters.drops[DropReason.SEND_QUEUE_FULL] == 0, "so little traffic fits every queue"
         assert gateway.client_count <= min(len(self.clients) + 1, self.settings.pool or 253)
+        stats = self.counters.stats
+        assert stats[Stat.UDP_ACCEPTED] - stats[Stat.UDP_CLOSED] <= 4 * (len(self.clients) + 10)
         assert self._flows() <= LIMITS.nat.flows
         assert all(self.now - since <= 61 * SECOND for since in self._wants_keys.values()), "no new keys, no failure"
         assert len(gateway.service.table.by_transport) <= 20 * (len(self.clients) + 10)
@@ -411,10 +442,12 @@ class SimWorld:
         assert stats[Stat.SESSIONS_ESTABLISHED] == stats[Stat.SESSIONS_ENDED]
         assert stats[Stat.NAT_FLOWS_OPENED] == stats[Stat.NAT_FLOWS_EXPIRED] + stats[Stat.NAT_FLOWS_FORGOTTEN]
         assert stats[Stat.TCP_ACCEPTED] == stats[Stat.TCP_CLOSED]
+        assert stats[Stat.UDP_ACCEPTED] == stats[Stat.UDP_CLOSED]
         assert (stats[Stat.FRAMES_IN], stats[Stat.BYTES_IN]) == (self.frames_in, self.bytes_in)
         assert stats[Stat.FRAMES_OUT] == self.frames_out
         assert stats[Stat.BYTES_OUT] == self.bytes_out
         assert self.facts["sessions established"] <= stats[Stat.SESSIONS_ESTABLISHED]
+        assert self.hostile.told <= 1.3 * self.hostile.said, "strangers were sent more than they have sent"
         assert self.counters.drops[DropReason.WRONG_SOURCE] <= self.facts["spoofed"]
         assert stats[Stat.DATA_PACKETS_IN] >= self.facts["queries outside"]
 
@@ -446,11 +479,14 @@ def main() -> None:
     parser.add_argument("--pool", type=int, default=0)
     parser.add_argument("--reload", type=float, default=0)
     parser.add_argument("--restore", type=float, default=0)
+    parser.add_argument("--roamers", type=int, default=0)
+    parser.add_argument("--twins", type=int, default=0)
+    parser.add_argument("--roam", type=float, default=120)
     a = parser.parse_args()
     world = SimWorld(
         WorldSettings(
             a.seed, a.clients, a.hours, tuple(a.keepalive), a.reneg_sec, a.act, a.life, a.away, a.partition, a.hostile,
-            a.pool, a.reload, a.restore,
+            a.pool, a.reload, a.restore, a.roamers, a.twins, a.roam,
         )
     )  # fmt: skip
     world.run()

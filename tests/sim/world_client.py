@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from tests.sim.segments import Segment, build, parse
 from tests.sim.tcp_world import intact
 from tests.sim.world_peer import ECHO_PORT, Tunnel, echo_request, is_sound, open_tunnel, udp_packet
+from tests.unit.openvpn.client import ClientKit
 from tests.world.impairment import Channel, Impairment
 
 if TYPE_CHECKING:
@@ -34,7 +35,9 @@ class SimClient:
     def __init__(self, world: SimWorld, number: int) -> None:
         self.world = world
         self.number = number
+        self.name = f"client{number}"
         self.host = FIRST_HOST + number
+        self.hosts: tuple[int, ...] = (self.host,)
         self.random = random.Random(f"{world.settings.seed}/{number}")
         link = world.settings.link or self.random.choice(LINKS)
         self.up = Channel(link, 2 * number + 1000 * world.settings.seed)
@@ -81,9 +84,9 @@ class SimClient:
         self._partition(now)
         for packet in self.up.due(now):
             if not self.partition_ends:
-                self.world.frame(packet)
+                self.arrives(packet)
         for packet in self.down.due(now):
-            if not self.partition_ends and intact(packet):
+            if not self.partition_ends and self.intact(packet):
                 self._receive(packet, now)
         for tunnel in (self.tunnel, self.closing):
             if tunnel is not None:
@@ -91,7 +94,7 @@ class SimClient:
                 if deadline is not None and deadline <= now:
                     tunnel.peer.handle_deadline(now)
         if self.tunnel is not None:
-            self._serve(self.tunnel, now)
+            self.serve(self.tunnel, now)
         elif not self.gone and self.connect_at <= now:
             self._connect(now)
         if self.closing is not None and (self.closing.dead or now - self.closing.sent_at > 60 * SECOND):
@@ -101,6 +104,14 @@ class SimClient:
         for tunnel in (self.tunnel, self.closing):
             if tunnel is not None:
                 self._transmit(tunnel)
+
+    def intact(self, packet: bytes) -> bool:
+        """True when this host takes a packet of the link."""
+        return intact(packet)
+
+    def arrives(self, packet: bytes) -> None:
+        """A packet of this host has come to the gateway."""
+        self.world.frame(packet)
 
     def _partition(self, now: int) -> None:
         if self.partition_ends and self.partition_ends <= now:
@@ -141,17 +152,23 @@ class SimClient:
 
     # -- the session -----------------------------------------------------------------------------------------------
 
-    def _connect(self, now: int) -> None:
+    @property
+    def kit(self) -> ClientKit:
+        """Its certificate."""
         from tests.sim.world import client_kit
 
-        self.ports = 20_000 + (self.ports - 19_999) % 40_000
-        iss = self.random.getrandbits(32)
+        return client_kit(self.name)
+
+    def _connect(self, now: int) -> None:
         self.world.facts["connects"] += 1
-        kit = client_kit(f"client{self.number}")
-        self.tunnel = open_tunnel(self.world.facts["connects"], self.ports, iss, kit, now)
+        self.tunnel = self._open(now)
         self.leave_at = self.act_at = 0
 
-    def _serve(self, tunnel: Tunnel, now: int) -> None:
+    def _open(self, now: int) -> Tunnel:
+        self.ports = 20_000 + (self.ports - 19_999) % 40_000
+        return open_tunnel(self.world.facts["connects"], self.ports, self.random.getrandbits(32), self.kit, now)
+
+    def serve(self, tunnel: Tunnel, now: int) -> None:
         settings, was = self.world.settings, tunnel.address
         for packet in tunnel.exchange(now):
             self._inner(tunnel, packet)
@@ -225,7 +242,18 @@ class SimClient:
         source = self.random.choice((tunnel.address + 1, tunnel.address ^ 3, TUNNEL_GATEWAY, 0xC6336407))
         tunnel.send(udp_packet(source, 5000, 0xC6336407, ECHO_PORT, payload), now)
         self.world.facts["spoofed"] += 1
-        tunnel.send(udp_packet(tunnel.address, 5000, tunnel.address ^ 1, ECHO_PORT, payload), now)
+        if self.world.roamers:
+            self._across(tunnel, now)
+        else:
+            tunnel.send(udp_packet(tunnel.address, 5000, tunnel.address ^ 1, ECHO_PORT, payload), now)
+
+    def _across(self, tunnel: Tunnel, now: int) -> None:
+        """A packet to each other client, over whichever transport that has come."""
+        there = {one.tunnel.address for one in self.world.clients if one.tunnel is not None and one.tunnel.address}
+        for address in sorted(there - {tunnel.address}):
+            payload = self._payload(b"C")
+            self.world.across[payload] = address
+            tunnel.send(udp_packet(tunnel.address, 5000, address, ECHO_PORT, payload), now)
 
     def _inner(self, tunnel: Tunnel, packet: bytes) -> None:
         """Whatever comes out of the tunnel belongs to this session and has not come before."""
@@ -236,6 +264,10 @@ class SimClient:
             self.world.facts["errors inside"] += 1
             return
         payload = packet[28:]
+        if payload[:1] == b"C":
+            assert self.world.across.pop(payload, None) == tunnel.address, "it came twice, or to another client"
+            self.world.facts["packets across"] += 1
+            return
         assert tunnel.waiting.pop(payload, None) is not None, f"nobody waits for {payload[:7].hex()}"
         tunnel.answered += 1
         self.world.facts["answers"] += 1

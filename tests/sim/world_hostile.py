@@ -25,14 +25,23 @@ class Hostile:
         self.random = random.Random(f"hostile {world.settings.seed}")
         self.due = world.now
         self.mapped_ports: list[int] = []
+        self.said = self.told = 0  # bytes of IP packets of UDP, to the gateway and from it
         self._connections: dict[tuple[int, int], tuple[int, int]] = {}  # host, port -> next number, to acknowledge
 
     def act(self, now: int) -> None:
         """One attack, and when the next will be."""
         self.due = now + int(self.random.expovariate(1 / self.world.settings.mean_hostile) * SECOND) + 1
-        attack = self.random.choice(
-            (self._connect, self._say, self._say, self._floods, self._blind, self._frames, self._unasked, self._leave)
+        attacks = (
+            self._connect,
+            self._say,
+            self._say,
+            self._floods,
+            self._blind,
+            self._frames,
+            self._unasked,
+            self._leave,
         )
+        attack = self.random.choice(attacks + (self._resets, self._noise, self._copies) * bool(self.world.roamers))
         attack()
         self.world.facts["attacks"] += 1
         del self.mapped_ports[:-50]
@@ -93,7 +102,7 @@ class Hostile:
 
     def _blind(self) -> None:
         """Segments under a client's address and port, with numbers that are guessed."""
-        client = self.random.choice(self.world.clients)
+        client = self.random.choice(self.world.streams)
         if client.tunnel is None:
             return
         for _ in range(8):
@@ -121,3 +130,37 @@ class Hostile:
         port = self.random.choice(self.mapped_ports or [5000])
         for destination in (port, self.random.randrange(1, 65536)):
             self.world.frame(udp_packet(FIRST, 53, GATEWAY, destination, b"unasked"))
+
+    # -- over UDP ----------------------------------------------------------------------------------------------------
+
+    def _datagram(self, source: int, sport: int, payload: bytes) -> None:
+        packet = udp_packet(source, sport, GATEWAY, 1194, payload)
+        if source >> 8 == FIRST >> 8:
+            self.said += len(packet)
+        self.world.frame(packet)
+
+    def _anyone(self) -> tuple[int, int]:
+        """An address and port of a stranger, or of a client."""
+        client = self.random.choice(self.world.roamers)
+        if client.tunnel is not None and self.random.random() < 0.5:
+            return client.host, client.tunnel.port
+        return FIRST + self.random.randrange(60), self.random.randrange(1, 65536)
+
+    def _resets(self) -> None:
+        """Hard resets from everywhere, from the addresses of clients too."""
+        for _ in range(self.random.randrange(1, 40)):
+            self._datagram(*self._anyone(), self.random.choice((RESET, RESET[:13], b"\x50" + RESET[1:])))
+
+    def _noise(self) -> None:
+        """Data of no session, control packets of none, empty datagrams."""
+        for _ in range(4):
+            first = self.random.choice((b"", b"\x48", b"\x30", b"\x20", b"\x28", self.random.randbytes(1)))
+            noise = self.random.randbytes(self.random.choice((0, 3, 12, 40, 1300)))
+            self._datagram(*self._anyone(), first + noise)
+
+    def _copies(self) -> None:
+        """Copies of datagrams of a client, from its own address and from others."""
+        client = self.random.choice(self.world.roamers)
+        for packet in self.random.sample(client.sent, min(4, len(client.sent))):
+            self._datagram(*self._anyone(), packet[28:])
+            self._datagram(int.from_bytes(packet[12:16], "big"), int.from_bytes(packet[20:22], "big"), packet[28:])

@@ -53,8 +53,10 @@ def test_worlds_differ_and_repeat() -> None:
     drawn = [worlds.drawn(derived(9, "world", number), (0.1, 0.3)) for number in range(60)]
     assert drawn == [worlds.drawn(derived(9, "world", number), (0.1, 0.3)) for number in range(60)]
     assert len({each.seed for each in drawn}) == 60
-    assert all(0.1 <= each.hours <= 0.3 and 2 <= each.clients <= 8 for each in drawn)
-    assert all(0 <= each.pool < each.clients for each in drawn)
+    assert all(0.1 <= each.hours <= 0.3 and 2 <= each.clients + each.roamers <= 8 for each in drawn)
+    assert all(0 <= each.pool < each.clients + each.roamers for each in drawn)
+    assert 20 <= sum(each.roamers > 0 for each in drawn) <= 40
+    assert not any(each.roamers and each.mean_restore for each in drawn)
     assert 10 <= sum(each.pool > 0 for each in drawn) <= 30
     assert 10 <= sum(each.mean_reload > 0 for each in drawn) <= 30
 
