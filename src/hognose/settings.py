@@ -159,6 +159,7 @@ class DataSettings:
     replay_window: packets that may overtake each other, 0 for none. replay_time_s: for which a packet may be late.
     tun_mtu: bytes of the largest inner packet. mssfix: bytes of a packet that inner TCP must fit, counted by
     mssfix_mode: "mtu" with all outer headers, "plain" without outer IP and TCP, "fixed" the inner packet itself.
+    passtos: datagrams have the traffic class of the packets in them.
     """
 
     ciphers: tuple[str, ...] = setting(DEFAULT_DATA_CIPHERS, "data_ciphers")
@@ -169,6 +170,7 @@ class DataSettings:
     tun_mtu: int = setting(1500)
     mssfix: int = setting(1492)
     mssfix_mode: MssfixMode = setting("mtu", directive="mssfix")
+    passtos: bool = setting(False)
     force_tls_key_material_export: bool = setting(False)  # no keys by OpenVPN's own PRF
 
 

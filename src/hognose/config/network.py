@@ -56,6 +56,9 @@ def tunnel_network(lines: Collected) -> Prefix:
 def settings(lines: Collected, tunnel: Prefix, ports: tuple[ListenerSettings, ...]) -> NetworkSettings:
     """The tunnel network, the addresses for clients, and the ports; ConfigError for a pool that does not fit."""
     first, last = pool(lines, tunnel)
+    passtos = lines.get("passtos")
+    if passtos is not None and all(one.proto == "tcp" for one in ports):
+        lines.warn(passtos, "without effect: there is no port of UDP")
     return lines.filled(NetworkSettings(tunnel, ports, first, last))
 
 

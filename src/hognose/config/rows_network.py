@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hognose.config.rows import Row, honour, ignore, number, reject
+from hognose.config.rows import Row, flag, honour, ignore, number, reject
 
 _OWN_STACK = "this server has its own network stack"
 _ONE_NIC = "there is one interface with one address"
@@ -51,7 +51,10 @@ NETWORK: dict[str, Row] = {
     "sndbuf": ignore(_OWN_STACK),
     "rcvbuf": ignore(_OWN_STACK),
     "fast-io": ignore(_OWN_STACK),
-    "passtos": ignore("outer packets carry no traffic class"),
+    "passtos": flag(
+        "datagrams to clients over UDP have the traffic class (DSCP) of the packets in them, and are never marked as "
+        "ECN-capable; nothing over TCP, whose segments have packets of several classes in them"
+    ),
     "mtu-disc": ignore("outer packets that fit the link have DF set, larger ones are cut"),
     "tcp-queue-limit": ignore(_OWN_STACK),
     "bcast-buffers": ignore(_OWN_STACK),

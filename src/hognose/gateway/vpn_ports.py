@@ -110,6 +110,7 @@ def open_ports(
             random=random,
             counters=counters,
             broadcasts=broadcasts,
+            passtos=profile.data.passtos,
         )
         for one in listeners
         if one.proto == "udp"

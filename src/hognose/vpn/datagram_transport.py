@@ -21,6 +21,7 @@ CSUM_START = ETHERNET_HDR_LEN + ipv4.HEADER_LEN
 SUPER_FRAME_BYTES = 65_000  # of their payloads together
 # vnet header of every datagram: the device completes the UDP checksum.
 PARTIAL = virtio_net.partial_checksum(CSUM_START, udp.CHECKSUM_OFFSET)
+_DSCP = 0xFC  # of the second byte of a header (RFC 2474 section 3)
 _OWN_AT_FIRST = 2  # datagrams of a handshake that always have room
 _NO_PEER_WORD = b"none"  # equal to no three bytes, nor to the fewer of a shorter datagram
 ABORTED = "aborted"  # the reason of an end by the server, after which the peer may come again by the same packet
@@ -36,9 +37,9 @@ class DatagramTransport:
     """
 
     __slots__ = (
-        "_head", "_head_size", "_lengths", "_longest_run", "_most", "_mtu", "_of_all", "_own", "begun_by",
-        "close_reason", "endpoint", "id", "key", "listed", "narrow_until", "opened_at", "peer_word", "place", "port",
-        "proof", "record_limit", "remote_id", "roaming", "spoken", "waiting",
+        "_head", "_head_size", "_lengths", "_longest_run", "_most", "_mtu", "_of_all", "_own", "_tos",
+        "begun_by", "close_reason", "endpoint", "id", "key", "listed", "narrow_until", "opened_at", "passtos",
+        "peer_word", "place", "port", "proof", "record_limit", "remote_id", "roaming", "spoken", "waiting",
     )  # fmt: skip
 
     broken = False
@@ -69,6 +70,8 @@ class DatagramTransport:
         self._of_all = port.limits.waiting // 2  # of all peers, up to which it may add some: clients have more
         self._own = _OWN_AT_FIRST  # that it may have in any case
         self._mtu: int = port.mtu  # of the largest packet with DF
+        self._tos = 0  # of the headers that are made now
+        self.passtos = port.passtos
         self.move(key)
 
     def move(self, key: bytes) -> None:
@@ -197,6 +200,19 @@ class DatagramTransport:
         else:
             self._send_each(records)
 
+    def send_marked(self, records: list[bytes], packets: list[bytes]) -> None:
+        """Send records, each with the DSCP of its inner packet; the ECN field stays Not-ECT (RFC 6040 section 4.3)."""
+        at, count = 0, len(records)
+        while at < count:
+            tos = packets[at][1] & _DSCP
+            end = at + 1
+            while end < count and packets[end][1] & _DSCP == tos:
+                end += 1
+            self._tos, self._head_size = tos, -1
+            self.send(records[at:end])
+            at = end
+        self._tos, self._head_size = 0, -1
+
     def _send_each(self, records: list[bytes]) -> None:
         port = self.port
         out, local, key, mtu = port.out, port.local, self.key, self._mtu
@@ -208,9 +224,9 @@ class DatagramTransport:
             if size == self._head_size:
                 head = self._head
             elif size + HEADERS_LEN > mtu:
-                head = udp.heads(local, key, size, port.fresh_ident())
+                head = udp.heads(local, key, size, port.fresh_ident(), self._tos)
             else:
-                head = self._head = udp.heads(local, key, size)
+                head = self._head = udp.heads(local, key, size, 0, self._tos)
                 self._head_size = size
                 self._lengths[size] = 1
             out.append((destination, PARTIAL, [head, record]))
@@ -241,7 +257,7 @@ class DatagramTransport:
                 if total > self._longest_run:
                     self._longest_run = total
                 vnet = virtio_net.udp_super_frame(ETHERNET_HDR_LEN + HEADERS_LEN, size, CSUM_START)
-                out.append((destination, vnet, [udp.heads(port.local, key, total), *run]))
+                out.append((destination, vnet, [udp.heads(port.local, key, total, 0, self._tos), *run]))
                 port.sent[self.id] = port.sent.get(self.id, 0) + total
             at = end
 

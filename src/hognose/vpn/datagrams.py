@@ -65,15 +65,17 @@ class DatagramPort:
         random: Random,
         counters: Counters,
         broadcasts: frozenset[Address],
+        passtos: bool = False,
     ) -> None:
         """mtu: of the link; uso: it takes super-frames of datagrams.
 
         resets, proofs: limits of hard resets of no session, and of packets that prove an address.
-        broadcasts: directed broadcasts of the link, which are no sources.
+        broadcasts: directed broadcasts of the link, which are no sources. passtos: of DataSettings.
         """
         self.local = address + port.to_bytes(2, "big")
         self.mtu = mtu
         self.uso = uso
+        self.passtos = passtos
         self.limits = limits
         self.counters = counters
         self.out: list[Outgoing] = []  # until poll

@@ -61,5 +61,7 @@ class Downlink:
             if not packets:
                 return
         records = session.seal(packets, now)
-        if records:
+        if records and peer.transport.passtos:
+            peer.transport.send_marked(records, packets)
+        elif records:
             peer.transport.send(records)

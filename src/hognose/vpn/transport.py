@@ -21,7 +21,7 @@ class Transport(Protocol):
 
     proto: of its port. proof: of the address of a peer whose session begins after the hard resets; None on a stream.
     roaming: (source, record) that came from other addresses and may show that the peer has moved; () on a stream.
-    full_reason: of packets that `room` leaves out.
+    full_reason: of packets that `room` leaves out. passtos: `send_marked` is to be used for data.
     record_limit: bytes of the largest record that the path takes in one piece, until narrow_until, from which on it is
     to be forgotten (`widen`); 0 where nothing is known, and on a stream, whose segments are not its records.
     id: a number that no other transport of the server has or had. key: the peer's address and port as on the wire, for
@@ -30,6 +30,8 @@ class Transport(Protocol):
     """
 
     proto: Proto
+    full_reason: DropReason
+    passtos: bool
     record_limit: int
     narrow_until: Nanos
 
@@ -45,8 +47,6 @@ class Transport(Protocol):
     def proof(self) -> AddressProof | None: ...
     @property
     def roaming(self) -> Sequence[tuple[bytes, bytes]]: ...
-    @property
-    def full_reason(self) -> DropReason: ...
     @property
     def broken(self) -> bool: ...
 
@@ -96,6 +96,10 @@ class Transport(Protocol):
 
     def send(self, records: list[bytes]) -> None:
         """Queue records; LocalError when they do not fit."""
+        ...
+
+    def send_marked(self, records: list[bytes], packets: list[bytes]) -> None:
+        """As `send`, where outer packets have the traffic class of the inner packets in these records."""
         ...
 
     def trust(self, peer_id: int) -> None:

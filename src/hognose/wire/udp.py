@@ -36,7 +36,7 @@ def build(source: Address, destination: Address, sport: Port, dport: Port, paylo
     return HEADER.pack(sport, dport, length, -total % 0xFFFF or 0xFFFF) + payload
 
 
-def heads(local: bytes, remote: bytes, size: int, ident: int = 0) -> bytes:
+def heads(local: bytes, remote: bytes, size: int, ident: int = 0, tos: int = 0) -> bytes:
     """IPv4 and UDP header in front of a payload of `size` bytes, whose checksum the device completes.
 
     local, remote: address and port as on the wire, 6 bytes. ident 0: DF is set, and the id means nothing (RFC 6864
@@ -44,5 +44,5 @@ def heads(local: bytes, remote: bytes, size: int, ident: int = 0) -> bytes:
     """
     length = HEADER_LEN + size
     source, destination = local[:-2], remote[:-2]
-    head = ipv4.build(source, destination, UDP, length, ident=ident, dont_fragment=not ident)
+    head = ipv4.build(source, destination, UDP, length, ident=ident, tos=tos, dont_fragment=not ident)
     return head + local[-2:] + remote[-2:] + _TAIL.pack(length, pseudo_sum(source, destination, UDP, length))

@@ -175,6 +175,7 @@ def test_defaults() -> None:
         ("max-clients 5", "max_clients", 5),
         ("duplicate-cn", "duplicate_cn", True),
         ("client-to-client", "client_to_client", True),
+        ("local * 443 udp\npasstos", "passtos", True),
         ("force-tls-key-material-export", "force_tls_key_material_export", True),
         ("client-to-client\nclient-to-client", "client_to_client", True),
         ('push "dhcp-option DNS 9.9.9.9"\npush "block-ipv6"', "push", ("dhcp-option DNS 9.9.9.9", "block-ipv6")),

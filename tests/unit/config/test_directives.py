@@ -13,7 +13,7 @@ from hognose.errors import ConfigError
 # Least and greatest number of words, by OpenVPN's manual; a file's name counts, and so does the block in its place.
 WORDS = {
     (0, 0): "tls-server tcp-nodelay client-to-client duplicate-cn ccd-exclusive ping-timer-rem "
-    "force-tls-key-material-export",
+    "force-tls-key-material-export passtos",
     (0, 1): "verify-client-cert compress comp-lzo explicit-exit-notify",
     (0, 2): "mssfix",
     (0, 8): "socket-flags",

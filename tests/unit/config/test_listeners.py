@@ -83,3 +83,12 @@ def test_an_address_is_warned_of(extra: str, count: int) -> None:
     warned = [one for one in parse(config_text(extra + "\n", PLAIN), "server.conf")[1] if one.directive == "local"]
     assert len(warned) == count
     assert all("--ipv4" in one.text for one in warned)
+
+
+@pytest.mark.parametrize(
+    ("ports", "told"), [("proto tcp", True), ("proto udp", False), ("local * 1 tcp\nlocal * 2 udp", False)]
+)
+def test_passtos_is_for_a_port_of_udp(ports: str, told: bool) -> None:
+    _, warned = parse(config_text(f"{ports}\npasstos\n", PLAIN), "f")
+    texts = [warning.text for warning in warned if warning.directive == "passtos"]
+    assert texts == (["without effect: there is no port of UDP"] if told else [])

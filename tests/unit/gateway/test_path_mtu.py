@@ -57,6 +57,7 @@ class NarrowWorld(GatewayWorld):
         self.tells = True
         self.told = 0
         self.quotes = 576 - 28
+        self.outer: list[bytes] = []  # packets to clients, those that were lost too
         super().__init__("local * 1194 udp", *lines, caps=caps, limits=limits)
 
     def remote(self, address: str = ALICE, port: int = 40_000) -> Remote:
@@ -73,6 +74,7 @@ class NarrowWorld(GatewayWorld):
         packet = frame[26:]
         if frame[24:26] != b"\x08\0" or packet[9] != 17 or packet[20:22] != (1194).to_bytes(2, "big"):
             return super().sent(frame)
+        self.outer.append(packet)
         address = ".".join(map(str, packet[16:20]))
         segment = struct.unpack_from("<H", frame, 4)[0] if frame[1] == 5 else len(packet) - 28
         if 28 + segment > self.mtu.get(address, 1500) and packet[6] & 0x40:

@@ -21,6 +21,7 @@ class FakeTransport:
     """As much of a transport as the downlink uses."""
 
     full_reason = DropReason.SEND_QUEUE_FULL
+    passtos = False
 
     def __init__(self, room: int) -> None:
         self.free = room

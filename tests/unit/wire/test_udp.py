@@ -28,6 +28,17 @@ def test_build_is_what_scapy_builds(source: bytes, destination: bytes, sport: in
     assert udp.parse(data, 1, len(data)) == (sport, dport, 8 + len(payload), int.from_bytes(ours[6:8], "big"))
 
 
+@given(ADDRESSES, ADDRESSES, PORTS, PORTS, st.integers(0, 65_507), st.integers(0, 0xFFFF), st.integers(0, 255))
+def test_heads_are_scapys_but_for_the_checksum_of_the_payload(
+    source: bytes, destination: bytes, sport: int, dport: int, size: int, ident: int, tos: int
+) -> None:
+    local, remote = source + sport.to_bytes(2, "big"), destination + dport.to_bytes(2, "big")
+    head = udp.heads(local, remote, size, ident, tos)
+    ip = IP(src=address_text(source), dst=address_text(destination), id=ident, tos=tos, len=28 + size)
+    ip.flags = "" if ident else "DF"
+    assert head[:26] == bytes(ip / UDP(sport=sport, dport=dport, len=8 + size))[:26]
+
+
 @pytest.mark.parametrize("length", [0, 7, 12])
 def test_length_out_of_range(length: int) -> None:
     data = udp.HEADER.pack(1, 2, length, 0) + b"abc"
