@@ -54,8 +54,9 @@ class IpLimits:
     reassembly_strangers: int = 64  # other datagrams, entries
     reassembly_stranger_bytes: int = 256 * KIB  # of them, bytes; half for one source
     reassembly_strangers_per_second: int = 1000  # new ones
-    icmp_errors_per_second: int = 50
-    icmp_errors_per_client_per_second: int = 10
+    icmp_errors_per_second: int = 50  # of each kind: echo replies to hosts outside, errors, "fragmentation needed"
+    icmp_errors_per_client_per_second: int = 10  # likewise; all hosts outside are one client
+    icmp_errors_received_per_second: int = 1000  # that are worked on; as many "fragmentation needed" besides
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 | user | limit | made of |
 |---|---|---|
-| ip/icmp_errors | ICMP errors, of all together and per client (RFC 1812 section 4.3.2.8) | TokenBucket of nanoseconds |
+| ip/icmp_errors | ICMP of ours, in all and per client (RFC 1812 section 4.3.2.8); errors that come | TokenBucket |
 | ip/fragments | datagrams of strangers that are begun | TokenBucket |
 | ip/neighbor | answers by ARP, to all that are not on the link and per sender | FixedWindow, KeyedWindow |
 | openvpn/data/epoch | epochs that a peer may make us derive | TokenBucket of epochs |

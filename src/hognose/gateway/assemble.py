@@ -17,7 +17,7 @@ from hognose.gateway.gateway import Gateway, GatewayState
 from hognose.gateway.live import LiveConfig
 from hognose.gateway.vpn_ports import open_ports
 from hognose.ip.fragments import Reassembler
-from hognose.ip.icmp_errors import RateLimiter
+from hognose.ip.icmp_errors import IcmpRates
 from hognose.ip.neighbor import NeighborTable
 from hognose.limits import Limits
 from hognose.link import LinkCaps
@@ -165,7 +165,7 @@ def assemble(
         journal=journal,
         counters=counters,
     )
-    limiter = RateLimiter(limits.ip)
+    icmp_rates = IcmpRates(limits.ip)
     forwarder = Forwarder(
         server=network.server_address,
         tunnel=tunnel,
@@ -180,7 +180,7 @@ def assemble(
             address=network.server_address,
             tun_mtu=data.tun_mtu,
             endpoints=tunnel_endpoints,
-            limiter=limiter,
+            rates=icmp_rates,
             counters=counters,
         ),
         reassembler=Reassembler(limits.ip, counters),
@@ -207,7 +207,7 @@ def assemble(
             broadcasts=broadcasts,
             endpoints=at_link,
             nat=nat,
-            limiter=limiter,
+            rates=icmp_rates,
             counters=counters,
         ),
         nat=nat,

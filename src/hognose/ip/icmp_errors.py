@@ -21,6 +21,7 @@ BURST_SECONDS = 1  # seconds of messages that a full bucket holds
 RATE_CLIENTS = 4096  # clients with a bucket of their own; the one unused for longest goes
 
 OUTSIDE: Address = b""  # RateLimiter's name for all hosts beyond the NIC
+PATH_MTU = (icmpv4.UNREACHABLE, icmpv4.FRAGMENTATION_NEEDED)
 
 
 def build_error(
@@ -66,6 +67,30 @@ def echo_reply(request: Buffer, l3: int, l4: int, end: int, *, ident: int = 0) -
     dont_fragment = bool(word & ipv4.DONT_FRAGMENT)
     header = ipv4.build(destination, source, ipv4.ICMP, len(message), ident=ident, tos=tos, dont_fragment=dont_fragment)
     return header + message
+
+
+class IcmpRates:
+    """The limits on messages of one gateway, a RateLimiter for each kind, so that none starves another.
+
+    echo: replies to hosts outside. errors: of ours. path_mtu: those of them that say "fragmentation needed" (RFC 1191),
+    without which a sender hangs. Errors that come have a limit of all senders, "fragmentation needed" one of its own.
+    """
+
+    def __init__(self, limits: IpLimits) -> None:
+        self.echo = RateLimiter(limits)
+        self.errors = RateLimiter(limits)
+        self.path_mtu = RateLimiter(limits)
+        most = limits.icmp_errors_received_per_second
+        self._errors_come = TokenBucket(most, most, 0)
+        self._path_mtu_comes = TokenBucket(most, most, 0)
+
+    def of(self, icmp_type: int, code: int) -> RateLimiter:
+        """The limit on an error of ours."""
+        return self.path_mtu if (icmp_type, code) == PATH_MTU else self.errors
+
+    def comes(self, icmp_type: int, code: int, now: Nanos) -> bool:
+        """Take a token for an error that came from outside; False when there is none."""
+        return (self._path_mtu_comes if (icmp_type, code) == PATH_MTU else self._errors_come).take(1, now)
 
 
 class RateLimiter:

@@ -1,7 +1,8 @@
 """ICMP for both sides: what the NIC's address and the tunnel's gateway address answer, and errors about packets.
 
-Each side has its own rules for rates. Outside, echo replies and errors share the budget of all hosts. In the tunnel,
-echo replies are free, because a client's packets are bounded by its turns; errors cost of the budget of their client.
+Each side has its own rules for rates. Outside, all hosts share a budget of echo replies, one of errors and one of
+"fragmentation needed". In the tunnel, echo replies are free, because a client's packets are bounded by its turns;
+errors cost of the budgets of their client.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from hognose.address import Address
 from hognose.address_scope import is_host
 from hognose.drops import Counters, DropReason, Stat
-from hognose.ip.icmp_errors import OUTSIDE, RateLimiter, build_error, echo_reply, may_answer
+from hognose.ip.icmp_errors import OUTSIDE, IcmpRates, build_error, echo_reply, may_answer
 from hognose.nat.nat import Nat
 from hognose.router.local_endpoints import LocalEndpoints
 from hognose.router.routed import Routed
@@ -37,7 +38,7 @@ class LinkIcmp:
         broadcasts: frozenset[Address],
         endpoints: LocalEndpoints,
         nat: Nat,
-        limiter: RateLimiter,
+        rates: IcmpRates,
         counters: Counters,
     ) -> None:
         """broadcasts: of the link; they are sources of no message."""
@@ -45,7 +46,7 @@ class LinkIcmp:
         self._broadcasts = broadcasts
         self._endpoints = endpoints
         self._nat = nat
-        self._limiter = limiter
+        self._rates = rates
         self._counters = counters
 
     def receive(self, data: Buffer, l3: int, l4: int, end: int, routed: Routed, now: Nanos) -> None:
@@ -63,7 +64,7 @@ class LinkIcmp:
             return
         icmp_type, code, rest = parsed
         if icmp_type == icmpv4.ECHO_REQUEST:
-            if not self._limiter.allow(OUTSIDE, now):
+            if not self._rates.echo.allow(OUTSIDE, now):
                 self._counters.drop(DropReason.ICMP_RATE_LIMITED)
                 return
             self._counters.stats[Stat.ECHO_REPLIES] += 1
@@ -71,6 +72,9 @@ class LinkIcmp:
             return
         if not icmpv4.is_error(icmp_type):
             self._counters.drop(DropReason.BAD_ICMP)
+            return
+        if not self._rates.comes(icmp_type, code, now):
+            self._counters.drop(DropReason.ICMP_RATE_LIMITED)
             return
         quoted = bytes(data[l4 + icmpv4.HEADER_LEN : end])
         server = self._endpoints.tcp_sender(quoted) or self._endpoints.udp_sender(quoted)
@@ -88,10 +92,10 @@ class LinkIcmp:
 
         rest: the second word of the message. The rate is charged also where no error may be sent.
         """
-        if not self._limiter.allow(OUTSIDE, now):
+        icmp_type, code = kind
+        if not self._rates.of(icmp_type, code).allow(OUTSIDE, now):
             self._counters.drop(DropReason.ICMP_RATE_LIMITED)
             return
-        icmp_type, code = kind
         error = build_error(bytes(original), source=self._address, icmp_type=icmp_type, code=code, rest=rest)
         if error is not None:
             self._counters.stats[Stat.ICMP_ERRORS_SENT] += 1
@@ -110,13 +114,13 @@ class TunnelIcmp:
         address: Address,
         tun_mtu: int,
         endpoints: LocalEndpoints,
-        limiter: RateLimiter,
+        rates: IcmpRates,
         counters: Counters,
     ) -> None:
         self._address = address
         self._tun_mtu = tun_mtu
         self._endpoints = endpoints
-        self._limiter = limiter
+        self._rates = rates
         self._counters = counters
 
     def receive(self, client: Address, packet: bytes, parsed: ipv4.Parsed, routed: Routed, now: Nanos) -> None:
@@ -146,7 +150,7 @@ class TunnelIcmp:
         error = build_error(packet, source=self._address, icmp_type=icmp_type, code=code, rest=rest)
         if error is None:
             return
-        if not self._limiter.allow(client, now):
+        if not self._rates.of(icmp_type, code).allow(client, now):
             self._counters.drop(DropReason.ICMP_RATE_LIMITED)
             return
         self._counters.stats[Stat.ICMP_ERRORS_SENT] += 1
@@ -159,9 +163,9 @@ class TunnelIcmp:
         """
         if not may_answer(packet):
             return None
-        if not self._limiter.allow(client, now):
+        icmp_type, code = kind
+        if not self._rates.of(icmp_type, code).allow(client, now):
             self._counters.drop(DropReason.ICMP_RATE_LIMITED)
             return None
         self._counters.stats[Stat.ICMP_ERRORS_SENT] += 1
-        icmp_type, code = kind
         return build_error(packet, source=self._address, icmp_type=icmp_type, code=code, rest=rest)

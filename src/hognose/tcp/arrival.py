@@ -286,12 +286,12 @@ class Arrival:
         if self._challenges.count(now) <= CHALLENGE_ACKS_PER_SECOND:
             self._rcv.ack_now = True
 
-    def path_mtu(self, mss: int, quoted_seq: int) -> None:
+    def path_mtu(self, mss: int, quoted_seq: int, now: Nanos) -> None:
         """Lower the MSS as a router asks; believed only for a segment in flight (RFC 5927 section 7)."""
         snd = self._snd
         position = seqnum.position(self._iss, quoted_seq, snd.una)
         if snd.una <= position < snd.nxt:
-            snd.set_mss(mss - (wire_tcp.TIMESTAMPS_LEN if self.path.timestamps else 0))
+            snd.set_mss(mss - (wire_tcp.TIMESTAMPS_LEN if self.path.timestamps else 0), now)
 
     def _ts_now(self, now: Nanos) -> int:
         return (self._ts_offset + now // MS) & _MASK

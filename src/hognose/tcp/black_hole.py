@@ -4,6 +4,7 @@ From the third time-out in a row every other attempt is smaller, the ones betwee
 merely dead teaches nothing. The size that gets through is then raised by probes, which are segments of new data: the
 full size first, for most suspicions are wrong, then halving the interval. A lost probe costs no window (RFC 4821
 section 7.7) and is sent again in segments of the size that works. The whole search is repeated after RAISE_AFTER.
+It begins so long after a router has asked for a smaller size, too.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class BlackHole:
     __slots__ = ("_fails", "_tries", "_usual", "_works", "due_at", "full", "probe")
 
     def __init__(self, full: int) -> None:
-        self.full = full  # payload bytes, as agreed or as a router asked for
+        self.full = full  # payload bytes, as agreed
         self.probe: tuple[int, int] | None = None  # the probe under way, as positions
         self.due_at: Nanos = 0  # time from which a larger size may be probed for; 0 = not
         self._usual = full  # in use before the suspicion
@@ -45,11 +46,15 @@ class BlackHole:
             min(self._usual, SMALLER_MSS[min(attempt // 2, len(SMALLER_MSS) - 1)]) if attempt % 2 == 0 else self._usual
         )
 
-    def restart(self, full: int) -> None:
-        """Take the size that a router asks for as the full one; there is nothing to look for."""
-        self.full = full
+    def told(self, size: int, now: Nanos) -> None:
+        """Take the size that a router asks for; a larger one is looked for after RAISE_AFTER (RFC 1191 section 6.3)."""
         self.probe = None
-        self.due_at = 0
+        self.search(size)
+        self.due_at = now + RAISE_AFTER
+
+    def refused(self) -> None:
+        """End the search, because a router has spoken of the probe: what works is the size until RAISE_AFTER."""
+        self._fails = self._works + 1
 
     def search(self, works: int) -> None:
         """Begin to look for a size above `works`, which is known to get through."""

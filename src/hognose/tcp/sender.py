@@ -357,16 +357,18 @@ class Sender:
         self.calm = False
         return self.nxt, size
 
-    def set_mss(self, mss: int) -> None:
+    def set_mss(self, mss: int, now: Nanos) -> None:
         """Take a smaller path: segments in flight that were larger are sent again at the new size."""
         if MIN_MSS <= mss < self.mss:
-            self.hole.restart(mss)
+            self.hole.told(mss, now)
             self._resize(mss)
             self.recovery.time_out = None
             if self.nxt > self.una:
                 self.calm = False
                 self.timers.tail_at = 0
                 self.recovery.all_lost(self.una, self.nxt)
+        elif self.hole.probe is not None and mss < self.hole.candidate:
+            self.hole.refused()
 
     def _resize(self, mss: int) -> None:
         """Use another segment size from now on."""

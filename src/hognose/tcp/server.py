@@ -269,7 +269,7 @@ class TcpServer:
         l4 = bytes(quoted[header_len : header_len + 8])
         connection = self._connections.get(bytes(quoted[16:20]) + l4[2:4])
         if connection is not None:
-            connection.path_mtu(mtu - ipv4.HEADER_LEN - wire_tcp.FIXED_LEN, int.from_bytes(l4[4:8], "big"))
+            connection.path_mtu(mtu - ipv4.HEADER_LEN - wire_tcp.FIXED_LEN, int.from_bytes(l4[4:8], "big"), now)
             if not connection.touched:
                 self._poll_queue.add(connection)
 

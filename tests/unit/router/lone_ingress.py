@@ -13,7 +13,7 @@ from scapy.packet import Packet, Raw
 from hognose.address import parse_ipv4
 from hognose.drops import Counters, DropReason, Stat
 from hognose.ip.fragments import Reassembler
-from hognose.ip.icmp_errors import RateLimiter
+from hognose.ip.icmp_errors import IcmpRates
 from hognose.limits import IpLimits
 from hognose.link import LinkCaps, Outgoing
 from hognose.router.classify import Classifier
@@ -140,7 +140,7 @@ class LoneIngress:
         endpoints = LocalEndpoints(tcp={PORT: engines, **(tcp or {})}, udp=udp or {})  # type: ignore[dict-item]  # stand-ins
         icmp = LinkIcmp(
             address=us, broadcasts=frozenset((parse_ipv4("10.0.0.255"),)), endpoints=endpoints, nat=engines,  # type: ignore[arg-type]  # stand-ins
-            limiter=RateLimiter(limits), counters=counters,
+            rates=IcmpRates(limits), counters=counters,
         )  # fmt: skip
         classifier = Classifier(
             mac=MAC,

@@ -14,7 +14,7 @@ from hognose.address import Prefix, parse_ipv4
 from hognose.destinations import Destinations, Reach
 from hognose.drops import Counters, DropReason
 from hognose.ip.fragments import Reassembler, fragment
-from hognose.ip.icmp_errors import RateLimiter
+from hognose.ip.icmp_errors import IcmpRates
 from hognose.ip.neighbor import NeighborTable
 from hognose.limits import IpLimits, NatLimits
 from hognose.link import LinkCaps
@@ -79,7 +79,7 @@ class World:
                 address=SERVER,
                 tun_mtu=self.tun_mtu,
                 endpoints=NO_ENDPOINTS,
-                limiter=RateLimiter(limits),
+                rates=IcmpRates(limits),
                 counters=self.counters,
             ),
             counters=self.counters,

@@ -12,7 +12,7 @@ from tests.unit.router.test_forwarding import MAC, OUTSIDE, SERVER, T0, TUNNEL, 
 
 from hognose.drops import DropReason, Stat
 from hognose.ip.fragments import Reassembler, fragment
-from hognose.ip.icmp_errors import RateLimiter
+from hognose.ip.icmp_errors import IcmpRates
 from hognose.limits import IpLimits
 from hognose.link import LinkCaps
 from hognose.router.forwarding import Forwarder
@@ -46,7 +46,7 @@ class Inside:
                 address=SERVER,
                 tun_mtu=1500,
                 endpoints=endpoints,
-                limiter=RateLimiter(IpLimits()),
+                rates=IcmpRates(IpLimits()),
                 counters=world.counters,
             ),
             reassembler=Reassembler(IpLimits(), world.counters),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.packet import Packet, Raw
-from tests.unit.router.lone_ingress import HOST, PORT, US, LoneIngress, Server, frame, ip
+from tests.unit.router.lone_ingress import CLIENT, HOST, PORT, US, LoneIngress, Server, frame, ip
 
 from hognose.drops import DropReason, Stat
 
@@ -132,3 +132,35 @@ def test_nothing_is_said_about_an_error() -> None:
     lone.take(frame(ip(ttl=1, dst=US, src="224.0.0.5") / UDP(sport=53, dport=5000) / Raw(bytes(20))))
     assert len(lone.sent) == 1
     assert lone.counters.stats[Stat.ICMP_ERRORS_SENT] == 1
+
+
+# -- kinds that do not starve each other -------------------------------------------------------------------------------
+
+BIG = frame(ip(flags="DF") / UDP(sport=53, dport=5000) / Raw(bytes(1450)))
+
+
+def too_big() -> tuple[bytes, list[bytes]]:
+    """An answer of the NAT that is larger than the tunnel."""
+    return CLIENT, [bytes(IP(src=HOST, dst="10.8.0.2", flags="DF") / UDP(sport=53, dport=5000) / Raw(bytes(1450)))]
+
+
+def test_echo_errors_and_fragmentation_needed_have_a_rate_each() -> None:
+    """RFC 1191: a sender that does not hear of a smaller MTU hangs, however often others ping."""
+    ttl = [DropReason.TTL_EXCEEDED] * 9
+    lone = LoneIngress(100, *ttl, *[too_big() for _ in range(9)])
+    lone.take(*[echo()] * 9)
+    lone.take(*[frame(ip(ttl=1) / UDP(sport=53, dport=5000) / Raw(bytes(20)))] * 9)
+    lone.take(*[BIG] * 9)
+    kinds = [(said[ICMP].type, said[ICMP].code) for said in lone.sent]
+    assert kinds == [(0, 0)] * 3 + [(11, 0)] * 3 + [(3, 4)] * 3
+    assert lone.drops == {"ICMP_RATE_LIMITED": 18, "TTL_EXCEEDED": 9, "TOO_BIG": 9}
+
+
+@pytest.mark.parametrize(("flood", "other"), [((3, 4), (3, 1)), ((3, 1), (3, 4)), ((11, 0), (3, 4))])
+def test_errors_that_come_are_worked_on_within_a_rate(flood: tuple[int, int], other: tuple[int, int]) -> None:
+    lone = LoneIngress()
+    lone.take(*[quoting(OURS, *flood)] * 1200)
+    assert len(lone.engines.calls) == 1000
+    assert lone.drops == {"ICMP_RATE_LIMITED": 200}
+    lone.take(quoting(OURS, *other))
+    assert lone.engines.calls[1000:] == [("tcp error", *other, 900)]

@@ -149,10 +149,10 @@ def test_a_router_that_speaks_of_a_probe():
     while conn.info().size_candidate == MSS:
         waiting = path.probe(path.deliver(waiting))
     path.limit = 1500
-    conn.path_mtu(912, path.script.iss + waiting[-1].seq)
+    conn.path_mtu(912, path.script.iss + waiting[-1].seq, path.script.now)
     path.deliver(waiting)
     assert conn.info().mss == 900
-    assert conn.info().size_due_at == 0
+    assert conn.info().size_due_at == path.script.now - 20 * MS + RAISE_AFTER
 
 
 def test_a_probe_that_passes_is_noticed_at_once():
@@ -230,9 +230,43 @@ def test_a_router_that_speaks_ends_the_search():
     path = Path(1300)
     path.transfer(50 * MSS)
     path.script.write(bytes(MSS))
-    path.script.conn.path_mtu(912, path.script.iss + path.script.poll()[0].seq)
+    path.script.conn.path_mtu(912, path.script.iss + path.script.poll()[0].seq, path.script.now)
     path.transfer(300 * MSS)
     assert path.script.conn.info().mss == 900
+
+
+def test_what_a_router_has_said_is_tried_again_after_ten_minutes():
+    """RFC 1191 section 6.3; forged or not, the path may have become better."""
+    path = Path(1500)
+    path.transfer(20 * MSS)
+    path.script.write(bytes(MSS))
+    path.script.conn.path_mtu(912, path.script.iss + path.script.poll()[0].seq, path.script.now)
+    path.transfer(50 * MSS)
+    path.script.wait(590_000)
+    path.transfer(50 * MSS)
+    assert path.script.conn.info().mss == 900
+    path.script.wait(20_000)
+    path.transfer(50 * MSS)
+    assert path.script.conn.info().mss == MSS
+
+
+def test_a_router_that_refuses_the_probe_has_it_for_ten_minutes_more():
+    """One segment is lost for it, not a search."""
+    path = Path(912)
+    path.script.write(bytes(MSS))
+    path.script.conn.path_mtu(912, path.script.iss + path.script.poll()[0].seq, path.script.now)
+    path.transfer(50 * MSS)
+    path.script.wait(610_000)
+    del path.dropped[:]
+    waiting = path.probe()
+    probe = path.script.conn.info().size_probe
+    assert probe is not None
+    path.script.conn.path_mtu(912, path.script.iss + probe[0], path.script.now)
+    path.deliver(waiting)
+    path.transfer(300 * MSS)
+    assert path.dropped == [MSS]
+    assert path.script.conn.info().mss == 900
+    assert path.script.conn.info().size_due_at > path.script.now + 500_000 * MS
 
 
 def test_a_dead_path_is_no_black_hole():
@@ -312,8 +346,8 @@ def test_a_probe_that_passed_forgives_the_lost_ones():
     assert hole.candidate == 1448
     assert hole.passed() == 1448
     assert hole.found
-    hole.restart(1200)
-    assert (hole.full, hole.probe, hole.due_at) == (1200, None, 0)
+    hole.told(1200, 7 * MS)
+    assert (hole.full, hole.probe, hole.due_at, hole.candidate) == (1448, None, 600_007 * MS, 1448)
 
 
 @pytest.mark.parametrize(("works", "full", "found"), [(1432, 1448, False), (1433, 1448, True), (1448, 1448, True)])

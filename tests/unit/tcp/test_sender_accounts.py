@@ -189,7 +189,7 @@ def test_a_measurement_by_a_report_is_a_millisecond_at_least():
 def test_only_a_smaller_path_changes_the_size(mss: int, taken: bool) -> None:
     """88 bytes are the least that is believed; what is in flight goes again only when the size changes."""
     sender = made()
-    sender.set_mss(mss)
+    sender.set_mss(mss, 1000 * MS)
     assert sender.mss == (mss if taken else 100)
     assert sender.recovery.lost.total == (1000 if taken else 0)
     assert sender.calm is not taken
@@ -199,7 +199,7 @@ def test_only_a_smaller_path_changes_the_size(mss: int, taken: bool) -> None:
 def test_an_idle_sender_takes_a_smaller_path_in_peace():
     sender = made()
     acknowledge(sender, 1001, 1040)
-    sender.set_mss(90)
+    sender.set_mss(90, 1000 * MS)
     assert (sender.mss, sender.calm, sender.recovery.point) == (90, True, -1)
 
 

@@ -144,7 +144,7 @@ def test_a_size_that_was_doubted_is_believed_again():
 def test_a_router_that_spoke_meanwhile_is_believed():
     """The segment sent before the time-out was too large, late or not."""
     script, first, echo = timed_out(stamps=True)
-    script.conn.path_mtu(1012, script.iss + first)
+    script.conn.path_mtu(1012, script.iss + first, script.now)
     script.poll()
     answer(script, first + 2 * MSS, echo)
     assert script.conn.info().mss == 1000
