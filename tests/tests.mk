@@ -72,9 +72,11 @@ EXPLORE = $(PY) -m tests.explore $(if $(EXPLORE_SEED),--seed $(EXPLORE_SEED))
 explore: venv
 	$(EXPLORE) --seconds $(EXPLORE_SECONDS)
 
-# Boots of each carrier, the same for EXPLORE_MINUTES, then the mutation gate with MUTANTS in each set. A boot may take 15 s.
+# Boots of each carrier, the same for EXPLORE_MINUTES, then the mutation gate with MUTANTS in each set. A boot may take 15 s,
+# the gate GATE_MINUTES: what it has not judged then makes it red.
 EXPLORE_MINUTES ?= 60
 BOOTS ?= 30
+nightly: GATE_MINUTES ?= 300
 nightly: tools venv image
 	$(EXPLORE) --seconds $$(( $(EXPLORE_MINUTES) * 60 )) --boots $(BOOTS); explored=$$?; $(GATE) && exit $$explored
 
@@ -83,7 +85,7 @@ nightly: tools venv image
 # each module alone, which is quick: what they notice is noticed by all tests.
 GATE = $(PY) -m tests.mutants $(if $(GROUP),--group $(GROUP)) $(if $(filter-out file,$(origin SEED)),--seed $(SEED)) \
 	$(if $(SET),--set $(SET)) $(if $(MUTANTS),--count $(MUTANTS)) $(if $(PROCESSES),--processes $(PROCESSES)) \
-	$(if $(OWN),--own) $(if $(ONE),--one '$(ONE)')
+	$(if $(OWN),--own) $(if $(GATE_MINUTES),--minutes $(GATE_MINUTES)) $(if $(ONE),--one '$(ONE)')
 mutants: venv
 	$(GATE)
 

@@ -7,6 +7,7 @@ the bar of the group, or when one of it could not be judged. docs/dev/testing.md
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 import tempfile
 import time
@@ -68,14 +69,21 @@ def tell(result: Result, place: str) -> None:
         print(f"SURVIVED {name}\n{diff(result.mutant)}repeat with: make mutants ONE='{name}'", flush=True)
 
 
-def judged(chosen: Sequence[Mutant], judge: Callable[[SourceCopy, Mutant], Result], processes: int) -> Iterator[Result]:
-    """The results in the order in which they come, each worker with a copy of its own."""
+def judged(
+    chosen: Sequence[Mutant], judge: Callable[[SourceCopy, Mutant], Result], processes: int, end: float = math.inf
+) -> Iterator[Result]:
+    """The results in the order in which they come, each worker with a copy of its own.
+
+    What has not begun at `end`, a time of time.monotonic, is not judged.
+    """
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(processes) as pool:
         free: SimpleQueue[SourceCopy] = SimpleQueue()
         for number in range(processes):
             free.put(SourceCopy(REPO, Path(folder) / str(number)))
 
         def one(mutant: Mutant) -> Result:
+            if time.monotonic() >= end:
+                return Result(mutant, Verdict.NOT_JUDGED, 0, "")
             copy = free.get()
             try:
                 return judge(copy, mutant)
@@ -104,7 +112,7 @@ def verdict(name: str, kind: str, results: Sequence[Result], bar: int) -> tuple[
     )
 
 
-def run_group(name: str, seed: int, a: argparse.Namespace) -> list[tuple[bool, str]]:
+def run_group(name: str, seed: int, end: float, a: argparse.Namespace) -> list[tuple[bool, str]]:
     """The sets of a group."""
     own = bool(a.own)
     judge = Judge()
@@ -120,6 +128,7 @@ def run_group(name: str, seed: int, a: argparse.Namespace) -> list[tuple[bool, s
             chosen,
             lambda copy, one: judge.verdict(copy, one, paths[one.module], stages(one, only_own=own)),
             a.processes,
+            end,
         ):
             results.append(result)
             tell(result, f"{len(results)} of {len(chosen)}")
@@ -129,7 +138,7 @@ def run_group(name: str, seed: int, a: argparse.Namespace) -> list[tuple[bool, s
     return lines
 
 
-def run_one(name: str) -> int:
+def run_one(name: str, *, own: bool = False) -> int:
     """One mutant by its name, with the output of its tests; 1 if it is not noticed."""
     word = name.partition(":")[0]
     paths = {module: path for module, path in modules().items() if module.rpartition(".")[2] == word}
@@ -139,7 +148,8 @@ def run_one(name: str) -> int:
         return 2
     mutant = found[0]
     print(diff(mutant), flush=True)
-    [result] = judged([mutant], lambda copy, one: Judge().verdict(copy, one, paths[one.module], stages(one)), 1)
+    found_by = stages(mutant, only_own=own)
+    [result] = judged([mutant], lambda copy, one: Judge().verdict(copy, one, paths[one.module], found_by), 1)
     print(f"{result.output[-TAIL:]}\n{mutant.name}: {result.verdict.value}")
     return int(result.verdict in (Verdict.SURVIVED, Verdict.NOT_JUDGED))
 
@@ -155,15 +165,19 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--one", help="the name of one mutant, as the gate prints it")
     parser.add_argument("--processes", type=int, default=PROCESSES)
     parser.add_argument("--count", type=int, default=SIZE, help="mutants of each set")
+    parser.add_argument(
+        "--minutes", type=float, default=math.inf, help="mutants that have not begun then are not judged"
+    )
     a = parser.parse_args(words)
     try:
         if a.one:
-            return run_one(a.one)
+            return run_one(a.one, own=a.own)
         seed = fresh() if a.seed is None else a.seed
         chosen = f" GROUP={a.group[0]}" if a.group else ""
         few = f" MUTANTS={a.count}" if a.count != SIZE else ""
         print(f"repeat with: make mutants{chosen} SEED={seed}{few}", flush=True)
-        lines = [line for name in a.group or GROUPS for line in run_group(name, seed, a)]
+        end = time.monotonic() + a.minutes * 60
+        lines = [line for name in a.group or GROUPS for line in run_group(name, seed, end, a)]
     except BrokenRunError as error:
         print(error, file=sys.stderr)
         return 2

@@ -266,6 +266,13 @@ def test_the_own_tests_can_judge_alone(
     assert "toy fixed: 0 of 1 noticed" in capsys.readouterr().out
 
 
+def test_what_has_not_begun_in_time_is_not_judged(
+    toy: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, [KILLED] * 3, [], "--minutes", "0", "--set", "fixed") == 1
+    assert capsys.readouterr().out.endswith("0 by the module's own tests, 0 by their time: 3 NOT JUDGED\n")
+
+
 def test_a_set_with_a_mutant_that_is_not_judged_is_red() -> None:
     results = [Result(KILLED, Verdict.KILLED, 0, "")] * 99 + [Result(ENDLESS, Verdict.NOT_JUDGED, 0, "")]
     good, said = gate.verdict("toy", "fixed", results, 90)

@@ -258,6 +258,14 @@ def test_what_is_sent_has_df_where_it_fits_the_link() -> None:
     assert {(one.src, one[UDP].sport, one.ttl, one.tos) for one in packets} == {(US, PORT, 64, 0)}
 
 
+def test_ids_of_packets_that_may_be_cut_follow_each_other_and_are_never_0() -> None:
+    """The first follows 0xFFFF, which is what the port has drawn."""
+    place = Place()
+    alice, _ = place.client()
+    alice.send([b"x" * 1473, b"y" * 1473, b"z" * 1473])
+    assert [one.id for one in place.sent()] == [1, 2, 3]
+
+
 @pytest.mark.parametrize(
     ("sizes", "runs"),
     [
@@ -328,6 +336,7 @@ def test_packets_from_elsewhere_are_bounded() -> None:
     alice, _ = place.client()
     for number in range(5):
         place.take(data(5), ("198.51.100.1", 1000 + number))
+    assert place.port.readable() == [alice]
     assert len(alice.take_roaming()) == 3
     assert place.drops() == {"DATAGRAM_QUEUE_FULL": 2}
 

@@ -101,6 +101,22 @@ def test_a_session_id_that_comes_again_names_the_newer_peer() -> None:
     assert table.with_session(newer.transport.endpoint, b"session1") is newer
 
 
+def test_a_client_that_has_moved_is_found_at_its_new_endpoint_alone() -> None:
+    """Unless a newer peer with its session id is at the old one: that one stays."""
+    table, alice, newer = PeerTable(bytes), peer(1), peer(1)
+    table.greet(alice, b"session1")
+    before = alice.transport.endpoint
+    for other in (2, 3):
+        place = alice.transport.endpoint
+        alice.transport = peer(other).transport
+        table.moved(alice, place)
+        assert table.with_session(place, b"session1") is None
+        assert table.with_session(alice.transport.endpoint, b"session1") is alice
+    table.greet(newer, b"session1")
+    table.moved(alice, before)
+    assert table.with_session(before, b"session1") is newer
+
+
 def test_peer_ids_are_drawn_and_are_never_all_ones() -> None:
     numbers = iter((7, 7, 0xFFFFFF, 0xFFFFFE, 0xFFFFFE, 7))
     table = PeerTable(lambda size: next(numbers).to_bytes(size, "big"))
