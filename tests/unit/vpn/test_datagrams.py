@@ -270,6 +270,7 @@ def test_ids_of_packets_that_may_be_cut_follow_each_other_and_are_never_0() -> N
     ("sizes", "runs"),
     [
         ([100], [1]),
+        ([100, 100], [2]),
         ([100, 100, 100], [3]),
         ([100, 100, 60], [3]),
         ([100, 60, 100], [2, 1]),

@@ -24,6 +24,7 @@ def test_a_client_alone_has_the_whole_step() -> None:
     turns = Turns(LIMITS)
     alice = peer(1, cost=300)
     assert not turns.queue
+    assert not turns.shared
     turns.add(alice)
     turns.add(alice)
     assert turns.queue
