@@ -22,7 +22,7 @@ ABOVE = {"cli", "host", "device"}  # floors 4 and 5 talk to the machine; all bel
 # unique, so that a file can move without a change here.
 TABLE: dict[str, tuple[str, ...]] = {
     "arrivals": ("gateway", "fault_containment"),
-    "datagram_transport": ("datagrams",),
+    "datagram_transport": ("datagrams", "datagrams_hostile"),
     "proof": ("stateless_handshake",),
     "roaming": ("datagrams",),
     "vpn_ports": ("gateway",),
