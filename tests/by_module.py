@@ -24,7 +24,6 @@ TABLE: dict[str, tuple[str, ...]] = {
     "arrivals": ("gateway", "fault_containment"),
     "datagram_transport": ("datagrams", "datagrams_hostile"),
     "proof": ("stateless_handshake",),
-    "roaming": ("datagrams",),
     "vpn_ports": ("gateway",),
     "admission": ("fault_containment", "hostile_peers", "peer_bounds"),
     "aead": ("data_formats", "data_lengths", "data_vectors", "data_replay", "usage_limits", "keyring_state"),

@@ -129,6 +129,9 @@ def test_a_cookie_is_good_from_its_own_address_and_in_its_time(wrap: str) -> Non
     assert refused(knock.server, ELSEWHERE, third) is DropReason.BAD_COOKIE
     assert isinstance(knock.server.look(KEY, third, START + 2 * SLOT, UNIX), AddressProof)
     assert refused(knock.server, KEY, third, START + 3 * SLOT) is DropReason.BAD_COOKIE
+    # START is in the fourth of the slots, which begin at 0: it is good to the end of the sixth.
+    assert isinstance(knock.server.look(KEY, third, 6 * SLOT - 1, UNIX), AddressProof)
+    assert refused(knock.server, KEY, third, 6 * SLOT) is DropReason.BAD_COOKIE
     assert refused(knock.server, KEY, third, START - SLOT) is DropReason.BAD_COOKIE
     assert refused(StatelessHandshake(profile(wrap).over("udp"), bytes(32)), KEY, third) is DropReason.BAD_COOKIE
 
