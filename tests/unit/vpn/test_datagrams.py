@@ -207,7 +207,10 @@ def test_data_from_elsewhere_may_show_a_move() -> None:
 # -- packets ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("sum_", "trusted", "good"), [(0x1234, False, False), (0x1234, True, True), (0, False, True)])
+@pytest.mark.parametrize(
+    ("sum_", "trusted", "good"),
+    [(0x1234, False, False), (0x0034, False, False), (0x1200, False, False), (0x1234, True, True), (0, False, True)],
+)
 def test_the_checksum(sum_: int, trusted: bool, good: bool) -> None:
     place = Place()
     alice, _ = place.client()
