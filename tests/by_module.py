@@ -25,7 +25,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "datagram_transport": ("datagrams", "datagrams_hostile"),
     "proof": ("stateless_handshake",),
     "vpn_ports": ("gateway",),
-    "admission": ("fault_containment", "hostile_peers", "peer_bounds"),
+    "admission": ("authentication", "fault_containment", "hostile_peers", "peer_bounds"),
     "aead": ("data_formats", "data_lengths", "data_vectors", "data_replay", "usage_limits", "keyring_state"),
     "arrival": ("segment_arrival", "unacceptable_segments", "any_segments"),
     "assemble": ("gateway",),

@@ -47,3 +47,19 @@ def test_a_muted_peer_is_ended_when_a_silent_one_is() -> None:
     assert not remote.reset
     world.rest(0.2)
     assert remote.reset
+
+
+def test_a_muted_peer_has_a_timer_though_none_ran() -> None:
+    world = GatewayWorld()
+    remote = world.remote("192.0.2.50")
+    remote.send(b"\0")
+    world.frames()
+    peer = only_peer(world)
+    peer.armed = 0
+    world.gateway.service.timers.heap.clear()
+    remote.send(b"\0")  # no record has length 0
+    world.frames()
+    assert peer.stage is Stage.MUTED
+    assert peer.armed == peer.accepted_at + 10 * SECOND
+    world.rest(10.1)
+    assert remote.reset
