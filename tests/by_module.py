@@ -23,6 +23,7 @@ ABOVE = {"cli", "host", "device"}  # floors 4 and 5 talk to the machine; all bel
 TABLE: dict[str, tuple[str, ...]] = {
     "arrivals": ("gateway", "fault_containment"),
     "datagram_transport": ("datagrams", "datagrams_hostile"),
+    "datagrams": ("used_proofs",),
     "proof": ("stateless_handshake",),
     "vpn_ports": ("gateway",),
     "admission": ("authentication", "fault_containment", "hostile_peers", "peer_bounds"),

@@ -59,7 +59,10 @@ class Ended:
 
 @dataclass(frozen=True)
 class Stage:
-    """Tests in the order in which they run, and a list of at least the same ones, whose time is measured once."""
+    """Tests, and files or folders that have at least the same ones, each of which is measured once.
+
+    Where the two are the same the quickest run first, else they run as listed.
+    """
 
     tests: Sequence[Path]
     measured: Sequence[Path]
@@ -125,14 +128,14 @@ def _wait(process: subprocess.Popen[bytes], limit: float | None) -> tuple[int, f
 
 
 class Judge:
-    """Verdicts; the time that tests take without a mutant is measured once for each list of them."""
+    """Verdicts; the time that tests take without a mutant is measured once for each file, or folder."""
 
     def __init__(self, margin: float = MARGIN, factor: float = FACTOR, patience: float = PATIENCE) -> None:
         self._margin = margin
         self._factor = factor
         self._patience = patience
-        self._seconds: dict[tuple[Path, ...], float] = {}
-        self._locks: defaultdict[tuple[Path, ...], Lock] = defaultdict(Lock)
+        self._seconds: dict[Path, float] = {}
+        self._locks: defaultdict[Path, Lock] = defaultdict(Lock)
 
     def verdict(self, copy: SourceCopy, mutant: Mutant, path: Path, stages: Sequence[Stage]) -> Result:
         """The first stage that notices a mutant of the module at `path`.
@@ -143,9 +146,10 @@ class Judge:
         taken = 0.0
         last = ""
         for number, stage in enumerate(stages):
-            limit = self._margin + self._factor * self._without(copy, stage.measured)
+            limit = self._margin + self._factor * sum(self._without(copy, one) for one in stage.measured)
+            tests = sorted(stage.tests, key=lambda one: self._seconds.get(one, 0.0))
             with copy.changed(path, source):
-                ended = copy.run(stage.tests, limit, self._patience + SLOWNESS * limit)
+                ended = copy.run(tests, limit, self._patience + SLOWNESS * limit)
             last = ended.output
             taken += ended.seconds
             verdict = _meaning(ended)
@@ -153,15 +157,14 @@ class Judge:
                 return Result(mutant, verdict, number, last, taken)
         return Result(mutant, Verdict.SURVIVED, len(stages), last, taken)
 
-    def _without(self, copy: SourceCopy, tests: Sequence[Path]) -> float:
-        key = tuple(tests)
-        with self._locks[key]:
-            if key not in self._seconds:
-                ended = copy.run(tests)
+    def _without(self, copy: SourceCopy, tests: Path) -> float:
+        with self._locks[tests]:
+            if tests not in self._seconds:
+                ended = copy.run([tests])
                 if ended.status != PASSED:
                     raise BrokenRunError(f"red without a mutant (exit {ended.status}):\n{ended.output}")
-                self._seconds[key] = ended.seconds
-            return self._seconds[key]
+                self._seconds[tests] = ended.seconds
+            return self._seconds[tests]
 
 
 def _meaning(ended: Ended) -> Verdict:

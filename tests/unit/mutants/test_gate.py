@@ -131,9 +131,11 @@ class Script(SourceCopy):
     def __init__(self, *runs: Ended) -> None:
         self.runs = list(runs)
         self.asked: list[tuple[float, float]] = []
+        self.ran: list[list[Path]] = []
 
     def run(self, tests: Sequence[Path], cpu: float | None = None, clock: float | None = None) -> Ended:
         self.asked.append((cpu or 0.0, clock or 0.0))
+        self.ran.append(list(tests))
         return self.runs.pop(0)
 
     @contextmanager
@@ -156,15 +158,24 @@ class Script(SourceCopy):
 def test_how_a_run_ends_says_what_of_the_mutant(toy: Path, status: int, verdict: Verdict) -> None:
     """The clock gives half an hour more than 30 times the CPU time: others may stop the machine."""
     script = Script(Ended(0, 2.0, ""), Ended(status, 1.5, ""))
-    found = Judge(10.0, 4.0).verdict(script, KILLED, toy / "src/toy/part.py", [Stage([], [])])
+    found = Judge(10.0, 4.0).verdict(script, KILLED, toy / "src/toy/part.py", [Stage([], [Path("one")])])
     assert (found.verdict, found.seconds) == (verdict, 1.5)
     assert script.asked == [(0.0, 0.0), (18.0, 1800.0 + 30 * 18.0)]
+
+
+def test_each_file_is_measured_once_and_the_quickest_runs_first(toy: Path) -> None:
+    script = Script(*(Ended(0, seconds, "") for seconds in (3.0, 1.0, 9.0, 2.0, 9.0)))
+    judge, slow, quick, other = Judge(10.0, 4.0), Path("slow"), Path("quick"), Path("other")
+    for files in ([slow, quick], [quick, other]):
+        judge.verdict(script, KILLED, toy / "src/toy/part.py", [Stage(files, files)])
+    assert script.ran == [[slow], [quick], [quick, slow], [other], [quick, other]]
+    assert [cpu for cpu, _ in script.asked] == [0.0, 0.0, 26.0, 0.0, 22.0]
 
 
 def test_a_run_that_cannot_run_judges_none(toy: Path) -> None:
     script = Script(Ended(0, 2.0, ""), Ended(4, 1.0, "usage"))
     with pytest.raises(BrokenRunError, match="ended with 4"):
-        Judge().verdict(script, KILLED, toy / "src/toy/part.py", [Stage([], [])])
+        Judge().verdict(script, KILLED, toy / "src/toy/part.py", [Stage([], [Path("one")])])
 
 
 def test_a_run_writes_nothing_into_the_tree_and_leaves_the_copy_as_it_was(toy: Path, tmp_path: Path) -> None:
