@@ -242,6 +242,24 @@ def test_one_source_of_sessions_without_a_proof_ends_its_own() -> None:
     assert place.drops() == {"INITIAL_CROWDED": 6 + 5 + 1}
 
 
+@pytest.mark.parametrize("how", ["ended", "authenticated"])
+def test_sessions_that_end_or_are_authenticated_leave_their_place(how: str) -> None:
+    place = Place("tls-crypt-v2", unproven=2)
+    for host in (1, 2):
+        first_packet((f"198.51.{host}.1", 1), place)
+    made = place.accepted()
+    for number, one in enumerate(made):
+        if how == "ended":
+            one.close(START)
+        else:
+            one.trust(number)
+    for host in (3, 4):
+        first_packet((f"198.51.{host}.1", 1), place)
+    assert len(place.accepted()) == 2
+    assert place.drops() == {}
+    assert [one.close_reason for one in made] == ["closed" if how == "ended" else ""] * 2
+
+
 class Deaf:
     """A host that has sent nothing and hears what it is sent."""
 
