@@ -131,6 +131,8 @@ def test_no_verdict_in_time_is_a_refusal_for_now() -> None:
     assert world.dropped(DropReason.HANDSHAKE_TIMEOUT) == 1
     assert authenticator.cancelled == [Ticket(1)]
     world.run(lambda: alice.closed or alice.reset, 10)
+    assert alice.vpn is not None
+    assert "AUTH_FAILED,TEMP[backoff 10,advance no]:no answer to the login in time" in alice.vpn.messages
     world.rest(6)  # its connection lingers
     assert nothing_waits(world)
 
