@@ -189,6 +189,16 @@ def test_one_stranger_has_a_part_of_their_bytes_and_its_newcomer_is_refused() ->
     assert bench.seconds([other, *hog[:begun]]) == [other, *hog[:begun]]
 
 
+def test_a_strangers_datagram_that_outgrows_half_of_their_bytes_goes() -> None:
+    bench = Bench(reassembly_stranger_bytes=40_000)
+    other = datagram(2000, 1, "2.2.2.2", LISTENER)
+    bench.firsts([other])
+    results = [bench.feed(piece) for piece in cut(datagram(40_000, 1, "1.1.1.1", LISTENER))]
+    kept = (20_000 - ENTRY_BYTES) // (1480 + PIECE_BYTES)
+    assert results[: kept + 1] == [None] * kept + [DropReason.FRAGMENT_TABLE_FULL]
+    assert bench.seconds([other]) == [other]
+
+
 def test_where_strangers_bytes_run_out_the_oldest_goes() -> None:
     bench = Bench(reassembly_stranger_bytes=10_000)
     strange = [datagram(2000, 1, source(number), LISTENER) for number in range(6)]

@@ -206,6 +206,7 @@ def test_a_pinned_router_is_never_asked_and_never_changed(sibling: str) -> None:
     for time in range(0, 7200 * SECOND, 600 * SECOND):
         link.until(time)
         link.come(SIBLINGS[sibling](FORGED, ROUTER))
+        link.come(packet(1, OLD, ROUTER))
         assert link.mac_of(ROUTER) == OLD
     assert (link.asked, link.table.next_deadline()) == ([], None)
 
@@ -264,6 +265,18 @@ def test_requests_of_strangers_evict_no_neighbor_that_we_asked() -> None:
     assert "drop_arp_queue_full" not in drops(link)
     learned = [number for number in range(1000, 6000) if link.mac_of(host(number)) is not None]
     assert learned == list(range(6000 - 23, 6000)), "the latest, in the places that are left"
+
+
+def test_where_all_places_have_better_known_ones_a_host_that_asks_us_gets_none() -> None:
+    """It is answered all the same, and asked itself when there is something for it."""
+    link = known(neighbors=4)
+    for number in range(3):
+        link.send_to(host(number))
+    assert ask_us(link, host(9))
+    assert (len(link.table), link.mac_of(host(9))) == (4, None)
+    link.machines = {NEW: host(0)}
+    link.until(SECOND)
+    assert (link.mac_of(host(0)), drops(link)) == (NEW, {})
 
 
 def test_a_client_that_scans_the_link_evicts_hosts_that_do_not_answer() -> None:

@@ -472,3 +472,16 @@ def test_a_refused_packet_leaves_a_line() -> None:
     [line] = place.journal.take()
     assert line.fields["peer"] == "192.0.2.7:40000"
     assert "tls-crypt" in str(line.fields["detail"])
+
+
+def test_a_peer_with_a_session_is_known_by_address_and_port() -> None:
+    """To what asks about fragments; a peer whose address is not proved is none."""
+    place = Place()
+    client = ModelClient(kit())
+    client.start(place.now)
+    place.take(client.poll(place.now)[0])
+    assert place.accepted() == []
+    assert (len(place.sent()), place.port.knows(key_of(HOME))) == (1, False)
+    place.transport()
+    others = [(HOME[0], HOME[1] + 1), ("192.0.2.8", HOME[1])]
+    assert [place.port.knows(key_of(source)) for source in (HOME, *others)] == [True, False, False]
