@@ -9,7 +9,7 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Packet, Raw
 from tests.unit.gateway.gateway_world import ADDRESS, OUTSIDE, ROUTER, ROUTER_MAC, GatewayWorld, query
-from tests.unit.router.lone_ingress import MAC, PLAIN, PORT, LoneIngress, answer, ip, segment, vnet
+from tests.unit.router.lone_ingress import MAC, PLAIN, PORT, LoneIngress, answer, frame, ip, segment, vnet
 
 from hognose.drops import Stat
 
@@ -59,6 +59,17 @@ def test_super_segments_wait_for_the_next_step_in_their_order() -> None:
     lone.take()
     lone.take()
     assert (len(lone.engines.calls), len(lone.ingress.held), lone.came[0]) == (5, 0, 5)
+
+
+def test_both_kinds_of_super_segments_wait_for_each_other() -> None:
+    lone = LoneIngress(3, *[answer(count=2) for _ in range(6)])
+    inner = segment(bytes(20), port=PORT + 1)
+    big = vnet(1, 1, 1000)
+    lone.take(*[tagged(inner, big), frame(inner, big)] * 3)
+    assert (len(lone.engines.calls), len(lone.ingress.held), lone.came[0]) == (2, 4, 2)
+    lone.take()
+    lone.take()
+    assert (len(lone.engines.calls), len(lone.ingress.held), lone.came) == (6, 0, (6, 6 * (12 + 14 + 60), 6))
 
 
 def test_syns_pass_the_sieve_of_a_flood() -> None:
