@@ -92,9 +92,8 @@ class DatagramPort:
         self._broadcasts = broadcasts
         self._transports: dict[bytes, DatagramTransport] = {}  # by the peer's address and port
         self._newcomers: dict[bytes, DatagramTransport] = {}  # likewise, at an address that has a transport
-        self._unproven: FairTable[DatagramTransport] = FairTable(  # until they are authenticated
-            limits.unproven, limits.unproven_of_address, limits.unproven_of_prefix
-        )
+        unproven = limits.unproven, limits.unproven_of_address, limits.unproven_of_prefix
+        self._unproven: FairTable[DatagramTransport] = FairTable(*unproven)  # until they are authenticated
         self._used = UsedProofs(limits.used_proofs, handshake.cookie_life)
         self._initial: list[tuple[bytes, bytes]] = []  # (source, packet) of no session
         self._accepted: list[DatagramTransport] = []
@@ -117,8 +116,7 @@ class DatagramPort:
         """Take one UDP packet, or a super-frame of datagrams of gso_size bytes; `data` is not kept.
 
         The IPv4 header is valid, the destination is ours; checksum_ok False: verify here unless the field is 0, which
-        means none (RFC 768). Drops: BAD_UDP_HEADER, BAD_UDP_CHECKSUM, BAD_FRAME_LENGTH (DatagramLimits.longest), and
-        those of the class.
+        means none (RFC 768). Drops: BAD_UDP_HEADER, BAD_UDP_CHECKSUM, BAD_FRAME_LENGTH (`longest`), those of the class.
         """
         start = l4 + udp.HEADER_LEN
         stop = l4 + (data[l4 + 4] << 8 | data[l4 + 5]) if start <= end else 0
