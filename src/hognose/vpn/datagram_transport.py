@@ -6,12 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hognose.address import Endpoint
-from hognose.drops import DropReason
+from hognose.drops import DropReason, Stat
 from hognose.link import ETHERNET_HDR_LEN
 from hognose.openvpn.proof import AddressProof
 from hognose.units import SECOND, Nanos
 from hognose.vocabulary import Proto
-from hognose.wire import ipv4, udp, virtio_net
+from hognose.wire import icmpv4, ipv4, udp, virtio_net
 
 if TYPE_CHECKING:
     from hognose.vpn.datagrams import DatagramPort
@@ -21,6 +21,7 @@ CSUM_START = ETHERNET_HDR_LEN + ipv4.HEADER_LEN
 SUPER_FRAME_BYTES = 65_000  # of their payloads together
 # vnet header of every datagram: the device completes the UDP checksum.
 PARTIAL = virtio_net.partial_checksum(CSUM_START, udp.CHECKSUM_OFFSET)
+_WHOLE = ipv4.DONT_FRAGMENT.to_bytes(2, "big")  # flags and fragment offset of a datagram that no router may cut
 _DSCP = 0xFC  # of the second byte of a header (RFC 2474 section 3)
 _OWN_AT_FIRST = 2  # datagrams of a handshake that always have room
 _NO_PEER_WORD = b"none"  # equal to no three bytes, nor to the fewer of a shorter datagram
@@ -154,27 +155,35 @@ class DatagramTransport:
         """Bytes that may still be sent in this step: `queue` at most, and DatagramLimits.step_bytes."""
         return min(queue, self.port.limits.step_bytes) - self.port.sent.get(self.id, 0)
 
-    def has_sent(self, size: int) -> bool:
+    def narrow(self, mtu: int, quoted: bytes, now: Nanos) -> bool:
+        """Take the MTU of the path to the peer from a router; False when it is no smaller one, or cannot be true.
+
+        quoted: the headers of a datagram to the peer. It is believed when one of its length was sent with DF, and for
+        DatagramLimits.path_mtu_s. `record_limit` is not less than what DatagramLimits.path_mtu has room for; larger
+        records leave without DF. Drops: BAD_ICMP.
+        """
+        limits, counters = self.port.limits, self.port.counters
+        size = int.from_bytes(quoted[24:26], "big") - udp.HEADER_LEN
+        mtu = icmpv4.next_hop_mtu(mtu, min(size + HEADERS_LEN, self.port.mtu))
+        if quoted[6:8] != _WHOLE or not self._has_sent(size) or not mtu:
+            counters.drop(DropReason.BAD_ICMP)
+            return False
+        if mtu >= self._mtu:
+            return False
+        counters.stats[Stat.UDP_PATHS_NARROWED] += 1
+        self._mtu = mtu
+        self._head_size = -1
+        self.record_limit = max(mtu, limits.path_mtu) - HEADERS_LEN
+        self.narrow_until = now + limits.path_mtu_s * SECOND
+        return True
+
+    def _has_sent(self, size: int) -> bool:
         """True when a datagram with `size` bytes of payload and DF was sent to this address, or may have been.
 
         A router that takes super-frames quotes them whole; those are known by the longest one alone.
         """
         lengths = self._lengths
         return bool(lengths[size]) if 0 <= size < len(lengths) else 0 < size <= self._longest_run
-
-    def narrow(self, mtu: int, now: Nanos) -> bool:
-        """Take the MTU of the path to the peer, for DatagramLimits.path_mtu_s; False when it is no smaller one.
-
-        `record_limit` is not less than what DatagramLimits.path_mtu has room for; larger records leave without DF.
-        """
-        if mtu >= self._mtu:
-            return False
-        limits = self.port.limits
-        self._mtu = mtu
-        self._head_size = -1
-        self.record_limit = max(mtu, limits.path_mtu) - HEADERS_LEN
-        self.narrow_until = now + limits.path_mtu_s * SECOND
-        return True
 
     def widen(self) -> None:
         """Forget the MTU of the path."""

@@ -21,21 +21,20 @@ from hognose.link import Outgoing
 from hognose.openvpn.proof import AddressProof
 from hognose.units import UDP, Nanos, Port, Random, UnixSeconds
 from hognose.vocabulary import Proto
-from hognose.vpn.datagram_transport import ABORTED, HEADERS_LEN, PARTIAL, DatagramTransport
+from hognose.vpn.datagram_transport import ABORTED, PARTIAL, DatagramTransport
 from hognose.vpn.initial_rate import InitialRate
 from hognose.vpn.peer import NO_PEER_ID
 from hognose.vpn.peer_table import PeerTable
 from hognose.vpn.stateless_handshake import LEAST, OPCODES, RESETS, Answer, FirstPacket, StatelessHandshake
 from hognose.vpn.transport import Pending
 from hognose.vpn.used_proofs import UsedProofs
-from hognose.wire import icmpv4, ipv4, udp
+from hognose.wire import icmpv4, udp
 from hognose.wire.checksum import ones_sum, pseudo_sum
 from hognose.wire.openvpn import DATA_V1, DATA_V2
 
 _DATA_V2_FIRST = range(DATA_V2 << 3, (DATA_V2 << 3) + 8)
 _UNDEFINED = NO_PEER_ID.to_bytes(3, "big")
 _FRAGMENTATION_NEEDED = icmpv4.UNREACHABLE, icmpv4.FRAGMENTATION_NEEDED
-_WHOLE = ipv4.DONT_FRAGMENT.to_bytes(2, "big")  # flags and fragment offset of a datagram that no router may cut
 
 
 class DatagramPort:
@@ -147,21 +146,13 @@ class DatagramPort:
     def icmp_error(self, icmp_type: int, code: int, mtu: int, quoted: bytes, now: Nanos) -> None:
         """Take an ICMP error about a datagram of ours; quoted: its headers at least, mtu: of the next hop.
 
-        "Fragmentation needed" narrows the path of the peer that has its destination now and was sent one of its length.
-        All others are soft: a client that is gone is ended by its timers. Drops: NO_SESSION, BAD_ICMP.
+        "Fragmentation needed" is for the peer that has its destination now. All others are soft: a client that is gone
+        is ended by its timers. Drops: NO_SESSION, BAD_ICMP.
         """
         transport = self._transports.get(quoted[16:20] + quoted[22:24])
         if transport is None:
             self.counters.drop(DropReason.NO_SESSION)
-            return
-        if (icmp_type, code) != _FRAGMENTATION_NEEDED:
-            return
-        size = int.from_bytes(quoted[24:26], "big") - udp.HEADER_LEN
-        mtu = icmpv4.next_hop_mtu(mtu, min(size + HEADERS_LEN, self.mtu))
-        if quoted[6:8] != _WHOLE or not transport.has_sent(size) or not mtu:
-            self.counters.drop(DropReason.BAD_ICMP)
-        elif transport.narrow(mtu, now):
-            self.counters.stats[Stat.UDP_PATHS_NARROWED] += 1
+        elif (icmp_type, code) == _FRAGMENTATION_NEEDED and transport.narrow(mtu, quoted, now):
             peer = self._table.by_transport.get(transport.id)
             if peer is not None:
                 self._table.refit(peer)

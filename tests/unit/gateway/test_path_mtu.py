@@ -295,6 +295,60 @@ def test_errors_that_end_no_session() -> None:
     assert world.dropped(DropReason.INTERNAL_ERROR) == 0
 
 
+def forged(mtu: int, size: int = 1468, port: int = 40_000, address: str = ALICE) -> Packet:
+    """A router's word about a datagram with `size` bytes of ours; the largest one that a client is sent has 1468."""
+    quote = IP(src=ADDRESS, dst=address, flags="DF") / UDP(sport=1194, dport=port) / bytes(size)
+    return ICMP(type=3, code=4, nexthopmtu=mtu) / Raw(bytes(quote)[:100])
+
+
+def test_a_client_learns_nothing_to_say_about_another_ones_path() -> None:
+    """An error out of the tunnel is no router's word about the link: to our address, or to the gateway's."""
+    world = NarrowWorld("client-to-client")
+    alice, mallory = world.caller(), world.caller("mallory", BOB)
+    port = alice.ask()
+    world.ip(incoming(port, 1444))
+    alice.take()
+    for to in (ADDRESS, GATEWAY, alice.tunnel_address, OUTSIDE):
+        mallory.inner(IP(src=mallory.tunnel_address, dst=to) / forged(900))
+    world.ip(incoming(port, 1444))
+    assert [len(packet) for packet in alice.take() if UDP in packet] == [1444]
+    assert world.stat(Stat.UDP_PATHS_NARROWED) == 0
+
+
+def test_lies_from_outside_and_the_most_that_one_does() -> None:
+    world = NarrowWorld()
+    alice = world.caller()
+    port = alice.ask()
+    for lie in (forged(900), forged(1472), forged(900, port=40_001), forged(900, address=BOB), forged(900, 1448)):
+        world.ip(IP(src=ROUTER, dst=ADDRESS) / lie)
+    assert (world.limit(), world.stat(Stat.UDP_PATHS_NARROWED)) == (0, 0)
+    assert world.dropped(DropReason.BAD_ICMP) == 3
+    assert world.dropped(DropReason.NO_SESSION) == 2
+    world.ip(incoming(port, 1444))
+    alice.take()
+    for source in (ADDRESS, "10.0.0.255", "127.0.0.1", "224.0.0.1"):
+        world.ip(IP(src=source, dst=ADDRESS) / forged(68))
+    assert (world.limit(), world.dropped(DropReason.MARTIAN)) == (0, 4)
+    for mtu in (1495, 1300, 68, 0, 1400):
+        world.ip(IP(src=ROUTER, dst=ADDRESS, options=[b"\1\1\1\0"]) / forged(mtu))
+    assert world.limit() == 576 - 28
+    world.ip(incoming(port, 1444, flags=0))  # type: ignore[arg-type]  # scapy's flags
+    assert sum(len(packet) - 20 for packet in alice.take()) == 1424, "smaller pieces, and none is lost"
+
+
+def test_a_path_that_is_told_over_and_over_is_one() -> None:
+    world = NarrowWorld()
+    alice = world.caller()
+    port = alice.ask()
+    world.ip(incoming(port, 1444))
+    error = FRAME_HEAD + bytes(IP(src=ROUTER, dst=ADDRESS) / forged(1300))
+    for _ in range(20):
+        world.frames(*[error] * 50)
+    assert (world.stat(Stat.UDP_PATHS_NARROWED), world.limit()) == (1, 1272)
+    assert world.outside[-1].dst == OUTSIDE, "no answer to any of them"
+    assert errors(world.outside) == []
+
+
 def test_errors_about_what_does_not_fit_have_a_rate() -> None:
     world = NarrowWorld()
     alice = world.caller()

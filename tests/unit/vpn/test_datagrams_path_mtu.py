@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from scapy.layers.inet import IP, UDP
 from scapy.packet import Raw
 from tests.unit.vpn.test_datagrams import HOME, PORT, US, Place
@@ -185,9 +188,35 @@ def test_super_frames_fit_the_path() -> None:
 
 def test_a_flood_of_lies_leaves_nothing() -> None:
     place = sent(1000)
-    for number in range(2000):
+    for number in range(300):
         there = (f"192.0.{number % 256}.{number // 256}", number)
         place.port.icmp_error(*NEEDED, number, quoted(number % 1400 + 1001, there if number % 2 else HOME), place.now)
     assert limit(place) == 0
-    assert sum(place.drops().values()) == 2000
+    assert sum(place.drops().values()) == 300
     assert (len(place.port), place.port.poll(place.now)[1:]) == (1, [])
+
+
+@given(
+    st.integers(0, 255),
+    st.integers(0, 255),
+    st.integers(0, 0xFFFF),
+    st.binary(min_size=8, max_size=60),
+    st.one_of(st.just(quoted()[12:24]), st.binary(min_size=12, max_size=12)),
+)
+@example(3, 4, 900, b"\x45\0\4\4\0\0\x40\0\x40\x11\0\0", quoted()[12:24])
+def test_any_quote_at_all(kind: int, code: int, mtu: int, rest: bytes, ends: bytes) -> None:
+    """The header, then addresses and ports, then the length and all that follows."""
+    place = shared()
+    quote = b"\x45" + rest[1:8] + b"\x40\x11\0\0" + ends + rest
+    place.port.icmp_error(kind, code, mtu, quote, place.now)
+    length = int.from_bytes(rest[:2], "big")
+    ours = ends == quoted()[12:24] and (kind, code) == NEEDED and rest[6:8] == b"\x40\0" and length == 1008
+    assert (limit(place) > 0) is (ours and (68 <= mtu < 1028 or mtu == 0))
+    assert len(place.port) == 1
+    [peer] = place.table.clients.values()
+    peer.transport.widen()
+
+
+@cache
+def shared() -> Place:
+    return sent(1000)
