@@ -51,19 +51,19 @@ def transfers(setting: Setting, arguments: argparse.Namespace) -> list[bool]:
 
 
 def moves(setting: Setting, arguments: argparse.Namespace) -> list[bool]:
-    """A client of each release, one after the other."""
+    """A client of each release at a server of its own: no client moves to where another one still is."""
     link = ["--reorder", arguments.reorder, "--duplicate", arguments.duplicate, "--reorder-ms", "3"]
     kept = []
-    with setting.server("hosted") as server:
-        for release in RELEASES:
-            name, program = f"roamer-{release}", old_clients.openvpn(release)
-            with (
-                BadLink(setting.topology, "c1", *link, "--delay-ms", str(arguments.rtt_ms / 2)),
-                setting.client("c1", extra=FIXED_PORT, common_name=name, program=program) as client,
-            ):
-                client.connected()
-                lost = check_moves(setting, server, client, name)
-            kept.append(say(what="moves", release=release, moves=MOVES, pings_lost=lost, kept=lost <= MOVES))
+    for release in RELEASES:
+        name, program = f"roamer-{release}", old_clients.openvpn(release)
+        with (
+            setting.server("hosted") as server,
+            BadLink(setting.topology, "c1", *link, "--delay-ms", str(arguments.rtt_ms / 2)),
+            setting.client("c1", extra=FIXED_PORT, common_name=name, program=program) as client,
+        ):
+            client.connected()
+            lost = check_moves(setting, server, client, name)
+        kept.append(say(what="moves", release=release, moves=MOVES, pings_lost=lost, kept=lost <= MOVES))
     return kept
 
 
