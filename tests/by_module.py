@@ -83,6 +83,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "tls_names": ("config_pki", "tls_choices"),
     "tracking": ("nat_flow_timeouts", "nat_time_limits"),
     "transport": ("streams",),
+    "transport_table": ("datagrams", "datagrams_hostile"),
     "units": ("values",),
     "verify_errors": ("tls",),
 }

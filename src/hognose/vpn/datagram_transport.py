@@ -39,8 +39,8 @@ class DatagramTransport:
 
     __slots__ = (
         "_head", "_head_size", "_lengths", "_longest_run", "_most", "_mtu", "_of_all", "_own", "_tos",
-        "begun_by", "close_reason", "endpoint", "id", "key", "listed", "narrow_until", "opened_at", "passtos",
-        "peer_word", "place", "port", "proof", "record_limit", "remote_id", "roaming", "spoken", "waiting",
+        "begun_by", "came_from", "close_reason", "endpoint", "id", "key", "listed", "narrow_until", "opened_at",
+        "passtos", "peer_word", "place", "port", "proof", "record_limit", "remote_id", "roaming", "spoken", "waiting",
     )  # fmt: skip
 
     broken = False
@@ -73,10 +73,12 @@ class DatagramTransport:
         self._mtu: int = port.mtu  # of the largest packet with DF
         self._tos = 0  # of the headers that are made now
         self.passtos = port.passtos
+        self.key = b""
         self.move(key)
 
     def move(self, key: bytes) -> None:
-        """Take another address of the peer; only its port calls it."""
+        """Take another address of the peer; only its table calls it."""
+        self.came_from = self.key
         self.key = key
         self.endpoint = Endpoint(key[:-2], int.from_bytes(key[-2:], "big"))
         self._lengths = bytearray(self.port.mtu)  # 1 for each length of a datagram with DF that was sent there

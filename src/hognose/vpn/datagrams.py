@@ -27,6 +27,7 @@ from hognose.vpn.peer import NO_PEER_ID
 from hognose.vpn.peer_table import PeerTable
 from hognose.vpn.stateless_handshake import LEAST, OPCODES, RESETS, Answer, FirstPacket, StatelessHandshake
 from hognose.vpn.transport import Pending
+from hognose.vpn.transport_table import TransportTable
 from hognose.vpn.used_proofs import UsedProofs
 from hognose.wire import icmpv4, udp
 from hognose.wire.checksum import ones_sum, pseudo_sum
@@ -89,8 +90,8 @@ class DatagramPort:
         self._numbering = numbering
         self._journal = journal
         self._broadcasts = broadcasts
-        self._transports: dict[bytes, DatagramTransport] = {}  # by the peer's address and port
-        self._newcomers: dict[bytes, DatagramTransport] = {}  # likewise, at an address that has a transport
+        self._transports = TransportTable()
+        self._by_key = self._transports.by_key
         unproven = limits.unproven, limits.unproven_of_address, limits.unproven_of_prefix
         self._unproven: FairTable[DatagramTransport] = FairTable(*unproven)  # until they are authenticated
         self._used = UsedProofs(limits.used_proofs, handshake.cookie_life)
@@ -103,11 +104,11 @@ class DatagramPort:
 
     def __len__(self) -> int:
         """Number of transports."""
-        return len(self._transports) + len(self._newcomers)
+        return len(self._transports)
 
     def knows(self, source: bytes) -> bool:
         """True for the address and port, as on the wire, of a peer that has a session."""
-        return source in self._transports
+        return source in self._by_key
 
     # -- what comes --------------------------------------------------------------------------------------------------
 
@@ -133,7 +134,7 @@ class DatagramPort:
         ):
             self.counters.drop(DropReason.BAD_UDP_CHECKSUM)
             return
-        transport = self._transports.get(key)
+        transport = self._by_key.get(key)
         size = gso_size or 0xFFFF
         for at in range(start, stop, size) or (start,):
             datagram = data[at : at + size] if at + size < stop else data[at:stop]
@@ -149,7 +150,7 @@ class DatagramPort:
         "Fragmentation needed" is for the peer that has its destination now. All others are soft: a client that is gone
         is ended by its timers. Drops: NO_SESSION, BAD_ICMP.
         """
-        transport = self._transports.get(quoted[16:20] + quoted[22:24])
+        transport = self._by_key.get(quoted[16:20] + quoted[22:24])
         if transport is None:
             self.counters.drop(DropReason.NO_SESSION)
         elif (icmp_type, code) == _FRAGMENTATION_NEEDED and transport.narrow(mtu, quoted, now):
@@ -160,7 +161,7 @@ class DatagramPort:
     def _sort(self, key: bytes, datagram: bytes) -> None:
         """Give a datagram to its peer, to one that may have moved, or to the stateless handshake."""
         opcode = datagram[0] >> 3 if datagram else 0
-        transport = self._transports.get(key)
+        transport = self._by_key.get(key)
         if opcode == DATA_V2 and datagram[1:4] != _UNDEFINED:
             peer = self._table.with_peer_id(int.from_bytes(datagram[1:4], "big")) if len(datagram) > 4 else None
             owner = peer.transport if peer is not None else None
@@ -179,10 +180,8 @@ class DatagramPort:
                 self._put(transport, datagram)
             else:
                 self.counters.drop(DropReason.NO_SESSION)
-        elif transport is not None and datagram[1:9] == transport.remote_id:
-            self._put(transport, datagram)
-        elif transport is not None and (newcomer := self._newcomers.get(key)) and datagram[1:9] == newcomer.remote_id:
-            self._put(newcomer, datagram)
+        elif transport is not None and (found := self._transports.with_session(key, datagram[1:9])) is not None:
+            self._put(found, datagram)
         elif len(datagram) < LEAST or opcode not in OPCODES:
             self.counters.drop(DropReason.NO_SESSION)
         elif self._stopping:
@@ -222,10 +221,10 @@ class DatagramPort:
         if not self._is_source(key):
             self.counters.drop(DropReason.MARTIAN)
             return
-        for transport in (self._transports.get(key), self._newcomers.get(key)):
-            if transport is not None and datagram[1:9] == transport.remote_id:
-                self._put(transport, datagram)  # a packet before this one has made it
-                return
+        transport = self._transports.with_session(key, datagram[1:9])
+        if transport is not None:
+            self._put(transport, datagram)  # a packet before this one has made it
+            return
         rate = self._resets if datagram[0] >> 3 in RESETS else self._proofs
         if not rate.allows(key, datagram[1:9], now):
             self.counters.drop(DropReason.INITIAL_CROWDED)
@@ -245,7 +244,7 @@ class DatagramPort:
             self._reject(key, PeerError(DropReason.BAD_COOKIE, "a copy of a packet that has begun a session"), now)
             return
         if isinstance(found, FirstPacket):
-            newcomer = self._newcomers.get(key)
+            newcomer = self._transports.newcomer(key)
             if newcomer is not None and newcomer.proof is not None:  # what may be forged ends no proven session
                 self.counters.drop(DropReason.INITIAL_CROWDED)
                 return
@@ -265,13 +264,10 @@ class DatagramPort:
     def _open(self, key: bytes, proof: AddressProof | None, datagram: bytes, now: Nanos) -> None:
         """Make the transport of a new session; at an address that has one already it is a newcomer."""
         transport = DatagramTransport(self, self._numbering.take(), key, datagram[1:9], proof, now)
-        if key in self._transports:
-            older = self._newcomers.pop(key, None)
-            if older is not None:
-                self.remove(older, "replaced")
-            self._newcomers[key] = transport
-        else:
-            self._transports[key] = transport
+        older = self._transports.newcomer(key)
+        if older is not None:
+            self.remove(older, "replaced")
+        self._transports.add(transport)
         self._used.add(transport.begun_by, now)
         if proof is None and (crowded := self._unproven.add(transport.place, transport)) is not None:
             self.counters.drop(DropReason.INITIAL_CROWDED)
@@ -312,30 +308,34 @@ class DatagramPort:
     # -- of its transports -------------------------------------------------------------------------------------------
 
     def trust(self, transport: DatagramTransport) -> None:
-        """Make a newcomer the transport of its address, unless another newcomer has come after it."""
+        """Make a newcomer the transport of its address, unless another newcomer has come after it.
+
+        A client that had moved there goes back to the address before that where it can: it goes on, wherever it is.
+        """
         if transport.close_reason:
             return
         self._unproven.remove(transport.place)
-        older = self._transports.get(transport.key)
-        if older is not None and older is not transport:
+        older = self._transports.trust(transport)
+        if older is None:
+            return
+        before, peer = older.endpoint, self._table.by_transport.get(older.id)
+        if peer is None or not older.trusted or not self._transports.send_back(older):
             self.remove(older, "replaced")
+            return
+        self._table.moved(peer, before)
+        self._table.refit(peer)
 
     def move(self, transport: DatagramTransport, key: bytes) -> bool:
         """Have a client at another address from now on; False when another client is there.
 
         A peer there that is not authenticated goes on beside it, the newest of them.
         """
-        there = self._transports.get(key)
-        if self._transports.get(transport.key) is not transport or (there is not None and there.trusted):
+        if self._transports.occupied(transport, key):
             self.counters.drop(DropReason.FLOAT_REFUSED)
             return False
-        self._leave(transport)
-        if there is not None:
-            if key in self._newcomers:
-                self.remove(there, "replaced")
-            self._newcomers[key] = self._transports[key]
-        transport.move(key)
-        self._transports[key] = transport
+        older = self._transports.move(transport, key)
+        if older is not None:
+            self.remove(older, "replaced")
         return True
 
     def remove(self, transport: DatagramTransport, reason: str) -> None:
@@ -347,18 +347,8 @@ class DatagramPort:
         self._unproven.remove(transport.place)
         if reason == ABORTED or not transport.spoken:
             self._used.forget(transport.begun_by)
-        if self._newcomers.get(transport.key) is transport:
-            del self._newcomers[transport.key]
-        if self._transports.get(transport.key) is transport:
-            self._leave(transport)
+        self._transports.remove(transport)
         self._closed.append(transport)
-
-    def _leave(self, transport: DatagramTransport) -> None:
-        """Free an address; a newcomer there has it from now on."""
-        del self._transports[transport.key]
-        newcomer = self._newcomers.pop(transport.key, None)
-        if newcomer is not None:
-            self._transports[transport.key] = newcomer
 
     def fresh_ident(self) -> int:
         """The id of a packet that may be cut on its way, 1 ... 65535 (RFC 6864)."""

@@ -309,9 +309,8 @@ def test_a_client_moves_to_the_address_of_one_that_is_not_authenticated() -> Non
     place.take(data(5), there)
     place.take(b"\x20" + newer.remote_id + bytes(20), there)
     assert (len(alice.take(9)), len(newer.take(9))) == (1, 1)
-    newer.trust(6)
-    assert place.port.closed() == [older, alice]
-    assert len(place.port) == 1
+    assert place.port.closed() == [older]
+    assert len(place.port) == 2
 
 
 def test_the_handshake_beside_a_client_that_moves_away_keeps_the_address() -> None:
@@ -324,3 +323,46 @@ def test_the_handshake_beside_a_client_that_moves_away_keeps_the_address() -> No
     place.take(b"\x20" + stranger.remote_id + bytes(20), there)
     assert len(stranger.take(9)) == 1
     assert len(place.port) == 2
+
+
+def test_a_client_whose_new_address_is_anothers_goes_back() -> None:
+    """One who relays its packets from his own port and logs in there ends no session of others."""
+    place = Place()
+    there = ("192.0.2.8", 8)
+    alice, peer = place.client()
+    place.table.greet(peer, alice.remote_id)
+    mallory = place.transport(there)
+    place.take(data(5), there)
+    [(key, _)] = alice.take_roaming()
+    before = alice.endpoint
+    assert alice.roam(key)
+    place.table.moved(peer, before)
+    mallory.trust(6)
+    assert place.port.closed() == []
+    assert (str(alice.endpoint), str(mallory.endpoint)) == ("192.0.2.7:40000", "192.0.2.8:8")
+    assert place.table.with_session(alice.endpoint, alice.remote_id) is peer
+    assert place.table.with_session(mallory.endpoint, alice.remote_id) is None
+    place.take(data(5))
+    place.take(data(5), there)
+    assert (len(alice.take(9)), alice.take_roaming()) == (1, [])
+    alice.send([b"answer"])
+    assert place.sent()[0].dst == "192.0.2.7"
+
+
+@pytest.mark.parametrize("why", ["never moved", "taken meanwhile", "went back before"])
+def test_a_client_that_has_no_address_to_go_back_to_is_over(why: str) -> None:
+    place = Place()
+    there = ("192.0.2.8", 8)
+    alice, _ = place.client(there if why == "never moved" else CLIENT)
+    if why != "never moved":
+        assert alice.roam(key_of(there))
+    if why == "taken meanwhile":
+        place.transport(CLIENT)
+    mallory = place.transport(there)
+    mallory.trust(6)
+    if why == "went back before":
+        mallory.close(START)
+        assert place.port.closed() == [mallory]
+        place.transport(CLIENT).trust(7)
+    assert place.port.closed() == [alice]
+    assert len(place.port) == 1 + (why == "taken meanwhile")
