@@ -62,7 +62,8 @@ def shared(topology: Topology, tmp_path_factory: pytest.TempPathFactory) -> Iter
     setting = Setting(topology, tmp_path_factory.mktemp("shared"), proto="udp")
     listeners = ("local * 1194 udp", "local * 1194 tcp")
     status = ("status openvpn-status.log 2", "status-version 2")
-    with setting.server("hosted", extra=(*listeners, *status, "client-to-client", "keepalive 1 4")) as server:
+    extra = (*listeners, *status, "client-to-client", "keepalive 1 4", "passtos")
+    with setting.server("hosted", extra=extra) as server:
         yield setting, server
 
 
@@ -96,6 +97,32 @@ class TestOneServer:
         link = ("--loss", "0.02", "--reorder", "0.05", "--duplicate", "0.01", "--delay-ms", "2", "--reorder-ms", "2")
         seen = bytes_through(shared[0], "2.6", MIB, *link)
         assert all(seen[name] for name in ("lost", "reordered", "duplicated")), seen
+
+    def test_datagrams_have_df_and_the_class_of_the_packets_in_them(self, shared: tuple[Setting, Server]) -> None:
+        setting, _ = shared
+        spaces = setting.topology.namespaces
+        rules = """
+table ip seen {
+    chain in {
+        type filter hook prerouting priority -300
+        iifname tap0 udp sport 1194 ip frag-off & 0x4000 != 0x4000 counter comment "cut"
+        iifname tap0 udp sport 1194 ip ecn != not-ect counter comment "ecn"
+        iifname tap0 udp sport 1194 ip dscp ef counter comment "ef"
+        iifname tap0 udp sport 1194 ip dscp cs0 counter comment "none"
+    }
+}"""
+        spaces.run("host", "nft", rules)
+        try:
+            with setting.client("c1", common_name="marked") as client:
+                client.connected()
+                client.run("ping", "-c", "5", "-i", "0.2", "-w", "5", "-Q", "0xb9", GATEWAY)  # EF, ECT(1)
+                client.run("ping", "-c", "2", "-i", "0.2", "-w", "5", GATEWAY)
+            listing = spaces.run("host", "nft", "list", "table", "ip", "seen")
+        finally:
+            spaces.run("host", "nft", "delete", "table", "ip", "seen", check=False)
+        counts = {name: int(count) for count, name in re.findall(r'packets (\d+) bytes \d+ comment "(\w+)"', listing)}
+        assert (counts["cut"], counts["ecn"], counts["ef"]) == (0, 0, 5), listing
+        assert counts["none"] >= 4, "the handshake and two pings; datagrams that leave together count once"
 
     def test_a_path_that_is_narrower_than_the_link(self, shared: tuple[Setting, Server]) -> None:
         """A router between server and client has an MTU of 1400, which it tells, and for a while does not."""

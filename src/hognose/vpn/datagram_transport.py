@@ -81,7 +81,8 @@ class DatagramTransport:
         self.came_from = self.key
         self.key = key
         self.endpoint = Endpoint(key[:-2], int.from_bytes(key[-2:], "big"))
-        self._lengths = bytearray(self.port.mtu)  # 1 for each length of a datagram with DF that was sent there
+        # 1 for each length of a datagram with DF that was sent there; no record is longer than those that come.
+        self._lengths = bytearray(min(self.port.mtu, self.port.limits.longest + 1))
         self._longest_run = 0  # payload bytes of the longest super-frame that was sent there
         self.widen()
 
