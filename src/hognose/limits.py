@@ -76,7 +76,8 @@ class DatagramLimits:
     waiting_of_client: int = 512  # likewise, of one client
     waiting_at_first: int = 16  # likewise, of a peer that is not authenticated; a client has these in any case
     roaming: int = 16  # likewise, of one client from addresses that are not its own
-    initial: int = 512  # packets of no session, in one step
+    turn: int = 128  # that one step works on of one client, where a stream may have 256: each has cost a frame besides
+    initial: int = 128  # packets of no session, or from an address that is not their client's, in one step
     initial_per_second: int = 1000  # of each kind; then only repeated ones are worth work (vpn/initial_rate.py)
     unproven: int = 64  # sessions without a proof of their address: OpenVPN 2.5 with tls-crypt-v2
     unproven_of_address: int = 16  # likewise, of one address
@@ -117,7 +118,18 @@ class StepLimits:
     units: int = 384  # likewise, where several clients have input: records and what they lead to (vpn/turns.py)
     records_least: int = 16  # of a client whose turn it is, however many clients have input
     client_bytes: int = 256 * KIB  # taken out of one client's receive buffer
-    split_packets: int = 512  # that super-segments from outside are cut into; the last one may exceed it
+    frames: int = 64  # besides datagrams that wait for peers
+    datagrams: int = 512  # that wait for peers, of all together, until which more frames than that are taken
+    split_packets: int = 512  # that super-frames from outside are cut into; the last one may exceed it
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceLimits:
+    """Bounds of a batch of frames that is read before a step; the excess waits in the device (device/tap.py)."""
+
+    frames: int = 512
+    bytes: int = 1 * MIB  # of the frames read so far, above which no further stretch is read
+    stretch: int = 64  # frames that are read before their bytes are counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class LinkCaps:
     mac: 6 bytes. mtu: largest IP packet in bytes without offload. rx_gso: frames up to 64 KiB may arrive. rx_uso4:
     super-frames of UDPv4 datagrams may be among them; single datagrams come in any case. tx_csum: the device completes
     partial checksums. tx_tso4: the device segments TCPv4 super-frames (implies tx_csum). tx_uso4: likewise super-frames
-    of UDPv4 datagrams of one size. batch: frames to drain before the core runs.
+    of UDPv4 datagrams of one size.
     """
 
     mac: bytes
@@ -37,4 +37,3 @@ class LinkCaps:
     tx_csum: bool = True
     tx_tso4: bool = True
     tx_uso4: bool = False
-    batch: int = 64

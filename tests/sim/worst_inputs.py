@@ -18,7 +18,7 @@ from tests.sim.world_peer import echo_request, ip_packet, udp_packet
 from tests.unit.gateway.gateway_world import ADDRESS, GATEWAY, MAC, OUTSIDE, ROUTER_MAC, UNIX, GatewayWorld, Remote
 from tests.unit.openvpn.client import OCC_EXIT, PING, ModelClient
 
-from hognose.limits import KIB, Limits
+from hognose.limits import KIB, DeviceLimits, Limits
 
 PORT = 1194
 WINDOW = 1000 * KIB  # what an attacker holds back: nearly all of a client's receive buffer
@@ -400,7 +400,9 @@ def steps_of(attack: Attack, stream: bytes, *, counted: bool = True) -> Iterator
     raise AssertionError("the released stream does not come to an end")
 
 
-def steps_of_batches(attack: Attack, frames: list[bytes], *, counted: bool = True, batch: int = 64) -> Iterator[Cost]:
+def steps_of_batches(
+    attack: Attack, frames: list[bytes], *, counted: bool = True, batch: int = DeviceLimits().frames
+) -> Iterator[Cost]:
     """The steps of frames that come in whole batches, as the device gives them."""
     world = attack.world
     frames = list(frames)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from hognose.drops import Counters, DropReason
 from hognose.errors import DeviceError
+from hognose.limits import DeviceLimits
 from hognose.link import VNET_HDR_LEN, LinkCaps
 from hognose.wire import udp, virtio_net
 
@@ -36,7 +37,6 @@ TUN_F_USO6 = 0x40
 SEND_BUFFER_BYTES = 8 * 1024 * 1024  # Linux's default (net.core.wmem_default) holds three super-frames
 FRAME_HDR_LEN = VNET_HDR_LEN + 14 + 4  # vnet header, Ethernet, VLAN slack
 FRAME_MAX = FRAME_HDR_LEN + 65_535  # with the largest IP packet
-SIEVED_MAX = 512  # frames read at once while the sieve drops most of them
 WRITE_QUEUE_FRAMES = 256  # frames kept while the device says EAGAIN; then the newest are dropped (DEVICE_FULL)
 
 # Tried in this order: Linux before 6.2 knows no USO; a tap takes its two bits only together.
@@ -50,7 +50,8 @@ Sieve = Callable[[list[bytes]], list[bytes]]
 class TapDevice:
     """An open frame device; owns its fd."""
 
-    def __init__(self, fd: int, caps: LinkCaps, counters: Counters) -> None:
+    def __init__(self, fd: int, caps: LinkCaps, counters: Counters, limits: DeviceLimits | None = None) -> None:
+        self._limits = limits or DeviceLimits()
         self.fd = fd
         self.caps = caps
         self._counters = counters
@@ -63,29 +64,29 @@ class TapDevice:
         return bool(self._waiting)
 
     def read_batch(self, sieve: Sieve | None = None) -> list[bytes]:
-        """Up to caps.batch frames that are there at this moment; [] when there is none (EAGAIN).
+        """Frames that are there at this moment, within DeviceLimits; [] when there is none (EAGAIN).
 
-        sieve: drops frames, and others are read instead, SIEVED_MAX at most. Raises DeviceError when the
-        device is gone.
+        sieve: drops frames, and others are read instead, until a stretch of them has passed. Raises DeviceError when
+        the device is gone.
         """
         frames: list[bytes] = []
         kept: list[bytes] = []
         fd = self.fd
         read, size = os.read, self._read_size
-        batch = self.caps.batch
+        limits = self._limits
+        stretch = limits.stretch
         try:
-            if sieve is None:
-                for _ in range(batch):
+            for _ in range(0, limits.frames, stretch):
+                for _ in range(stretch):
                     frames.append(read(fd, size))
-                return frames
-            for _ in range(0, SIEVED_MAX, batch):
-                for _ in range(batch):
-                    frames.append(read(fd, size))
-                kept += sieve(frames)
-                frames = []
-                if len(kept) >= batch:
+                if sieve is not None:
+                    kept += sieve(frames)
+                    frames = []
+                    if len(kept) >= stretch:
+                        break
+                elif sum(map(len, frames)) > limits.bytes:
                     break
-            return kept
+            return kept or frames
         except BlockingIOError:
             pass
         except OSError as error:

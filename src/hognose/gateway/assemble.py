@@ -222,7 +222,7 @@ def assemble(
         endpoints=at_link,
         classifier=classifier,
         syn_sieve=syn_sieve,
-        split_packets=limits.step.split_packets,
+        limits=limits.step,
         counters=counters,
     )
     service = PeerService(

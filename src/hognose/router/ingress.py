@@ -1,8 +1,8 @@
 # hot
 """Frames from the link: batches of them, with the header checks of plain IPv4 packets.
 
-One pass per batch. A frame that makes any engine raise is counted (INTERNAL_ERROR), reported and lost alone. Segments
-for the VPN's port go to their server at once; the classifier finds the engine of all others.
+A batch is taken in stretches, one pass each. A frame that makes any engine raise is counted (INTERNAL_ERROR), reported
+and lost alone. Segments for the VPN's port go to their server at once; the classifier finds the engine of all others.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from struct import Struct
 
 from hognose.address import Address
 from hognose.drops import Counters, DropReason, Stat
+from hognose.limits import StepLimits
 from hognose.link import L3_OFFSET, LinkCaps
 from hognose.router.classify import TRUSTED, Classifier
 from hognose.router.local_endpoints import LocalEndpoints
@@ -50,17 +51,20 @@ class Ingress:
         endpoints: LocalEndpoints,
         classifier: Classifier,
         syn_sieve: SynSieve,
-        split_packets: int,
+        limits: StepLimits,
         counters: Counters,
     ) -> None:
         """vpn: the servers whose SYNs the sieve is for, some of the endpoints."""
         self.held: list[bytes] = []  # frames of a batch that the next step takes first
-        self._split_most = split_packets
+        self._limits = limits
+        self._waited = 0  # datagrams that waited in our UDP ports when the step began
+        self._joined = 0  # datagrams in the super-frames of a step, besides one for each
         self._mac = caps.mac
         self._address = address
         self._vpn = vpn
         self._tcp = endpoints.tcp
         self._udp = endpoints.udp
+        self._ports = tuple(endpoints.udp.values())
         self._classifier = classifier
         self._syn_sieve = syn_sieve
         self._counters = counters
@@ -69,23 +73,43 @@ class Ingress:
     def receive(self, frames: list[bytes], now: Nanos) -> Routed:
         """Take a batch of frames.
 
-        Once super-segments have been cut into StepLimits.split_packets, the frames from the next super-frame on are
-        `held`, and are taken first at the next call. So is a super-frame whose datagrams would be too many.
+        What StepLimits leaves for the next step is `held`, and is taken first at the next call: a batch is taken in
+        stretches, and beyond StepLimits.frames only by as many as are datagrams that wait in our UDP ports now.
         """
         if self.held:
             frames = self.held + frames
             self.held = []
-        self._classifier.split = 0
         routed = tuple.__new__(Routed, ({}, [], self._failures, []))  # a NamedTuple's own __new__ is a call more
         self._failures = []
+        self._classifier.split = self._joined = 0
+        self._waited = self._waiting() if self._ports else 0
+        limits = self._limits
+        most = limits.frames
+        if len(frames) <= most:
+            self._take_stretch(frames, routed, now)
+            return routed
+        taken = 0
+        while most > 0 and frames and not self.held:
+            self._take_stretch(frames[:most], routed, now)
+            frames = frames[most:]
+            taken += most
+            waiting = self._waiting()
+            most = min(limits.frames + waiting - self._waited - taken - self._joined, limits.datagrams - waiting)
+        self.held += frames
+        return routed
+
+    def _waiting(self) -> int:
+        """Number of datagrams that wait in our UDP ports for their users."""
+        return sum([port.waiting for port in self._ports])
+
+    def _take_stretch(self, frames: list[bytes], routed: Routed, now: Nanos) -> None:
         if tagged := self._take(frames, routed, now):
             # IEEE 802.1Q section 6.9: the tag of VLAN 0 has a priority and no VLAN.
             bare = [frame[:_TYPE_OFFSET] + frame[_TYPE_OFFSET + 4 :] for frame in tagged]
             self._take(self._sift(bare) if self._syn_sieve.sifts else bare, routed, now)
-        return routed
 
     def _take(self, frames: list[bytes], routed: Routed, now: Nanos) -> list[bytes]:
-        """Take frames; those with a priority tag are given back, and not counted."""
+        """Take frames; those with a priority tag are given back, and not counted. Those that are too much are held."""
         counters = self._counters
         stats = counters.stats
         received_bytes = super_frames = 0
@@ -129,7 +153,7 @@ class Ingress:
                 gso_size = 0
                 if gso_type:
                     gso_size = (gso_swapped >> 8) | (gso_swapped & 0xFF) << 8
-                    takes = self._takes(gso_type, protocol, length - 20, gso_size)
+                    takes = self._takes(gso_type, protocol, length - 20, gso_size, len(frames))
                     if takes is None:
                         continue
                     if not takes:
@@ -159,18 +183,26 @@ class Ingress:
             self.held = held + self.held
         return tagged
 
-    def _takes(self, gso_type: int, protocol: int, l4_len: int, gso_size: int) -> bool | None:
-        """True when a super-frame is taken in this step; None when it is none, which is counted (BAD_VNET_HEADER)."""
-        classifier = self._classifier
+    def _takes(self, gso_type: int, protocol: int, l4_len: int, gso_size: int, frames: int) -> bool | None:
+        """True when a super-frame is taken in this step; None when it is none, which is counted (BAD_VNET_HEADER).
+
+        frames: of its stretch, of which each may be a datagram more.
+        """
+        limits, classifier = self._limits, self._classifier
         datagrams = 0
         if protocol != TCP or gso_type & 0x7F != GSO_TCPV4:
             datagrams = datagrams_of(gso_type, protocol, l4_len, gso_size)
             if not datagrams:
                 self._counters.drop(DropReason.BAD_VNET_HEADER)
                 return None
-        if classifier.split and classifier.split + (datagrams or 1) > self._split_most:
+        if classifier.split and classifier.split + (datagrams or 1) > limits.split_packets:
             return False
-        classifier.split += datagrams
+        if datagrams:
+            waiting = self._waiting()
+            if waiting > self._waited and waiting + datagrams + frames > limits.datagrams:
+                return False
+            classifier.split += datagrams
+            self._joined += datagrams - 1
         return True
 
     def sieve(self, now: Nanos) -> Callable[[list[bytes]], list[bytes]] | None:

@@ -40,6 +40,10 @@ class DatagramServer(Protocol):
         """True for a peer, by address and port as on the wire, whose datagrams may come in fragments at any rate."""
 
     @property
+    def waiting(self) -> int:
+        """Number of datagrams that came and were not taken."""
+
+    @property
     def waits(self) -> bool:
         """True while something waits for `poll`."""
 
@@ -105,6 +109,11 @@ class UdpEndpoint:
     def knows(self, source: bytes) -> bool:
         """False: every peer is a stranger."""
         return False
+
+    @property
+    def waiting(self) -> int:
+        """Number of datagrams that came and were not taken."""
+        return len(self._received)
 
     def take(self) -> list[Datagram]:
         """Drained datagrams that came, oldest first."""

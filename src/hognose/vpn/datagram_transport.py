@@ -119,8 +119,9 @@ class DatagramTransport:
         return True
 
     def take(self, most: int) -> list[bytes]:
-        """Up to `most` datagrams in order; none raises."""
+        """Up to `most` datagrams in order, and not more than DatagramLimits.turn; none raises."""
         waiting = self.waiting
+        most = min(most, self.port.limits.turn)
         if len(waiting) <= most:
             self.waiting = []
         else:

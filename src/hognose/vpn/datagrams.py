@@ -96,6 +96,7 @@ class DatagramPort:
         self._unproven: FairTable[DatagramTransport] = FairTable(*unproven)  # until they are authenticated
         self._used = UsedProofs(limits.used_proofs, handshake.cookie_life)
         self._initial: list[tuple[bytes, bytes]] = []  # (source, packet) of no session
+        self._roamed = 0  # packets of this step from addresses that are not their client's
         self._accepted: list[DatagramTransport] = []
         self._readable: list[DatagramTransport] = []
         self._closed: list[DatagramTransport] = []
@@ -173,8 +174,12 @@ class DatagramPort:
                 self.counters.drop(DropReason.FLOAT_REFUSED)  # another client is there
             elif not self._is_source(key):
                 self.counters.drop(DropReason.MARTIAN)  # nothing is to be sent there
-            elif owner.put_from(key, datagram):
-                self._readable.append(owner)
+            elif len(self._initial) + self._roamed >= self.limits.initial:
+                self.counters.drop(DropReason.INITIAL_CROWDED)
+            else:
+                self._roamed += 1
+                if owner.put_from(key, datagram):
+                    self._readable.append(owner)
         elif opcode in (DATA_V1, DATA_V2):
             if transport is not None:
                 self._put(transport, datagram)
@@ -186,7 +191,7 @@ class DatagramPort:
             self.counters.drop(DropReason.NO_SESSION)
         elif self._stopping:
             self.counters.drop(DropReason.SERVER_STOPPING)
-        elif len(self._initial) >= self.limits.initial:
+        elif len(self._initial) + self._roamed >= self.limits.initial:
             self.counters.drop(DropReason.INITIAL_CROWDED)
         else:
             self._initial.append((key, datagram))
@@ -199,6 +204,7 @@ class DatagramPort:
 
     def accepted(self, now: Nanos, unix: UnixSeconds) -> list[DatagramTransport]:
         """Drained: transports of clients that have proved their address, after the packets of no session."""
+        self._roamed = 0
         if self._initial:
             initial, self._initial = self._initial, []
             for key, datagram in initial:

@@ -112,7 +112,7 @@ def first_datagram(data: Buffer, l3: int, end: int, gso_size: int) -> bytes:
     if not 0 < gso_size < end - start:
         return bytes(data[l3:end])
     vlen, ident, frag_ttl, ip_sum, wire, _, checksum = _UDP_PACKET.unpack_from(data, l3)
-    head = _UDP_PACKET.pack(vlen & 0xFFFF0000 | 28 + gso_size, ident, frag_ttl, ip_sum, wire, 8 + gso_size, checksum)
+    head = _UDP_PACKET.pack(vlen, ident, frag_ttl, ip_sum, wire, 8 + gso_size, checksum)
     packet = head + data[start : start + gso_size]
     packets = cut_datagrams(packet, 0, len(packet), gso_size, most=1)
     return packets[0] if packets else bytes(data[l3:end])

@@ -11,12 +11,14 @@ from types import SimpleNamespace
 import pytest
 
 from hognose.device import tap
-from hognose.device.tap import SIEVED_MAX, WRITE_QUEUE_FRAMES, TapDevice
+from hognose.device.tap import WRITE_QUEUE_FRAMES, TapDevice
 from hognose.drops import Counters, DropReason
 from hognose.errors import DeviceError
+from hognose.limits import DeviceLimits
 from hognose.link import LinkCaps
 
-CAPS = LinkCaps(mac=bytes(6), batch=4)
+CAPS = LinkCaps(mac=bytes(6))
+LIMITS = DeviceLimits(frames=12, bytes=400, stretch=4)
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def pair() -> Iterator[tuple[TapDevice, socket.socket, Counters]]:
     ours.setblocking(False)
     theirs.setblocking(False)
     counters = Counters()
-    device = TapDevice(os.dup(ours.fileno()), CAPS, counters)
+    device = TapDevice(os.dup(ours.fileno()), CAPS, counters, LIMITS)
     ours.close()
     yield device, theirs, counters
     device.close()
@@ -36,10 +38,30 @@ def pair() -> Iterator[tuple[TapDevice, socket.socket, Counters]]:
 def test_reads_what_is_there_up_to_a_batch(pair: tuple[TapDevice, socket.socket, Counters]) -> None:
     device, peer, _ = pair
     assert device.read_batch() == []
-    for n in range(6):
+    for n in range(15):
         peer.send(bytes([n]) * 30)
-    assert [frame[0] for frame in device.read_batch()] == [0, 1, 2, 3]
-    assert [len(frame) for frame in device.read_batch()] == [30, 30]
+    assert [frame[0] for frame in device.read_batch()] == list(range(12))
+    assert [len(frame) for frame in device.read_batch()] == [30, 30, 30]
+    assert device.read_batch() == []
+
+
+@pytest.mark.parametrize(("size", "batches"), [(50, [12, 3]), (51, [8, 7]), (100, [8, 7]), (101, [4, 4, 4, 3])])
+def test_large_frames_make_smaller_batches(
+    pair: tuple[TapDevice, socket.socket, Counters], size: int, batches: list[int]
+) -> None:
+    """Bytes are counted after each stretch of four; above 400 no further one is read."""
+    device, peer, _ = pair
+    for n in range(15):
+        peer.send(bytes([n]) * size)
+    assert [len(device.read_batch()) for _ in batches] == batches
+
+
+def test_a_batch_of_a_server() -> None:
+    """512 datagrams of any size that fits Ethernet; 64 super-frames."""
+    limits = DeviceLimits()
+    assert limits.frames == 512
+    assert limits.frames * 1526 <= limits.bytes
+    assert limits.stretch * 65_561 > limits.bytes
 
 
 def test_what_a_sieve_takes_away_does_not_count(pair: tuple[TapDevice, socket.socket, Counters]) -> None:
@@ -72,7 +94,7 @@ def test_a_sieve_that_takes_everything_ends_too(pair: tuple[TapDevice, socket.so
         assert device.read_batch(lambda frames: []) == []
     finally:
         tap.os.read = os_read
-    assert read == SIEVED_MAX
+    assert read == LIMITS.frames
 
 
 def test_pieces_leave_as_one_frame(pair: tuple[TapDevice, socket.socket, Counters]) -> None:

@@ -15,7 +15,7 @@ from tests.unit.vpn.test_turns import peer
 from tests.world.today import UNIX
 
 from hognose.drops import DropReason, Stat
-from hognose.limits import StepLimits
+from hognose.limits import Limits, StepLimits
 from hognose.units import KIB, MS, SECOND
 from hognose.vpn.streams import StreamTransport
 from hognose.vpn.turns import Turns
@@ -59,7 +59,7 @@ class ScaledRemote(Remote):
 
 def test_a_client_alone_has_two_hundred_and_fifty_six_records_and_256_kibibytes_a_step() -> None:
     """Its further input stays in its receive buffer, where its window bounds it."""
-    world = GatewayWorld()
+    world = GatewayWorld(limits=Limits(step=StepLimits(frames=400)))  # all of it in one step
     world.remote_type = ScaledRemote
     alice = world.client()
     world.rest(1)

@@ -14,7 +14,7 @@ from hognose.address import parse_ipv4
 from hognose.drops import Counters, DropReason, Stat
 from hognose.ip.fragments import Reassembler
 from hognose.ip.icmp_errors import IcmpRates
-from hognose.limits import IpLimits
+from hognose.limits import IpLimits, StepLimits
 from hognose.link import LinkCaps, Outgoing
 from hognose.router.classify import Classifier
 from hognose.router.icmp import LinkIcmp
@@ -90,15 +90,24 @@ class Engines:
 
 @dataclass
 class Server:
-    """A server of a port, which notes what it is given. due: its timer; unsent: what it has to send."""
+    """A server of a port, which notes what it is given. due: its timer; unsent: what it has to send.
+
+    keeps: each call is a datagram that waits.
+    """
 
     calls: list[tuple[object, ...]] = field(default_factory=list)
     due: int | None = None
     unsent: list[Outgoing] = field(default_factory=list)
+    keeps: bool = False
+    waiting: int = 0
 
     def receive(self, *given: object) -> None:
         """Offsets, size of segments, trust, and time; the first value is the data."""
         self.calls.append(given[1:])
+        end, gso_size = given[3], given[4]
+        assert isinstance(end, int)
+        assert isinstance(gso_size, int)
+        self.waiting += self.keeps and max(1, -(-(end - 54) // (gso_size or end)))
 
     def icmp_error(self, *given: object) -> None:
         """Type, code, rest, quoted packet, time."""
@@ -131,11 +140,13 @@ class LoneIngress:
         *answers: object,
         tcp: dict[int, Server] | None = None,
         udp: dict[int, Server] | None = None,
+        **limits_of_a_step: int,
     ) -> None:
         self.engines = engines = Engines(list(answers))
         self.counters = Counters()
         self.sent: list[Packet] = []
         limits = IpLimits(icmp_errors_per_second=3)
+        step = StepLimits(split_packets=split_packets, **limits_of_a_step)
         us, counters = parse_ipv4(US), self.counters
         endpoints = LocalEndpoints(tcp={PORT: engines, **(tcp or {})}, udp=udp or {})  # type: ignore[dict-item]  # stand-ins
         icmp = LinkIcmp(
@@ -158,7 +169,7 @@ class LoneIngress:
         )
         self.ingress = Ingress(
             caps=LinkCaps(MAC), address=us, vpn=(engines,), endpoints=endpoints, classifier=classifier,  # type: ignore[arg-type]  # stand-ins
-            syn_sieve=engines, split_packets=split_packets, counters=counters,  # type: ignore[arg-type]  # stand-ins
+            syn_sieve=engines, limits=step, counters=counters,  # type: ignore[arg-type]  # stand-ins
         )  # fmt: skip
 
     def take(self, *frames: bytes) -> Routed:

@@ -144,3 +144,85 @@ def test_an_exceeded_ttl_is_told_of_the_first_one() -> None:
     quoted = IP(bytes(error[ICMP].payload))
     assert (error[ICMP].type, error[ICMP].code, quoted.len, quoted[UDP].len) == (11, 0, 1401, 1381)
     assert lone.drops == {"TTL_EXCEEDED": 1}
+
+
+# -- more than 64 frames -----------------------------------------------------------------------------------------------
+
+
+def datagram() -> bytes:
+    return frame(ip() / UDP(sport=443, dport=PORT) / Raw(b"record"))
+
+
+def numbers(lone: LoneIngress, server: Server) -> tuple[int, int, int]:
+    """Datagrams that our port got, packets that the NAT got, frames that are held."""
+    return len(server.calls), sum(call[0] == "nat" for call in lone.engines.calls), len(lone.ingress.held)
+
+
+def other() -> bytes:
+    return frame(ip() / UDP(sport=443, dport=5000) / Raw(b"answer"))
+
+
+def test_a_stretch_of_a_batch_is_taken_in_a_step() -> None:
+    lone = LoneIngress(frames=8, datagrams=100)
+    server = Server()
+    lone.take(*[other()] * 20)
+    assert numbers(lone, server) == (0, 8, 12)
+    lone.take()
+    assert numbers(lone, server) == (0, 16, 4)
+    assert lone.came[0] == 16
+    lone.take(*[other()] * 5)
+    assert numbers(lone, server) == (0, 24, 1)
+    lone.take()
+    assert (numbers(lone, server), lone.came[0]) == ((0, 25, 0), 25)
+
+
+@pytest.mark.parametrize(("frames", "held"), [(7, 0), (8, 0), (9, 1)])
+def test_the_first_stretch_is_taken_however_many_wait(frames: int, held: int) -> None:
+    server = Server(keeps=True, waiting=1000)
+    lone = LoneIngress(udp={PORT: server}, frames=8, datagrams=100)
+    lone.take(*[datagram()] * frames)
+    assert numbers(lone, server) == (frames - held, 0, held)
+
+
+@pytest.mark.parametrize(("waiting", "taken"), [(0, 100), (1, 99), (60, 40), (92, 8), (100, 8)])
+def test_datagrams_are_taken_until_enough_wait(waiting: int, taken: int) -> None:
+    """Of a batch that begins with them; the order stays."""
+    server = Server(keeps=True, waiting=waiting)
+    lone = LoneIngress(udp={PORT: server}, frames=8, datagrams=100)
+    lone.take(*[datagram()] * 120)
+    assert numbers(lone, server) == (taken, 0, 120 - taken)
+    assert lone.came[0] == taken
+
+
+def test_datagrams_that_are_not_kept_are_work_like_others() -> None:
+    """Strangers, floods of a client whose queue is full."""
+    server = Server()
+    lone = LoneIngress(udp={PORT: server}, frames=8, datagrams=100)
+    lone.take(*[datagram()] * 120)
+    assert numbers(lone, server) == (8, 0, 112)
+
+
+def test_other_frames_between_datagrams_are_counted() -> None:
+    server = Server(keeps=True)
+    lone = LoneIngress(udp={PORT: server}, frames=8, datagrams=100)
+    lone.take(*[datagram(), other()] * 60)
+    datagrams, others, held = numbers(lone, server)
+    assert (others, held) == (8, 120 - datagrams - others)
+    assert datagrams in (8, 9)
+
+
+def test_datagrams_of_super_frames_count_one_by_one() -> None:
+    """One of 10 makes room for no further frames of other kinds."""
+    server = Server(keeps=True)
+    lone = LoneIngress(1000, udp={PORT: server}, frames=8, datagrams=100)
+    lone.take(super_frame(10, 1, PORT), *[other()] * 20)
+    assert numbers(lone, server) == (1, 8, 12)
+
+
+@pytest.mark.parametrize(("waiting", "taken"), [(0, 9), (5, 8), (50, 4), (95, 1), (200, 1)])
+def test_a_super_frame_that_is_too_much_waits(waiting: int, taken: int) -> None:
+    """Until the peers' turns; the first one is taken in any case. Each of the frames may be one more."""
+    server = Server(keeps=True, waiting=waiting)
+    lone = LoneIngress(1000, udp={PORT: server}, frames=8, datagrams=100)
+    lone.take(*[super_frame(10, 1, PORT)] * 8, *[super_frame(10, 1, PORT)] * 8)
+    assert numbers(lone, server) == (taken, 0, 16 - taken)
