@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
+from scapy.layers.inet import ICMP, IP, TCP, UDP, defragment, fragment
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Packet, Raw
@@ -343,3 +343,25 @@ def test_a_tcp_segment_for_the_vpn_port_the_unusual_way(kind: str) -> None:
         for piece in fragment(IP(bytes(IP(src="192.0.2.11", dst=ADDRESS, id=3) / segment)), 64):
             world.ip(piece)
     assert world.dropped(DropReason.BAD_FRAME_LENGTH) == 1
+
+
+@pytest.mark.parametrize("mtu", [576, 1500])
+def test_the_largest_datagram_passes_both_ways(mtu: int) -> None:
+    """65,507 bytes: 119 fragments at the least tun-mtu."""
+    world = GatewayWorld(f"tun-mtu {mtu}")
+    alice = world.client()
+    up = IP(src=alice.tunnel_address, dst=OUTSIDE, id=7) / UDP(sport=5000, dport=53) / Raw(bytes(range(256)) * 255)
+    up[Raw].load += bytes(65_507 - len(up[Raw].load))
+    for piece in fragment(IP(bytes(up)), (mtu - 20) // 8 * 8):
+        alice.inner(piece)
+    world.rest(1)
+    [whole] = defragment(world.outside)
+    assert whole[Raw].load == up[Raw].load
+    down = IP(src=OUTSIDE, dst=ADDRESS, id=8) / UDP(sport=53, dport=whole[UDP].sport) / Raw(up[Raw].load)
+    for piece in fragment(IP(bytes(down)), 1480):
+        world.ip(piece)
+    world.rest(1)
+    got = alice.take()
+    assert all(len(packet) <= mtu for packet in got)
+    [back] = defragment(got)
+    assert back[Raw].load == up[Raw].load
