@@ -22,7 +22,7 @@ ABOVE = {"cli", "host", "device"}  # floors 4 and 5 talk to the machine; all bel
 # unique, so that a file can move without a change here.
 TABLE: dict[str, tuple[str, ...]] = {
     "arrivals": ("gateway", "fault_containment"),
-    "datagram_transport": ("datagrams", "datagrams_hostile"),
+    "datagram_transport": ("datagrams", "datagrams_hostile", "datagrams_path_mtu"),
     "datagrams": ("used_proofs",),
     "proof": ("stateless_handshake",),
     "vpn_ports": ("gateway",),

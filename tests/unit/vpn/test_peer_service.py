@@ -11,6 +11,7 @@ from tests.unit.gateway.gateway_world import GatewayWorld
 from hognose.vpn.handshake_scheduler import HandshakeScheduler
 from hognose.vpn.peer import Peer
 from hognose.vpn.stages import Stage
+from hognose.vpn.streams import StreamTransport
 
 TIMES = (None, 300, 500, 700)
 
@@ -50,6 +51,18 @@ def test_a_muted_peer_has_no_turn(monkeypatch: pytest.MonkeyPatch) -> None:
     world.frames()
     assert queued == []
     assert not peer.transport.has_input
+
+
+def test_input_that_waits_for_its_turn_takes_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sender may cut the stream into single bytes, each an object."""
+    world = GatewayWorld()
+    aside: list[int] = []
+    monkeypatch.setattr(StreamTransport, "set_aside", lambda self: aside.append(self.id))
+    remote = world.remote("192.0.2.50")
+    remote.send(b"\0")
+    world.frames()
+    [peer] = world.gateway.service.table.by_transport.values()
+    assert aside == [peer.transport.id]
 
 
 SERVICE = GatewayWorld().gateway.service
