@@ -65,4 +65,16 @@ def test_input_that_waits_for_its_turn_takes_little_memory(monkeypatch: pytest.M
     assert aside == [peer.transport.id]
 
 
+def test_input_that_comes_with_the_end_waits_for_its_turn_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HandshakeScheduler, "next_peer", lambda self, now, idle: None)
+    world = GatewayWorld()
+    remote = world.remote("192.0.2.50")
+    remote.emit("PAF", b"\0")
+    world.frames()
+    [peer] = world.gateway.service.table.by_transport.values()
+    assert peer.stage is Stage.CONNECTED
+    assert peer.transport.finished
+    assert peer.transport.has_input
+
+
 SERVICE = GatewayWorld().gateway.service
