@@ -63,3 +63,15 @@ def test_a_muted_peer_has_a_timer_though_none_ran() -> None:
     assert peer.armed == peer.accepted_at + 10 * SECOND
     world.rest(10.1)
     assert remote.reset
+
+
+def test_a_connection_that_ends_before_it_was_a_client_leaves_a_line() -> None:
+    world = GatewayWorld()
+    remote = world.remote("192.0.2.50")
+    remote.send(b"\0")
+    world.frames()
+    number = only_peer(world).transport.id
+    remote.abort()
+    world.frames()
+    assert world.events_of("peer_closed") == [{"conn": number, "peer": "192.0.2.50:40000", "reason": "reset_by_peer"}]
+    assert not world.gateway.service.table.by_transport
