@@ -26,7 +26,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "datagrams": ("used_proofs",),
     "proof": ("stateless_handshake",),
     "vpn_ports": ("gateway",),
-    "admission": ("authentication", "fault_containment", "hostile_peers", "peer_bounds"),
+    "admission": ("authentication", "client_policy", "fault_containment", "hostile_peers", "peer_bounds"),
     "aead": ("data_formats", "data_lengths", "data_vectors", "data_replay", "usage_limits", "keyring_state"),
     "arrival": ("segment_arrival", "unacceptable_segments", "any_segments"),
     "assemble": ("gateway",),

@@ -164,7 +164,8 @@ def test_how_a_run_ends_says_what_of_the_mutant(toy: Path, status: int, verdict:
 
 
 def test_each_file_is_measured_once_and_the_quickest_runs_first(toy: Path) -> None:
-    script = Script(*(Ended(0, seconds, "") for seconds in (3.0, 1.0, 9.0, 2.0, 9.0)))
+    runs = [Ended(0, seconds, "") for seconds in (3.0, 1.0, 9.0, 2.0, 9.0)]
+    script = Script(*runs[:3], Ended(5, 2.0, "all deselected"), runs[4])
     judge, slow, quick, other = Judge(10.0, 4.0), Path("slow"), Path("quick"), Path("other")
     for files in ([slow, quick], [quick, other]):
         judge.verdict(script, KILLED, toy / "src/toy/part.py", [Stage(files, files)])
@@ -201,7 +202,7 @@ def test_tests_that_are_red_without_a_mutant_judge_none(toy: Path, tmp_path: Pat
 
 def test_a_module_without_tests_judges_none(toy: Path, tmp_path: Path) -> None:
     (toy / "tests/part/test_part.py").write_text("")
-    with pytest.raises(BrokenRunError, match="exit 5"):
+    with pytest.raises(BrokenRunError, match="ended with 5"):
         result(toy, tmp_path / "copy", KILLED)
 
 
