@@ -24,6 +24,7 @@ TABLE: dict[str, tuple[str, ...]] = {
     "arrivals": ("gateway", "fault_containment"),
     "datagram_transport": ("datagrams", "datagrams_hostile", "datagrams_path_mtu"),
     "datagrams": ("used_proofs",),
+    "initial_limits": ("look_time", "datagrams"),
     "proof": ("stateless_handshake",),
     "vpn_ports": ("gateway",),
     "admission": ("authentication", "client_policy", "fault_containment", "hostile_peers", "peer_bounds"),

@@ -79,6 +79,8 @@ class DatagramLimits:
     turn: int = 128  # that one step works on of one client, where a stream may have 256: each has cost a frame besides
     initial: int = 128  # packets of no session, or from an address that is not their client's, in one step
     initial_per_second: int = 1000  # of each kind; then only repeated ones are worth work (vpn/initial_rate.py)
+    strangers_per_second: int = 2000  # packets of no session; beyond, they are filtered before a step
+    roaming_per_second: int = 1000  # likewise, then: data packets that name a client and come from another address
     unproven: int = 64  # sessions without a proof of their address: OpenVPN 2.5 with tls-crypt-v2
     unproven_of_address: int = 16  # likewise, of one address
     unproven_of_prefix: int = 32  # likewise, of 256 neighbouring addresses
@@ -144,6 +146,7 @@ class HandshakeLimits:
     per_address: int = 256  # of any one stage, from one address: an office of 200 fits
     per_prefix: int = 1024  # likewise, from 256 neighbouring addresses
     percent_of_time: int = 10  # of the processor's, for their handshakes while there is other work
+    percent_of_time_for_looks: int = 5  # likewise always, for packets of no session over UDP (vpn/look_time.py)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,34 +61,52 @@ class Account:
 
 
 class Contender:
-    """One server with a client of its own and a host beyond it: four namespaces around a bridge; a context manager."""
+    """One server with a client of its own and a host beyond it: namespaces around a bridge; a context manager."""
 
-    def __init__(self, kind: str, folder: Path, *, image: bool, rps: bool) -> None:
-        """kind: hognose or openvpn."""
+    def __init__(
+        self,
+        kind: str,
+        folder: Path,
+        *,
+        image: bool,
+        rps: bool,
+        proto: str = "tcp",
+        wrap: str = "none",
+        keys: tuple[str, str] = ("", ""),
+        others: tuple[str, ...] = (),
+    ) -> None:
+        """kind: hognose or openvpn. keys: of the wrap, the server's and a client's.
+
+        others: further namespaces at the bridge, from 192.0.2.3 on.
+        """
         self.kind = kind
         self._folder = folder / kind
         self._folder.mkdir()
         self._image, self._rps = image, rps
-        self._spaces = Namespaces(f"hn-b{kind[0]}", ("bridge", "client", "server", "inet"))
+        self._proto, self._wrap, self._keys = proto, wrap, keys
+        self._others = others
+        self.spaces = Namespaces(f"hn-b{kind[0]}", ("bridge", "client", "server", "inet", *others))
+        self.authority = current_authority()
         self._stack = ExitStack()
 
     def __enter__(self) -> Contender:
         with ExitStack() as stack:
-            stack.enter_context(self._spaces)
+            stack.enter_context(self.spaces)
             self._cables()
-            authority = current_authority()
             lines = ["data-ciphers AES-256-GCM"]
-            config = ServerSettings(authority, authority.issue("server", SERVER), "none", extra=lines).text()
+            identity = self.authority.issue("server", SERVER)
+            config = ServerSettings(
+                self.authority, identity, self._wrap, self._keys[0], lines, proto=self._proto
+            ).text()
             server = self._hognose(config) if self.kind == "hognose" else self._openvpn(config)
+            self.pid = server.pid
             self._account = Account(f"hn-bench-{self.kind}-{os.getpid()}", server.pid)
             stack.callback(self._account.remove)
             stack.callback(server.stop)
             server.wait_for("^info ready |Initialization Sequence Completed", 30)
-            route = "route 198.51.100.0 255.255.255.0"
-            settings = ClientSettings(authority.pem, authority.issue("client"), ADDRESS, "none", extra=[route])
-            stack.enter_context(OpenvpnClient(self._spaces, "client", settings, self._folder)).connected()
+            stack.enter_context(self.another("client")).connected()
             iperf = Process(
-                self._spaces.command("inet", "iperf3", "-s", "-B", INTERNET, "--forceflush"),
+                self.spaces.command("inet", "iperf3", "-s", "-B", INTERNET, "--forceflush"),
                 self._folder / "iperf3.log",
             )
             stack.callback(iperf.stop)
@@ -99,14 +117,33 @@ class Contender:
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
+    @property
+    def used(self) -> float:
+        """Seconds of the processor that the server has had."""
+        return self._account.seconds
+
+    def another(self, name: str, label: str = "") -> OpenvpnClient:
+        """A client that was started in a namespace."""
+        route = "route 198.51.100.0 255.255.255.0"
+        settings = ClientSettings(
+            self.authority.pem,
+            self.authority.issue(name + label),
+            ADDRESS,
+            self._wrap,
+            self._keys[1],
+            [route],
+            proto=self._proto,
+        )
+        return OpenvpnClient(self.spaces, name, settings, self._folder, label=label)
+
     def measure(self, test: str, seconds: int) -> float:
         """One figure, in the unit of UNITS; RuntimeError when nothing came through."""
         if test == "ping":
-            said = self._spaces.run("client", "ping", "-c", "200", "-i", "0.01", INTERNET, timeout=60)
+            said = self.spaces.run("client", "ping", "-c", "200", "-i", "0.01", INTERNET, timeout=60)
             return statistics.median(float(found) for found in re.findall(r"time=([\d.]+) ms", said))
         words = {"up": [], "down": ["-R"], "small": ["-u", "-l", "64", "-b", "60M"]}[test]
         before = self._account.seconds
-        said = self._spaces.run(
+        said = self.spaces.run(
             "client", "iperf3", "-c", INTERNET, "-t", str(seconds), "-J", *words, timeout=seconds + 30
         )
         used, end = self._account.seconds - before, json.loads(said)["end"]
@@ -116,11 +153,12 @@ class Contender:
         return used / done * (1e6 if test == "small" else 1 << 30)
 
     def _cables(self) -> None:
-        spaces = self._spaces
+        spaces = self.spaces
         spaces.run("bridge", "ip", "link", "add", "br0", "type", "bridge")
         spaces.run("bridge", "ip", "link", "set", "br0", "up")
         cores = os.cpu_count() or 1
-        for name, address in (("client", "192.0.2.2"), ("server", ADDRESS), ("inet", ROUTER)):
+        others = [(name, f"192.0.2.{number}") for number, name in enumerate(self._others, 3)]
+        for name, address in (("client", "192.0.2.2"), ("server", ADDRESS), ("inet", ROUTER), *others):
             spaces.veth("bridge", f"to-{name}", name, "eth0")
             spaces.run("bridge", "ip", "link", "set", f"to-{name}", "master", "br0")
             if name != "server" or self.kind == "openvpn":
@@ -134,7 +172,7 @@ class Contender:
 
     def _hognose(self, config: str) -> Process:
         """On a macvtap in passthru mode, as in the VM; the node of the namespace's device is made by hand."""
-        spaces, node = self._spaces, self._folder / "tap"
+        spaces, node = self.spaces, self._folder / "tap"
         spaces.run("server", "ip", "link", "add", "link", "eth0", "name", "mv0", "type", "macvtap", "mode", "passthru")
         spaces.run("server", "ip", "link", "set", "mv0", "up")
         major, _, minor = spaces.run("server", "sh", "-c", "cat /sys/class/net/mv0/tap*/dev").strip().partition(":")
@@ -149,12 +187,15 @@ class Contender:
 
     def _openvpn(self, config: str) -> Process:
         """With the kernel's NAT, and `tcp-nodelay`: without it openvpn costs two to four times as much."""
-        spaces, path = self._spaces, self._folder / "server.conf"
-        path.write_text("dh none\ntcp-nodelay\nverb 3\n" + config)
+        spaces, path = self.spaces, self._folder / "server.conf"
+        path.write_text(f"dh none\n{'tcp-nodelay' if self._proto == 'tcp' else ''}\nverb 3\n" + config)
         for line in (
             "sysctl -qw net.ipv4.ip_forward=1", f"ip route add default via {ROUTER}", "nft add table ip nat",
             "nft add chain ip nat post { type nat hook postrouting priority 100 ; }",
             "nft add rule ip nat post ip saddr 10.8.0.0/24 oifname eth0 masquerade",
+            # A flood over UDP would fill the table of the kernel's NAT.
+            "nft add chain ip nat raw { type filter hook prerouting priority -300 ; }",
+            "nft add rule ip nat raw udp dport 1194 notrack",
         ):  # fmt: skip
             spaces.run("server", *line.split())
         return Process(spaces.command("server", "openvpn", "--config", str(path)), self._folder / "server.log")

@@ -26,7 +26,9 @@ from hognose.limits import DatagramLimits, Limits
 from hognose.openvpn.profile import ServerProfile
 from hognose.units import SECOND
 from hognose.vpn.datagrams import DatagramPort
+from hognose.vpn.initial_limits import InitialLimits
 from hognose.vpn.initial_rate import InitialRate
+from hognose.vpn.look_time import LookTime
 from hognose.vpn.peer_table import PeerTable
 from hognose.vpn.stateless_handshake import StatelessHandshake
 
@@ -69,8 +71,12 @@ class _Door:
             uso=False,
             table=PeerTable(bytes),
             handshake=StatelessHandshake(_profile(number), secret),
-            resets=InitialRate(1000, SECOND, secret, START),
-            proofs=InitialRate(1000, SECOND, secret, START),
+            strangers=InitialLimits(
+                resets=InitialRate(1000, SECOND, secret, START),
+                proofs=InitialRate(1000, SECOND, secret, START),
+                time=LookTime(100, lambda: 0, START),
+            ),
+            now=START,
             limits=DatagramLimits(),
             numbering=Numbering(),
             journal=Journal(1000, self.counters),

@@ -33,7 +33,9 @@ from hognose.vpn.authentication import Authenticator, CertificateOnly
 from hognose.vpn.client_policy import ClientPolicy
 from hognose.vpn.datagrams import DatagramPort
 from hognose.vpn.handshake_scheduler import HandshakeScheduler
+from hognose.vpn.initial_limits import InitialLimits
 from hognose.vpn.initial_rate import InitialRate
+from hognose.vpn.look_time import LookTime
 from hognose.vpn.peer_service import PeerService
 from hognose.vpn.peer_table import PeerTable
 from hognose.vpn.stateless_handshake import StatelessHandshake
@@ -101,8 +103,12 @@ class DatagramWorld:
             uso=False,
             table=self.table,
             handshake=StatelessHandshake(settings, os.urandom(32)),
-            resets=InitialRate(limits.datagrams.initial_per_second, SECOND, os.urandom(8), self.now),
-            proofs=InitialRate(limits.datagrams.initial_per_second, SECOND, os.urandom(8), self.now),
+            strangers=InitialLimits(
+                resets=InitialRate(limits.datagrams.initial_per_second, SECOND, os.urandom(8), self.now),
+                proofs=InitialRate(limits.datagrams.initial_per_second, SECOND, os.urandom(8), self.now),
+                time=LookTime(100, lambda: 0, self.now),
+            ),
+            now=self.now,
             limits=limits.datagrams,
             numbering=Numbering(),
             journal=self.journal,

@@ -151,19 +151,19 @@ def hello(target: str, rate: int, sources: int, seconds: int) -> dict[str, objec
     return {"started": started, "greeted": greeted, "answered": answered}
 
 
-class _Piece(ctypes.Structure):
+class Piece(ctypes.Structure):
     """struct iovec."""
 
     _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
 
 
-class _Message(ctypes.Structure):
+class Message(ctypes.Structure):
     """struct mmsghdr of Linux on 64 bits."""
 
     _fields_ = (
         ("name", ctypes.c_void_p),
         ("name_length", ctypes.c_uint),
-        ("pieces", ctypes.POINTER(_Piece)),
+        ("pieces", ctypes.POINTER(Piece)),
         ("piece_count", ctypes.c_size_t),
         ("control", ctypes.c_void_p),
         ("control_length", ctypes.c_size_t),
@@ -182,8 +182,8 @@ def syn(interface: str, mac: str, target: str, seconds: int, rate: int) -> dict[
     size = len(head) + len(segment(0, target))
     data = bytearray(b"".join(head + segment(number, target) for number in range(SYN_COUNT)))
     base = ctypes.addressof(ctypes.c_char.from_buffer(data))
-    pieces = (_Piece * SYN_COUNT)(*(_Piece(base + number * size, size) for number in range(SYN_COUNT)))
-    messages = (_Message * SYN_COUNT)()
+    pieces = (Piece * SYN_COUNT)(*(Piece(base + number * size, size) for number in range(SYN_COUNT)))
+    messages = (Message * SYN_COUNT)()
     for number, message in enumerate(messages):
         message.pieces, message.piece_count = ctypes.pointer(pieces[number]), 1
     port_at, number_at = len(head) + 20, len(head) + 24  # the sum of both stays, so does the checksum

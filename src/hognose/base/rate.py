@@ -14,6 +14,8 @@
 | tcp/no_connection | answers to segments of no connection, per group of sources | KeyedWindow |
 | base/journal | log lines about peers, per kind | KeyedWindow |
 | vpn/initial_rate | packets of no session, per prefix and in all (connect-freq-initial) | FixedWindow, KeyedWindow |
+| vpn/datagram_sieve | datagrams of no session, beyond which they are filtered before a step | FixedWindow |
+| vpn/look_time | processor time for packets of no session | TokenBucket of nanoseconds |
 
 Two limits have code of their own. router/syn_sieve: budgets of a rate that falls while the flood lasts, spent inside
 the loop over frames. vpn/handshake_scheduler: a share of the processor's time, paid after it was used.
@@ -70,12 +72,12 @@ class FixedWindow:
         self._began_at = began_at
         self._count = 0
 
-    def count(self, now: Nanos, length: Nanos = SECOND) -> int:
-        """Take note of an event and return its number within its window; length: of the window."""
+    def count(self, now: Nanos, length: Nanos = SECOND, events: int = 1) -> int:
+        """Take note of an event, or several, and return its number within its window; length: of the window."""
         if now - self._began_at >= length:
             self._began_at = now
             self._count = 0
-        self._count += 1
+        self._count += events
         return self._count
 
 

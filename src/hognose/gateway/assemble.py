@@ -36,6 +36,7 @@ from hognose.vpn.addresses import AddressPool
 from hognose.vpn.admission import Admissions
 from hognose.vpn.authentication import Authenticator, CertificateOnly
 from hognose.vpn.handshake_scheduler import HandshakeScheduler
+from hognose.vpn.look_time import LookTime
 from hognose.vpn.peer_service import PeerService
 from hognose.vpn.peer_table import PeerTable
 from hognose.vpn.service_state import restore_service
@@ -136,6 +137,7 @@ def assemble(
         journal=journal,
         random=random,
         now=now,
+        look_time=LookTime(limits.handshake.percent_of_time_for_looks, clock, now),
         counters=counters,
         secrets=[one.secret for one in state.tcp] if state is not None else [],
     )
@@ -224,6 +226,7 @@ def assemble(
         syn_sieve=syn_sieve,
         limits=limits.step,
         counters=counters,
+        datagram_sieves=tuple(port.sieve for port in ports.udp.values()),
     )
     service = PeerService(
         profile=live.profile,

@@ -18,7 +18,9 @@ from hognose.tcp.export import TcpServerState
 from hognose.tcp.server import TcpServer
 from hognose.units import SECOND, Nanos, Port, Random
 from hognose.vpn.datagrams import DatagramPort
+from hognose.vpn.initial_limits import InitialLimits
 from hognose.vpn.initial_rate import InitialRate
+from hognose.vpn.look_time import LookTime
 from hognose.vpn.peer_table import PeerTable
 from hognose.vpn.stateless_handshake import StatelessHandshake
 from hognose.vpn.streams import StreamListener
@@ -63,6 +65,7 @@ def open_ports(
     journal: Journal,
     random: Random,
     now: Nanos,
+    look_time: LookTime,
     counters: Counters,
     secrets: Sequence[bytes],
 ) -> VpnPorts:
@@ -102,8 +105,12 @@ def open_ports(
             uso=caps.tx_uso4,
             table=table,
             handshake=StatelessHandshake(profile.over("udp"), random(32)),
-            resets=InitialRate(answers, seconds * SECOND, random(8), now),
-            proofs=InitialRate(limits.datagrams.initial_per_second, SECOND, random(8), now),
+            strangers=InitialLimits(
+                resets=InitialRate(answers, seconds * SECOND, random(8), now),
+                proofs=InitialRate(limits.datagrams.initial_per_second, SECOND, random(8), now),
+                time=look_time,
+            ),
+            now=now,
             limits=limits.datagrams,
             numbering=numbering,
             journal=journal,

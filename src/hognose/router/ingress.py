@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from struct import Struct
+from typing import Protocol
 
 from hognose.address import Address
 from hognose.drops import Counters, DropReason, Stat
@@ -39,6 +40,16 @@ _TAGGED = b"\x81\x00"
 _NO_VLAN = frozenset(bytes((first, 0)) for first in range(0, 256, 16))  # priority alone
 
 
+class FrameSieve(Protocol):
+    """A filter of frames before a step, while there are too many of a kind."""
+
+    def begin(self, now: Nanos) -> bool:
+        """Prepare for a batch; True when it must be sifted."""
+
+    def sift(self, frames: list[bytes]) -> list[bytes]:
+        """The frames that pass; those that do not are counted."""
+
+
 class Ingress:
     """The receiving half of the one network interface."""
 
@@ -53,8 +64,9 @@ class Ingress:
         syn_sieve: SynSieve,
         limits: StepLimits,
         counters: Counters,
+        datagram_sieves: tuple[FrameSieve, ...] = (),
     ) -> None:
-        """vpn: the servers whose SYNs the sieve is for, some of the endpoints."""
+        """vpn: the servers whose SYNs the sieve is for, some of the endpoints; datagram_sieves: of the VPN's ports."""
         self.held: list[bytes] = []  # frames of a batch that the next step takes first
         self._limits = limits
         self._waited = 0  # datagrams that waited in our UDP ports when the step began
@@ -67,6 +79,8 @@ class Ingress:
         self._ports = tuple(endpoints.udp.values())
         self._classifier = classifier
         self._syn_sieve = syn_sieve
+        self._datagram_sieves = datagram_sieves
+        self._sifting: list[Callable[[list[bytes]], list[bytes]]] = []  # found to be needed by the last `sieve`
         self._counters = counters
         self._failures: list[Exception] = []  # of the sieve, until the next batch
 
@@ -106,7 +120,7 @@ class Ingress:
         if tagged := self._take(frames, routed, now):
             # IEEE 802.1Q section 6.9: the tag of VLAN 0 has a priority and no VLAN.
             bare = [frame[:_TYPE_OFFSET] + frame[_TYPE_OFFSET + 4 :] for frame in tagged]
-            self._take(self._sift(bare) if self._syn_sieve.sifts else bare, routed, now)
+            self._take(self._sift(bare), routed, now)
 
     def _take(self, frames: list[bytes], routed: Routed, now: Nanos) -> list[bytes]:
         """Take frames; those with a priority tag are given back, and not counted. Those that are too much are held."""
@@ -206,23 +220,36 @@ class Ingress:
         return True
 
     def sieve(self, now: Nanos) -> Callable[[list[bytes]], list[bytes]] | None:
-        """Filter for the frames of the next batch while SYNs flood, else None."""
-        if not self._vpn:
-            return None
-        overflow_at = max(server.overflow_at for server in self._vpn)
-        return self._sift if self._syn_sieve.begin(overflow_at, now) else None
+        """Filter for the frames of the next batch while SYNs or datagrams of no session flood, else None."""
+        sifting: list[Callable[[list[bytes]], list[bytes]]] = []
+        for one in self._datagram_sieves:
+            if one.begin(now):
+                sifting.append(one.sift)
+        if self._vpn:
+            overflow_at = max(server.overflow_at for server in self._vpn)
+            if self._syn_sieve.begin(overflow_at, now):
+                sifting.append(self._sift_syns)
+        self._sifting = sifting
+        return self._sift if sifting else None
 
     def _sift(self, frames: list[bytes]) -> list[bytes]:
-        """The frames without the SYNs of a flood that get no answer (TCP_SYN_CROWDED)."""
-        try:
-            kept = self._syn_sieve.sift(frames)
-        except Exception as error:
-            self._counters.drop(DropReason.INTERNAL_ERROR)
-            self._failures.append(error)
-            return frames
+        """The frames without those of a flood that are not worth a step."""
+        kept = frames
+        for sift in self._sifting:
+            try:
+                kept = sift(kept)
+            except Exception as error:
+                self._counters.drop(DropReason.INTERNAL_ERROR)
+                self._failures.append(error)
         if (lost := len(frames) - len(kept)) > 0:
             stats = self._counters.stats
             stats[_FRAMES_IN] += lost
             stats[_BYTES_IN] += sum(map(len, frames)) - sum(map(len, kept))
+        return kept
+
+    def _sift_syns(self, frames: list[bytes]) -> list[bytes]:
+        """The frames without the SYNs that get no answer (TCP_SYN_CROWDED)."""
+        kept = self._syn_sieve.sift(frames)
+        if (lost := len(frames) - len(kept)) > 0:
             self._counters.drop(DropReason.TCP_SYN_CROWDED, lost)
         return kept

@@ -21,11 +21,12 @@ from hognose.link import Outgoing
 from hognose.openvpn.proof import AddressProof
 from hognose.units import UDP, Nanos, Port, Random, UnixSeconds
 from hognose.vocabulary import Proto
+from hognose.vpn.datagram_sieve import DatagramSieve
 from hognose.vpn.datagram_transport import ABORTED, PARTIAL, DatagramTransport
-from hognose.vpn.initial_rate import InitialRate
+from hognose.vpn.initial_limits import InitialLimits
 from hognose.vpn.peer import NO_PEER_ID
 from hognose.vpn.peer_table import PeerTable
-from hognose.vpn.stateless_handshake import LEAST, OPCODES, RESETS, Answer, FirstPacket, StatelessHandshake
+from hognose.vpn.stateless_handshake import LEAST, OPCODES, Answer, FirstPacket, StatelessHandshake
 from hognose.vpn.transport import Pending
 from hognose.vpn.transport_table import TransportTable
 from hognose.vpn.used_proofs import UsedProofs
@@ -57,8 +58,8 @@ class DatagramPort:
         uso: bool,
         table: PeerTable,
         handshake: StatelessHandshake,
-        resets: InitialRate,
-        proofs: InitialRate,
+        strangers: InitialLimits,
+        now: Nanos,
         limits: DatagramLimits,
         numbering: Numbering,
         journal: Journal,
@@ -69,8 +70,8 @@ class DatagramPort:
     ) -> None:
         """mtu: of the link; uso: it takes super-frames of datagrams.
 
-        resets, proofs: limits of hard resets of no session, and of packets that prove an address.
-        broadcasts: directed broadcasts of the link, which are no sources. passtos: of DataSettings.
+        strangers: limits on packets of no session. broadcasts: directed broadcasts of the link, which are no sources.
+        passtos: of DataSettings.
         """
         self.local = address + port.to_bytes(2, "big")
         self.mtu = mtu
@@ -85,13 +86,13 @@ class DatagramPort:
         self._pseudo = pseudo_sum(b"", address, UDP, 0)  # without source and length
         self._table = table
         self._handshake = handshake
-        self._resets = resets
-        self._proofs = proofs
+        self._strangers = strangers
         self._numbering = numbering
         self._journal = journal
         self._broadcasts = broadcasts
         self._transports = TransportTable()
         self._by_key = self._transports.by_key
+        self.sieve = DatagramSieve(self.local[-2:], self._by_key, table, strangers, limits, counters, now)
         unproven = limits.unproven, limits.unproven_of_address, limits.unproven_of_prefix
         self._unproven: FairTable[DatagramTransport] = FairTable(*unproven)  # until they are authenticated
         self._used = UsedProofs(limits.used_proofs, handshake.cookie_life)
@@ -143,7 +144,7 @@ class DatagramPort:
                 if transport.put(datagram):
                     self._readable.append(transport)
             else:
-                self._sort(key, datagram)
+                self._sort(key, datagram, now)
 
     def icmp_error(self, icmp_type: int, code: int, mtu: int, quoted: bytes, now: Nanos) -> None:
         """Take an ICMP error about a datagram of ours; quoted: its headers at least, mtu: of the next hop.
@@ -159,42 +160,52 @@ class DatagramPort:
             if peer is not None:
                 self._table.refit(peer)
 
-    def _sort(self, key: bytes, datagram: bytes) -> None:
+    def _sort(self, key: bytes, datagram: bytes, now: Nanos) -> None:
         """Give a datagram to its peer, to one that may have moved, or to the stateless handshake."""
         opcode = datagram[0] >> 3 if datagram else 0
         transport = self._by_key.get(key)
         if opcode == DATA_V2 and datagram[1:4] != _UNDEFINED:
-            peer = self._table.with_peer_id(int.from_bytes(datagram[1:4], "big")) if len(datagram) > 4 else None
-            owner = peer.transport if peer is not None else None
-            if not isinstance(owner, DatagramTransport) or owner.port is not self:
-                self.counters.drop(DropReason.NO_SESSION)
-            elif owner.key == key:
-                self._put(owner, datagram)
-            elif transport is not None and transport.trusted:
-                self.counters.drop(DropReason.FLOAT_REFUSED)  # another client is there
-            elif not self._is_source(key):
-                self.counters.drop(DropReason.MARTIAN)  # nothing is to be sent there
-            elif len(self._initial) + self._roamed >= self.limits.initial:
-                self.counters.drop(DropReason.INITIAL_CROWDED)
-            else:
-                self._roamed += 1
-                if owner.put_from(key, datagram):
-                    self._readable.append(owner)
+            self._sort_data(key, datagram, transport, now)
         elif opcode in (DATA_V1, DATA_V2):
             if transport is not None:
                 self._put(transport, datagram)
             else:
-                self.counters.drop(DropReason.NO_SESSION)
+                self._refuse(DropReason.NO_SESSION, now)
         elif transport is not None and (found := self._transports.with_session(key, datagram[1:9])) is not None:
             self._put(found, datagram)
         elif len(datagram) < LEAST or opcode not in OPCODES:
-            self.counters.drop(DropReason.NO_SESSION)
+            self._refuse(DropReason.NO_SESSION, now)
         elif self._stopping:
-            self.counters.drop(DropReason.SERVER_STOPPING)
+            self._refuse(DropReason.SERVER_STOPPING, now)
         elif len(self._initial) + self._roamed >= self.limits.initial:
-            self.counters.drop(DropReason.INITIAL_CROWDED)
+            self._refuse(DropReason.INITIAL_CROWDED, now)
         else:
+            self.sieve.note(now)
             self._initial.append((key, datagram))
+
+    def _sort_data(self, key: bytes, datagram: bytes, transport: DatagramTransport | None, now: Nanos) -> None:
+        """Give a data packet to the client that it names; transport: the one at the address that it comes from."""
+        peer = self._table.with_peer_id(int.from_bytes(datagram[1:4], "big")) if len(datagram) > 4 else None
+        owner = peer.transport if peer is not None else None
+        if not isinstance(owner, DatagramTransport) or owner.port is not self:
+            self._refuse(DropReason.NO_SESSION, now)
+        elif owner.key == key:
+            self._put(owner, datagram)
+        elif transport is not None and transport.trusted:
+            self._refuse(DropReason.FLOAT_REFUSED, now)  # another client is there
+        elif not self._is_source(key):
+            self._refuse(DropReason.MARTIAN, now)  # nothing is to be sent there
+        elif len(self._initial) + self._roamed >= self.limits.initial:
+            self._refuse(DropReason.INITIAL_CROWDED, now)
+        else:
+            self.sieve.note(now)
+            self._roamed += 1
+            if owner.put_from(key, datagram):
+                self._readable.append(owner)
+
+    def _refuse(self, reason: DropReason, now: Nanos) -> None:
+        self.counters.drop(reason)
+        self.sieve.note(now)
 
     def _put(self, transport: DatagramTransport, datagram: bytes) -> None:
         if transport.put(datagram):
@@ -213,8 +224,6 @@ class DatagramPort:
                 except Exception as error:
                     self.counters.drop(DropReason.INTERNAL_ERROR)
                     self._journal.failure("initial", error, now)
-        if not self._accepted:
-            return []
         accepted, self._accepted = self._accepted, []
         return accepted
 
@@ -231,15 +240,14 @@ class DatagramPort:
         if transport is not None:
             self._put(transport, datagram)  # a packet before this one has made it
             return
-        rate = self._resets if datagram[0] >> 3 in RESETS else self._proofs
-        if not rate.allows(key, datagram[1:9], now):
+        if not self._strangers.admit(datagram[0] >> 3, key, datagram[1:9], now):
             self.counters.drop(DropReason.INITIAL_CROWDED)
             return
         try:
-            found = self._handshake.look(key, datagram, now, unix)
+            found = self._strangers.time.spend_on(self._handshake.look, key, datagram, now, unix)
         except PeerError as error:
             self.counters.drop(error.reason)
-            self._reject(key, error, now)
+            _reject(self._journal, key, error, now)
             return
         if isinstance(found, Answer):
             self.counters.stats[Stat.UDP_COOKIES_SENT] += 1
@@ -247,7 +255,8 @@ class DatagramPort:
             return
         if self._used.has(key + datagram[1:9], now):
             self.counters.drop(DropReason.BAD_COOKIE)
-            self._reject(key, PeerError(DropReason.BAD_COOKIE, "a copy of a packet that has begun a session"), now)
+            copied = PeerError(DropReason.BAD_COOKIE, "a copy of a packet that has begun a session")
+            _reject(self._journal, key, copied, now)
             return
         if isinstance(found, FirstPacket):
             newcomer = self._transports.newcomer(key)
@@ -255,17 +264,6 @@ class DatagramPort:
                 self.counters.drop(DropReason.INITIAL_CROWDED)
                 return
         self._open(key, found if isinstance(found, AddressProof) else None, datagram, now)
-
-    def _reject(self, key: bytes, error: PeerError, now: Nanos) -> None:
-        """Tell the administrator why; the peer learns nothing."""
-        self._journal.add(
-            EventKind.PEER_REJECTED,
-            now,
-            conn=0,
-            peer=str(Endpoint(key[:-2], int.from_bytes(key[-2:], "big"))),
-            reason=error.reason.name.lower(),
-            detail=error.detail,
-        )
 
     def _open(self, key: bytes, proof: AddressProof | None, datagram: bytes, now: Nanos) -> None:
         """Make the transport of a new session; at an address that has one already it is a newcomer."""
@@ -294,8 +292,6 @@ class DatagramPort:
 
     def closed(self) -> list[DatagramTransport]:
         """Drained: transports that are over."""
-        if not self._closed:
-            return []
         closed, self._closed = self._closed, []
         for transport in closed:
             transport.discard()  # what came while a step was interrupted
@@ -375,3 +371,9 @@ class DatagramPort:
         out, self.out = self.out, []
         self.sent.clear()
         return out
+
+
+def _reject(journal: Journal, key: bytes, error: PeerError, now: Nanos) -> None:
+    """Tell the administrator why; the peer learns nothing."""
+    peer = str(Endpoint(key[:-2], int.from_bytes(key[-2:], "big")))
+    journal.add(EventKind.PEER_REJECTED, now, conn=0, peer=peer, reason=error.reason.name.lower(), detail=error.detail)

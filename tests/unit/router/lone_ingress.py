@@ -18,7 +18,7 @@ from hognose.limits import IpLimits, StepLimits
 from hognose.link import LinkCaps, Outgoing
 from hognose.router.classify import Classifier
 from hognose.router.icmp import LinkIcmp
-from hognose.router.ingress import Ingress
+from hognose.router.ingress import FrameSieve, Ingress
 from hognose.router.local_endpoints import LocalEndpoints
 from hognose.router.routed import Routed
 from hognose.units import SECOND
@@ -140,6 +140,7 @@ class LoneIngress:
         *answers: object,
         tcp: dict[int, Server] | None = None,
         udp: dict[int, Server] | None = None,
+        sieves: tuple[FrameSieve, ...] = (),
         **limits_of_a_step: int,
     ) -> None:
         self.engines = engines = Engines(list(answers))
@@ -170,6 +171,7 @@ class LoneIngress:
         self.ingress = Ingress(
             caps=LinkCaps(MAC), address=us, vpn=(engines,), endpoints=endpoints, classifier=classifier,  # type: ignore[arg-type]  # stand-ins
             syn_sieve=engines, limits=step, counters=counters,  # type: ignore[arg-type]  # stand-ins
+            datagram_sieves=sieves,
         )  # fmt: skip
 
     def take(self, *frames: bytes) -> Routed:

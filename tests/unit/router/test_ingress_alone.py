@@ -123,3 +123,43 @@ def test_a_bug_in_a_short_frame_costs_that_frame(monkeypatch: pytest.MonkeyPatch
     assert [type(error) for error in routed.failures] == [TypeError]
     assert [call[0] for call in lone.engines.calls] == ["tcp"]
     assert lone.drops == {"INTERNAL_ERROR": 1}
+
+
+class Sieve:
+    """A filter of one kind of frame; None raises."""
+
+    def __init__(self, dropped: bytes | None, *, on: bool = True) -> None:
+        self.dropped = dropped
+        self.on = on
+        self.seen: list[int] = []
+
+    def begin(self, now: int) -> bool:
+        return self.on
+
+    def sift(self, frames: list[bytes]) -> list[bytes]:
+        self.seen.append(len(frames))
+        if self.dropped is None:
+            raise RuntimeError("a bug")
+        return [frame for frame in frames if frame != self.dropped]
+
+
+def test_sieves_of_datagrams_and_of_syns_sift_one_after_the_other() -> None:
+    sieves = Sieve(b"a"), Sieve(b"b", on=False), Sieve(b"c")
+    lone = LoneIngress(sieves=sieves)
+    for flood in (True, False):
+        lone.engines.overflow_at, lone.engines.kept = NOW if flood else 0, 1
+        sieve = lone.ingress.sieve(NOW)
+        assert sieve is not None
+        assert sieve([b"a", b"b", b"c", b"d", b"e"]) == ([b"b"] if flood else [b"b", b"d", b"e"])
+    assert [one.seen for one in sieves] == [[5, 5], [], [4, 4]]
+    assert lone.came == (4 + 2, 6, 0)
+    assert lone.drops == {"TCP_SYN_CROWDED": 2}
+
+
+def test_a_sieve_that_fails_leaves_the_others() -> None:
+    lone = LoneIngress(sieves=(Sieve(None), Sieve(b"a")))
+    sieve = lone.ingress.sieve(NOW)
+    assert sieve is not None
+    assert sieve([b"a", b"b"]) == [b"b"]
+    assert lone.drops == {"INTERNAL_ERROR": 1}
+    assert [str(error) for error in lone.ingress.receive([], NOW).failures] == ["a bug"]

@@ -9,7 +9,7 @@ from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
 from scapy.layers.l2 import ARP, Dot1Q, Ether
 from scapy.packet import Packet, Raw
 from tests.unit.gateway.gateway_world import ADDRESS, OUTSIDE, ROUTER, ROUTER_MAC, GatewayWorld, query
-from tests.unit.router.lone_ingress import MAC, PLAIN, PORT, LoneIngress, answer, frame, ip, segment, vnet
+from tests.unit.router.lone_ingress import MAC, NOW, PLAIN, PORT, LoneIngress, answer, frame, ip, segment, vnet
 
 from hognose.drops import Stat
 
@@ -75,6 +75,7 @@ def test_both_kinds_of_super_segments_wait_for_each_other() -> None:
 def test_syns_pass_the_sieve_of_a_flood() -> None:
     lone = LoneIngress()
     lone.engines.overflow_at, lone.engines.kept = 1, 1
+    lone.ingress.sieve(NOW)
     lone.take(*[tagged(segment(flags="S"), prio=number) for number in range(4)])
     assert len(lone.engines.calls) == 1
     assert (lone.drops, lone.came[0]) == ({"TCP_SYN_CROWDED": 3}, 4)

@@ -22,7 +22,9 @@ from hognose.limits import DatagramLimits
 from hognose.units import MS, SECOND
 from hognose.vpn.datagram_transport import DatagramTransport
 from hognose.vpn.datagrams import DatagramPort
+from hognose.vpn.initial_limits import InitialLimits
 from hognose.vpn.initial_rate import InitialRate
+from hognose.vpn.look_time import LookTime
 from hognose.vpn.peer import Peer
 from hognose.vpn.peer_table import PeerTable
 from hognose.vpn.stateless_handshake import StatelessHandshake
@@ -53,8 +55,12 @@ class Place:
             uso=uso,
             table=self.table,
             handshake=StatelessHandshake(profile(wrap).over("udp"), os.urandom(32)),
-            resets=InitialRate(2000, SECOND, os.urandom(8), START),
-            proofs=InitialRate(2000, SECOND, os.urandom(8), START),
+            strangers=InitialLimits(
+                resets=InitialRate(2000, SECOND, os.urandom(8), START),
+                proofs=InitialRate(2000, SECOND, os.urandom(8), START),
+                time=LookTime(100, lambda: 0, START),
+            ),
+            now=START,
             limits=self.limits,
             numbering=Numbering(),
             journal=self.journal,
