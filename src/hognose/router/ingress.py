@@ -100,11 +100,13 @@ class Ingress:
         limits = self._limits
         most = limits.frames
         if len(frames) <= most:
-            self._take_stretch(frames, routed, now)
+            if tagged := self._take(frames, routed, now):
+                self._take_tagged(tagged, routed, now)
             return routed
         taken = 0
         while most > 0 and frames and not self.held:
-            self._take_stretch(frames[:most], routed, now)
+            if tagged := self._take(frames[:most], routed, now):
+                self._take_tagged(tagged, routed, now)
             frames = frames[most:]
             taken += most
             waiting = self._waiting()
@@ -116,11 +118,10 @@ class Ingress:
         """Number of datagrams that wait in our UDP ports for their users."""
         return sum([port.waiting for port in self._ports])
 
-    def _take_stretch(self, frames: list[bytes], routed: Routed, now: Nanos) -> None:
-        if tagged := self._take(frames, routed, now):
-            # IEEE 802.1Q section 6.9: the tag of VLAN 0 has a priority and no VLAN.
-            bare = [frame[:_TYPE_OFFSET] + frame[_TYPE_OFFSET + 4 :] for frame in tagged]
-            self._take(self._sift(bare), routed, now)
+    def _take_tagged(self, frames: list[bytes], routed: Routed, now: Nanos) -> None:
+        """Take frames without their tag: that of VLAN 0 has a priority and no VLAN (IEEE 802.1Q section 6.9)."""
+        bare = [frame[:_TYPE_OFFSET] + frame[_TYPE_OFFSET + 4 :] for frame in frames]
+        self._take(self._sift(bare), routed, now)
 
     def _take(self, frames: list[bytes], routed: Routed, now: Nanos) -> list[bytes]:
         """Take frames; those with a priority tag are given back, and not counted. Those that are too much are held."""

@@ -158,7 +158,7 @@ def test_echo_errors_and_fragmentation_needed_have_a_rate_each() -> None:
 
 @pytest.mark.parametrize(("flood", "other"), [((3, 4), (3, 1)), ((3, 1), (3, 4)), ((11, 0), (3, 4))])
 def test_errors_that_come_are_worked_on_within_a_rate(flood: tuple[int, int], other: tuple[int, int]) -> None:
-    lone = LoneIngress()
+    lone = LoneIngress(frames=2000)
     lone.take(*[quoting(OURS, *flood)] * 1200)
     assert len(lone.engines.calls) == 1000
     assert lone.drops == {"ICMP_RATE_LIMITED": 200}
