@@ -70,6 +70,7 @@ EVENTS: dict[EventKind, EventSpec] = {
             "mac",
             "mtu",
             "offloads",
+            "confined",
             "tunnel",
             "name",
         ),

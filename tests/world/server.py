@@ -95,6 +95,7 @@ class Server:
         path = config_path or folder / "server.conf.full"
         if config_path is None:
             path.write_bytes(config.encode() if isinstance(config, str) else config)
+            path.chmod(0o600)
         words = ARGUMENTS if arguments is None else arguments
         self._config = path
         self._qmp = folder / "qmp"

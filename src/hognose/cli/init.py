@@ -95,6 +95,7 @@ def _serve(arguments: BootArguments, machine: boot.Machine, console: Console) ->
             console=console,
             counters=counters,
             sources=machine.stop_sources(),
+            confine=machine.confine,
             nic_uso4=machine.nic_uso4,
         )
     except ConfigError as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 
 from hognose.cli.arguments import USAGE, ArgumentError, BootArguments, parse_arguments
@@ -11,7 +13,7 @@ from hognose.device.tap import open_tap
 from hognose.drops import Counters
 from hognose.errors import ConfigError, DeviceError
 from hognose.events import Event, EventKind
-from hognose.host import clock
+from hognose.host import clock, confinement
 from hognose.host.config_source import ConfigSource
 from hognose.host.console import Console, log_queue
 from hognose.host.output import open_output
@@ -63,6 +65,9 @@ def _serve(own: dict[str, str], boot: BootArguments, mac: bytes | None, console:
     except (ConfigError, DeviceError) as error:
         console.event(EventKind.CONFIG_ERROR, text=str(error))
         return ExitStatus.CONFIG if isinstance(error, ConfigError) else ExitStatus.BLOCK_DEVICE
+    if _others_can_read(path):
+        text = f"others can read it, and it holds the server's key: chmod 600 {path}"
+        console.event(EventKind.CONFIG_WARNING, where=path, directive="--config", text=text)
     try:
         clock.wait(boot.delay)
         device = open_tap(own["--device"], counters, mac=mac, offloads=own["--offload"] == "on")
@@ -74,6 +79,7 @@ def _serve(own: dict[str, str], boot: BootArguments, mac: bytes | None, console:
             console=console,
             counters=counters,
             sources=[SignalPipe(source.request)],
+            confine=confinement.confine,
         )
     except ConfigError as error:
         console.event(EventKind.CONFIG_ERROR, text=str(error))
@@ -82,6 +88,13 @@ def _serve(own: dict[str, str], boot: BootArguments, mac: bytes | None, console:
         console.event(EventKind.DEVICE_ERROR, text=str(error))
         return ExitStatus.FRAME_DEVICE
     return ExitStatus.OK
+
+
+def _others_can_read(path: str) -> bool:
+    try:
+        return bool(os.stat(path).st_mode & (stat.S_IRGRP | stat.S_IROTH))
+    except OSError:  # it went away after it was read
+        return False
 
 
 def _split(words: list[str]) -> tuple[dict[str, str], BootArguments]:

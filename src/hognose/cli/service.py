@@ -6,6 +6,7 @@ import gc
 import os
 import platform
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
@@ -75,9 +76,12 @@ def serve(
     console: Console,
     counters: Counters,
     sources: list[loop.StopSource],
+    confine: Callable[[], str],
     nic_uso4: bool | None = None,
 ) -> None:
     """Serve until a stop source asks for the end. ConfigError before the ready line, DeviceError after it.
+
+    confine: done when all is open, just before the ready line, which has its answer.
 
     nic_uso4: the NIC segments datagrams itself, for the ready line; None: nothing is said of it.
     """
@@ -103,6 +107,8 @@ def serve(
         clock=clock.monotonic,
     )
     caps = device.caps
+    heap.keep_memory(memory_bytes)
+    watch = ConfigReload(loaded, now=clock.monotonic(), apply=gateway.reconfigure, console=console)
     console.event(
         EventKind.READY,
         version=hognose.__version__,
@@ -116,13 +122,12 @@ def serve(
         mac=caps.mac.hex(":"),
         mtu=caps.mtu,
         offloads=_offloads(caps, nic_uso4),
+        confined=confine(),
         tunnel=str(config.network.tunnel),
         name=arguments.name,
     )
-    heap.keep_memory(memory_bytes)
     # What exists now lives to the end; a collection over it would only cost. The engines make no reference cycles on
     # the data path, so the youngest generation stays small.
     gc.collect()
     gc.freeze()
-    watch = ConfigReload(loaded, now=clock.monotonic(), apply=gateway.reconfigure, console=console)
     loop.run(gateway, device, console, counters, sources, watch)

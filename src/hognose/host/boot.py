@@ -37,6 +37,9 @@ class Machine(Protocol):
     def stop_sources(self) -> list[StopSource]:
         """Sources of requests for an orderly end."""
 
+    def confine(self) -> str:
+        """Let the program ask no more of the machine than serving needs; `yes`, or in one word what does it instead."""
+
     def end(self, status: ExitStatus) -> None:
         """End the machine; does not return."""
 

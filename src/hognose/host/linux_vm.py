@@ -8,9 +8,12 @@ from __future__ import annotations
 import fcntl
 import os
 import struct
+from collections.abc import Callable
+from functools import partial
 
 from hognose.device.tap import FRAME_DEVICE
 from hognose.errors import DeviceError
+from hognose.host import confinement
 from hognose.host.ethtool import TX_UDP_SEGMENTATION, switch_on
 from hognose.host.loop import StopSource
 from hognose.host.netlink import set_up_macvtap
@@ -37,6 +40,8 @@ class LinuxMachine:
 
     def __init__(self) -> None:
         self.nic_uso4: bool | None = None
+        self._messages: int | None = None  # file descriptor
+        self._power_off = partial(power_off, _syscall)
 
     def output(self) -> Output:
         """The kernel's console."""
@@ -46,6 +51,7 @@ class LinuxMachine:
         """File systems, and memory that runs out at allocation."""
         mount_filesystems()
         forbid_overcommit()
+        self._messages = kernel_messages()
 
     def frame_device(self) -> str:
         """A macvtap on the NIC, as FRAME_DEVICE; the NIC segments datagrams from now on, if it can."""
@@ -61,9 +67,18 @@ class LinuxMachine:
         """The power button."""
         return [*power_buttons()]
 
+    def confine(self) -> str:
+        """Confine the program (host/confinement.py); `yes`. Of the raw system call the end of the machine is left."""
+        import _pid1  # built into the image's interpreter only
+
+        confinement.confine_with(_pid1.syscall, machine=True)
+        self._power_off = partial(power_off, _pid1.syscall)
+        del _pid1.syscall
+        return "yes"
+
     def end(self, status: ExitStatus) -> None:
         """Switch off; the status stands in the last console line only."""
-        power_off()
+        self._power_off(self._messages)
 
 
 def _syscall(number: int, *arguments: int | bytes) -> int:
@@ -152,15 +167,23 @@ def power_buttons() -> list[PowerButton]:
     return found
 
 
-def power_off() -> None:
-    """Switch the machine off; does not return. The kernel's own last words are kept off the console."""
+def kernel_messages() -> int | None:
+    """The switch of the kernel's messages on the console, open to write: a confined program opens nothing to write."""
     try:
-        with open("/proc/sys/kernel/printk", "w", encoding="ascii") as file:
-            file.write("0 4 0 7")
+        return os.open("/proc/sys/kernel/printk", os.O_WRONLY | os.O_CLOEXEC)
     except OSError:
-        pass
-    _syscall(_SYS_SYNC)
-    _syscall(_SYS_REBOOT, _REBOOT_MAGIC1, _REBOOT_MAGIC2, _REBOOT_POWER_OFF, 0)
+        return None
+
+
+def power_off(syscall: Callable[..., int], messages: int | None) -> None:
+    """Switch the machine off; does not return. The kernel's own last words are kept off the console."""
+    if messages is not None:
+        try:
+            os.write(messages, b"0 4 0 7")
+        except OSError:
+            pass
+    syscall(_SYS_SYNC)
+    syscall(_SYS_REBOOT, _REBOOT_MAGIC1, _REBOOT_MAGIC2, _REBOOT_POWER_OFF, 0)
 
 
 def _has_device(name: str) -> bool:

@@ -23,6 +23,7 @@ class Hosted:
     def __init__(self, patch: pytest.MonkeyPatch, folder: Path) -> None:
         self.config = folder / "server.conf.full"
         self.config.write_text(ServerSettings(authority(), server_identity(), "none").text())
+        self.config.chmod(0o600)
         self.opened: list[tuple[str, dict[str, Any]]] = []
         self.served: list[tuple[Any, dict[str, Any]]] = []
         self.waited: list[int] = []
@@ -80,6 +81,15 @@ def test_it_serves_what_it_is_told(hosted: Hosted) -> None:
     assert hosted.waited == [2]
     assert hosted.lines == ["info stopped status=0"]
     assert hosted.hangups == [loaded.source.request]  # SIGHUP has the config looked at
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o644])
+def test_a_config_that_others_can_read_is_warned_of(hosted: Hosted, mode: int) -> None:
+    hosted.config.chmod(mode)
+    assert hosted.run(f"--config={hosted.config}", "--device", "/dev/tap7", ADDRESS) == 0
+    [warning, _] = hosted.lines
+    assert warning.startswith(f"warning config_warning where={hosted.config} directive=--config text=")
+    assert warning.endswith(f'chmod 600 {hosted.config}"')
 
 
 def test_what_is_not_said(hosted: Hosted) -> None:

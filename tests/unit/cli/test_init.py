@@ -78,6 +78,10 @@ class Machine:
     def stop_sources(self) -> list[StopSource]:
         return [self.button]
 
+    def confine(self) -> str:
+        self.did.append("confined")
+        return "yes"
+
     def end(self, status: int) -> None:
         self.did.append(("end", int(status)))
         raise MachineOff
@@ -271,7 +275,8 @@ def test_it_serves_frames_and_ends_at_the_button(started: Started, monkeypatch: 
     ready = next(line for line in lines if line.startswith("info ready "))
     for words in (
         "address=10.0.0.2/24", "gateway=10.0.0.1", "port=1194", "mac=02:00:00:00:00:42", "mtu=1500",
-        "offloads=rx_gso:1,rx_uso4:0,tx_csum:1,tx_tso4:1,tx_uso4:0,nic_uso4:1 ", "tunnel=10.8.0.0/24", "name=alpha",
+        "offloads=rx_gso:1,rx_uso4:0,tx_csum:1,tx_tso4:1,tx_uso4:0,nic_uso4:1 ", "confined=yes", "tunnel=10.8.0.0/24",
+        "name=alpha",
     ):  # fmt: skip
         assert f" {words}" in ready, words
     assert 'info stopping reason="power button" clients=0' in lines

@@ -30,7 +30,8 @@ class OwnedMachine:
         for module in modules:
             patch.setattr(module, "os", self)
             patch.setattr(module, "open", self.open_file, raising=False)
-        patch.setitem(sys.modules, "_pid1", SimpleNamespace(syscall=self._syscall))
+        self.built_in = SimpleNamespace(syscall=self._syscall)
+        patch.setitem(sys.modules, "_pid1", self.built_in)
         return self
 
     def put(self, path: str, text: str = "") -> Path:
@@ -49,7 +50,9 @@ class OwnedMachine:
         return self.root / path[1:]
 
     def __getattr__(self, name: str) -> Any:
-        assert name in ("O_RDONLY", "O_NONBLOCK", "O_CLOEXEC", "makedev", "read"), f"os.{name} has no stand-in"
+        assert name in ("O_RDONLY", "O_WRONLY", "O_NONBLOCK", "O_CLOEXEC", "makedev", "read", "write"), (
+            f"os.{name} has no stand-in"
+        )
         return getattr(os, name)
 
     def _exists(self, path: str) -> bool:

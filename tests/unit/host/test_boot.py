@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -85,6 +86,13 @@ def test_the_nano_kernel_has_everything_from_the_start(monkeypatch: pytest.Monke
     assert machine.frame_device() == "/dev/tap"
     assert machine.stop_sources() == []
     assert isinstance(machine.output(), PacedOutput)
+
+
+def test_the_nano_kernel_has_nothing_to_confine_but_the_raw_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    built_in = SimpleNamespace(syscall=lambda *words: 0)
+    monkeypatch.setitem(sys.modules, "_pid1", built_in)
+    assert NanoKernelMachine().confine() == "nano_kernel"
+    assert not hasattr(built_in, "syscall")
 
 
 @pytest.mark.parametrize("status", list(ExitStatus))

@@ -12,7 +12,7 @@ import pytest
 from tests.unit.host.owned_machine import OwnedMachine
 
 from hognose.errors import DeviceError
-from hognose.host import linux_vm
+from hognose.host import confinement, linux_vm
 from hognose.host.linux_vm import LinuxMachine, PowerButton
 from hognose.host.status import ExitStatus
 
@@ -23,6 +23,7 @@ MOUNTS = [
     (MOUNT, b"proc\0", b"/proc\0", b"proc\0", 14, b"\0"),  # nosuid, nodev, noexec
     (MOUNT, b"sysfs\0", b"/sys\0", b"sysfs\0", 14, b"\0"),
 ]
+OFF = [(162,), (169, 0xFEE1DEAD, 672274793, 0x4321FEDC, 0)]  # sync, reboot
 KEY, POWER = 1, 116  # linux/input-event-codes.h
 
 
@@ -181,10 +182,27 @@ def test_a_machine_without_input_devices_has_no_button(below: OwnedMachine) -> N
 
 
 @pytest.mark.parametrize("printk", [True, False])
-def test_the_end_is_a_sync_and_a_power_off(below: OwnedMachine, printk: bool) -> None:
+def test_the_end_is_a_power_off(below: OwnedMachine, printk: bool) -> None:
     """The kernel's own last words are kept off the console, so that the last line is ours."""
     if printk:
         below.put("/proc/sys/kernel/printk", "7 4 1 7")
-    LinuxMachine().end(ExitStatus.CONFIG)
-    assert below.calls == [(SYNC,), (REBOOT, 0xFEE1DEAD, 672274793, 0x4321FEDC, 0)]
+    machine = LinuxMachine()
+    machine.prepare()
+    assert not printk or below.text("/proc/sys/kernel/printk") == "7 4 1 7"
+    below.calls.clear()
+    machine.end(ExitStatus.CONFIG)
+    assert below.calls == OFF
     assert not printk or below.text("/proc/sys/kernel/printk") == "0 4 0 7"
+
+
+def test_a_confined_program_may_still_switch_off(below: OwnedMachine) -> None:
+    machine = LinuxMachine()
+    assert machine.confine() == "yes"
+    assert [words[:2] for words in below.calls] == [(157, 38), (157, 4), (157, 22)]  # prctl
+    lines = below.calls[2][3]
+    assert isinstance(lines, bytes)
+    assert (len(lines), int.from_bytes(lines[:2], "little")) == (16, len(confinement.program(machine=True)) // 8)
+    assert not hasattr(below.built_in, "syscall")
+    below.calls.clear()
+    machine.end(ExitStatus.OK)
+    assert below.calls == OFF
