@@ -24,7 +24,7 @@ TRAFFIC_PORT = 8000
 
 RECIPE = [
     "sysctl -qw net.ipv4.ip_forward=1",
-    f"ip tuntap add {TAP} mode tap",
+    f"ip tuntap add {TAP} mode tap user root",
     f"ip addr add 10.0.0.1/24 dev {TAP}",
     f"ip link set {TAP} up",
     "nft add table ip nat",

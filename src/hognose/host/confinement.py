@@ -1,4 +1,4 @@
-"""What the process may ask of the kernel once it serves: a seccomp filter; no new privileges, no tracer, no core file.
+"""The system calls of a process that serves: a seccomp filter; no new privileges, no tracer, no core file.
 
 Everything that is not in the list fails with EPERM. What runs here judges hostile bytes: a flaw in it finds no program
 to start, no socket to open, no file to write. The list is what `make test` traces (docs/security.md).

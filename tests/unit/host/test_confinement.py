@@ -1,4 +1,4 @@
-"""What a confined process can still do. The kernel judges: every row runs in a process of its own."""
+"""Abilities of a confined process. The kernel judges: the rows run in a process that is confined."""
 
 from __future__ import annotations
 
