@@ -42,6 +42,7 @@ int segments_begin(struct segments *segments, const struct vnet *vnet, uint8_t *
         return vnet->flags & VNET_NEEDS_CSUM && !packet_complete(vnet, frame, len) ? -EINVAL : 0;
     case VNET_GSO_TCPV4:
     case VNET_GSO_TCPV4 | VNET_GSO_ECN:
+    case VNET_GSO_UDP_L4:
         break;
     default:
         return -EINVAL;

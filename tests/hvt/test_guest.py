@@ -53,6 +53,7 @@ def test_boots(setting: Setting, carrier: str) -> None:
     for _ in range(int(os.environ.get("HOGNOSE_BOOTS", "5"))):
         with setting.server(carrier) as server:
             assert server.process.running
+            assert server.event("ready")["offloads"] == "rx_gso:1,rx_uso4:0,tx_csum:1,tx_tso4:1,tx_uso4:1"
 
 
 def test_a_client_finds_a_restarted_guest_again(setting: Setting, carrier: str) -> None:

@@ -173,7 +173,7 @@ def any_super_frame(rng: random.Random, protocol: type[Packet]) -> tuple[Packet,
 # -- sending -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("protocol", [TCP])
+@pytest.mark.parametrize("protocol", [TCP, UDP])
 def test_super_frames_become_the_frames_of_scapy(offloads: Path, protocol: type[Packet]) -> None:
     rng = random.Random(f"super-frames {protocol.__name__}")
     cases = [any_super_frame(rng, protocol) for _ in range(FRAMES)]
