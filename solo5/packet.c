@@ -5,7 +5,6 @@
 
 #define ETHERTYPE_AT 12
 #define ETHERTYPE_IPV4 0x0800
-#define IPV4_HDR_MIN 20
 #define TCP_HDR_MIN 20
 #define NOT_A_FRAGMENT 0x3fff /* more fragments, and the offset */
 

@@ -23,6 +23,7 @@
 
 /* From the IPv4 header */
 #define IPV4_AT ETHERNET_HDR_LEN
+#define IPV4_HDR_MIN 20
 #define IPV4_LENGTH 2
 #define IPV4_ID 4
 #define IPV4_FRAGMENT 6
@@ -31,15 +32,19 @@
 #define IPV4_ADDRESSES 12
 /* From the TCP or UDP header */
 #define TCP_SEQUENCE 4
+#define TCP_ACKNOWLEDGMENT 8
 #define TCP_OFFSET 12
 #define TCP_FLAGS 13
+#define TCP_WINDOW 14
 #define TCP_CHECKSUM 16
+#define TCP_URGENT 18
 #define UDP_LENGTH 4
 #define UDP_CHECKSUM 6
 #define UDP_HDR_LEN 8
 
 #define TCP_FIN 0x01
 #define TCP_PSH 0x08
+#define TCP_ACK 0x10
 #define TCP_CWR 0x80
 
 enum protocol { PROTOCOL_TCP = 6, PROTOCOL_UDP = 17 };

@@ -1,6 +1,7 @@
 /* The frame device (tap.h). */
 
 #include "host.h"
+#include "merge.h"
 #include "segment.h"
 #include "tap.h"
 #include "text.h"
@@ -31,31 +32,58 @@ struct __attribute__((packed)) request {
 
 _Static_assert(sizeof(struct request) == 40, "struct ifreq");
 
-static uint8_t incoming[VNET_HDR_LEN + FRAME_MAX] __attribute__((aligned(4096)));
+static uint8_t buffers[2][VNET_HDR_LEN + FRAME_MAX] __attribute__((aligned(4096)));
+static uint8_t *incoming = buffers[0], *ahead = buffers[1];
+static size_t waiting, ahead_len; /* bytes of the frames that were read ahead, the next and the one after it */
+static bool merging;              /* the program takes super-frames */
+static bool drained;              /* there was no frame after the last one: the next read need not ask again */
 /* A byte more, by which a frame that is too long is known. */
 static uint8_t outgoing[VNET_HDR_LEN + FRAME_MAX + 1] __attribute__((aligned(4096)));
-static size_t waiting; /* bytes of the frame that was read ahead */
+
+static size_t next_frame(uint8_t *to)
+{
+    long len = host_net_read(to + VNET_HDR_LEN, FRAME_MAX);
+
+    return len > 0 ? (size_t)len : 0;
+}
 
 bool tap_readable(void)
 {
-    if (waiting == 0) {
-        long len = host_net_read(incoming + VNET_HDR_LEN, FRAME_MAX);
+    drained = false;
+    if (waiting == 0 && ahead_len) {
+        uint8_t *read = incoming;
 
-        waiting = len > 0 ? (size_t)len : 0;
+        incoming = ahead;
+        ahead = read;
+        waiting = ahead_len;
+        ahead_len = 0;
+    } else if (waiting == 0) {
+        waiting = next_frame(incoming);
     }
     return waiting != 0;
 }
 
 long tap_read(struct open_file *file, struct vector *to)
 {
-    long count;
+    bool none = drained;
+    struct merge merge;
+    struct vnet vnet;
 
     (void)file;
-    if (!tap_readable())
+    drained = false;
+    if (none || !tap_readable())
         return -EAGAIN;
-    count = vector_put(to, incoming, VNET_HDR_LEN + waiting);
+    merge_begin(&merge, incoming + VNET_HDR_LEN, waiting);
+    while (merging && merge.open && ahead_len == 0 && !drained) {
+        ahead_len = next_frame(ahead);
+        drained = ahead_len == 0;
+        if (ahead_len && merge_add(&merge, ahead + VNET_HDR_LEN, ahead_len))
+            ahead_len = 0;
+    }
+    merge_finish(&merge, &vnet);
+    memcpy(incoming, &vnet, sizeof vnet);
     waiting = 0;
-    return count;
+    return vector_put(to, incoming, VNET_HDR_LEN + merge.len);
 }
 
 long tap_write(struct open_file *file, struct vector *from)
@@ -115,7 +143,10 @@ long tap_ioctl(uint64_t request, uint64_t argument)
             return -EFAULT;
         return value == VNET_HDR_LEN ? 0 : -EINVAL;
     case TUNSETOFFLOAD: /* takes its argument by value */
-        return argument == 0 || argument == TUN_F_CSUM || argument == (TUN_F_CSUM | TUN_F_TSO4) ? 0 : -EINVAL;
+        if (argument != 0 && argument != TUN_F_CSUM && argument != (TUN_F_CSUM | TUN_F_TSO4))
+            return -EINVAL;
+        merging = argument & TUN_F_TSO4;
+        return 0;
     case TUNSETSNDBUF:
         return 0;
     default:

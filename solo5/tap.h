@@ -1,6 +1,8 @@
 /*
  * /dev/tap, the frame device of docs/dev/device.md: every frame has a 12-byte virtio-net header. Checksums and the
- * cutting of what is sent are done here (segment.h). One frame is read ahead, so that poll tells the truth.
+ * cutting of what is sent are done here (segment.h), and so are the checksums and the merging of what came (merge.h).
+ * One frame is read ahead, so that poll tells the truth, and one more that could not be merged. A read takes what is
+ * there, and never waits for more.
  */
 
 #ifndef HOGNOSE_TAP_H
@@ -8,7 +10,7 @@
 
 #include "files.h"
 
-/* One frame; -EAGAIN when there is none. What does not fit the buffers is cut off. */
+/* One frame, or segments that were all there; -EAGAIN when there is none. What does not fit the buffers is cut off. */
 long tap_read(struct open_file *file, struct vector *to);
 
 /* One frame or super-frame; -EINVAL when segments_begin refuses it: nothing of it leaves then. */

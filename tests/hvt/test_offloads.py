@@ -9,8 +9,10 @@ import os
 import random
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from struct import Struct, pack, pack_into
+from typing import Any
 
 import pytest
 from scapy.layers.inet import IP, TCP, UDP, IPOption_NOP, in4_pseudoheader
@@ -27,10 +29,11 @@ MTU = 1500
 EINVAL = 22
 NEEDS_CSUM, DATA_VALID = 1, 2
 TCPV4, UDP_L4, ECN = 1, 5, 0x80
-TCP_SEGMENTS_MAX, UDP_SEGMENTS_MAX = 1024, 128
+TCP_SEGMENTS_MAX, UDP_SEGMENTS_MAX, MERGE_MAX = 1024, 128, 64
+CSUM, TSO4 = 1, 2  # of TUNSETOFFLOAD
 VNET = Struct("<BBHHHHH")  # flags gso_type hdr_len gso_size csum_start csum_offset num_buffers
 LINK = Ether(dst="02:00:00:00:00:01", src="02:00:00:00:00:02")
-MODULES = ("tap", "segment", "packet", "sum", "text")
+MODULES = ("tap", "segment", "merge", "packet", "sum", "text")
 Given = tuple[int, bytes]  # MTU, virtio-net header and frame
 Sent = list[bytes] | int  # frames, or the error number
 
@@ -317,3 +320,217 @@ def test_damaged_frames(offloads: Path) -> None:
             header = int.from_bytes(frame[2:4], "little")
             assert b"".join(one[header:] for one in answer) == frame[12 + header :]
     assert 0 < taken < len(given)
+
+
+# -- receiving ---------------------------------------------------------------------------------------------------------
+
+
+def received(program: Path, frames: list[bytes], offloads: int = CSUM | TSO4) -> tuple[list[bytes], int]:
+    """Reads of the program, and the number of calls of the tender for them."""
+    given = pack("=II", offloads, len(frames)) + b"".join(pack("=I", len(frame)) + frame for frame in frames)
+    out = run(program, "receive", given)
+    read = []
+    at = 0
+    while length := int.from_bytes(out[at : at + 4], "little"):
+        read.append(out[at + 4 : at + 4 + length])
+        at += 4 + length
+    assert len(out) == at + 8
+    return read, int.from_bytes(out[at + 4 :], "little")
+
+
+def without_ids(frame: bytes) -> bytes:
+    """The frame without its ID and the checksum over it: a super-frame has those of its first segment only."""
+    return frame[:18] + frame[20:24] + frame[26:]
+
+
+def apart(read: bytes) -> list[bytes]:
+    """Frames as they were before: a super-frame is cut by scapy."""
+    flags, gso_type, hdr_len, gso_size, csum_start, csum_offset, _ = VNET.unpack_from(read)
+    frame = read[12:]
+    if gso_type == 0:
+        assert (hdr_len, gso_size, csum_start, csum_offset) == (0, 0, 0, 0)
+        assert flags == (DATA_VALID if is_right(frame) else 0)
+        return [frame]
+    packet = Ether(frame)
+    payload = bytes(packet[TCP].payload)
+    packet[TCP].remove_payload()
+    assert (flags, gso_type, csum_start, csum_offset) == (NEEDS_CSUM, TCPV4, 34, 16)
+    assert hdr_len == len(frame) - len(payload)
+    assert len(payload) > gso_size
+    assert len(frame) == 14 + packet[IP].len <= 14 + 65_535
+    assert packet[TCP].chksum == ~checksum(in4_pseudoheader(6, packet[IP], len(frame) - 34)) & 0xFFFF
+    assert checksum(frame[14:34]) == 0
+    for field in ("len", "chksum"):
+        packet[IP].delfieldval(field)
+    packet[TCP].delfieldval("chksum")
+    return segments(packet, payload, gso_size)
+
+
+def is_right(frame: bytes) -> bool:
+    """A whole TCP or UDP packet has a checksum, and scapy's sum over it is right."""
+    packet = Ether(frame)
+    layer = TCP if TCP in packet else UDP if UDP in packet else None
+    if layer is None or packet[IP].frag or "MF" in packet[IP].flags or (layer is UDP and packet[UDP].chksum == 0):
+        return False
+    ip = packet[IP]
+    l4 = frame[14 + ip.ihl * 4 : 14 + ip.len]  # its bytes: scapy would build damaged options in another way
+    return bool(checksum(in4_pseudoheader(ip.proto, ip, len(l4)) + l4) == 0)
+
+
+def segment(seq: int, size: int = 1000, flags: str = "A", ip: Any = None, **fields: Any) -> bytes:
+    """A segment of one connection."""
+    tcp: dict[str, Any] = {
+        "sport": 443,
+        "dport": 40000,
+        "seq": seq & 0xFFFFFFFF,
+        "ack": 7,
+        "flags": flags,
+        "window": 500,
+    }
+    headers: dict[str, Any] = {"src": "192.0.2.1", "dst": "10.0.0.2", "flags": "DF", "ttl": 60, "tos": 2}
+    payload = random.Random(seq).randbytes(size)
+    return bytes(LINK / IP(**headers | (ip or {})) / TCP(**tcp | fields) / Raw(payload))
+
+
+def reads(program: Path, frames: list[bytes], offloads: int = CSUM | TSO4) -> list[int]:
+    """Number of segments in each read; the whole is what came, in its order."""
+    read, _ = received(program, frames, offloads)
+    parts = [apart(one) for one in read]
+    assert [without_ids(frame) for part in parts for frame in part] == [without_ids(frame) for frame in frames]
+    return [*map(len, parts)]
+
+
+def row(count: int, size: int = 1000, seq: int = 0xFFFFF000) -> list[bytes]:
+    return [segment(seq + n * size, size) for n in range(count)]
+
+
+def test_segments_that_continue_each_other_become_one(offloads: Path) -> None:
+    assert reads(offloads, row(10)) == [10]
+    assert reads(offloads, [*row(3), segment(0xFFFFF000 + 3000, 10), *row(2, seq=0xFFFFF000 + 3010)]) == [4, 2]
+    assert reads(offloads, [*row(3), segment(0xFFFFF000 + 3000, 1000, "PA"), *row(2, seq=0xFFFFF000 + 4000)]) == [4, 2]
+    stamped = [segment(n * 900, 900, options=[("NOP", None), ("NOP", None), ("Timestamp", (5, 6))]) for n in range(4)]
+    assert reads(offloads, stamped) == [4]
+
+
+def test_the_bounds_of_a_super_frame(offloads: Path) -> None:
+    assert reads(offloads, row(100, 100)) == [MERGE_MAX, 36]
+    assert reads(offloads, row(60, 1448)) == [45, 15]  # 45 * 1448 + 40 <= 65535
+    assert reads(offloads, [*row(7, 9000), segment(0xFFFFF000 + 63_000, 65_535 - 40 - 63_000)]) == [8]
+    assert reads(offloads, [*row(7, 9000), segment(0xFFFFF000 + 63_000, 65_535 - 40 - 63_000 + 1)]) == [7, 1]
+
+
+def test_nothing_is_merged_that_was_not_asked_for(offloads: Path) -> None:
+    for asked in (0, CSUM):
+        assert reads(offloads, row(10), asked) == [1] * 10
+
+
+def test_no_call_is_made_to_learn_the_same_twice(offloads: Path) -> None:
+    """The frames, that there is no more, and what the next poll asks."""
+    assert received(offloads, row(10))[1] == 10 + 1 + 1
+    assert received(offloads, [segment(0, 0)])[1] == 1 + 1 + 1
+
+
+NEXT = 2000
+OTHERS: dict[str, Callable[[], bytes]] = {
+    "another window": lambda: segment(NEXT, window=501),
+    "another acknowledgement": lambda: segment(NEXT, ack=8),
+    "another port": lambda: segment(NEXT, sport=444),
+    "another port of ours": lambda: segment(NEXT, dport=444),
+    "another address": lambda: segment(NEXT, ip={"src": "192.0.2.2"}),
+    "another of our addresses": lambda: segment(NEXT, ip={"dst": "10.0.0.3"}),
+    "another TTL": lambda: segment(NEXT, ip={"ttl": 61}),
+    "another TOS": lambda: segment(NEXT, ip={"tos": 0}),
+    "congestion experienced": lambda: segment(NEXT, ip={"tos": 3}),
+    "no DF": lambda: segment(NEXT, ip={"flags": ""}),
+    "an IPv4 option": lambda: segment(NEXT, ip={"options": [IPOption_NOP()] * 4}),
+    "a TCP option": lambda: segment(NEXT, options=[("NOP", None)] * 4),
+    "a gap": lambda: segment(NEXT + 1),
+    "the same again": lambda: segment(NEXT - 1000),
+    "a larger one": lambda: segment(NEXT, 1001),
+    "no text": lambda: segment(NEXT, 0),
+    "an urgent pointer": lambda: segment(NEXT, urgptr=1),
+    **{f"the flags {flags}": partial(segment, NEXT, flags=flags) for flags in ("", "SA", "FA", "RA", "UA", "EA", "CA")},
+    "a first fragment": lambda: segment(NEXT, ip={"flags": "MF"}),
+    "another MAC": lambda: b"\2\0\0\0\0\7" + segment(NEXT)[6:],
+    "a VLAN tag": lambda: segment(NEXT)[:12] + b"\x81\0\0\1" + segment(NEXT)[12:],
+    "a wrong checksum": lambda: segment(NEXT)[:-1] + bytes([segment(NEXT)[-1] ^ 1]),
+    "a wrong IPv4 checksum": lambda: segment(NEXT)[:24] + bytes([segment(NEXT)[24] ^ 1]) + segment(NEXT)[25:],
+    "a datagram": lambda: bytes(Ether(dst="02:00:00:00:00:01") / IP() / UDP() / Raw(bytes(1000))),
+    "no frame": lambda: b"\0" * 13,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(OTHERS))
+def test_what_is_not_merged(offloads: Path, name: str) -> None:
+    """Neither added to a super-frame nor the begin of one with what would follow it."""
+    other = OTHERS[name]()
+    first, second, third = (segment(at) for at in (0, 1000, NEXT))
+    read, _ = received(offloads, [first, second, other])
+    assert [len(one) for one in read] == [12 + 54 + 2000, 12 + len(other)]
+    assert read[1][12:] == other
+    assert reads(offloads, [first, second, third]) == [3]
+    if name.startswith(("the flags", "an IPv4", "a first", "a VLAN", "a wrong", "no text", "a datagram", "no frame")):
+        read, _ = received(offloads, [other, segment(NEXT + 1000)])
+        assert [one[12:] for one in read] == [other, segment(NEXT + 1000)]
+
+
+def test_ipv4_options_are_not_merged(offloads: Path) -> None:
+    frames = [segment(at, ip={"options": [IPOption_NOP()] * 4}) for at in (0, 1000, 2000)]
+    assert reads(offloads, frames) == [1, 1, 1]
+
+
+def test_a_datagram_without_checksum_is_not_vouched_for(offloads: Path) -> None:
+    """Not even one whose bytes make the right sum with 0 in that place."""
+    headers = LINK / IP(src="192.0.2.1", dst="10.0.0.2") / UDP()
+    whole = Ether(bytes(headers / Raw(b"\0\0")))
+    frame = bytearray(bytes(headers / Raw(pack(">H", whole[UDP].chksum))))
+    assert frame[40:42] == b"\xff\xff"
+    read, _ = received(offloads, [bytes(frame), bytes(frame[:40]) + bytes(2) + bytes(frame[42:])])
+    assert [one[0] for one in read] == [DATA_VALID, 0]
+
+
+def test_checksums_of_what_came(offloads: Path) -> None:
+    """DATA_VALID means that scapy finds it right; a wrong one comes without it, for the program to count."""
+    rng = random.Random("checksums")
+    frames: list[bytes] = []
+    for _ in range(FRAMES):
+        frame = bytearray(bytes(any_headers(rng, rng.choice((TCP, UDP))) / Raw(rng.randbytes(rng.randrange(0, 1300)))))
+        if rng.random() < 0.3:
+            frame[rng.randrange(14 + (frame[14] & 15) * 4, len(frame))] ^= 1 << rng.randrange(8)
+        frames.append(bytes(frame) + bytes(max(0, 60 - len(frame))))
+    frames += [
+        bytes(Ether() / IP() / UDP(chksum=0) / b"none"),
+        bytes(Ether() / IP(frag=5) / UDP() / b"text"),
+        bytes(60),
+    ]
+    read, _ = received(offloads, frames, CSUM)
+    for one, other in zip(read, frames, strict=True):
+        assert apart(one) == [other]
+    assert FRAMES < sum(one[0] for one in read) < 2 * FRAMES
+
+
+def test_any_queue_of_frames(offloads: Path) -> None:
+    """Three connections, in order and out of it, damaged and whole: what is read is what came, in its order."""
+    rng = random.Random("queue")
+    merged = 0
+    for _ in range(max(6, FRAMES // 10)):
+        at = [rng.getrandbits(32) for _ in range(3)]
+        frames: list[bytes] = []
+        who = 0
+        while len(frames) < 60:
+            if rng.random() < 0.2:
+                who = rng.randrange(3)
+            size = rng.choice((1000, 1000, 1000, 1000, 1000, 1000, 0, 7, 1001))
+            frame = segment(at[who], size, rng.choice(("A",) * 9 + ("PA", "FA")), sport=who + 1)
+            if rng.random() < 0.95:
+                at[who] = (at[who] + size) & 0xFFFFFFFF
+            if rng.random() < 0.05:
+                frame = damaged(rng, bytes(12) + frame)[12:] or b"\0"
+            frames.append(frame)
+        read, _ = received(offloads, frames)
+        merged += sum(1 for one in read if one[1])
+        whole: list[bytes] = []
+        for one in read:
+            whole += apart(one) if one[1] else [one[12:]]
+        assert [*map(without_ids, whole)] == [*map(without_ids, frames)]
+    assert merged > 10
