@@ -270,6 +270,24 @@ def test_run_time_system_calls(setting: Setting) -> None:
         assert not [link for link in links if "socket" in link or "eventpoll" in link]
 
 
+def test_a_server_without_any_capability(setting: Setting) -> None:
+    """The tap belongs to its user; from `ready` on the kernel says that it is confined."""
+    under = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+    spaces = setting.topology.namespaces
+    with (
+        Server("hosted", spaces, setting.config(), setting.folder, under=under).ready() as server,
+        setting.client("c1") as client,
+    ):
+        client.connected()
+        setting.topology.transfer("c1", "get", MIB)
+        status = Path(f"/proc/{server.process.pid}/status").read_text()
+        found = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+        assert [int(found[name], 16) for name in ("CapPrm", "CapEff", "CapBnd", "CapAmb")] == [0, 0, 0, 0]
+        assert (found["NoNewPrivs"], found["Seccomp"]) == ("1", "2")
+        [ready] = server.process.wait_for("^info ready ")
+        assert " confined=yes " in ready
+
+
 def test_hosted_mode_never_imports_pyroute2() -> None:
     code = "import sys, hognose.cli.main, hognose.cli.serve; sys.exit(bool({'pyroute2', 'asyncio'} & set(sys.modules)))"
     subprocess.run(["python3", "-c", code], check=True, env={"PYTHONPATH": str(REPO / "src"), "PATH": _path()})

@@ -75,7 +75,7 @@ class Server:
     """A running server; a context manager. carrier is `hosted`, `vm`, `hvt` (a tender) or `nested` (one in a VM).
 
     output: a descriptor for its console, which the test reads itself; then `log` and what waits for it are empty.
-    config_path: where the config is already, instead of `config`.
+    config_path: where the config is already, instead of `config`. under: words before the command.
     """
 
     def __init__(
@@ -90,6 +90,7 @@ class Server:
         image: Path | None = None,
         output: int | None = None,
         config_path: Path | None = None,
+        under: tuple[str, ...] = (),
     ) -> None:
         self.carrier = carrier
         path = config_path or folder / "server.conf.full"
@@ -114,7 +115,7 @@ class Server:
             command += [f"--net:service={TAP}", f"--qmp={self._qmp}", "--", str(image), *words, "-l", "debug"]
             if output is not None:  # the launcher would read on
                 command = shlex.split(namespaces.run("host", command[0], "--dry-run", *command[1:]))
-        self.process = Process(namespaces.command("host", *command), folder / f"{carrier}.log", output=output)
+        self.process = Process(namespaces.command("host", *under, *command), folder / f"{carrier}.log", output=output)
 
     def __enter__(self) -> Server:
         return self
