@@ -243,7 +243,7 @@ def datagram_sessions(data: bytes) -> None:
             assert bob.peer_id is not None
             world.arrive(place, bytes((9 << 3 | choice >> 5,)) + bob.peer_id.to_bytes(3, "big") + reader.piece())
         elif kind == 5:  # a client that begins and may go on
-            stranger = world.client(kit(wrap), 3)
+            stranger = _careful(world.client(kit(wrap), 3))
             stranger.early_negotiation = bool(choice & 0x20)
             world.rest(0.001 * reader.byte())
             world.clients.pop(Endpoint(bytes((192, 0, 2, 3)), 1003))
