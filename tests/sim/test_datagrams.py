@@ -245,6 +245,30 @@ def test_nobody_moves_to_the_address_of_another_client() -> None:
     assert world.dropped(DropReason.FLOAT_REFUSED) == 1
 
 
+def test_a_client_goes_back_when_its_new_address_is_anothers() -> None:
+    """Who relays its packet from an address and logs in there has drawn it there, and ends nothing."""
+    world = DatagramWorld()
+    alice, peer = connected(world)
+    home = peer.transport.endpoint
+    world.arrive(ELSEWHERE, alice.seal(PACKET))
+    world.step()
+    assert peer.transport.endpoint == ELSEWHERE
+    peer.transport.send([bytes(1400)])
+    ports = (1194).to_bytes(2, "big") + ELSEWHERE.port.to_bytes(2, "big") + (1408).to_bytes(2, "big")
+    quoted = bytes.fromhex("45000594000040004011 0000 0a000002") + ELSEWHERE.address + ports + bytes(2)
+    world.port.icmp_error(3, 4, 1000, quoted, world.now)
+    assert world.table.mss[peer.address] < 1000
+    world.rest(0.1)
+    mallory = world.clients[ELSEWHERE] = ModelClient(kit())
+    mallory.start(world.now)
+    world.run(lambda: mallory.established, 5)
+    world.rest(0.1)
+    assert (stages(world), peer.transport.endpoint) == ([Stage.ESTABLISHED] * 2, home)
+    assert world.table.mss[peer.address] == 1400
+    assert echoes(world, alice, 3) == 3
+    assert echoes(world, mallory, 3) == 3
+
+
 # -- one address, two sessions ---------------------------------------------------------------------------------------
 
 

@@ -321,7 +321,7 @@ class DatagramPort:
         if older is None:
             return
         before, peer = older.endpoint, self._table.by_transport.get(older.id)
-        if peer is None or not older.trusted or not self._transports.send_back(older):
+        if peer is None or not self._transports.send_back(older):
             self.remove(older, "replaced")
             return
         self._table.moved(peer, before)

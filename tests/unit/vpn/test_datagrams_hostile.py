@@ -366,3 +366,12 @@ def test_a_client_that_has_no_address_to_go_back_to_is_over(why: str) -> None:
         place.transport(CLIENT).trust(7)
     assert place.port.closed() == [alice]
     assert len(place.port) == 1 + (why == "taken meanwhile")
+
+
+def test_a_client_that_is_over_moves_nowhere() -> None:
+    place = Place()
+    alice, _ = place.client()
+    alice.close(START)
+    assert not alice.roam(key_of(("192.0.2.8", 8)))
+    assert len(place.port) == 0
+    assert place.drops() == {"FLOAT_REFUSED": 1}
