@@ -6,7 +6,7 @@ As root, on a machine without other work:
     python -m tests.bench.beside_openvpn --idle up=10.5,down=8.6  rounds in turns, held against that bar
 
 --image runs Hognose under the image's own interpreter (`make image` before). --rps moves the receivers' work to the
-other core. A round in which OpenVPN costs more than 1.25 times the bar is left out for both: other work on the machine
+other core. --proto udp has both over UDP; the bar is another one then. A round in which OpenVPN costs more than 1.25 times the bar is left out for both: other work on the machine
 taxes system calls more than an interpreter. docs/performance.md says how to read the figures.
 """
 
@@ -236,13 +236,14 @@ def main() -> None:
     parser.add_argument("--tests", default="up,down,small,ping")
     parser.add_argument("--idle", type=bars, default={}, metavar="up=X,down=Y")
     parser.add_argument("--idle-cost", action="store_true")
+    parser.add_argument("--proto", choices=("tcp", "udp"), default="tcp")
     parser.add_argument("--image", action="store_true")
     parser.add_argument("--rps", action="store_true")
     a = parser.parse_args()
     tests = [test for test in a.tests.split(",") if test in TESTS]
     kinds = ("openvpn",) if a.idle_cost else ("hognose", "openvpn")
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
-        sides = [Contender(kind, Path(folder), image=a.image, rps=a.rps) for kind in kinds]
+        sides = [Contender(kind, Path(folder), image=a.image, rps=a.rps, proto=a.proto) for kind in kinds]
         for side in sides:
             stack.enter_context(side)
         rounds = [[{test: one.measure(test, a.seconds) for test in tests} for one in sides] for _ in range(a.rounds)]
