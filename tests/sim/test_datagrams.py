@@ -246,7 +246,7 @@ def test_nobody_moves_to_the_address_of_another_client() -> None:
 
 
 def test_a_client_goes_back_when_its_new_address_is_anothers() -> None:
-    """Who relays its packet from an address and logs in there has drawn it there, and ends nothing."""
+    """A host that relays its packet and logs in at the same port has drawn it there, and ends nothing."""
     world = DatagramWorld()
     alice, peer = connected(world)
     home = peer.transport.endpoint
