@@ -376,3 +376,16 @@ def test_a_datagram_in_fragments_reaches_its_session() -> None:
     assert len(pieces) >= 3
     world.frames(*reversed(pieces))
     assert bytes(world.outside[-1][UDP].payload) == bytes(range(200)) * 6
+
+
+def test_no_error_about_an_error_that_does_not_fit() -> None:
+    world = NarrowWorld()
+    alice = world.caller()
+    port = alice.ask()
+    world.mtu[ALICE] = NARROW
+    world.ip(incoming(port, 1440))
+    world.outside.clear()
+    quote = IP(src=ADDRESS, dst=OUTSIDE) / UDP(sport=port, dport=53) / bytes(1384)
+    world.ip(IP(src=ROUTER, dst=ADDRESS, flags="DF") / ICMP(type=11) / quote)
+    assert (world.dropped(DropReason.TOO_BIG), alice.take(), world.outside) == (1, [], [])
+    assert world.stat(Stat.ICMP_ERRORS_SENT) == 0

@@ -220,3 +220,18 @@ def test_any_quote_at_all(kind: int, code: int, mtu: int, rest: bytes, ends: byt
 @cache
 def shared() -> Place:
     return sent(1000)
+
+
+def test_an_old_router_that_quotes_a_super_frame_whole() -> None:
+    """The plateau is below one of its datagrams, not below all of them."""
+    place = sent(1470, 1470, 1470, uso=True)
+    place.port.icmp_error(*NEEDED, 0, quoted(4410), place.now)
+    assert (limit(place), place.drops()) == (1492 - 28, {})
+
+
+def test_super_frames_to_another_address_are_forgotten() -> None:
+    place = sent(1400, 1400, uso=True)
+    [peer] = place.table.clients.values()
+    assert peer.transport.roam(bytes((198, 51, 100, 3)) + (5000).to_bytes(2, "big"))
+    place.port.icmp_error(*NEEDED, 900, quoted(2800, ("198.51.100.3", 5000)), place.now)
+    assert (limit(place), place.drops()) == (0, {"BAD_ICMP": 1})

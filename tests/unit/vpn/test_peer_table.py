@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from hognose.address import Endpoint
 from hognose.errors import LocalError
+from hognose.openvpn.session import Session
 from hognose.vpn.peer import NO_PEER_ID, Peer
 from hognose.vpn.peer_table import PeerTable
 from hognose.vpn.transport import Transport
@@ -141,3 +142,23 @@ def test_no_two_clients_have_one_peer_id(actions: list[tuple[bool, int]]) -> Non
         }
         assert len({one.peer_id for one in there.values()}) == len(there)
         assert table.clients == {bytes((10, 8, 0, number)): one for number, one in there.items()}
+
+
+@pytest.mark.parametrize(
+    ("record_limit", "established_at", "limit", "mss"),
+    [(0, 5, 0, {A: 1400}), (1000, 5, 976, {A: 936}), (1470, 5, 1446, {A: 1400}), (1000, 0, 0, {})],
+)
+def test_the_mss_is_that_of_mssfix_or_of_a_narrower_path(
+    record_limit: int, established_at: int, limit: int, mss: dict[bytes, int]
+) -> None:
+    """Before a client has data keys their format is not agreed."""
+    table, one = PeerTable(bytes), peer(1)
+    one.transport.record_limit = record_limit
+    one.session = cast(Session, SimpleNamespace(control=SimpleNamespace(inner_mss=1400, packet_len=lambda n: n - 24)))
+    table.admit(one, A)
+    one.established_at = established_at
+    table.refit(one)
+    assert (one.packet_limit, table.mss) == (limit, mss)
+    table.vacate(one)
+    table.refit(one)
+    assert table.mss == {}
