@@ -191,3 +191,14 @@ def test_a_probe_in_a_recovery_repairs_nothing_of_its_own():
     made.probe_again_from(901, 1001)
     made.point = 1001
     assert made.probe_answered(1002, True, False) is False
+
+
+def test_what_arrives_beside_a_loss_is_no_reordering() -> None:
+    """Only the arrival of what was taken for lost shows that segments overtake each other."""
+    made = Recovery(True, TcpLimits())
+    made.rack.sent(0, 3000, 0, False)
+    made.lost.add(0, 1000)
+    made.arrived([(1000, 2000)], 50)
+    assert not made.rack.reordering
+    made.arrived([(0, 1000)], 60)
+    assert made.rack.reordering
