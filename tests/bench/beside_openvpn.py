@@ -6,8 +6,9 @@ As root, on a machine without other work:
     python -m tests.bench.beside_openvpn --idle up=10.5,down=8.6  rounds in turns, held against that bar
 
 --image runs Hognose under the image's own interpreter (`make image` before). --rps moves the receivers' work to the
-other core. --proto udp has both over UDP; the bar is another one then. A round in which OpenVPN costs more than 1.25 times the bar is left out for both: other work on the machine
-taxes system calls more than an interpreter. docs/performance.md says how to read the figures.
+other core. --proto udp has both over UDP; the bar is another one then. A round in which OpenVPN costs more than 1.25
+times the bar is left out for both: other work on the machine taxes system calls more than an interpreter.
+docs/performance.md says how to read the figures.
 """
 
 from __future__ import annotations
