@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from tests.interop.cases import (
 )
 from tests.interop.destination_cases import check_a_refused_route_is_a_config_error, check_destinations
 from tests.interop.policy_cases import check_a_boot_refuses_what_check_refuses, check_names_and_tls
+from tests.interop.udp_cases import FIXED_PORT, MOVES, RESTARTED, check_moves
 from tests.world.server import Server, with_generation
 from tests.world.tender import hvt_carrier
 from tests.world.topology import Topology
@@ -61,6 +63,9 @@ def test_cell(setting: Setting, carrier: str, proto: str, wrap: str, cipher: str
         client.connected()
         check_negotiated(server, client, wrap=wrap, cipher=cipher, tls=f"TLSv{tls}")
         check_basics(setting, client, MIB)
+        if carrier == "vm":  # nothing asks a tender's guest for an orderly end
+            assert server.stop() == 0
+            client.process.wait_for(RESTARTED, 5)
 
 
 @pytest.mark.parametrize("cell", machine_cells(), ids=lambda cell: cell.name)
@@ -104,13 +109,31 @@ def test_five_clients_at_once(setting: Setting, carrier: str) -> None:
                 client.stop()
 
 
-def test_renegotiation_under_load(setting: Setting, carrier: str) -> None:
+@pytest.mark.timeout(600)
+def test_a_client_over_udp_and_renegotiation_under_load(setting: Setting, carrier: str) -> None:
+    """A whole life over UDP, 8 MiB each way with moves and a goodbye, beside a client over TCP; both renegotiate."""
     # hand-window and reneg-sec decide when a sender switches keys: short ones make several switches happen.
-    with setting.server(carrier, extra=("hand-window 10",)) as server:
-        with setting.client("c1", extra=("reneg-sec 10",)) as client:
-            client.connected()
-            load_until(setting, server, "c1", 4 * MIB, "client_renegotiated", 1)
-            assert client.log.count("Initialization Sequence Completed") == 1
+    listeners, often = ("local * 1194 udp", "local * 1194 tcp"), "reneg-sec 10"
+    life = (often, "explicit-exit-notify 1", *FIXED_PORT)
+    with setting.server(carrier, extra=(*listeners, "hand-window 10")) as server:
+        with (
+            setting.client("c1", extra=life, common_name="roamer", proto="udp") as roamer,
+            setting.client("c2", extra=(often,), common_name="over-tcp") as other,
+        ):
+            roamer.connected()
+            other.connected()
+            check_basics(setting, roamer, 8 * MIB)
+            assert check_moves(setting, server, roamer, "roamer") <= MOVES
+            with ThreadPoolExecutor(2) as both:
+                loads = [
+                    both.submit(load_until, setting, server, name, 2 * MIB, f"client_renegotiated .*{who}", 1)
+                    for name, who in (("c1", "common_name=roamer"), ("c2", "common_name=over-tcp"))
+                ]
+            for load in loads:
+                load.result()
+            assert [client.log.count("Initialization Sequence Completed") for client in (roamer, other)] == [1, 1]
+            roamer.stop()
+            assert server.event("client_ended")["reason"] == "peer_exit"
         assert server.process.running
         status = server.stop()
         if carrier == "vm":  # nothing asks a tender's guest for an orderly end
