@@ -30,8 +30,7 @@ SWITCHED_S = 4.0
 LATE_S = 1.5  # what a busy machine may take for a ping before it counts as lost
 PING_S = 0.1
 PATIENCE_S = 40
-# A server writes a client's datagrams of a step at once, and a busy client's socket of the usual size has no room for
-# them: over UDP pings would be lost to that too.
+# A busy client's socket of the usual size overflows, whichever server sends, and pings would be lost to that.
 ROOM = {"udp": ("rcvbuf 4000000",), "tcp": ()}
 # Lines of a client, and counters of the server, that say that a packet was lost to a change of keys.
 LOST = ("Decrypt packet error", "Decrypt error", "TLS Error", "Bad encapsulated packet length")
