@@ -40,11 +40,9 @@ def _release(release: str, results: dict[str, Result]) -> str:
     if not program:
         reasons = sorted({result.reason for result in mine.values()}) or ["not run"]
         return "\n".join([*lines, f"Not available: {'; '.join(reasons)}", ""])
-    times = sorted(result.when for result in mine.values())
-    servers = ", ".join(sorted({result.server for result in mine.values()}))
-    lines += [f"Client {program}; {len(mine)} cells, run from {times[0]} to {times[-1]} UTC at commit {servers}.", ""]
+    lines += [f"Client {program}.", ""]
     for transport in TRANSPORTS:
-        lines += [f"### {release} over {TITLES[transport]}", ""]
+        lines += [f"### {release} over {TITLES[transport]}", "", _runs(release, transport, mine), ""]
         lines += [f"| wrap | {' | '.join(CIPHERS)} |", f"|---|{'---|' * len(CIPHERS)}"]
         for wrap in WRAPS:
             words = [_words(Cell(release, transport, wrap, cipher), mine) for cipher in CIPHERS]
@@ -52,6 +50,17 @@ def _release(release: str, results: dict[str, Result]) -> str:
         lines.append("")
     failures = [f"- {name}: {result.reason}" for name, result in mine.items() if result.outcome == FAILED]
     return "\n".join([*lines, *failures, *([""] if failures else [])])
+
+
+def _runs(release: str, transport: str, results: dict[str, Result]) -> str:
+    """How many cells were run when, by the server's commit, the newest first."""
+    times: dict[str, list[str]] = {}
+    for cell in all_cells():
+        if (cell.release, cell.transport) == (release, transport) and cell.name in results:
+            times.setdefault(results[cell.name].server, []).append(results[cell.name].when)
+    newest = sorted(times, key=lambda server: max(times[server]), reverse=True)
+    runs = [f"{len(times[s])} cells from {min(times[s])} to {max(times[s])} UTC at commit {s}" for s in newest]
+    return f"{'; '.join(runs) or 'None was run'}."
 
 
 def _words(cell: Cell, results: dict[str, Result]) -> str:
