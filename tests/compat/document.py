@@ -53,7 +53,7 @@ def _release(release: str, results: dict[str, Result]) -> str:
 
 
 def _runs(release: str, transport: str, results: dict[str, Result]) -> str:
-    """How many cells were run when, by the server's commit, the newest first."""
+    """Cells, and the time of their runs, by the commit of the server, the newest first."""
     times: dict[str, list[str]] = {}
     for cell in all_cells():
         if (cell.release, cell.transport) == (release, transport) and cell.name in results:
