@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from hognose.units import KIB, MIB
 
+HANDSHAKE_COST = 208 * KIB  # memory of the worst handshake, measured (tests/bench/handshake_cost.py)
 CRL_ENTRIES = 16_384  # revoked certificates in all lists of crl-verify together, about 5 MiB of memory
 
 
@@ -104,11 +105,13 @@ class OpenvpnLimits:
     control_send_window: int = 4  # control messages in flight
     control_repeat_s: int = 8  # seconds; the longest interval of repetition, or tls-timeout if that is longer
     control_early_repeats: int = 3  # of one message, because later ones were acknowledged
-    control_queue_bytes: int = 64 * KIB  # of TLS output that a peer causes; above it the session ends
+    control_queue_bytes: int = (
+        64 * KIB
+    )  # of TLS output that a peer causes after its handshake; above it the session ends
     control_age_s: int = 120  # seconds; a session ends whose client takes no control message in this time
     control_string: int = 4096  # bytes of one string; a longer one is dropped
     control_strings: int = 64  # in one control message; further ones are dropped
-    handshake_bytes: int = 64 * KIB  # TLS bytes before the session is established
+    handshake_bytes: int = 256 * KIB  # TLS bytes before the session is established, of each side
     handshake_messages: int = 1024  # likewise control messages, empty ones too
 
 
@@ -193,7 +196,7 @@ class Limits:
             handshake=HandshakeLimits(
                 silent=max(1024, int(8192 * share)),
                 strangers=max(256, int(1024 * share)),
-                handshakes=max(256, int(512 * share)),
+                handshakes=min(512, memory_bytes // 8 // HANDSHAKE_COST),
                 authenticating=max(256, int(512 * share)),
             ),
             client_queue=buffer // 2,

@@ -24,6 +24,7 @@ from hognose.units import MS, SECOND, Nanos
 from hognose.vpn.peer import Peer
 
 BURST: Nanos = 20 * MS  # processor time that may be saved up
+DEBT: Nanos = 50 * MS  # likewise, that may be owed: half a second of it at 10 %
 AT_ONCE: Nanos = 5 * MS  # of it in one step, about: the longest wait of clients' packets
 
 
@@ -150,11 +151,15 @@ class HandshakeScheduler:
         return min(idle_at, self._credited_at + wait)
 
     def charge(self, idle: bool) -> None:
-        """Charge the processor time of the turn that `next_peer` began; in idle time it is free."""
+        """Charge the processor time of the turn that `next_peer` began; in idle time it is free.
+
+        A turn that has taken very long is not paid to the end: DEBT is the most, so that the next one is waited for no
+        longer than that takes to be earned.
+        """
         cost = self._clock() - self._began
         self._spent += cost
         if not idle:
-            self._credit -= cost
+            self._credit = max(-DEBT, self._credit - cost)
 
 
 def _place(peer: Peer) -> bytes:

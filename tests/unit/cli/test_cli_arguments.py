@@ -234,4 +234,4 @@ def test_the_bounds_of_strangers() -> None:
         )
         assert limits.handshake == expected
         assert limits.tcp.connections == 9116
-    assert bounds(64 * MIB, BootArguments(), max_clients=1024).tcp.connections == 256 + 256 + 1024
+    assert bounds(64 * MIB, BootArguments(), max_clients=1024).tcp.connections == 256 + 39 + 1024

@@ -294,7 +294,7 @@ FILLED = {
     "Reassembly.starts": 1.0, "Reassembly.ends": 1.0, "Reassembly.chunks[]": 1.0, "Reassembly.recent": 1.0,
     "Reliability.early": 0.9, "RecordSplitter.rest": 0.8, "MessageReader.rest": 0.9, "SendBuffer.pieces": 0.4,
     "ClientOptions.peer_info": 1.0, "Keyring.keys": 1.0, "ReplayWindow.marks": 0.02, "Scoreboard.starts": 0.9,
-    "Reliability.recent": 1.0, "KeyState.plaintext": 0.05,
+    "Reliability.recent": 1.0, "KeyState.plaintext": 0.02,
 }  # fmt: skip
 
 

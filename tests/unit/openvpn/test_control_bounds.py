@@ -54,12 +54,12 @@ def take(key: KeyState, message_id: int, payload: bytes) -> None:
 # -- a handshake -------------------------------------------------------------------------------------------------------
 
 
-def test_a_handshake_has_sixty_four_kibibytes() -> None:
+def test_a_handshake_has_two_hundred_and_fifty_six_kibibytes() -> None:
     key = negotiation()
-    for number in range(64):
+    for number in range(256):
         take(key, number, bytes(1024))
     with pytest.raises(PeerError, match="the handshake is too long") as caught:
-        take(key, 64, b"x")
+        take(key, 256, b"x")
     assert caught.value.reason is DropReason.TLS_ERROR
 
 
@@ -83,7 +83,7 @@ def test_the_bounds_of_a_handshake_end_with_it() -> None:
 
 
 def test_a_client_that_never_acknowledges_our_key_is_in_its_handshake() -> None:
-    """It may go on talking for 64 KiB: what it says was encrypted and is thrown away, but it costs its time."""
+    """It may go on talking for 256 KiB: what it says was encrypted and is thrown away, but it costs its time."""
     link = Link(profile(hand_window_s=600), kit(), admit=False)
     link.client.start(link.now)
     while not link.has(Authenticated):
@@ -98,12 +98,12 @@ def test_a_client_that_never_acknowledges_our_key_is_in_its_handshake() -> None:
         body = body_of(negotiation.next_out, payload)
         negotiation.next_out += 1
         said += len(payload)
-        assert said < 65_536
+        assert said < 262_144
         link.session.receive([control(link.client, wire.CONTROL_V1, 0, body)], link.now, UNIX)
         link.session.poll(link.now, UNIX)
     assert link.session.ended.reason is DropReason.TLS_ERROR
     assert link.session.ended.detail == "the handshake is too long"
-    assert said > 60_000
+    assert said > 255_000
 
 
 # -- what we send ------------------------------------------------------------------------------------------------------

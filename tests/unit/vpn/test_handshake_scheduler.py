@@ -414,6 +414,17 @@ def test_work_takes_its_share_of_time() -> None:
     assert 10 * SECOND * 0.19 <= served * 3 * MS <= 10 * SECOND * 0.21
 
 
+def test_a_turn_that_took_very_long_keeps_others_waiting_for_half_a_second() -> None:
+    """No newcomer is starved, whatever a turn has cost: it is not paid to the end."""
+    turns = Turns()
+    for number in range(9):
+        turns.scheduler.enqueue(peer(f"10.0.{number}.1"))
+    assert len(turns.work(START, 10 * SECOND)) == 1
+    assert turns.work(START + 500 * MS, 10 * SECOND) == []
+    assert turns.scheduler.next_turn_at(START + 99 * SECOND) == START + 500 * MS + 11
+    assert len(turns.work(START + 501 * MS, 10 * SECOND)) == 1
+
+
 def test_idle_time_is_free() -> None:
     turns = Turns()
     for number in range(100):

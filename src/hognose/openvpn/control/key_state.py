@@ -139,7 +139,9 @@ class KeyState:
             plaintext = self.tls.read() if self.tls.handshake_done else b""
         finally:
             flight = self.flush()
-        if flight and self.reliability.waiting_bytes > self._profile.limits.control_queue_bytes:
+        limits = self._profile.limits
+        most = limits.control_queue_bytes if self.tls.handshake_done else limits.handshake_bytes  # with our own chain
+        if flight and self.reliability.waiting_bytes > most:
             raise PeerError(DropReason.CONTROL_QUEUE_FULL, "the client makes TLS answer and does not take the answers")
         if not self.tls.handshake_done:
             return [], flight

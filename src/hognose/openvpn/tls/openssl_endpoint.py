@@ -11,6 +11,7 @@ from hognose.drops import DropReason
 from hognose.errors import PeerError
 from hognose.openvpn.tls import openssl_binding
 from hognose.openvpn.tls.certificates import MALFORMED, fingerprint, to_der
+from hognose.openvpn.tls.client_hello import ALERT, HelloScreen
 from hognose.openvpn.tls.verify_errors import error_reasons, explain, explain_tls
 from hognose.units import UnixSeconds
 
@@ -74,6 +75,8 @@ class OpenSslEndpoint:
         self._connection = SSL.Connection(context, None)
         self._connection.set_accept_state()
         openssl_binding.set_verify_time(self._connection, unix)
+        self._screen: HelloScreen | None = HelloScreen()  # until TLS is done
+        self._refused = False  # and the alert that says so has not been taken
         self._done = False
         self._failed = False
         self._common_name = ""
@@ -109,6 +112,8 @@ class OpenSslEndpoint:
         """Take TLS bytes of the peer; PeerError(TLS_ERROR or CERTIFICATE_REJECTED) when it is over."""
         if self._failed:
             raise PeerError(DropReason.TLS_ERROR, "the connection has failed before")
+        if self._screen is not None:
+            self._look(self._screen, data)
         self._connection.bio_write(data)
         if self._done:
             return
@@ -125,9 +130,13 @@ class OpenSslEndpoint:
             self._failed = True
             raise
         self._done = True
+        self._screen = None
 
     def take_output(self) -> bytes:
         """TLS bytes for the peer."""
+        if self._refused:
+            self._refused = False
+            return ALERT
         parts = []
         try:
             while True:
@@ -156,6 +165,16 @@ class OpenSslEndpoint:
     def export(self, label: str, length: int) -> bytes:
         """Keying material (RFC 5705), no context value."""
         return self._connection.export_keying_material(label.encode(), length, None)
+
+    def _look(self, screen: HelloScreen, data: bytes) -> None:
+        try:
+            screen.take(data)
+        except PeerError:
+            self._failed = self._refused = True
+            self._screen = None
+            raise
+        if screen.over:
+            self._screen = None
 
     def _identify(self) -> None:
         """Judge the certificate of a handshake that OpenSSL has finished."""
