@@ -16,7 +16,7 @@ OWN, ROUTER = "203.0.113.5", "172.31.1.1"
 ALONE = [f"--ipv4={OWN}/32", f"--ipv4-gateway={ROUTER}"]
 SUCCESSOR = "02:aa:aa:aa:aa:07"
 BROADCAST = b"\xff" * 6
-SOON = 4  # seconds: two for the server, one for each ping that is lost meanwhile
+SOON = 8  # seconds: two until the server knows, then TCP's next repetition, which has backed off meanwhile
 
 # The host as clouds configure it: its own address and the route to ours have no network in common.
 HOST = (
