@@ -29,6 +29,10 @@ class Evictable:
         self._owners: dict[int, dict[ClientFlows, None]] = {}
         self._largest = 0
 
+    def begin(self, flow: Flow) -> None:
+        """List a new flow, which has no answer yet."""
+        self._list(flow, flow.owner.unanswered)
+
     def file(self, flow: Flow) -> None:
         """List a flow as its state says, after all others of its owner."""
         self.remove(flow)

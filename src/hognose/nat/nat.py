@@ -96,14 +96,13 @@ class Nat:
         if isinstance(key, DropReason):
             return key
         owner = self._clients.get(client)
-        flow = None if owner is None else owner.by_protocol[protocol].get(key)
-        if flow is None:
-            opened = self._table.open(client, protocol, key, now)
-            if isinstance(opened, DropReason):
-                return opened
-            flow = opened
+        known = None if owner is None else owner.by_protocol[protocol].get(key)
+        flow = known or self._table.open(client, protocol, key, now)
+        if isinstance(flow, DropReason):
+            return flow
         flow.last_out = now
-        if protocol == ipv4.TCP and track_outbound(flow, packet, l4, end, now):
+        # A first packet without FIN and RST leaves a new flow where it was filed.
+        if protocol == ipv4.TCP and track_outbound(flow, packet, l4, end, now) and (known is not None or flow.state):
             self._table.reschedule(flow)
         translated = rewrite.generic(packet, 0, l4, end, flow.out_wire, flow.out_ip_delta, flow.out_l4_delta)
         out.append((flow.remote, virtio_net.PLAIN, [translated]))

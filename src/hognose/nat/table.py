@@ -80,7 +80,7 @@ class FlowTable:
         try:
             flow = Flow(mapping, self.address, remote, remote_port, now)
             inside_out, outside_in = self._tables(flow)
-            self._evictable.file(flow)
+            self._evictable.begin(flow)
             try:
                 self.wheel.add(flow, deadline(flow))
             except Exception:

@@ -18,7 +18,7 @@ from hognose.units import MS, SECOND, Nanos
 PREFIXES = 4096  # that are counted in a second; packets of further ones pass as over the limit of all
 PER_PREFIX = 20  # packets in a second
 REPEATS_PER_PREFIX = 200  # likewise, repeated ones: forged packets of a prefix do not lock its hosts out
-_PLACE_BITS = 18
+_PLACE_BITS = 20
 PLACES = 1 << _PLACE_BITS  # of 4 bytes, which exist only while packets are over the limit
 SLOT: Nanos = 200 * MS
 FLOOD_LIFE: Nanos = 5 * SECOND  # after the last packet over the limit
