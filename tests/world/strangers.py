@@ -10,16 +10,18 @@ Prints what it did as one line of JSON at the end; `silent` prints `open N` when
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import itertools
 import json
 import resource
 import selectors
 import socket
-import ssl
 import struct
 import sys
 import time
+
+from OpenSSL import SSL
 
 PORT = 1194
 RESET = b"\x38" + b"%8d" + bytes(5)  # op, session id, no acknowledgements, message id 0
@@ -95,16 +97,11 @@ def opened(target: str, rate: int, sources: int, seconds: int) -> dict[str, obje
 
 def client_hello() -> bytes:
     """First output of OpenSSL."""
-    out = ssl.MemoryBIO()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    shake = context.wrap_bio(ssl.MemoryBIO(), out)
-    try:
+    shake = SSL.Connection(SSL.Context(SSL.TLS_CLIENT_METHOD))
+    shake.set_connect_state()
+    with contextlib.suppress(SSL.WantReadError):
         shake.do_handshake()
-    except ssl.SSLWantReadError:
-        pass
-    return out.read()
+    return shake.bio_read(1 << 16)
 
 
 def hello(target: str, rate: int, sources: int, seconds: int) -> dict[str, object]:
