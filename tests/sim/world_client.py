@@ -26,7 +26,7 @@ LINKS = (
     Impairment(loss=0.05, delay_ns=80 * MS, jitter_ns=40 * MS),
     Impairment(loss=0.1, duplicate=0.05, corrupt=0.02, delay_ns=15 * MS),
 )
-STUCK = 400 * SECOND  # no session that is alive waits so long for an answer
+STUCK = 400 * SECOND  # no session that is alive waits so long for an answer while its link is whole
 
 
 class SimClient:
@@ -53,6 +53,7 @@ class SimClient:
         self.act_at = self.leave_at = 0
         self.partition_at = now + self._draw(world.settings.mean_partition)
         self.partition_ends = 0
+        self._cuts: list[tuple[int, int]] = []  # begin and end of each partition
 
     def _draw(self, mean: float) -> int:
         return int(self.random.expovariate(1 / mean) * SECOND) + 1
@@ -121,7 +122,12 @@ class SimClient:
             restart = self.world.settings.keepalive[1]
             self.partition_ends = now + int(self.random.uniform(1, 2.5 * restart) * SECOND)
             self.partition_at = self.partition_ends
+            self._cuts.append((now, self.partition_ends))
             self.world.facts["partitions"] += 1
+
+    def _cut_since(self, start: int, now: int) -> int:
+        """Time from `start` on in which the link was cut."""
+        return sum(max(0, min(end, now) - max(begin, start)) for begin, end in self._cuts[-8:])
 
     def _transmit(self, tunnel: Tunnel) -> None:
         out, tunnel.peer.out = tunnel.peer.out, []
@@ -186,7 +192,8 @@ class SimClient:
         if not tunnel.address:
             return
         oldest = next(iter(tunnel.waiting.values()), now)
-        assert now - oldest < STUCK, f"client {self.number} waits for an answer and nothing is wrong with its session"
+        waited = now - oldest - self._cut_since(oldest, now)
+        assert waited < STUCK, f"client {self.number} waits for an answer and nothing is wrong with its session"
         if now - tunnel.sent_at >= settings.keepalive[0] * SECOND:
             tunnel.ping(now)
         if self.world.faulty and self.act_at <= now:
