@@ -47,7 +47,7 @@ def largest_frames(text: str) -> tuple[int, int]:
 
 @pytest.mark.timeout(900)  # emulated, on a machine that may be busy
 def test_a_client_reaches_the_internet(setting: Setting) -> None:
-    """64 MB both ways, super-frames both ways, an orderly power-off by the button."""
+    """16 MiB both ways, super-frames both ways, an orderly power-off by the button."""
     spaces = setting.topology.namespaces
     with setting.server("vm", mem=128) as server, setting.client("c1") as client:
         client.connected()
@@ -56,7 +56,7 @@ def test_a_client_reaches_the_internet(setting: Setting) -> None:
             spaces.command("host", "tcpdump", "-i", TAP, "-e", "-n", "-l", "-c", "20000", "greater", "1600"),
             setting.folder / "tcpdump.log",
         )
-        check_basics(setting, client, 64 * MIB)
+        check_basics(setting, client, 16 * MIB)
         dump.stop()
         to_server, from_server = largest_frames(dump.text)
         assert to_server > 1514
