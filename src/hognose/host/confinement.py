@@ -132,10 +132,20 @@ def confine() -> str:
     if os.uname().machine != "x86_64":
         return "other_processor"
     try:
-        confine_with(_libc_syscall, machine=False)
-    except OSError:
+        confine_with(_raw_syscall(), machine=False)
+    except (ImportError, OSError, AttributeError):
         return "no_seccomp"
     return "yes"
+
+
+def _raw_syscall() -> Callable[..., int]:
+    try:
+        import _pid1  # built into the image's interpreter, which is static and has no symbols to look up
+
+        built_in: Callable[..., int] = _pid1.syscall
+        return built_in
+    except ImportError:
+        return _libc_syscall
 
 
 def _libc_syscall(number: int, *arguments: int | bytes) -> int:

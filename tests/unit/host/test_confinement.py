@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
 
@@ -81,6 +82,22 @@ def test_only_a_machine_of_ours_may_be_switched_off() -> None:
     reboot = bytes((0x15, 0, 0, 1)) + (169).to_bytes(4, "little")  # if (number == SYS_reboot)
     assert reboot in confinement.program(machine=True)
     assert reboot not in confinement.program(machine=False)
+
+
+def test_the_image_s_interpreter_has_a_call_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[int | bytes, ...]] = []
+    monkeypatch.setitem(sys.modules, "_pid1", SimpleNamespace(syscall=lambda *words: calls.append(words) or 0))
+    assert confinement.confine() == "yes"
+    assert [words[:2] for words in calls] == [(157, 38), (157, 4), (157, 22)]
+
+
+@pytest.mark.parametrize("error", [OSError(22, "Invalid argument"), AttributeError("syscall")])
+def test_a_kernel_or_a_library_that_cannot_is_named(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def refuse(*words: int | bytes) -> int:
+        raise error
+
+    monkeypatch.setitem(sys.modules, "_pid1", SimpleNamespace(syscall=refuse))
+    assert confinement.confine() == "no_seccomp"
 
 
 def test_another_processor_is_served_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
